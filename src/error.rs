@@ -1,0 +1,120 @@
+//! What goes wrong while a program runs. An operation reports *what*; the VM's run loop adds *where*
+//! (the span, the operands' spans, the call stack) in one place.
+
+use crate::diagnostic::{Diagnostic, Label};
+use crate::source::Span;
+
+/// Result of anything that may fail at run time.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A run-time error (or a request to leave); one pointer wide.
+#[derive(Debug, Clone)]
+pub struct Error(pub Box<ErrorData>);
+
+/// Why execution stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// An ordinary error; `try` catches it.
+    Failure,
+    /// `exit(n)`
+    Exit(i32),
+    /// Ctrl-C
+    Interrupt,
+    /// stdout was closed by its reader
+    ClosedPipe,
+}
+
+/// The content of an [`Error`].
+#[derive(Debug, Clone)]
+pub struct ErrorData {
+    pub cause: Cause,
+    /// `E04xx`, or the checker's code if the checker could have seen it too.
+    pub code: &'static str,
+    /// One sentence in the user's words, with the actual shapes and values.
+    pub message: String,
+    /// Remarks on the operands, by index of the argument (receiver and left operand are 0).
+    pub operands: Vec<(usize, String)>,
+    pub help: Option<String>,
+    /// Further lines under the message.
+    pub notes: Vec<String>,
+    /// Set by the run loop: the failing expression, then remarks on places.
+    pub span: Option<Span>,
+    pub labels: Vec<Label>,
+    /// Set while unwinding, innermost first: function and the place of the call in it.
+    pub trace: Vec<(String, Span)>,
+}
+
+impl Error {
+    /// An ordinary error.
+    #[cold]
+    pub fn new(code: &'static str, message: impl Into<String>) -> Error {
+        Error(Box::new(ErrorData {
+            cause: Cause::Failure,
+            code,
+            message: message.into(),
+            operands: vec![],
+            help: None,
+            notes: vec![],
+            span: None,
+            labels: vec![],
+            trace: vec![],
+        }))
+    }
+
+    /// Leaves the program; not catchable.
+    #[cold]
+    pub fn leave(cause: Cause) -> Error {
+        let mut error = Error::new("E0400", "stopped");
+        error.0.cause = cause;
+        error
+    }
+
+    /// A remark on operand `index`, such as its shape.
+    pub fn operand(mut self, index: usize, remark: impl Into<String>) -> Error {
+        self.0.operands.push((index, remark.into()));
+        self
+    }
+
+    /// The hint that mends it.
+    pub fn help(mut self, help: impl Into<String>) -> Error {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// One more line under the message.
+    pub fn note(mut self, note: impl Into<String>) -> Error {
+        self.0.notes.push(note.into());
+        self
+    }
+
+    /// True if `try` may catch it.
+    pub fn is_failure(&self) -> bool {
+        self.0.cause == Cause::Failure
+    }
+
+    /// As data for the renderer: failing place, remarks, call stack.
+    pub fn to_diagnostic(&self, place: impl Fn(Span) -> String) -> Diagnostic {
+        let data = &*self.0;
+        let mut diagnostic = Diagnostic::error(data.code, data.message.clone());
+        diagnostic.labels = data.labels.clone();
+        if let Some(span) = data.span
+            && !data.labels.iter().any(|l| l.primary)
+        {
+            diagnostic = diagnostic.at(span, "");
+        }
+        diagnostic.notes = data.notes.clone();
+        diagnostic.help = data.help.clone();
+        const SHOWN: usize = 8;
+        let lines = data.trace.len();
+        for (i, (function, span)) in data.trace.iter().enumerate() {
+            if lines > 2 * SHOWN && (SHOWN..lines - SHOWN).contains(&i) {
+                if i == SHOWN {
+                    diagnostic = diagnostic.note(format!("... {} more calls ...", lines - 2 * SHOWN));
+                }
+                continue;
+            }
+            diagnostic = diagnostic.note(format!("in {function}, called at {}", place(*span)));
+        }
+        diagnostic
+    }
+}

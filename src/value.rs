@@ -1,0 +1,247 @@
+//! What a program computes with. A [`Value`] is 16 bytes: tag, derivative slot, payload.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use crate::ad::slot::Slot;
+use crate::builtins::Builtin;
+use crate::bytecode::chunk::Chunk;
+use crate::error::Result;
+use crate::ops::prim::Prim;
+use crate::symbol::Symbol;
+use crate::tensor::{DType, Tensor};
+use crate::vm::Vm;
+
+/// A dlang value. Copying shares; changing a shared payload copies it first (`Rc::make_mut`).
+#[derive(Clone, Default)]
+pub enum Value {
+    #[default]
+    None,
+    Bool(bool),
+    Int(i64),
+    /// 64-bit scalar with its derivative slot. Stands for every 0-d tensor.
+    Float(Slot, f64),
+    /// Rank 1 or more; the slot of int and bool tensors is `Slot::CONST`.
+    Tensor(Slot, Rc<Tensor>),
+    Str(Rc<String>),
+    Tuple(Rc<Vec<Value>>),
+    List(Rc<Vec<Value>>),
+    Dict(Rc<Dict>),
+    Struct(Rc<StructValue>),
+    Range(Rc<RangeValue>),
+    /// A function of the program with what it captured.
+    Fn(Rc<Closure>),
+    /// A host function without derivative.
+    Builtin(&'static Builtin),
+    /// A differentiable primitive.
+    Prim(&'static Prim),
+    /// A function made by a transform: `grad(f)`, a pullback, a bound method.
+    Native(Rc<dyn_native::NativeBox>),
+    DType(DType),
+    /// A struct's name: calling it builds one.
+    StructType(Rc<StructDef>),
+    Module(Rc<ModuleValue>),
+}
+
+const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+/// Insertion-ordered dictionary.
+pub type Dict = IndexMap<Key, Value>;
+
+/// Keys are str or int.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Key {
+    Int(i64),
+    Str(Rc<str>),
+}
+
+/// `start..stop` by `step`; `step` is not 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RangeValue {
+    pub start: i64,
+    pub stop: i64,
+    pub step: i64,
+}
+
+impl RangeValue {
+    /// How many ints it holds.
+    pub fn len(&self) -> usize {
+        let (span, step) = if self.step > 0 {
+            (self.stop as i128 - self.start as i128, self.step as i128)
+        } else {
+            (self.start as i128 - self.stop as i128, -(self.step as i128))
+        };
+        if span <= 0 { 0 } else { ((span + step - 1) / step) as usize }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The `i`-th int; `i < len`.
+    pub fn at(&self, i: usize) -> i64 {
+        self.start + self.step * i as i64
+    }
+}
+
+/// A struct's declaration at run time. Two structs are of one type if they share it.
+pub struct StructDef {
+    pub name: Rc<str>,
+    pub fields: Vec<FieldDef>,
+    /// Filled by `impl` blocks.
+    pub methods: RefCell<HashMap<Symbol, Value>>,
+    /// Called with the given fields (missing ones as `Value::None` plus a mask) to check types and fill defaults;
+    /// see `compile/structs.rs`.
+    pub constructor: RefCell<Option<Rc<Closure>>>,
+}
+
+/// One field of a struct.
+pub struct FieldDef {
+    pub name: Symbol,
+    /// Never differentiated: its gradient is `none`.
+    pub nograd: bool,
+    pub has_default: bool,
+}
+
+impl StructDef {
+    /// Position of a field.
+    pub fn field(&self, name: Symbol) -> Option<usize> {
+        self.fields.iter().position(|f| f.name == name)
+    }
+}
+
+/// A struct's value: as many fields as its definition has.
+#[derive(Clone)]
+pub struct StructValue {
+    pub def: Rc<StructDef>,
+    pub fields: Vec<Value>,
+}
+
+/// A function and its captured values.
+pub struct Closure {
+    pub chunk: Rc<Chunk>,
+    pub captures: Vec<Value>,
+}
+
+/// A module's names at run time: name to index into the VM's globals.
+pub struct ModuleValue {
+    pub name: Rc<str>,
+    pub exports: HashMap<Symbol, u32>,
+}
+
+/// Arguments of a call that is not a plain positional one.
+#[derive(Clone, Default)]
+pub struct Args {
+    pub positional: Vec<Value>,
+    pub named: Vec<(Symbol, Value)>,
+}
+
+/// A function that the host makes at run time.
+pub trait NativeFn {
+    /// As printed: `grad(loss)`.
+    fn describe(&self) -> String;
+    /// Calls it.
+    fn call(&self, vm: &mut Vm, args: Args) -> Result<Value>;
+    /// The function it is made of, if a call of it takes the same arguments (for signatures in messages).
+    fn inner(&self) -> Option<&Value> {
+        None
+    }
+    /// Replaces the values inside, for code that walks values.
+    fn captured(&self) -> Vec<Value> {
+        vec![]
+    }
+}
+
+/// Keeps `Value` 16 bytes wide: a thin pointer to the fat one.
+pub mod dyn_native {
+    /// A boxed [`super::NativeFn`].
+    pub struct NativeBox(pub Box<dyn super::NativeFn>);
+}
+
+impl Value {
+    /// A constant float.
+    pub fn float(x: f64) -> Value {
+        Value::Float(Slot::CONST, x)
+    }
+
+    /// A constant tensor; rank 0 becomes the scalar of its dtype.
+    pub fn tensor(t: Tensor) -> Value {
+        if t.rank() == 0 { t.scalar_value() } else { Value::Tensor(Slot::CONST, Rc::new(t)) }
+    }
+
+    pub fn str(s: impl Into<String>) -> Value {
+        Value::Str(Rc::new(s.into()))
+    }
+
+    pub fn tuple(items: Vec<Value>) -> Value {
+        Value::Tuple(Rc::new(items))
+    }
+
+    pub fn list(items: Vec<Value>) -> Value {
+        Value::List(Rc::new(items))
+    }
+
+    pub fn native(f: impl NativeFn + 'static) -> Value {
+        Value::Native(Rc::new(dyn_native::NativeBox(Box::new(f))))
+    }
+
+    /// The slot of a float or tensor; constant for all else.
+    #[inline]
+    pub fn slot(&self) -> Slot {
+        match self {
+            Value::Float(slot, _) | Value::Tensor(slot, _) => *slot,
+            _ => Slot::CONST,
+        }
+    }
+
+    /// The same payload under another slot.
+    pub fn with_slot(&self, slot: Slot) -> Value {
+        match self {
+            Value::Float(_, x) => Value::Float(slot, *x),
+            Value::Tensor(_, t) => Value::Tensor(slot, t.clone()),
+            other => other.clone(),
+        }
+    }
+
+    /// True if it can carry a derivative: a float or a float tensor.
+    pub fn is_differentiable(&self) -> bool {
+        match self {
+            Value::Float(..) => true,
+            Value::Tensor(_, t) => t.dtype().is_float(),
+            _ => false,
+        }
+    }
+
+    /// Shape: empty for scalars, `None` for what is neither scalar nor tensor.
+    pub fn shape(&self) -> Option<&[usize]> {
+        match self {
+            Value::Bool(_) | Value::Int(_) | Value::Float(..) => Some(&[]),
+            Value::Tensor(_, t) => Some(t.shape()),
+            _ => None,
+        }
+    }
+
+    /// The kind in the user's words, with dtype and shape: `int`, `f32[3, 4]`, `Dense`, `list`.
+    pub fn type_name(&self) -> String {
+        match self {
+            Value::None => "none".into(),
+            Value::Bool(_) => "bool".into(),
+            Value::Int(_) => "int".into(),
+            Value::Float(..) => "float".into(),
+            Value::Tensor(_, t) => format!("{}{}", t.dtype(), crate::tensor::show_shape(t.shape())),
+            Value::Str(_) => "str".into(),
+            Value::Tuple(_) => "tuple".into(),
+            Value::List(_) => "list".into(),
+            Value::Dict(_) => "dict".into(),
+            Value::Struct(s) => s.def.name.to_string(),
+            Value::Range(_) => "range".into(),
+            Value::Fn(_) | Value::Builtin(_) | Value::Prim(_) | Value::Native(_) => "function".into(),
+            Value::DType(_) => "dtype".into(),
+            Value::StructType(_) => "struct type".into(),
+            Value::Module(_) => "module".into(),
+        }
+    }
+}
