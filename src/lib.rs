@@ -1,5 +1,21 @@
 //! dlang: a small scripting language in which every program can be differentiated.
+//!
+//! ```text
+//! text ─syntax─▶ tree ─resolve─▶ names ─types─▶ types, shapes ─compile─▶ bytecode ─▶ vm ─ ops, ad, tensor
+//! ```
 
+pub mod ad;
+pub mod builtins;
+pub mod bytecode;
 pub mod diagnostic;
+pub mod env;
+pub mod error;
+pub mod ops;
+pub mod resolve;
 pub mod source;
+pub mod symbol;
 pub mod syntax;
+pub mod tensor;
+pub mod types;
+pub mod value;
+pub mod vm;

@@ -1,0 +1,20 @@
+//! Host functions without derivative. Each family file lists its own; this file joins them.
+
+use crate::error::Result;
+use crate::ops::prim::Sig;
+use crate::types::ty::Ty;
+use crate::value::Value;
+use crate::vm::Vm;
+
+/// A host function. Names that start with `_` are seen by library modules only.
+pub struct Builtin {
+    pub name: &'static str,
+    /// Shapes, result, an example.
+    pub doc: &'static str,
+    pub sig: Sig,
+    /// The result's type, as far as it follows from the arguments' types (in the order of `sig`).
+    pub infer: fn(&[Ty]) -> Result<Ty>,
+    /// `args` are in the order of `sig`, defaults filled in, the rest as one tuple. What is left in an `inout`
+    /// argument is copied back to the caller's place.
+    pub run: fn(&mut Vm, &mut [Value]) -> Result<Value>,
+}

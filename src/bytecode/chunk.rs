@@ -1,0 +1,4 @@
+//! Code.
+
+/// Compiled function.
+pub struct Chunk {}

@@ -1,0 +1,2 @@
+//! Instructions.
+pub mod chunk;

@@ -1,0 +1,3 @@
+//! Tree to types and shapes.
+
+pub mod ty;

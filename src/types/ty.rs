@@ -1,0 +1,151 @@
+//! What the checker knows of a value. `Ty::Any` and unknown dims mean "not known", which is never an error.
+
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use crate::symbol::Symbol;
+use crate::tensor::DType;
+use crate::value::StructDef;
+
+/// The type of a value, refined by what is known of it.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Ty {
+    /// Nothing is known.
+    #[default]
+    Any,
+    None,
+    /// With its value if known.
+    Bool(Option<bool>),
+    Int(Option<i64>),
+    Float,
+    Str(Option<Rc<str>>),
+    Tensor(TensorTy),
+    Tuple(Rc<Vec<Ty>>),
+    /// With its elements if length and all of them are known, else what all have in common.
+    List(Rc<ListTy>),
+    Dict(Rc<DictTy>),
+    Range,
+    Struct(Rc<StructTy>),
+    /// A function, as far as it is known.
+    Fn(FnTy),
+    DType(Option<DType>),
+    StructType(StructRef),
+    /// Index of a module in the program.
+    Module(u32),
+    /// An expression that never yields a value (`return`, `error(...)`).
+    Never,
+}
+
+/// dtype and dims of a tensor of rank 1 or more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorTy {
+    pub dtype: Option<DType>,
+    /// `None`: the rank is not known (and it may even be a scalar).
+    pub dims: Option<Dims>,
+}
+
+/// Dims of a tensor.
+pub type Dims = SmallVec<[Dim; 4]>;
+
+/// One dim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Dim {
+    Known(usize),
+    /// Some number, the same wherever this variable stands.
+    Var(u32),
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListTy {
+    pub items: Option<Vec<Ty>>,
+    pub element: Ty,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DictTy {
+    /// All entries in order, if they are known.
+    pub items: Option<Vec<(Rc<str>, Ty)>>,
+    pub value: Ty,
+}
+
+/// A struct's value: the types of its fields in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StructTy {
+    pub def: StructRef,
+    pub fields: Vec<Ty>,
+}
+
+/// A struct by its place in the program: module and number within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StructRef {
+    pub module: u32,
+    pub index: u32,
+}
+
+/// What is known of a function value.
+#[derive(Clone, PartialEq, Default)]
+pub enum FnTy {
+    #[default]
+    Unknown,
+    /// Function `index` of `module` with the types of what it captured.
+    User {
+        module: u32,
+        index: u32,
+        captures: Rc<Vec<Ty>>,
+    },
+    Builtin(&'static str),
+    /// `grad(f, wrt: 0)` and the like: name of the transform, and its arguments.
+    Made {
+        transform: &'static str,
+        args: Rc<Vec<Ty>>,
+    },
+}
+
+impl std::fmt::Debug for FnTy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FnTy::Unknown => f.write_str("fn"),
+            FnTy::User { module, index, .. } => write!(f, "fn#{module}.{index}"),
+            FnTy::Builtin(name) => f.write_str(name),
+            FnTy::Made { transform, args } => write!(f, "{transform}({args:?})"),
+        }
+    }
+}
+
+impl Ty {
+    /// A tensor with known dims.
+    pub fn tensor(dtype: DType, shape: &[usize]) -> Ty {
+        let dims = shape.iter().map(|&n| Dim::Known(n)).collect();
+        Ty::Tensor(TensorTy { dtype: Some(dtype), dims: Some(dims) })
+    }
+
+    /// A tensor or, for no dims, the scalar of its dtype.
+    pub fn of(dtype: Option<DType>, dims: Option<Dims>) -> Ty {
+        match (&dims, dtype) {
+            (Some(d), Some(DType::Int)) if d.is_empty() => Ty::Int(None),
+            (Some(d), Some(DType::Bool)) if d.is_empty() => Ty::Bool(None),
+            (Some(d), Some(_)) if d.is_empty() => Ty::Float,
+            (Some(d), None) if d.is_empty() => Ty::Any,
+            _ => Ty::Tensor(TensorTy { dtype, dims }),
+        }
+    }
+
+    /// Dims of a scalar (none) or tensor (if known).
+    pub fn dims(&self) -> Option<Dims> {
+        match self {
+            Ty::Bool(_) | Ty::Int(_) | Ty::Float => Some(Dims::new()),
+            Ty::Tensor(t) => t.dims.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// Types of a struct declaration as the checker keeps them.
+#[derive(Clone)]
+pub struct StructInfo {
+    pub name: Rc<str>,
+    pub fields: Vec<Symbol>,
+    pub def: Option<Rc<StructDef>>,
+}

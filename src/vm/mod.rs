@@ -1,0 +1,6 @@
+//! The machine.
+
+/// The machine.
+pub struct Vm {
+    pub cx: crate::ad::Cx,
+}
