@@ -104,8 +104,10 @@ impl<'s> Stop<'_, 's> {
                 words = vec!["a size".into()];
             }
         } else {
+            let after_operand = self.before(1).is_some_and(Token::ends_operand);
             for &terminal in self.expected.iter().filter(|t| !is_operator(t) && !closers(t)) {
                 match terminal {
+                    "if" | "for" if after_operand => {}
                     "list" | "dict" | "f-text" | "f-string-end" | "f-hole" | "f-spec" | "invalid" => {}
                     "f-hole-end" => words.push("`}`".into()),
                     "a name" | "an int" | "a float" | "a string" | "a new line" => words.push(terminal.into()),
@@ -195,7 +197,8 @@ impl<'s> Stop<'_, 's> {
         {
             return self.unexpected("comments start with `#`; `//` divides and rounds down");
         }
-        if self.before(1) == Some(&Token::Slash) && self.found() == Some(&Token::Star) {
+        let comment = [(self.before(1), self.found()), (self.found(), self.token(self.at + 1))];
+        if comment.contains(&(Some(&Token::Slash), Some(&Token::Star))) {
             return self.unexpected("comments start with `#` and end with their line");
         }
         if self.found() == Some(&Token::BarBar) && self.before(1).is_some_and(Token::ends_operand) {
@@ -232,6 +235,14 @@ impl<'s> Stop<'_, 's> {
             let number = self.source_text(self.span_at(self.at - 2));
             return self.unexpected(format!("a float has digits on both sides of the point: write `{number}.0`"));
         }
+        if self.expects("=")
+            && let Some(word @ (Token::Let | Token::Var | Token::Param)) = self.token(self.start)
+            && self.at > self.start + 1
+            && !matches!(self.found(), Some(Token::Comma))
+        {
+            let word = word.fixed_text().unwrap_or("let");
+            return self.unexpected(format!("give it a value: `{word} name = ...`"));
+        }
         match self.found()? {
             Token::Question if after_operand => self.unexpected("write `if cond { a } else { b }`; it has a value"),
             Token::If if after_operand && !self.rest_of_line_has(&Token::LBrace) => {
@@ -265,7 +276,7 @@ impl<'s> Stop<'_, 's> {
                 _ => None,
             },
             Token::Else => self.unexpected("`else` goes on the line of the `}` before it, or on the next one"),
-            token if self.expects("a name") && !self.expects("(") && token.keyword().is_some() => {
+            token if self.expects("a name") && !self.expects("an int") && token.keyword().is_some() => {
                 let word = token.keyword().unwrap_or_default();
                 self.unexpected(format!("`{word}` is a keyword; choose another name"))
             }
@@ -295,7 +306,7 @@ impl<'s> Stop<'_, 's> {
                 };
                 self.unexpected(format!("name an argument with `:`, as in `f({name}: value)`; compare with `==`"))
             }
-            None if self.head(&[Token::Eq]).is_some() => self.unexpected("assign one name at a time; compare with `==`"),
+            None if self.head(&[Token::Eq]).is_some() && self.before(1).is_some_and(Token::ends_operand) => self.unexpected("assign one name at a time; compare with `==`"),
             _ => None,
         }
     }

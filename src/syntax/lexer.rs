@@ -163,11 +163,15 @@ impl<'s> Lexer<'s> {
         if let Some(i) = hole {
             if let Some(open) = self.open.get(i) {
                 let open = open.span;
-                // A string that ran to the end of the line has swallowed the `}`; it is reported already.
-                let told = self.logos.extras.list.last().is_some_and(|p| p.span().end == span.start);
-                if !told {
-                    self.problem(SyntaxError::Unclosed { bracket: "{", open, at: span, at_end: false });
+                // A string without end in a hole: its quote was meant to end the f-string.
+                let at = match self.logos.extras.list.last() {
+                    Some(SyntaxError::UnterminatedString { span: string, .. }) if string.end == span.start => *string,
+                    _ => span,
+                };
+                if at != span {
+                    self.logos.extras.list.pop();
                 }
+                self.problem(SyntaxError::Unclosed { bracket: "{", open, at, at_end: false });
             }
             self.close_down_to(i, span);
         }
@@ -248,7 +252,7 @@ impl<'s> Lexer<'s> {
     /// True if a keyword here can only be a name: after `.`, or naming an argument (`f(from: 1)`).
     fn is_plain_word(&self) -> bool {
         match self.out.last().map(|l| &l.token) {
-            Some(Token::Dot) => true,
+            Some(Token::Dot) => self.line_break.is_none(),
             Some(Token::LParen | Token::Comma) => {
                 matches!(self.open.last(), Some(Open { bracket: Bracket::Paren, .. }))
                     && self.logos.remainder().trim_start().starts_with(':')
@@ -274,9 +278,24 @@ impl<'s> Lexer<'s> {
             Some(_) => return,
         }
         let Some(last) = self.out.last() else { return };
-        let goes_on = last.token.continues_line() || matches!(last.token, Token::Newline | Token::LBrace);
+        let goes_on = match last.token {
+            Token::Newline | Token::LBrace => true,
+            Token::Minus if self.ends_with_decrement() => false,
+            // Half a statement and then a whole one: the mistake is in the first.
+            _ => last.token.continues_line() && !self.starts_statement(next),
+        };
         if !goes_on && !next.continues_previous_line() && *next != Token::RBrace {
             self.push(Token::Newline, line_break, false);
+        }
+    }
+
+    /// `x--`, which is no reason to go on in the next line.
+    fn ends_with_decrement(&self) -> bool {
+        match self.out.as_slice() {
+            [.., x, a, b] => {
+                x.token.ends_operand() && a.token == Token::Minus && b.token == Token::Minus && a.span.end == b.span.start
+            }
+            _ => false,
         }
     }
 
@@ -329,6 +348,10 @@ impl<'s> Lexer<'s> {
         let Some(i) = self.open.iter().rposition(|o| brackets.contains(&o.bracket)) else {
             let open = self.open.last().map(|o| (o.bracket.text(), o.span));
             self.problem(SyntaxError::Unopened { bracket: text, span, open });
+            // `(1, 2]`: taken for the wrong bracket, not for a spare one.
+            if matches!(self.open.last(), Some(Open { bracket: Bracket::Paren | Bracket::Square, .. })) {
+                self.close_down_to(self.open.len() - 1, span);
+            }
             return;
         };
         if let Some(inner) = self.open.get(i + 1) {

@@ -2,8 +2,8 @@
 //!
 //! In: balanced tokens. Out: a tree and all problems. How: when the parser stops, the statement that holds the
 //! token is taken out (the innermost one that makes sense as such), `Token::Invalid` takes its place, and the parser
-//! starts anew. So brackets stay balanced and each mistake costs one run. A mistake within a statement of which
-//! the lexer already complained, or at a token that recovery put in, is an echo and not reported.
+//! starts anew. So brackets stay balanced and each mistake costs one run. A mistake in a statement of which the
+//! lexer complained before that place, or at a token that recovery put in, is an echo and not reported.
 
 use lalrpop_util::ParseError;
 
@@ -44,8 +44,9 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
         };
         let (start, end) = statement_around(&lexemes, at);
         let region = span_of(&lexemes, start, end).unwrap_or(whole);
+        let stopped = lexemes.get(at).map_or(whole.end, |l| l.span.end);
         let is_echo = lexemes.get(at).is_some_and(|l| l.is_virtual || l.token == Token::Invalid)
-            || lexical.iter().any(|p| p.start <= region.end && region.start <= p.end);
+            || lexical.iter().any(|p| p.start <= stopped && region.start <= p.end);
         if !is_echo {
             problems.push(diagnose(source, text, &lexemes, at, start, &expected));
         }
