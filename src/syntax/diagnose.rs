@@ -108,8 +108,8 @@ impl<'s> Stop<'_, 's> {
             }
         } else {
             let after_operand = self.before(1).is_some_and(Token::ends_operand);
-            let in_expression = self.expects("+") || self.expects("?");
-            for &terminal in self.expected.iter().filter(|t| !(in_expression && is_operator(t)) && !closers(t)) {
+            let in_expression = ["+", "+=", "|>", "?"].iter().any(|t| self.expects(t));
+            for &terminal in self.expected.iter().filter(|t| !(closers(t) || in_expression && is_operator(t))) {
                 match terminal {
                     "if" | "for" if after_operand => {}
                     "list" | "dict" | "f-text" | "f-string-end" | "f-hole" | "f-spec" | "invalid" => {}
