@@ -1,5 +1,24 @@
 //! Host functions without derivative. Each family file lists its own; this file joins them.
 
+pub mod collections;
+pub mod csv_rows;
+pub mod fail;
+pub mod files;
+pub mod higher_order;
+pub mod infer;
+pub mod iterate;
+pub mod json;
+pub mod load_like;
+pub mod process;
+pub mod progress;
+pub mod safetensors;
+pub mod saved;
+#[cfg(test)]
+pub mod scratch;
+pub mod structures;
+pub mod tables;
+pub mod text;
+
 use crate::error::Result;
 use crate::ops::prim::Sig;
 use crate::types::ty::Ty;
@@ -17,4 +36,20 @@ pub struct Builtin {
     /// `args` are in the order of `sig`, defaults filled in, the rest as one tuple. What is left in an `inout`
     /// argument is copied back to the caller's place.
     pub run: fn(&mut Vm, &mut [Value]) -> Result<Value>,
+}
+
+/// Every builtin.
+pub fn table() -> impl Iterator<Item = &'static Builtin> {
+    let families: [&'static [&'static Builtin]; 9] = [
+        collections::FAMILY,
+        files::FAMILY,
+        higher_order::FAMILY,
+        json::FAMILY,
+        process::FAMILY,
+        progress::FAMILY,
+        safetensors::FAMILY,
+        structures::FAMILY,
+        tables::FAMILY,
+    ];
+    families.into_iter().flatten().chain(text::FAMILY).copied()
 }
