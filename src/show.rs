@@ -128,8 +128,16 @@ fn range(r: &RangeValue) -> String {
     if r.step == 1 { format!("{}..{}", r.start, r.stop) } else { format!("range({}, {}, {})", r.start, r.stop, r.step) }
 }
 
-fn function(_closure: &Closure) -> String {
-    "<fn>".to_string()
+/// `<fn area(r, scale)>`; a lambda is `<fn(x)>`.
+fn function(closure: &Closure) -> String {
+    let chunk = &closure.chunk;
+    let names = chunk.params.iter().enumerate().map(|(i, param)| {
+        let inout = i < 64 && chunk.inout >> i & 1 != 0;
+        if inout { format!("inout {}", param.name) } else { param.name.to_string() }
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    // `<lambda>`
+    if chunk.name.starts_with('<') { format!("<fn({names})>") } else { format!("<fn {}({names})>", chunk.name) }
 }
 
 fn parameters(sig: &Sig) -> String {
@@ -185,6 +193,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
+    use crate::bytecode::chunk::{Chunk, ParamInfo};
     use crate::symbol::Symbol;
     use crate::tensor::DType;
     use crate::tensor::vecs::float_tensor;
@@ -246,6 +255,18 @@ mod tests {
             "list(\n    Dense(\n        w: [[1.0, 2.0],\n            [3.0, 4.0]],\n        b: 1\n    )\n)"
         );
         assert_eq!(display(&Value::tuple(vec![matrix()])), "(\n    [[1.0, 2.0],\n     [3.0, 4.0]],\n)");
+    }
+
+    #[test]
+    fn functions_by_name_and_parameters() {
+        let shown = |name: &str| {
+            let param = |name: &str| ParamInfo { name: Symbol::new(name), has_default: false };
+            let params = vec![param("r"), param("scale")];
+            let chunk = Chunk { name: name.into(), params, inout: 2, ..Chunk::default() };
+            display(&Value::Fn(Rc::new(Closure { chunk: Rc::new(chunk), captures: vec![] })))
+        };
+        assert_eq!(shown("area"), "<fn area(r, inout scale)>");
+        assert_eq!(shown("<lambda>"), "<fn(r, inout scale)>");
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn infer_list(args: &[Ty]) -> Result<Ty> {
 fn list(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let [Value::Tuple(items)] = args else { return Err(arity("list")) };
     match items.as_slice() {
-        [range @ Value::Range(_)] => Ok(Value::list(iterate::items(vm, range)?)),
+        [range @ Value::Range(_)] => Ok(Value::list(iterate::items(&mut vm.cx, range)?)),
         _ => Ok(Value::List(std::mem::take(items))),
     }
 }
@@ -70,7 +70,7 @@ fn dict(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
         Value::None => Ok(Value::Dict(Rc::default())),
         Value::Dict(_) => Ok(std::mem::take(pairs)),
         _ => {
-            let pairs = iterate::items(vm, pairs)?;
+            let pairs = iterate::items(&mut vm.cx, pairs)?;
             let mut entries = Dict::with_capacity(pairs.len());
             for pair in &pairs {
                 let (key, value) = match pair {
@@ -230,7 +230,7 @@ fn extend(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let [xs, more] = args else { return Err(arity("extend")) };
     match xs {
         Value::List(items) => {
-            let mut more = iterate::items(vm, more)?;
+            let mut more = iterate::items(&mut vm.cx, more)?;
             Rc::make_mut(items).append(&mut more);
         }
         Value::Dict(entries) => {

@@ -10,8 +10,7 @@ use crate::builtins::{Builtin, infer};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req, variadic};
 use crate::show;
-use crate::value::{Args, NativeFn, Value};
-use crate::vm::Vm;
+use crate::value::Value;
 
 /// What this file brings.
 pub static FAMILY: &[&Builtin] = &[&PRINT, &READ_TEXT, &WRITE_TEXT, &INPUT, &STDIN_LINES];
@@ -137,26 +136,19 @@ fn read_line(from: &mut impl BufRead) -> Result<Option<String>> {
 
 static STDIN_LINES: Builtin = Builtin {
     name: "stdin_lines",
-    doc: "The lines of standard input, to go through with `for line in stdin_lines() { ... }`. Each is read when its turn comes, so a \
-          program can answer line by line; `list(line for line in stdin_lines())` reads all.",
+    doc: "All lines of standard input that are left, without their ends, as a list: `for line in stdin_lines() { ... }`. To \
+          answer one line before the next is written, use `input()`.",
     sig: Sig { params: &[] },
-    infer: infer::any,
-    run: |_, _| Ok(Value::native(StdinLines)),
-};
-
-/// Iterates by being called; see `iterate.rs`.
-struct StdinLines;
-
-impl NativeFn for StdinLines {
-    fn describe(&self) -> String {
-        "stdin_lines()".to_string()
-    }
-
-    fn call(&self, vm: &mut Vm, _: Args) -> Result<Value> {
+    infer: infer::list_of_str,
+    run: |vm, _| {
         vm.flush_out()?;
-        Ok(next_line()?.map_or(Value::None, Value::str))
-    }
-}
+        let mut lines = vec![];
+        while let Some(line) = next_line()? {
+            lines.push(Value::str(line));
+        }
+        Ok(Value::list(lines))
+    },
+};
 
 /// The bytes of a file.
 pub fn read_bytes(path: &str) -> Result<Vec<u8>> {

@@ -40,7 +40,7 @@ fn map(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     loop {
         call_args.clear();
         for source in &sources {
-            let Some(item) = iterate::iter_next(vm, source, out.len())? else { return Ok(Value::list(out)) };
+            let Some(item) = iterate::iter_next(&mut vm.cx, source, out.len())? else { return Ok(Value::list(out)) };
             call_args.push(item);
         }
         out.push(vm.call(f, &call_args)?);
@@ -72,7 +72,7 @@ fn filter(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let source = iterate::iter_source(xs)?;
     let mut out = vec![];
     let mut i = 0;
-    while let Some(item) = iterate::iter_next(vm, &source, i)? {
+    while let Some(item) = iterate::iter_next(&mut vm.cx, &source, i)? {
         match vm.call(f, std::slice::from_ref(&item))? {
             Value::Bool(true) => out.push(item),
             Value::Bool(false) => {}
@@ -117,7 +117,7 @@ fn zip(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     loop {
         let mut row = Vec::with_capacity(sources.len());
         for source in &sources {
-            let Some(item) = iterate::iter_next(vm, source, out.len())? else { return Ok(Value::list(out)) };
+            let Some(item) = iterate::iter_next(&mut vm.cx, source, out.len())? else { return Ok(Value::list(out)) };
             row.push(item);
         }
         out.push(Value::tuple(row));
@@ -138,7 +138,7 @@ static ENUMERATE: Builtin = Builtin {
 fn enumerate(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let [xs, start] = args else { return Err(arity("enumerate")) };
     let Value::Int(start) = *start else { return Err(wrong_kind("enumerate", 1, "an int", start)) };
-    let items = iterate::items(vm, xs)?;
+    let items = iterate::items(&mut vm.cx, xs)?;
     let pairs = items.into_iter().enumerate().map(|(i, item)| {
         let i = start
             .checked_add(i as i64)
@@ -174,7 +174,7 @@ fn reversed(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
         Value::Range(r) => reversed_range(r),
         Value::Tensor(..) => iterate::apply(&mut vm.cx, "flip", &[xs.clone(), Value::Int(0)]),
         other => {
-            let mut items = iterate::items(vm, other)?;
+            let mut items = iterate::items(&mut vm.cx, other)?;
             items.reverse();
             Ok(Value::list(items))
         }
@@ -206,7 +206,7 @@ static SORTED: Builtin = Builtin {
 fn sorted(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let [xs, key, reverse] = args else { return Err(arity("sorted")) };
     let Value::Bool(reverse) = *reverse else { return Err(wrong_kind("sorted", 2, "a bool", reverse)) };
-    let items = iterate::items(vm, xs)?;
+    let items = iterate::items(&mut vm.cx, xs)?;
     let mut keyed = Vec::with_capacity(items.len());
     for item in items {
         let sort_key = match &*key {
@@ -314,17 +314,6 @@ static LEN: Builtin = Builtin {
         }
     },
 };
-
-/// Joins the elements of a list or tuple by a primitive of two arguments: `sum`, `max` and `min` of lists.
-/// `None` if there are none.
-pub fn fold(vm: &mut Vm, prim: &str, items: &[Value]) -> Result<Option<Value>> {
-    let Some((first, more)) = items.split_first() else { return Ok(None) };
-    let mut total = first.clone();
-    for item in more {
-        total = iterate::apply(&mut vm.cx, prim, &[total, item.clone()])?;
-    }
-    Ok(Some(total))
-}
 
 #[cfg(test)]
 mod tests {

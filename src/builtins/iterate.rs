@@ -2,16 +2,16 @@
 //!
 //! In: any value. Out: its elements one by one: of lists, tuples and ranges the items, of a str its characters, of a dict
 //! its keys, of a tensor its rows along axis 0 (taken by a primitive, so derivatives flow).
-//! A native function iterates too: it is called until it gives `none` (`stdin_lines()`).
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::ad::Cx;
 use crate::builtins::fail;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, ParamKind, Prim};
-use crate::value::{Args, Key, Value};
-use crate::vm::Vm;
+use crate::value::{Key, Value};
 
 /// The primitive that takes one row of a tensor: `get_index(x, i)`.
 const GET_INDEX: &str = "get_index";
@@ -44,7 +44,7 @@ pub fn iter_at(value: &Value, i: usize) -> Option<Value> {
 /// An error if there is nothing to iterate over.
 pub fn iter_source(value: &Value) -> Result<Value> {
     match value {
-        Value::List(_) | Value::Tuple(_) | Value::Range(_) | Value::Tensor(..) | Value::Native(_) => Ok(value.clone()),
+        Value::List(_) | Value::Tuple(_) | Value::Range(_) | Value::Tensor(..) => Ok(value.clone()),
         Value::Str(s) => Ok(Value::list(s.chars().map(Value::str).collect())),
         Value::Dict(d) => Ok(Value::list(d.keys().map(key_value).collect())),
         Value::Int(n) => Err(not_iterable(value).help(format!("to count up to it, write 0..{n}"))),
@@ -59,25 +59,21 @@ fn not_iterable(value: &Value) -> Error {
 }
 
 /// Element `i` of what [`iter_source`] gave; `None` at the end.
-pub fn iter_next(vm: &mut Vm, source: &Value, i: usize) -> Result<Option<Value>> {
+pub fn iter_next(cx: &mut Cx, source: &Value, i: usize) -> Result<Option<Value>> {
     match source {
         Value::Tensor(_, t) => {
             if i < t.shape().first().copied().unwrap_or(0) {
-                row(&mut vm.cx, source, i).map(Some)
+                row(cx, source, i).map(Some)
             } else {
                 Ok(None)
             }
         }
-        Value::Native(f) => match f.0.call(vm, Args::default())? {
-            Value::None => Ok(None),
-            value => Ok(Some(value)),
-        },
         other => Ok(iter_at(other, i)),
     }
 }
 
 /// All elements.
-pub fn items(vm: &mut Vm, value: &Value) -> Result<Vec<Value>> {
+pub fn items(cx: &mut Cx, value: &Value) -> Result<Vec<Value>> {
     if let Value::List(items) | Value::Tuple(items) = value {
         return Ok(items.to_vec());
     }
@@ -86,7 +82,7 @@ pub fn items(vm: &mut Vm, value: &Value) -> Result<Vec<Value>> {
     if let Some(n) = iter_len(&source) {
         reserve(&mut out, n)?;
     }
-    while let Some(item) = iter_next(vm, &source, out.len())? {
+    while let Some(item) = iter_next(cx, &source, out.len())? {
         out.push(item);
     }
     Ok(out)
@@ -106,12 +102,7 @@ pub fn row(cx: &mut Cx, tensor: &Value, i: usize) -> Result<Value> {
 
 /// Applies the primitive called `name` to its first arguments; the others get their defaults.
 pub fn apply(cx: &mut Cx, name: &str, given: &[Value]) -> Result<Value> {
-    let prim = crate::ops::find(name)
-        .ok_or_else(|| Error::new("E0400", format!("bug in dlang: there is no primitive {name}")))?;
-    apply_prim(cx, prim, given)
-}
-
-fn apply_prim(cx: &mut Cx, prim: &'static Prim, given: &[Value]) -> Result<Value> {
+    let prim = primitive(name)?;
     let mut args = given.to_vec();
     for param in prim.sig.params.iter().skip(given.len()) {
         args.push(match param.kind {
@@ -120,6 +111,22 @@ fn apply_prim(cx: &mut Cx, prim: &'static Prim, given: &[Value]) -> Result<Value
         });
     }
     cx.apply(prim, &args)
+}
+
+thread_local! {
+    /// What was looked up before: the table is long.
+    static FOUND: RefCell<HashMap<&'static str, &'static Prim>> = RefCell::default();
+}
+
+/// The primitive of this name, which must exist.
+pub fn primitive(name: &str) -> Result<&'static Prim> {
+    if let Some(prim) = FOUND.with_borrow(|found| found.get(name).copied()) {
+        return Ok(prim);
+    }
+    let prim = crate::ops::find(name)
+        .ok_or_else(|| Error::new("E0400", format!("bug in dlang: there is no primitive {name}")))?;
+    FOUND.with_borrow_mut(|found| found.insert(prim.name, prim));
+    Ok(prim)
 }
 
 /// The value of a default in a signature.

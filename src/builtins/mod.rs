@@ -18,6 +18,7 @@ pub mod scratch;
 pub mod structures;
 pub mod tables;
 pub mod text;
+pub mod wraps;
 
 use crate::error::Result;
 use crate::ops::prim::Sig;
@@ -40,7 +41,7 @@ pub struct Builtin {
 
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 9] = [
+    let families: [&'static [&'static Builtin]; 11] = [
         collections::FAMILY,
         files::FAMILY,
         higher_order::FAMILY,
@@ -50,6 +51,13 @@ pub fn table() -> impl Iterator<Item = &'static Builtin> {
         safetensors::FAMILY,
         structures::FAMILY,
         tables::FAMILY,
+        text::FAMILY,
+        wraps::FAMILY,
     ];
-    families.into_iter().flatten().chain(text::FAMILY).copied()
+    families.into_iter().flatten().copied()
+}
+
+/// The builtin of this name.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    table().find(|b| b.name == name)
 }

@@ -9,6 +9,7 @@ use crate::builtins::{Builtin, infer, iterate};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req};
 use crate::show;
+use crate::tensor::format_spec::FormatSpec;
 use crate::tensor::vecs::{bool_tensor, float_tensor, int_tensor};
 use crate::tensor::{DType, Tensor};
 use crate::types::ty::{TensorTy, Ty};
@@ -23,7 +24,6 @@ pub static FAMILY: &[&Builtin] = &[
     &INT,
     &FLOAT,
     &BOOL,
-    &SPLIT,
     &JOIN,
     &STRIP,
     &REPLACE,
@@ -219,17 +219,25 @@ fn text<'a>(function: &str, args: &'a [Value], i: usize) -> Result<&'a Rc<String
     }
 }
 
-static SPLIT: Builtin = Builtin {
-    name: "split",
-    doc: "The parts of a str between the separators, as a list; without `sep`, the words between white space. (A tensor is \
-          split into parts along an axis.) `\"a,b\".split(\",\")` is `list(\"a\", \"b\")`.",
-    sig: Sig { params: &[req("text"), opt("sep", Default::None)] },
-    infer: infer::list_of_str,
-    run: |_, args| match args.get(1) {
-        Some(Value::None) => Ok(strs(text("split", args, 0)?.split_whitespace())),
-        _ => split_text(text("split", args, 0)?, text("split", args, 1)?),
-    },
-};
+/// A value in an f-string: `spec` is what stands after the colon. Numbers, strs and tensors are formatted as it says; other
+/// values are shown as `print` shows them and then treated as a str.
+pub fn format_value(value: &Value, spec: &str) -> Result<String> {
+    if spec.is_empty() {
+        return Ok(show::display(value));
+    }
+    let spec = FormatSpec::parse(spec)?;
+    match value {
+        Value::Bool(_) | Value::Int(_) | Value::Float(..) | Value::Tensor(..) | Value::Str(_) => {
+            spec.apply_value(value)
+        }
+        other => spec.apply_str(&show::display(other)),
+    }
+}
+
+/// `text.split()`
+pub fn words(text: &str) -> Value {
+    strs(text.split_whitespace())
+}
 
 /// `text.split(sep)`
 pub fn split_text(text: &str, sep: &str) -> Result<Value> {
@@ -259,7 +267,7 @@ fn join(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
         std::mem::swap(items, sep);
     }
     let Value::Str(sep) = sep else { return Err(wrong_kind("join", 1, "a str", sep)) };
-    let items = iterate::items(vm, items)?;
+    let items = iterate::items(&mut vm.cx, items)?;
     let parts: Vec<String> = items.iter().map(show::display).collect();
     Ok(Value::str(parts.join(sep)))
 }

@@ -14,5 +14,5 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
 
 /// The primitive of this name.
 pub fn find(name: &str) -> Option<&'static Prim> {
-    table().find(|prim| prim.name == name)
+    table().find(|p| p.name == name)
 }
