@@ -27,6 +27,30 @@ pub fn repr(value: &Value) -> String {
     text(value, 0)
 }
 
+/// In a few words, for remarks in messages: a scalar as it is, a long str cut, a tensor by dtype and shape, a structure by its
+/// size.
+pub fn brief(value: &Value) -> String {
+    const SHOWN: usize = 40;
+    match value {
+        Value::Str(s) if s.chars().count() > SHOWN => {
+            let start: String = s.chars().take(SHOWN).collect();
+            format!("{}...", quote(&start))
+        }
+        Value::Tensor(..) | Value::Struct(_) => value.type_name(),
+        Value::Tuple(items) | Value::List(items) if items.len() > 4 || !items.iter().all(is_short) => {
+            format!("a {} of {}", value.type_name(), items.len())
+        }
+        Value::Dict(entries) if !entries.is_empty() => {
+            format!("a dict of {} entr{}", entries.len(), if entries.len() == 1 { "y" } else { "ies" })
+        }
+        other => repr(other),
+    }
+}
+
+fn is_short(value: &Value) -> bool {
+    matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..))
+}
+
 impl std::fmt::Debug for Value {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&repr(self))
@@ -267,6 +291,15 @@ mod tests {
         };
         assert_eq!(shown("area"), "<fn area(r, inout scale)>");
         assert_eq!(shown("<lambda>"), "<fn(r, inout scale)>");
+    }
+
+    #[test]
+    fn brief_is_brief() {
+        assert_eq!(brief(&Value::tuple(vec![Value::Int(2), Value::Int(3)])), "(2, 3)");
+        assert_eq!(brief(&Value::list(vec![matrix()])), "a list of 1");
+        assert_eq!(brief(&matrix()), "f32[2, 2]");
+        assert_eq!(brief(&Value::str("ab")), "\"ab\"");
+        assert!(brief(&Value::str("a".repeat(1000))).len() < 50);
     }
 
     #[test]
