@@ -12,6 +12,7 @@ pub mod env;
 pub mod error;
 pub mod ops;
 pub mod resolve;
+pub mod show;
 pub mod source;
 pub mod symbol;
 pub mod syntax;

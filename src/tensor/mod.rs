@@ -3,6 +3,8 @@
 //! A [`Tensor`] is a counted, copy-on-write buffer seen through shape and strides; views (slices, transposes,
 //! broadcasts) share it. Hot kernels take the contiguous slice when there is one.
 
+pub mod vecs;
+
 use std::fmt;
 
 use ndarray::{ArcArray, IxDyn};
