@@ -21,6 +21,7 @@ syntax keyword dlangImport import from as
 syntax keyword dlangBoolean true false
 syntax keyword dlangNone none
 syntax keyword dlangSelf self
+syntax match dlangParameter /\<\l\w*\>/ contained
 syntax match dlangType /\<\%(int\|float\|bool\|str\|list\|dict\|f32\|f64\)\>/
 
 " Constants; e is one too, but mostly a name (catch e, (e, x)), so only as an operand or argument.
@@ -79,7 +80,6 @@ syntax match dlangOperator /\/\/=\?/
 syntax match dlangOperator /->\||>\|\.\.\.\|\.\.=\?\|&\ze\h/
 syntax match dlangLambda /||/
 syntax region dlangLambdaParameters matchgroup=dlangLambda start=/|\%([>|]\)\@!/ end=/|\|$/ oneline contains=dlangTensorType,dlangType,dlangStructUse,dlangParameter,dlangNumber,dlangFloat
-syntax match dlangParameter /\<\l\w*\>/ contained
 
 " Strings
 syntax match dlangEscape /\\\%([nrt0"'\\]\|u{\x\{1,6}}\)/ contained
