@@ -96,7 +96,7 @@ pub fn command() -> Command {
                 .num_args(0..)
                 .trailing_var_arg(true)
                 .allow_hyphen_values(true)
-                .help("The program and its params; `-` reads it from stdin. `dlang FILE --help` lists the params"),
+                .help("Program and params; `-` is stdin; `FILE --help` lists the params"),
         )
         .subcommand(Command::new("run").about("Run a program: the same as `dlang FILE`").arg(
             program().required(true).num_args(1..).trailing_var_arg(true).allow_hyphen_values(true),
@@ -324,6 +324,17 @@ mod tests {
                 assert!(rejected[0].0 == "color" && rejected[0].1.contains("red"), "{rejected:?}");
             }
             (_, other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        let mut whole = command();
+        whole.build();
+        let mut texts = vec![whole.render_help().to_string()];
+        texts.extend(whole.get_subcommands_mut().map(|c| c.render_help().to_string()));
+        for line in texts.iter().flat_map(|t| t.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The options that every command takes.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
 use super::color::ColorChoice;
@@ -82,14 +83,17 @@ pub fn options() -> Vec<Arg> {
     };
     let flag =
         |name: &'static str| Arg::new(name).long(name).global(true).help_heading("Settings").action(ArgAction::SetTrue);
+    let words = |name: &'static str, of: &'static str, words: &'static [&'static str]| {
+        value(name, of).value_parser(PossibleValuesParser::new(words)).hide_possible_values(true)
+    };
     vec![
-        value("dtype", "TYPE").value_parser(["f32", "f64"]).help("Of new float tensors [default: f32]"),
+        words("dtype", "TYPE", &["f32", "f64"]).help("Of new float tensors: f32 (default) or f64"),
         value("seed", "N").value_parser(value_parser!(u64)).help("Of the random generator [default: 0]"),
         value("threads", "N").value_parser(value_parser!(u32).range(1..=4096)).help("At most so many [default: all]"),
         flag("check-nan").help("Stop where the first NaN or infinity arises"),
         flag("profile").help("Tell afterwards where the time went"),
-        value("color", "WHEN").value_parser(["auto", "always", "never"]).help("Colour in messages [default: auto]"),
-        value("message-format", "FORM").value_parser(["text", "plain", "json"]).help("Of diagnostics [default: text]"),
+        words("color", "WHEN", &["auto", "always", "never"]).help("auto (default), always or never"),
+        words("message-format", "FORM", &["text", "plain", "json"]).help("text (default), plain or json"),
     ]
 }
 
