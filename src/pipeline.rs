@@ -58,8 +58,10 @@ impl Session {
     }
 
     pub fn load_main(&mut self, name: &str, text: &str, _mode: Mode) -> Loaded {
-        self.sources.add(name, text);
-        Loaded { diagnostics: vec![], unit: Some(Unit), incomplete: false }
+        let source = self.sources.add(name, text);
+        let parsed = crate::syntax::parse(source, text);
+        let diagnostics: Vec<Diagnostic> = parsed.problems.iter().map(|p| p.to_diagnostic()).collect();
+        Loaded { unit: diagnostics.is_empty().then_some(Unit), diagnostics, incomplete: parsed.incomplete }
     }
 
     pub fn params(&self, _unit: &Unit) -> Vec<ParamInfo> {
@@ -111,12 +113,13 @@ impl Session {
     }
 }
 
-/// True if more lines may complete the text.
-pub fn is_incomplete(_text: &str) -> bool {
-    false
-}
-
 impl Vm {
+    pub fn capture_output(&mut self) {}
+
+    pub fn take_output(&mut self) -> String {
+        String::new()
+    }
+
     pub fn flush_out(&mut self) -> Result<()> {
         Ok(())
     }

@@ -60,7 +60,8 @@ fn every_prefix_parses_without_panic() {
 
 #[test]
 fn damaged_texts_parse_without_panic() {
-    let spare = ["(", ")", "[", "]", "{", "}", "\"", "f\"{", "|", "\n", ";", "let ", "fn ", "=", ":", ",", "é", "'", "##x\n"];
+    let spare =
+        ["(", ")", "[", "]", "{", "}", "\"", "f\"{", "|", "\n", ";", "let ", "fn ", "=", ":", ",", "é", "'", "##x\n"];
     let mut state = 1u64;
     let mut random = |n: usize| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -88,7 +89,8 @@ fn damaged_texts_parse_without_panic() {
 
 #[test]
 fn deep_nesting_is_an_error_not_a_crash() {
-    for open in ["(", "[", "{", "f(", "x[", "f\"{", "{ let x = ", "if a { ", "(|x| ", "|a, b| (", "list(", "- (", "(-"] {
+    for open in ["(", "[", "{", "f(", "x[", "f\"{", "{ let x = ", "if a { ", "(|x| ", "|a, b| (", "list(", "- (", "(-"]
+    {
         for n in [300, 100_000] {
             let text = format!("let ok = 1\n{}", open.repeat(n));
             assert!(codes(&text).contains(&"E0113"), "{open} {n}");
@@ -118,7 +120,9 @@ fn what_is_not_deep_may_be_long() {
 
 #[test]
 fn incomplete_texts_ask_for_more() {
-    for text in ["f(", "let x =", "1 +", "fn f(x) {", "x |>", "[1,", "if a {", "\"\"\"abc", "f(a,\n", "try { 1 }", "|x|", "{\n"] {
+    for text in
+        ["f(", "let x =", "1 +", "fn f(x) {", "x |>", "[1,", "if a {", "\"\"\"abc", "f(a,\n", "try { 1 }", "|x|", "{\n"]
+    {
         assert!(parse(text).incomplete, "{text}");
     }
     for text in ["", "1", "let x", "fn f(x)", "let = (", "\"abc", ")", "if x", "f(x", "f(x) {", "x y"].iter().skip(1) {
@@ -147,7 +151,10 @@ fn parsing_is_fast_and_linear() {
         for i in 0..lines / 4 {
             let _ = writeln!(text, "fn f{i}(x: float[n, 4], k = 2) -> float {{");
             let _ = writeln!(text, "    let y = x @ w{i} + b[{i}, :] |> relu |> sum(axis: 0)");
-            let _ = writeln!(text, "    if y > {i}.5 and not done {{ f\"{{y:.3f}} of {{k}}\" }} else {{ [z^2 for z in y] }}");
+            let _ = writeln!(
+                text,
+                "    if y > {i}.5 and not done {{ f\"{{y:.3f}} of {{k}}\" }} else {{ [z^2 for z in y] }}"
+            );
             let _ = writeln!(text, "}}");
         }
         text

@@ -29,13 +29,7 @@ pub struct Builder<'d> {
 
 impl<'d> Builder<'d> {
     pub fn new(source: SourceId, docs: &'d Docs) -> Builder<'d> {
-        Builder {
-            source,
-            docs,
-            next_id: Cell::new(0),
-            in_parens: RefCell::default(),
-            problems: RefCell::default(),
-        }
+        Builder { source, docs, next_id: Cell::new(0), in_parens: RefCell::default(), problems: RefCell::default() }
     }
 
     /// How many ids were given out.

@@ -225,7 +225,9 @@ impl<'s> Stop<'_, 's> {
             let span = self.span_at(self.at - 1).to(self.span());
             return Some(SyntaxError::EmptyHole { span });
         }
-        if self.found() == Some(&Token::Eq) && let Some(error) = self.stray_equals() {
+        if self.found() == Some(&Token::Eq)
+            && let Some(error) = self.stray_equals()
+        {
             return Some(error);
         }
         if let Some(error) = self.missing_body(after_operand) {
@@ -266,7 +268,9 @@ impl<'s> Stop<'_, 's> {
                 _ => "write several values in parentheses: `(a, b) = (1, 2)`",
             }),
             Token::Colon => match self.innermost_bracket().and_then(|i| self.token(i)) {
-                None | Some(Token::LBrace) if matches!(self.before(1), Some(Token::Ident(_))) && self.before(2).is_none() => {
+                None | Some(Token::LBrace)
+                    if matches!(self.before(1), Some(Token::Ident(_))) && self.before(2).is_none() =>
+                {
                     self.unexpected("write `let name: type = value` for a new name")
                 }
                 Some(Token::LBrace) => self.unexpected("write a dict as `dict(name: value)`"),
@@ -306,7 +310,9 @@ impl<'s> Stop<'_, 's> {
                 };
                 self.unexpected(format!("name an argument with `:`, as in `f({name}: value)`; compare with `==`"))
             }
-            None if self.head(&[Token::Eq]).is_some() && self.before(1).is_some_and(Token::ends_operand) => self.unexpected("assign one name at a time; compare with `==`"),
+            None if self.head(&[Token::Eq]).is_some() && self.before(1).is_some_and(Token::ends_operand) => {
+                self.unexpected("assign one name at a time; compare with `==`")
+            }
             _ => None,
         }
     }
@@ -317,8 +323,16 @@ impl<'s> Stop<'_, 's> {
             return None;
         }
         let heads = [
-            Token::If, Token::While, Token::For, Token::Fn, Token::Try, Token::Else, Token::Catch, Token::Test,
-            Token::Struct, Token::Impl,
+            Token::If,
+            Token::While,
+            Token::For,
+            Token::Fn,
+            Token::Try,
+            Token::Else,
+            Token::Catch,
+            Token::Test,
+            Token::Struct,
+            Token::Impl,
         ];
         let i = self.head(&heads)?;
         if !after_operand && i + 1 != self.at {
@@ -343,7 +357,8 @@ impl<'s> Stop<'_, 's> {
         let after_operand = self.before(1).is_some_and(Token::ends_operand)
             || matches!(self.before(1), Some(Token::Break | Token::Continue | Token::Return));
         let in_bracket = self.innermost_bracket().and_then(|i| self.token(i));
-        if !self.is_end() && self.expects("a new line") && self.at > self.start && after_operand && in_bracket.is_none() {
+        if !self.is_end() && self.expects("a new line") && self.at > self.start && after_operand && in_bracket.is_none()
+        {
             let first = self.span_at(self.start).to(self.span_at(self.at - 1));
             return SyntaxError::SameLine { found: self.found_words(), first, span: self.span() };
         }
@@ -353,12 +368,7 @@ impl<'s> Stop<'_, 's> {
         );
         let in_list = matches!(in_bracket, Some(Token::LParen | Token::LSquare));
         let hint = (after_operand && starts_operand && in_list).then(|| "put a `,` or an operator before it".into());
-        SyntaxError::Unexpected {
-            found: self.found_words(),
-            expected: self.expected_words(),
-            hint,
-            span: self.span(),
-        }
+        SyntaxError::Unexpected { found: self.found_words(), expected: self.expected_words(), hint, span: self.span() }
     }
 }
 
@@ -366,8 +376,38 @@ impl<'s> Stop<'_, 's> {
 fn is_operator(terminal: &str) -> bool {
     matches!(
         terminal,
-        "and" | "or" | "not" | "in" | "==" | "!=" | "<" | "<=" | ">" | ">=" | ".." | "..=" | "+" | "-" | "*" | "/"
-            | "//" | "%" | "@" | "^" | "." | "(" | "[" | "|>" | "?" | "+=" | "-=" | "*=" | "/=" | "//=" | "%=" | "@="
+        "and"
+            | "or"
+            | "not"
+            | "in"
+            | "=="
+            | "!="
+            | "<"
+            | "<="
+            | ">"
+            | ">="
+            | ".."
+            | "..="
+            | "+"
+            | "-"
+            | "*"
+            | "/"
+            | "//"
+            | "%"
+            | "@"
+            | "^"
+            | "."
+            | "("
+            | "["
+            | "|>"
+            | "?"
+            | "+="
+            | "-="
+            | "*="
+            | "/="
+            | "//="
+            | "%="
+            | "@="
             | "^="
     )
 }

@@ -7,6 +7,7 @@
 
 use lalrpop_util::ParseError;
 
+use super::MAX_PROBLEMS;
 use super::actions::Builder;
 use super::ast::Module;
 use super::diagnose::diagnose;
@@ -14,7 +15,6 @@ use super::error::SyntaxError;
 use super::grammar::ModuleParser;
 use super::lexer::{Lexed, Lexeme};
 use super::token::Token;
-use super::MAX_PROBLEMS;
 use crate::source::{SourceId, Span};
 
 /// Parses tokens, statement by statement if need be.

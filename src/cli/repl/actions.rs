@@ -49,7 +49,7 @@ impl Repl {
                 Err(_) => ":seed takes a whole number from 0\n".to_string().into(),
             },
             Action::Reset => {
-                self.session = Session::new(self.settings.options());
+                self.exchange(Session::new(self.settings.options()));
                 self.typed.clear();
                 Answer::default()
             }
@@ -157,11 +157,11 @@ impl Repl {
         let Some((file, arguments)) = words.split_first() else { return Answer::default() };
         let program = crate::cli::args::Program::File(PathBuf::from(unquoted(file)));
         match run::prepare(&self.settings, self.look, &program, arguments, &[]) {
-            Ok(mut ready) => {
-                std::mem::swap(&mut ready.session, &mut self.session);
-                let mut answer = Answer::from(std::mem::take(&mut ready.warnings));
-                self.execute(&ready.unit, &mut answer);
-                std::mem::swap(&mut ready.session, &mut self.session);
+            Ok(run::Ready { session, unit, warnings }) => {
+                let before = self.exchange(session);
+                let mut answer = Answer::from(warnings);
+                self.execute(&unit, &mut answer);
+                self.session = before;
                 // `exit(n)` ends that program, not this conversation.
                 answer.leave = None;
                 answer

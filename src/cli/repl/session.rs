@@ -1,6 +1,6 @@
 //! Answers one input with text. Knows no terminal, so tests drive it as the terminal does.
 //!
-//! What a program prints while it runs goes to the machine's output at once, not into the answer.
+//! What a program prints while it runs goes to the machine's output at once; only if that is captured, into the answer.
 
 use std::path::PathBuf;
 
@@ -14,6 +14,8 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Cause;
 use crate::pipeline::{Mode, Session, Unit};
 use crate::show;
+use crate::source::SourceId;
+use crate::syntax;
 use crate::value::Value;
 
 /// A conversation.
@@ -25,6 +27,8 @@ pub struct Repl {
     pub(super) typed: Vec<String>,
     /// The file of the last `:load`.
     pub(super) loaded: Option<PathBuf>,
+    /// What programs print becomes part of the answers.
+    captured: bool,
     count: usize,
 }
 
@@ -47,12 +51,24 @@ impl Repl {
     /// A fresh conversation; `look` is how diagnostics are drawn.
     pub fn new(settings: &Settings, look: Look) -> Repl {
         let session = Session::new(settings.options());
-        Repl { session, settings: settings.clone(), look, typed: vec![], loaded: None, count: 0 }
+        Repl { session, settings: settings.clone(), look, typed: vec![], loaded: None, captured: false, count: 0 }
     }
 
-    /// With plain settings and no colour, for tests.
+    /// With plain settings and no colour; what programs print becomes part of the answers. For tests.
     pub fn plain() -> Repl {
-        Repl::new(&Settings::default(), Look::default())
+        let mut repl = Repl::new(&Settings::default(), Look::default());
+        repl.captured = true;
+        repl.session.vm.capture_output();
+        repl
+    }
+
+    /// Goes on with another session and gives the one before.
+    pub(super) fn exchange(&mut self, session: Session) -> Session {
+        let before = std::mem::replace(&mut self.session, session);
+        if self.captured {
+            self.session.vm.capture_output();
+        }
+        before
     }
 
     /// Answers an input, which may hold several if it was pasted with prompts.
@@ -90,7 +106,7 @@ impl Repl {
     /// True if more lines may complete the input.
     pub fn is_incomplete(&self, text: &str) -> bool {
         match input::split_pasted(text).last().map(|part| input::classify(part)) {
-            Some(Input::Code(code)) => crate::pipeline::is_incomplete(&code),
+            Some(Input::Code(code)) => syntax::parse(SourceId::default(), &code).incomplete,
             _ => false,
         }
     }
@@ -143,7 +159,9 @@ impl Repl {
     pub(super) fn execute(&mut self, unit: &Unit, answer: &mut Answer) -> Option<Value> {
         crate::cli::interrupt::arm();
         let result = self.session.run(unit);
+        // On a terminal the output is out already, and nothing is kept.
         let _ = self.session.vm.flush_out();
+        answer.text.push_str(&self.session.vm.take_output());
         match result {
             Ok(value) => Some(value),
             Err(error) => {
