@@ -3,6 +3,7 @@
 mod actions;
 mod commands;
 mod finite;
+mod highlight;
 mod history;
 mod input;
 pub mod session;

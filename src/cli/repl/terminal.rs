@@ -8,12 +8,13 @@ use std::rc::Rc;
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
 use rustyline::{Cmd, CompletionType, Config, Context, Editor, Helper, KeyCode, KeyEvent, Modifiers};
 
+use super::highlight::colored;
 use super::history;
 use super::input::{CONTINUATION, PROMPT};
 use super::session::{Answer, Repl};
@@ -68,6 +69,7 @@ pub fn run(settings: &Settings) -> Exit {
 
 /// A bug in dlang is told by the panic hook; the conversation goes on.
 fn answer(repl: &Rc<RefCell<Repl>>, text: &str) -> Answer {
+    interrupt::arm();
     let work = AssertUnwindSafe(|| repl.borrow_mut().answer(text));
     std::panic::catch_unwind(work).unwrap_or_default()
 }
@@ -116,7 +118,7 @@ fn read(editor: &mut Terminal, repl: &Rc<RefCell<Repl>>) -> Result<Option<String
     }
 }
 
-/// Completion, hints from history, colours of the prompt.
+/// Completion, hints from history, colours.
 struct Assistant {
     repl: Rc<RefCell<Repl>>,
     hinter: HistoryHinter,
@@ -147,6 +149,15 @@ impl Hinter for Assistant {
 }
 
 impl Highlighter for Assistant {
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if self.color { Cow::Owned(colored(line)) } else { Cow::Borrowed(line) }
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, kind: CmdKind) -> bool {
+        // Moving the cursor changes no colour.
+        self.color && kind != CmdKind::MoveCursor
+    }
+
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         if self.color { Cow::Owned(format!("\u{1b}[32m{prompt}\u{1b}[0m")) } else { Cow::Borrowed(prompt) }
     }
