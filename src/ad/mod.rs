@@ -1,21 +1,152 @@
 //! Derivatives: slots, levels, tapes, the dispatcher, the transforms.
+//!
+//! `slot` names a node of a level; `tape` is the record of a reverse level, `dispatch` writes it and `reverse` sweeps it;
+//! a forward level keeps the tangent of each node. `lift` puts values under a level and takes them out again;
+//! `transforms` are the builtins.
 
+pub mod algebra;
+pub mod dispatch;
+pub mod leafwise;
+pub mod lift;
+pub mod reverse;
 pub mod slot;
+pub mod tape;
+pub mod transforms;
 
+use crate::ad::slot::{Level, Slot};
+use crate::ad::tape::Tape;
 use crate::env::Env;
-use crate::error::Result;
-use crate::ops::prim::Prim;
+use crate::error::{Error, Result};
 use crate::value::Value;
 
 /// The dispatcher: every application of a primitive goes through it, so that whatever is recorded is recorded here.
+#[derive(Default)]
 pub struct Cx {
     pub env: Env,
+    /// Derivatives that are being taken now, outermost first; `levels[i]` is level `i + 1`.
+    levels: Vec<LevelState>,
+    /// Tapes that were used before, for their memory.
+    pool: Vec<Tape>,
+    next_serial: u64,
+    /// Where results that are not finite arose, if that is recorded (see [`nonfinite`](Cx::watch_nonfinite)).
+    pub watch: Watch,
+}
+
+/// What to do when an operation makes a NaN or infinity out of finite numbers.
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watch {
+    #[default]
+    Off,
+    /// Stop with an error: `--check-nan`.
+    Trap,
+}
+
+/// A derivative that is being taken.
+pub struct LevelState {
+    /// Distinguishes levels that have the same number one after the other.
+    pub serial: u64,
+    pub mode: Mode,
+}
+
+/// What a level records.
+pub enum Mode {
+    Reverse(Tape),
+    /// Tangent and primal slot of each node; node 0 is not used.
+    Forward(Vec<Dual>),
+}
+
+/// A node of a forward level.
+pub struct Dual {
+    pub tangent: Value,
+    pub primal: Slot,
 }
 
 impl Cx {
-    /// Applies a primitive; `args` are in the order of its signature, defaults filled in. Works at the highest level
-    /// among the slots of the arguments, and acts leaf by leaf on structures if the primitive is elementwise.
-    pub fn apply(&mut self, _prim: &'static Prim, _args: &[Value]) -> Result<Value> {
-        Ok(Value::None)
+    /// Opens a level for reverse mode.
+    pub fn open_reverse(&mut self) -> Result<Level> {
+        let nested = !self.levels.is_empty();
+        let tape = match self.pool.pop() {
+            Some(mut tape) => {
+                tape.reset(nested);
+                tape
+            }
+            None => Tape::new(nested),
+        };
+        self.open(Mode::Reverse(tape))
+    }
+
+    /// Opens a level for forward mode.
+    pub fn open_forward(&mut self) -> Result<Level> {
+        self.open(Mode::Forward(vec![Dual { tangent: Value::None, primal: Slot::CONST }]))
+    }
+
+    fn open(&mut self, mode: Mode) -> Result<Level> {
+        if self.levels.len() >= Slot::MAX_LEVEL {
+            return Err(Error::new("E0431", format!("derivatives are nested {} deep", Slot::MAX_LEVEL))
+                .help("a function that takes a gradient calls itself inside that gradient without end?"));
+        }
+        self.next_serial += 1;
+        self.levels.push(LevelState { serial: self.next_serial, mode });
+        Ok(Level(self.levels.len() as u8))
+    }
+
+    /// How many levels are open.
+    pub fn depth(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Closes the innermost level and gives its record.
+    pub fn close(&mut self) -> Option<LevelState> {
+        self.levels.pop()
+    }
+
+    /// Closes levels until `depth` are open, after an error.
+    pub fn close_to(&mut self, depth: usize) {
+        while self.levels.len() > depth {
+            if let Some(LevelState { mode: Mode::Reverse(tape), .. }) = self.levels.pop() {
+                self.recycle(tape);
+            }
+        }
+    }
+
+    /// Takes a tape back for its memory.
+    pub fn recycle(&mut self, mut tape: Tape) {
+        const KEPT: usize = 4;
+        if self.pool.len() < KEPT {
+            tape.reset(false);
+            self.pool.push(tape);
+        }
+    }
+
+    /// Serials of the open levels, to recognize later whether they are still the same.
+    pub fn serials(&self) -> Vec<u64> {
+        self.levels.iter().map(|l| l.serial).collect()
+    }
+
+    pub(crate) fn level(&self, level: Level) -> Option<&LevelState> {
+        self.levels.get((level.0 as usize).wrapping_sub(1))
+    }
+
+    pub(crate) fn level_mut(&mut self, level: Level) -> Option<&mut LevelState> {
+        self.levels.get_mut((level.0 as usize).wrapping_sub(1))
+    }
+
+    /// Slot of a value's primal one level down; `slot` is at an open level.
+    pub fn primal_slot(&self, slot: Slot) -> Slot {
+        match self.level(slot.level()).map(|l| &l.mode) {
+            Some(Mode::Reverse(tape)) => tape.primal(slot.node()),
+            Some(Mode::Forward(duals)) => duals.get(slot.node().0 as usize).map_or(Slot::CONST, |d| d.primal),
+            None => Slot::CONST,
+        }
+    }
+
+    /// The value as seen below `level`: if it is a node of that level, its primal.
+    pub fn primal(&self, value: &Value, level: Level) -> Value {
+        let slot = value.slot();
+        if !slot.is_const() && slot.level() == level {
+            value.with_slot(self.primal_slot(slot))
+        } else {
+            value.clone()
+        }
     }
 }

@@ -7,15 +7,24 @@
 //!   method or test of the module reads it, the module is imported, or the REPL runs; then it is a global.
 //!   A lambda captures globals that are variables, too.
 
+pub mod builtin_names;
+pub mod error;
+mod hints;
+mod mentions;
+mod scope;
+mod walk;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::builtins::Builtin;
 use crate::ops::prim::Prim;
 use crate::source::{SourceId, Span};
-use crate::syntax::ast::{FnDecl, Module, NodeId, StructDecl, TypeExpr};
+use crate::syntax::ast::{FnDecl, Module, NodeId, StructDecl};
 
-/// Local variable of a function; parameters come first, in order, then captures, then the rest.
+pub use walk::{Input, Mode, resolve};
+
+/// Local variable of a function.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct LocalId(pub u32);
 
@@ -65,6 +74,12 @@ pub struct Resolved {
     pub function_ids: HashMap<NodeId, FnId>,
     pub globals: Vec<Global>,
     pub structs: Vec<Struct>,
+    /// `test` blocks in order: name and body.
+    pub tests: Vec<(String, FnId)>,
+    /// Modules it imports, in order.
+    pub imports: Vec<ModuleId>,
+    /// Names of methods with `inout self`: a call of one may change its receiver.
+    pub inout_methods: Vec<Rc<str>>,
 }
 
 /// A function of a module.
@@ -76,6 +91,8 @@ pub struct Function {
     pub decl: Option<Rc<FnDecl>>,
     pub locals: Vec<Local>,
     pub captures: Vec<Capture>,
+    /// Parameter locals by position; `None` for a pattern that is no name.
+    pub params: Vec<Option<LocalId>>,
     /// For a method: index into `structs`.
     pub owner: Option<u32>,
     /// The function in which it stands; `None` for function 0.
@@ -171,8 +188,3 @@ impl Program {
     }
 }
 
-/// An annotation with the function whose dimension variables it binds.
-pub struct Annotation<'a> {
-    pub function: FnId,
-    pub ty: &'a TypeExpr,
-}

@@ -1,0 +1,354 @@
+//! Applying a primitive at the highest level among its operands.
+//!
+//! The value is computed one level down (recursively, so every lower level records too). Then a reverse level appends an
+//! entry and a forward level computes the tangent; both with rules made of primitives, so that they can be
+//! differentiated again.
+
+use smallvec::SmallVec;
+
+use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
+use crate::ad::{Cx, Dual, Mode, Watch};
+use crate::error::{Error, Result};
+use crate::ops::elementwise::ADD;
+use crate::ops::lanes::{self, Elementwise, Scalar};
+use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim};
+use crate::value::Value;
+
+type Values = SmallVec<[Value; 3]>;
+
+impl Cx {
+    /// Applies a primitive; `args` are in the order of its signature, defaults filled in. Works at the highest level
+    /// among the slots of the arguments, and acts leaf by leaf on structures if the primitive is elementwise.
+    pub fn apply(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
+        let level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();
+        if level.0 == 0 {
+            return self.evaluate(prim, args);
+        }
+        match self.level(level).map(|l| &l.mode) {
+            Some(Mode::Reverse(_)) => self.apply_reverse(prim, args, level),
+            Some(Mode::Forward(_)) => self.apply_forward(prim, args, level),
+            None => Err(escaped()),
+        }
+    }
+
+    fn evaluate(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
+        let out = match &prim.eval {
+            Eval::Elementwise(e) => {
+                if args.iter().any(is_structure) {
+                    return self.apply_leafwise(prim, args);
+                }
+                lanes::eval_elementwise(&mut self.env, prim, e, args)?
+            }
+            Eval::General(eval) => eval(&mut self.env, args)?,
+        };
+        if self.watch == Watch::Trap {
+            trap_nonfinite(prim, args, &out)?;
+        }
+        Ok(out)
+    }
+
+    /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
+    #[inline]
+    pub fn apply_scalar2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<Value> {
+        let level = a.0.level().max(b.0.level());
+        if level.0 == 1
+            && let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval
+            && let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode)
+            && self.watch == Watch::Off
+        {
+            let y = f(a.1, b.1);
+            // A constant's node is the sink, whatever the partial.
+            let pa = if a.0.is_const() { 0.0 } else { d[0](a.1, b.1, y) };
+            let pb = if b.0.is_const() { 0.0 } else { d[1](a.1, b.1, y) };
+            let node = tape.push(Entry { a: a.0.node().0, b: b.0.node().0, pa, pb })?;
+            return Ok(Value::Float(Slot::new(level, node), y));
+        }
+        self.apply(prim, &[Value::Float(a.0, a.1), Value::Float(b.0, b.1)])
+    }
+
+    /// The same for one argument, which has a slot.
+    #[inline]
+    pub fn apply_scalar1(&mut self, prim: &'static Prim, slot: Slot, x: f64) -> Result<Value> {
+        let level = slot.level();
+        if level.0 == 1
+            && let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval
+            && let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode)
+            && self.watch == Watch::Off
+            && matches!(prim.diff, Diff::Elementwise)
+        {
+            let y = f(x);
+            let node = tape.push(Entry { a: slot.node().0, b: 0, pa: d(x, y), pb: 0.0 })?;
+            return Ok(Value::Float(Slot::new(level, node), y));
+        }
+        self.apply(prim, &[Value::Float(slot, x)])
+    }
+
+    fn apply_reverse(&mut self, prim: &'static Prim, args: &[Value], level: Level) -> Result<Value> {
+        if let Eval::Elementwise(_) = &prim.eval
+            && args.iter().any(is_structure)
+        {
+            return self.apply_leafwise(prim, args);
+        }
+        let primals: Values = args.iter().map(|a| self.primal(a, level)).collect();
+        let out = self.apply(prim, &primals)?;
+        match &prim.diff {
+            Diff::Zero => return Ok(out),
+            Diff::Refused(reason) => return Err(refused(prim, reason)),
+            _ if !out.is_differentiable() => return Ok(out),
+            _ => {}
+        }
+        let nodes: SmallVec<[Node; 3]> =
+            args.iter().map(|a| if a.slot().level() == level { a.slot().node() } else { Node(0) }).collect();
+        if let (Eval::Elementwise(e), Value::Float(lower, _), Diff::Elementwise) = (&prim.eval, &out, &prim.diff) {
+            return self.record_scalar(prim, e, &primals, &nodes, &out, *lower, level);
+        }
+        let mut wanted = 0;
+        for (i, node) in nodes.iter().enumerate() {
+            wanted |= u32::from(node.0 != 0) << i;
+        }
+        let shapes = args.iter().map(arg_shape).collect();
+        let primal_slot = out.slot();
+        let (kept_args, kept_out) = kept(prim, &primals, &out, wanted);
+        let entry = PrimEntry { prim, args: kept_args, nodes, shapes, out: kept_out };
+        let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
+        let node = tape.push_general(General::Prim(entry), primal_slot)?;
+        Ok(out.with_slot(Slot::new(level, node)))
+    }
+
+    pub(crate) fn tape_mut(&mut self, level: Level) -> Option<&mut Tape> {
+        match self.level_mut(level).map(|l| &mut l.mode) {
+            Some(Mode::Reverse(tape)) => Some(tape),
+            _ => None,
+        }
+    }
+
+    /// Appends an elementwise application on scalars. Three operands take two entries.
+    #[allow(clippy::too_many_arguments)]
+    fn record_scalar(
+        &mut self,
+        prim: &'static Prim,
+        e: &'static Elementwise,
+        primals: &[Value],
+        nodes: &[Node],
+        out: &Value,
+        lower: Slot,
+        level: Level,
+    ) -> Result<Value> {
+        let mut partials: SmallVec<[(Node, f64, Slot); 3]> = SmallVec::new();
+        for (i, node) in nodes.iter().enumerate() {
+            if node.0 == 0 {
+                continue;
+            }
+            let (slot, p) = self.scalar_partial(prim, e, primals, out, i)?;
+            partials.push((*node, p, slot));
+        }
+        let y = if let Value::Float(_, y) = out { *y } else { 0.0 };
+        let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
+        let mut parts = partials.into_iter();
+        let (a, pa, sa) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
+        let (b, pb, sb) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
+        let mut node =
+            tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
+        for (c, pc, sc) in parts {
+            let entry = Entry { a: node.0, b: c.0, pa: 1.0, pb: pc };
+            node = tape.push_nested(entry, Lower { primal: lower, pa: Slot::CONST, pb: sc })?;
+        }
+        Ok(Value::Float(Slot::new(level, node), y))
+    }
+
+    /// Partial `i` of an elementwise primitive at scalars, with its slot at lower levels.
+    fn scalar_partial(
+        &mut self,
+        prim: &'static Prim,
+        e: &Elementwise,
+        args: &[Value],
+        out: &Value,
+        i: usize,
+    ) -> Result<(Slot, f64)> {
+        if args.iter().all(|a| a.slot().is_const()) {
+            let x = |i: usize| args.get(i).map_or(0.0, scalar_f64);
+            let y = scalar_f64(out);
+            let p = match &e.scalar {
+                Scalar::Unary { d, .. } => d(x(0), y),
+                Scalar::Binary { d, .. } => d[i.min(1)](x(0), x(1), y),
+                Scalar::Ternary { d, .. } => d[i.min(2)](x(0), x(1), x(2), y),
+            };
+            return Ok((Slot::CONST, p));
+        }
+        match lanes::eval_partial(self, prim, i, args, out)? {
+            Value::Float(slot, p) => Ok((slot, p)),
+            other => Ok((Slot::CONST, scalar_f64(&other))),
+        }
+    }
+
+    fn apply_forward(&mut self, prim: &'static Prim, args: &[Value], level: Level) -> Result<Value> {
+        if let Eval::Elementwise(_) = &prim.eval
+            && args.iter().any(is_structure)
+        {
+            return self.apply_leafwise(prim, args);
+        }
+        let primals: Values = args.iter().map(|a| self.primal(a, level)).collect();
+        let tangents: SmallVec<[Option<Value>; 3]> = args.iter().map(|a| self.tangent(a, level)).collect();
+        let out = self.apply(prim, &primals)?;
+        if !out.is_differentiable() {
+            return Ok(out);
+        }
+        let tangent = match &prim.diff {
+            Diff::Zero => None,
+            Diff::Refused(reason) => return Err(refused(prim, reason)),
+            Diff::Elementwise => self.push_elementwise(prim, &primals, &out, &tangents)?,
+            Diff::Linear { .. } => {
+                let mut linear = primals.clone();
+                for (i, (arg, tangent)) in linear.iter_mut().zip(&tangents).enumerate() {
+                    if let Some(t) = tangent {
+                        *arg = t.clone();
+                    } else if primals[i].is_differentiable() {
+                        *arg = self.zeros_like(&primals[i])?;
+                    }
+                }
+                Some(self.apply(prim, &linear)?)
+            }
+            Diff::Rules { jvp, .. } => {
+                let shapes: SmallVec<[ArgShape; 3]> = primals.iter().map(arg_shape).collect();
+                let call = Call { prim, args: &primals, out: &out, shapes: &shapes, wanted: 0 };
+                jvp(self, &call, &tangents)?
+            }
+        };
+        match tangent {
+            Some(tangent) => self.new_dual(out, tangent, level),
+            None => Ok(out),
+        }
+    }
+
+    /// Puts a value under a forward level with a tangent.
+    pub(crate) fn new_dual(&mut self, out: Value, tangent: Value, level: Level) -> Result<Value> {
+        let primal = out.slot();
+        let Some(Mode::Forward(duals)) = self.level_mut(level).map(|l| &mut l.mode) else { return Err(escaped()) };
+        if duals.len() >= Slot::MAX_NODES {
+            return Err(Error::new("E0430", format!("forward mode holds {} tangents, the most it can", duals.len()))
+                .help("differentiate a shorter part at a time"));
+        }
+        duals.push(Dual { tangent, primal });
+        let node = Node(duals.len() as u32 - 1);
+        Ok(out.with_slot(Slot::new(level, node)))
+    }
+
+    /// Tangent of a value at a forward level.
+    pub(crate) fn tangent(&self, value: &Value, level: Level) -> Option<Value> {
+        let slot = value.slot();
+        if slot.is_const() || slot.level() != level {
+            return None;
+        }
+        match self.level(level).map(|l| &l.mode) {
+            Some(Mode::Forward(duals)) => duals.get(slot.node().0 as usize).map(|d| d.tangent.clone()),
+            _ => None,
+        }
+    }
+
+    fn push_elementwise(
+        &mut self,
+        prim: &'static Prim,
+        primals: &[Value],
+        out: &Value,
+        tangents: &[Option<Value>],
+    ) -> Result<Option<Value>> {
+        let mut sum: Option<Value> = None;
+        for (i, tangent) in tangents.iter().enumerate() {
+            let Some(t) = tangent else { continue };
+            let constant = t.slot().is_const() && out.slot().is_const() && primals.iter().all(|p| p.slot().is_const());
+            let term = if constant {
+                lanes::push_elementwise(prim, primals, out, t, i)?
+            } else {
+                let partial = lanes::eval_partial(self, prim, i, primals, out)?;
+                self.zmul(t, &partial)?
+            };
+            sum = Some(match sum {
+                Some(s) => self.apply(&ADD, &[s, term])?,
+                None => term,
+            });
+        }
+        match sum {
+            // A tangent has its primal's shape: an argument that was broadcast has not yet.
+            Some(s) => match out.shape() {
+                Some(shape) if s.shape() != Some(shape) => Ok(Some(self.broadcast_to(&s, shape)?)),
+                _ => Ok(Some(s)),
+            },
+            None => Ok(None),
+        }
+    }
+}
+
+/// What an entry keeps alive: only what its rule reads.
+fn kept(prim: &'static Prim, primals: &[Value], out: &Value, wanted: u32) -> (Values, Value) {
+    let arity = primals.len();
+    let reads: u32 = match &prim.diff {
+        Diff::Elementwise => lanes::reads(prim, wanted),
+        Diff::Linear { keep, .. } | Diff::Rules { keep, .. } => keep_mask(*keep, arity),
+        Diff::Zero | Diff::Refused(_) => 0,
+    };
+    let args = primals
+        .iter()
+        .enumerate()
+        .map(|(i, v)| if reads & (1 << i) != 0 || !v.is_differentiable() { v.clone() } else { Value::None })
+        .collect();
+    (args, if reads & (1 << arity) != 0 { out.clone() } else { Value::None })
+}
+
+fn keep_mask(keep: Keep, arity: usize) -> u32 {
+    (if keep.args { (1u32 << arity) - 1 } else { 0 }) | (u32::from(keep.out) << arity)
+}
+
+/// Shape and dtype of an argument.
+pub(crate) fn arg_shape(value: &Value) -> ArgShape {
+    match value {
+        Value::Tensor(_, t) => ArgShape { shape: t.shape().into(), dtype: Some(t.dtype()) },
+        _ => ArgShape::default(),
+    }
+}
+
+/// A number as `f64`; 0 for what is none.
+pub(crate) fn scalar_f64(value: &Value) -> f64 {
+    match value {
+        Value::Float(_, x) => *x,
+        Value::Int(i) => *i as f64,
+        Value::Bool(b) => f64::from(u8::from(*b)),
+        _ => 0.0,
+    }
+}
+
+/// True for tuples, lists, dicts and structs.
+pub(crate) fn is_structure(value: &Value) -> bool {
+    matches!(value, Value::Tuple(_) | Value::List(_) | Value::Dict(_) | Value::Struct(_))
+}
+
+#[cold]
+fn refused(prim: &Prim, reason: &str) -> Error {
+    Error::new("E0432", format!("`{}` cannot be differentiated here: {reason}", prim.name))
+}
+
+#[cold]
+pub(crate) fn escaped() -> Error {
+    Error::new("E0434", "a value is used after the derivative that it belongs to is finished")
+        .help("return such values from the differentiated function (with aux: true) instead of keeping a pullback of it")
+}
+
+fn trap_nonfinite(prim: &Prim, args: &[Value], out: &Value) -> Result<()> {
+    if all_finite(out) || !args.iter().all(all_finite) {
+        return Ok(());
+    }
+    let mut error = Error::new("E0440", format!("`{}` made a NaN or infinity out of finite numbers", prim.name));
+    for (i, arg) in args.iter().enumerate() {
+        error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
+    }
+    Err(error)
+}
+
+/// False if a float in it (scalar or tensor) is NaN or infinite.
+pub fn all_finite(value: &Value) -> bool {
+    match value {
+        Value::Float(_, x) => x.is_finite(),
+        Value::Tensor(_, t) => t.all_finite(),
+        _ => true,
+    }
+}

@@ -1,0 +1,114 @@
+//! Elementwise primitives on structures: `params - lr * g`, `sqrt(v)`, leaf by leaf.
+//!
+//! A `none` leaf (the gradient of what has none) scales to `none` and adds nothing. A `nograd` field is kept as the first
+//! structure has it.
+
+use std::rc::Rc;
+
+use crate::ad::Cx;
+use crate::ad::dispatch::is_structure;
+use crate::error::{Error, Result};
+use crate::ops::prim::Prim;
+use crate::value::{Dict, StructValue, Value};
+
+impl Cx {
+    /// Applies an elementwise primitive leaf by leaf; arguments that are no structures go to every leaf.
+    pub(crate) fn apply_leafwise(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
+        let Some(lead) = args.iter().find(|a| is_structure(a)) else { return self.apply_leaf(prim, args) };
+        for other in args.iter().filter(|a| is_structure(a)) {
+            same_form(prim, lead, other)?;
+        }
+        match lead {
+            Value::Tuple(items) => Ok(Value::tuple(self.each(prim, args, items.len())?)),
+            Value::List(items) => Ok(Value::list(self.each(prim, args, items.len())?)),
+            Value::Dict(dict) => {
+                let values = self.each(prim, args, dict.len())?;
+                Ok(Value::Dict(Rc::new(dict.keys().cloned().zip(values).collect::<Dict>())))
+            }
+            Value::Struct(s) => {
+                let mut fields = Vec::with_capacity(s.fields.len());
+                for (i, field) in s.def.fields.iter().enumerate() {
+                    if field.nograd {
+                        fields.push(first_present(args, i));
+                    } else {
+                        let leaf_args: Vec<Value> = args.iter().map(|a| part(a, i)).collect();
+                        fields.push(self.apply_part(prim, &leaf_args)?);
+                    }
+                }
+                Ok(Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields })))
+            }
+            _ => self.apply_leaf(prim, args),
+        }
+    }
+
+    fn each(&mut self, prim: &'static Prim, args: &[Value], n: usize) -> Result<Vec<Value>> {
+        (0..n)
+            .map(|i| {
+                let parts: Vec<Value> = args.iter().map(|a| part(a, i)).collect();
+                self.apply_part(prim, &parts)
+            })
+            .collect()
+    }
+
+    fn apply_part(&mut self, prim: &'static Prim, parts: &[Value]) -> Result<Value> {
+        if parts.iter().any(|p| matches!(p, Value::None)) {
+            // One side has no derivative here: adding keeps the other side, all else has none.
+            let adds = matches!(prim.name, "add" | "sub") && parts.len() == 2;
+            let kept = parts.iter().find(|p| !matches!(p, Value::None));
+            return Ok(match kept {
+                Some(v) if adds && (is_structure(v) || !from_broadcast(parts)) => v.clone(),
+                _ => Value::None,
+            });
+        }
+        if parts.iter().any(is_structure) {
+            return self.apply_leafwise(prim, parts);
+        }
+        self.apply_leaf(prim, parts)
+    }
+
+    fn apply_leaf(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
+        self.apply(prim, args)
+    }
+}
+
+/// Only `none` is left.
+fn from_broadcast(parts: &[Value]) -> bool {
+    parts.iter().all(|p| matches!(p, Value::None))
+}
+
+fn part(value: &Value, i: usize) -> Value {
+    match value {
+        Value::Tuple(items) | Value::List(items) => items.get(i).cloned().unwrap_or_default(),
+        Value::Dict(dict) => dict.get_index(i).map(|(_, v)| v.clone()).unwrap_or_default(),
+        Value::Struct(s) => s.fields.get(i).cloned().unwrap_or_default(),
+        other => other.clone(),
+    }
+}
+
+fn first_present(args: &[Value], i: usize) -> Value {
+    let fields = args.iter().filter(|a| is_structure(a)).map(|a| part(a, i));
+    fields.into_iter().find(|v| !matches!(v, Value::None)).unwrap_or_default()
+}
+
+fn same_form(prim: &Prim, a: &Value, b: &Value) -> Result<()> {
+    let fits = match (a, b) {
+        (Value::Tuple(x), Value::Tuple(y)) | (Value::List(x), Value::List(y)) => x.len() == y.len(),
+        (Value::Dict(x), Value::Dict(y)) => x.len() == y.len() && x.keys().eq(y.keys()),
+        (Value::Struct(x), Value::Struct(y)) => Rc::ptr_eq(&x.def, &y.def),
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let what = |v: &Value| match v {
+        Value::Tuple(x) | Value::List(x) => format!("a {} of {}", v.type_name(), x.len()),
+        Value::Dict(d) => {
+            format!("a dict with {}", d.keys().map(crate::show::key).collect::<Vec<_>>().join(", "))
+        }
+        other => format!("a {}", other.type_name()),
+    };
+    Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.name))
+        .operand(0, format!("this is {}", what(a)))
+        .operand(1, format!("this is {}", what(b)))
+        .help("use concat(...) or + on lists of equal length; to join two lists, extend(&a, b)"))
+}

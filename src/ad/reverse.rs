@@ -1,0 +1,307 @@
+//! The backward sweep: from the cotangent of a result to those of the leaves, one pass over the tape from its end.
+//!
+//! A zero cotangent is skipped, so it contributes exactly zero whatever the partial (the strong zero).
+
+use smallvec::SmallVec;
+
+use crate::ad::dispatch::is_structure;
+use crate::ad::lift;
+use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
+use crate::error::{Error, Result};
+use crate::ops::elementwise::{ADD, MUL};
+use crate::ops::lanes;
+use crate::ops::prim::{Call, Cotangents, Diff};
+use crate::tensor::DType;
+use crate::value::Value;
+use crate::vm::Vm;
+
+/// A scalar cotangent and its slot at lower levels.
+#[derive(Clone, Copy, Default)]
+struct Bar {
+    x: f64,
+    slot: Slot,
+}
+
+/// Cotangents of the nodes of a tape, while and after sweeping.
+pub struct Bars {
+    scalars: Vec<Bar>,
+    general: Vec<Option<Value>>,
+}
+
+impl Bars {
+    /// The cotangent of a node, if anything flowed there.
+    pub fn get(&self, tape: &Tape, node: Node) -> Option<Value> {
+        let index = node.0 as usize;
+        let entry = tape.entries.get(index)?;
+        if entry.a == GENERAL
+            && let Some(value) = self.general.get(entry.b as usize)?
+        {
+            return Some(value.clone());
+        }
+        let bar = self.scalars.get(index)?;
+        (bar.x != 0.0 || !bar.slot.is_const()).then_some(Value::Float(bar.slot, bar.x))
+    }
+}
+
+/// Sweeps `tape` (of `level`) from the seeds. With `consume`, tensors are freed as the sweep passes them.
+pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)], consume: bool) -> Result<Bars> {
+    let Some(last) = seeds.iter().map(|(node, _)| node.0 as usize).max() else {
+        return Ok(Bars { scalars: vec![], general: vec![] });
+    };
+    let mut bars = Bars { scalars: vec![Bar::default(); last + 1], general: vec![] };
+    bars.general.resize_with(tape.general.len(), || None);
+    for (node, seed) in seeds {
+        add(vm, tape, &mut bars, *node, seed.clone())?;
+    }
+    for index in (1..=last).rev() {
+        let entry = tape.entries[index];
+        if entry.a != GENERAL {
+            let y = bars.scalars[index];
+            if y.slot.is_const() && !tape.nested {
+                if y.x != 0.0 {
+                    bars.scalars[entry.a as usize].x += y.x * entry.pa;
+                    bars.scalars[entry.b as usize].x += y.x * entry.pb;
+                }
+            } else if y.x != 0.0 || !y.slot.is_const() {
+                let lower = tape.lower.get(index).copied().unwrap_or_default();
+                add_product(vm, &mut bars, entry.a, y, Bar { x: entry.pa, slot: lower.pa })?;
+                add_product(vm, &mut bars, entry.b, y, Bar { x: entry.pb, slot: lower.pb })?;
+            }
+            continue;
+        }
+        let general = entry.b as usize;
+        match &tape.general[general] {
+            General::Leaf | General::Part => {}
+            General::Prim(_) => {
+                let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                let entry = if consume {
+                    std::mem::replace(&mut tape.general[general], General::Leaf)
+                } else {
+                    General::Leaf
+                };
+                let entry = if consume { &entry } else { &tape.general[general] };
+                if let General::Prim(p) = entry {
+                    let cotangents = pull(vm, p, y_bar)?;
+                    for (node, cotangent) in p.nodes.iter().zip(cotangents) {
+                        if let Some(c) = cotangent
+                            && node.0 != 0
+                        {
+                            add(vm, tape, &mut bars, *node, c)?;
+                        }
+                    }
+                }
+            }
+            General::Group(group) => pull_group(vm, tape, &mut bars, group, level)?,
+        }
+    }
+    Ok(bars)
+}
+
+fn take(bars: &mut Bars, index: usize, general: usize) -> Option<Value> {
+    if let Some(value) = bars.general[general].take() {
+        return Some(value);
+    }
+    let bar = bars.scalars[index];
+    (bar.x != 0.0 || !bar.slot.is_const()).then_some(Value::Float(bar.slot, bar.x))
+}
+
+fn add_product(vm: &mut Vm, bars: &mut Bars, node: u32, y: Bar, p: Bar) -> Result<()> {
+    if node == 0 {
+        return Ok(());
+    }
+    let term = if y.slot.is_const() && p.slot.is_const() {
+        Value::float(y.x * p.x)
+    } else {
+        vm.cx.apply(&MUL, &[Value::Float(y.slot, y.x), Value::Float(p.slot, p.x)])?
+    };
+    add_scalar(vm, bars, node as usize, term)
+}
+
+fn add_scalar(vm: &mut Vm, bars: &mut Bars, index: usize, term: Value) -> Result<()> {
+    let bar = bars.scalars[index];
+    let Value::Float(slot, x) = term else { return Ok(()) };
+    bars.scalars[index] = if slot.is_const() {
+        // Adding a constant changes neither the node nor its tangent.
+        Bar { x: bar.x + x, slot: bar.slot }
+    } else if bar.slot.is_const() {
+        Bar { x: bar.x + x, slot }
+    } else {
+        match vm.cx.apply(&ADD, &[Value::Float(bar.slot, bar.x), Value::Float(slot, x)])? {
+            Value::Float(slot, x) => Bar { x, slot },
+            _ => bar,
+        }
+    };
+    Ok(())
+}
+
+/// Adds to the cotangent of a node.
+fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> Result<()> {
+    if node.0 == 0 || matches!(value, Value::None) {
+        return Ok(());
+    }
+    let index = node.0 as usize;
+    if matches!(value, Value::Float(..)) {
+        return add_scalar(vm, bars, index, value);
+    }
+    let entry = tape.entries[index];
+    if entry.a != GENERAL {
+        return Err(Error::new("E0433", format!("the cotangent of a float is {}", value.type_name()))
+            .help("a rule must return a cotangent of the shape of each argument"));
+    }
+    let bar = &mut bars.general[entry.b as usize];
+    *bar = Some(match bar.take() {
+        None => value,
+        Some(old) => vm.cx.accumulate(old, value)?,
+    });
+    Ok(())
+}
+
+/// Cotangents of the arguments of one application, each with its argument's shape and dtype.
+fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
+    let mut wanted = 0u32;
+    for (i, node) in entry.nodes.iter().enumerate() {
+        wanted |= u32::from(node.0 != 0) << i;
+    }
+    let call = Call { prim: entry.prim, args: &entry.args, out: &entry.out, shapes: &entry.shapes, wanted };
+    let mut cotangents = match &entry.prim.diff {
+        Diff::Elementwise => pull_elementwise(vm, &call, &y_bar)?,
+        Diff::Linear { vjp, .. } | Diff::Rules { vjp, .. } => vjp(&mut vm.cx, &call, &y_bar)?,
+        Diff::Zero | Diff::Refused(_) => Cotangents::new(),
+    };
+    for (i, cotangent) in cotangents.iter_mut().enumerate() {
+        if !call.wants(i) {
+            *cotangent = None;
+        } else if let Some(c) = cotangent.take() {
+            *cotangent = Some(fit(vm, c, &call, i)?);
+        }
+    }
+    Ok(cotangents)
+}
+
+fn pull_elementwise(vm: &mut Vm, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+    let constant = y_bar.slot().is_const()
+        && call.out.slot().is_const()
+        && call.args.iter().all(|a| a.slot().is_const());
+    let mut cotangents = SmallVec::new();
+    for i in 0..call.args.len() {
+        cotangents.push(if !call.wants(i) {
+            None
+        } else if constant {
+            Some(lanes::pull_elementwise(call.prim, call.args, call.out, y_bar, i)?)
+        } else {
+            let partial = lanes::eval_partial(&mut vm.cx, call.prim, i, call.args, call.out)?;
+            Some(vm.cx.zmul(y_bar, &partial)?)
+        });
+    }
+    Ok(cotangents)
+}
+
+/// Sums broadcast axes back and casts to the argument's dtype.
+fn fit(vm: &mut Vm, cotangent: Value, call: &Call<'_>, i: usize) -> Result<Value> {
+    let shape = call.shape(i);
+    let mut c = cotangent;
+    if c.shape() != Some(shape) {
+        c = if c.shape().is_some_and(|s| s.len() < shape.len() || s.iter().product::<usize>() < shape.iter().product()) {
+            vm.cx.broadcast_to(&c, shape)?
+        } else {
+            vm.cx.sum_to(&c, shape)?
+        };
+    }
+    if let (Some(want), Value::Tensor(_, t)) = (call.shapes.get(i).and_then(|s| s.dtype), &c)
+        && t.dtype() != want
+        && want.is_float()
+    {
+        c = vm.cx.cast(&c, want)?;
+    }
+    Ok(c)
+}
+
+/// A group's parts have got their cotangents: gather them, call the pullback, hand on what it gives.
+fn pull_group(vm: &mut Vm, tape: &Tape, bars: &mut Bars, group: &GroupEntry, level: Level) -> Result<()> {
+    let mut any = false;
+    let dy = lift::map_leaves(&group.result, &mut |leaf| {
+        let slot = leaf.slot();
+        if !slot.is_const() && slot.level() == level {
+            if let Some(bar) = bars.get(tape, slot.node()) {
+                any = true;
+                return Ok(bar);
+            }
+            return vm.cx.zeros_like(leaf);
+        }
+        if leaf.is_differentiable() { vm.cx.zeros_like(leaf) } else { Ok(Value::None) }
+    })?;
+    if !any {
+        return Ok(());
+    }
+    let cotangents = vm.call(&group.pullback, &[dy])?;
+    let list = match &cotangents {
+        Value::Tuple(items) if group.args.len() != 1 => items.as_ref().clone(),
+        // One argument: a bare cotangent, or a tuple of one.
+        Value::Tuple(items) if items.len() == 1 && !matches!(group.args[0], Value::Tuple(_)) => items.as_ref().clone(),
+        single => vec![single.clone()],
+    };
+    if list.len() != group.args.len() {
+        return Err(Error::new(
+            "E0433",
+            format!("the pullback of a custom rule gave {} cotangents for {} arguments", list.len(), group.args.len()),
+        )
+        .help("return a tuple with one cotangent for each argument; none where there is none"));
+    }
+    for (arg, cotangent) in group.args.iter().zip(&list) {
+        add_structure(vm, tape, bars, arg, cotangent, level)?;
+    }
+    Ok(())
+}
+
+/// Adds cotangents leaf by leaf to the nodes of `arg`.
+fn add_structure(
+    vm: &mut Vm,
+    tape: &Tape,
+    bars: &mut Bars,
+    arg: &Value,
+    cotangent: &Value,
+    level: Level,
+) -> Result<()> {
+    if matches!(cotangent, Value::None) {
+        return Ok(());
+    }
+    if is_structure(arg) {
+        let (Some(xs), Some(cs)) = (lift::children(arg), lift::children(cotangent)) else {
+            return Err(misfit(arg, cotangent));
+        };
+        if xs.len() != cs.len() {
+            return Err(misfit(arg, cotangent));
+        }
+        for (x, c) in xs.iter().zip(cs) {
+            add_structure(vm, tape, bars, x, c, level)?;
+        }
+        return Ok(());
+    }
+    let slot = arg.slot();
+    if slot.is_const() || slot.level() != level {
+        return Ok(());
+    }
+    let mut c = cotangent.clone();
+    if let Value::Int(i) = c {
+        c = Value::float(i as f64);
+    }
+    if c.shape() != arg.shape() || !c.is_differentiable() {
+        return Err(misfit(arg, cotangent));
+    }
+    if let (Value::Tensor(_, a), Value::Tensor(_, t)) = (arg, &c)
+        && a.dtype() != t.dtype()
+    {
+        let dtype: DType = a.dtype();
+        c = vm.cx.cast(&c, dtype)?;
+    }
+    add(vm, tape, bars, slot.node(), c)
+}
+
+fn misfit(arg: &Value, cotangent: &Value) -> Error {
+    Error::new(
+        "E0433",
+        format!("a custom rule gave the cotangent {} for an argument {}", cotangent.type_name(), arg.type_name()),
+    )
+    .help("a cotangent has the structure and shape of its argument")
+}

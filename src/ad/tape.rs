@@ -1,0 +1,147 @@
+//! What a reverse level remembers: one entry for each operation, in order.
+//!
+//! A scalar operation is 24 bytes: two operands and two partials. All else (tensors, groups of outputs) is a *general*
+//! entry, which keeps the primitive and what its rule reads. Entry 0 is the sink that stands for constants, so the
+//! sweep needs no test for them. Above another level, the slots of primals and partials at lower levels stand in a
+//! parallel list that the innermost level does not have.
+
+use smallvec::SmallVec;
+
+use crate::ad::slot::{Node, Slot};
+use crate::error::{Error, Result};
+use crate::ops::prim::{ArgShape, Prim};
+use crate::value::Value;
+
+/// One scalar operation: `y_bar * pa` flows to `a`, `y_bar * pb` to `b`.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub a: u32,
+    pub b: u32,
+    pub pa: f64,
+    pub pb: f64,
+}
+
+const _: () = assert!(std::mem::size_of::<Entry>() == 24);
+
+/// Slots at lower levels of an entry's primal and of its partials.
+#[derive(Clone, Copy, Default)]
+pub struct Lower {
+    pub primal: Slot,
+    pub pa: Slot,
+    pub pb: Slot,
+}
+
+/// An entry that is not two multiplications.
+pub enum General {
+    /// An input that is a tensor.
+    Leaf,
+    Prim(PrimEntry),
+    /// Processed after all its parts, which are the nodes that follow it.
+    Group(GroupEntry),
+    /// One float leaf of a group's result.
+    Part,
+}
+
+/// An application of a primitive.
+pub struct PrimEntry {
+    pub prim: &'static Prim,
+    /// Primal arguments; those the rule does not read are `Value::None`.
+    pub args: SmallVec<[Value; 3]>,
+    /// Node of each argument; the sink for constants.
+    pub nodes: SmallVec<[Node; 3]>,
+    pub shapes: SmallVec<[ArgShape; 3]>,
+    pub out: Value,
+}
+
+/// A call whose pullback is a function: `custom_vjp`, `custom_jvp`, `checkpoint`.
+pub struct GroupEntry {
+    /// Takes the cotangent of the result, gives a tuple of the arguments' cotangents.
+    pub pullback: Value,
+    /// The result, its leaves under the slots of the parts (at this level).
+    pub result: Value,
+    /// The arguments, under the slots that they had (at this level).
+    pub args: Vec<Value>,
+}
+
+/// The record of one reverse level.
+pub struct Tape {
+    pub entries: Vec<Entry>,
+    /// Parallel to `entries` if `nested`, else empty.
+    pub lower: Vec<Lower>,
+    pub general: Vec<General>,
+    /// Primals may have slots of lower levels.
+    pub nested: bool,
+}
+
+/// In `Entry::a`: the entry is general, `b` is its index.
+pub const GENERAL: u32 = u32::MAX;
+
+impl Tape {
+    /// An empty tape: only the sink.
+    pub fn new(nested: bool) -> Tape {
+        let mut tape = Tape { entries: vec![], lower: vec![], general: vec![], nested };
+        tape.reset(nested);
+        tape
+    }
+
+    /// Empties it, keeping its memory.
+    pub fn reset(&mut self, nested: bool) {
+        const KEPT: usize = 1 << 22;
+        self.entries.clear();
+        self.entries.shrink_to(KEPT);
+        self.lower.clear();
+        self.lower.shrink_to(KEPT);
+        self.general.clear();
+        self.general.shrink_to(KEPT);
+        self.nested = nested;
+        self.entries.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 });
+        if nested {
+            self.lower.push(Lower::default());
+        }
+    }
+
+    /// Slot, at lower levels, of a node's primal.
+    #[inline]
+    pub fn primal(&self, node: Node) -> Slot {
+        if self.nested { self.lower.get(node.0 as usize).map_or(Slot::CONST, |l| l.primal) } else { Slot::CONST }
+    }
+
+    /// Records a scalar operation.
+    #[inline]
+    pub fn push(&mut self, entry: Entry) -> Result<Node> {
+        let index = self.entries.len();
+        if index >= Slot::MAX_NODES {
+            return Err(full());
+        }
+        self.entries.push(entry);
+        if self.nested {
+            self.lower.push(Lower::default());
+        }
+        Ok(Node(index as u32))
+    }
+
+    /// Records a scalar operation whose primal or partials have slots of lower levels.
+    pub fn push_nested(&mut self, entry: Entry, lower: Lower) -> Result<Node> {
+        let node = self.push(entry)?;
+        if let Some(last) = self.lower.last_mut() {
+            *last = lower;
+        }
+        Ok(node)
+    }
+
+    /// Records a general entry; `primal` is the slot of its result at lower levels.
+    pub fn push_general(&mut self, general: General, primal: Slot) -> Result<Node> {
+        let index = self.general.len() as u32;
+        self.general.push(general);
+        self.push_nested(
+            Entry { a: GENERAL, b: index, pa: 0.0, pb: 0.0 },
+            Lower { primal, ..Lower::default() },
+        )
+    }
+}
+
+#[cold]
+fn full() -> Error {
+    Error::new("E0430", format!("the tape is full: {} operations are recorded", Slot::MAX_NODES))
+        .help("wrap a part of the computation in checkpoint(f), which records it again when it is needed")
+}
