@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::Checker;
 use super::error::TypeError;
 use super::show::{show_dim, show_dims};
-use super::ty::{Dim, DictTy, Dims, FnTy, ListTy, StructInfo, StructTy, TensorTy, Ty};
-use crate::resolve::{GlobalKind, LoadedModule, LocalId, Res};
+use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructInfo, StructTy, TensorTy, Ty};
+use crate::resolve::{GlobalKind, LoadedModule, LocalId, LocalKind, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::{BinOp, DimExpr, TypeExpr, TypeKind};
@@ -84,8 +84,7 @@ impl Checker {
             TypeKind::Tuple(parts) => match ty {
                 Ty::Any => Ok(Ty::tuple(parts.iter().map(|p| self.annotated(p, module)).collect())),
                 Ty::Tuple(items) if items.len() == parts.len() => {
-                    let items =
-                        parts.iter().zip(items.iter()).map(|(p, t)| self.admit(p, t, module, dims, place));
+                    let items = parts.iter().zip(items.iter()).map(|(p, t)| self.admit(p, t, module, dims, place));
                     Ok(Ty::tuple(items.collect::<Result<_, _>>()?))
                 }
                 _ => wrong(),
@@ -182,6 +181,8 @@ impl Checker {
                 match dims.iter_mut().find(|b| b.local == *local) {
                     Some(bound) if bound.dim == Dim::Unknown => bound.dim = *actual,
                     Some(_) => {}
+                    // It names a variable of the function.
+                    None if self.in_frame && self.is_plain_variable(*local) => {}
                     None => dims.push(DimBinding { local: *local, dim: *actual, place }),
                 }
             }
@@ -213,6 +214,11 @@ impl Checker {
         Ok(of_float(dtype, refined))
     }
 
+    fn is_plain_variable(&self, local: LocalId) -> bool {
+        let function = self.frame.module.resolved.functions.get(self.frame.function.0 as usize);
+        function.and_then(|f| f.locals.get(local.0 as usize)).is_some_and(|l| l.kind != LocalKind::Dim)
+    }
+
     fn bound_at(&self, d: &DimExpr, module: &LoadedModule, dims: &[DimBinding]) -> Option<(Span, String)> {
         let DimExpr::Var { id, ident } = d else { return None };
         let Some(Res::Local(local)) = module.resolved.names.get(id) else { return None };
@@ -225,9 +231,14 @@ impl Checker {
         match d {
             DimExpr::Int(n, _) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Known),
             DimExpr::Var { ident, id } => {
-                let Some(Res::Local(local)) = module.resolved.names.get(id) else { return Dim::Unknown };
+                let local = match module.resolved.names.get(id) {
+                    Some(Res::Local(local)) => local,
+                    Some(Res::Global(id)) => return dim_of(&self.stored_global(*id)),
+                    _ => return Dim::Unknown,
+                };
                 match dims.iter().find(|b| b.local == *local) {
                     Some(bound) => bound.dim,
+                    None if self.in_frame => dim_of(&self.frame.local(*local)),
                     None if self.rigid => Dim::Var(Symbol::new(&ident.name).0),
                     None => Dim::Unknown,
                 }
@@ -329,6 +340,14 @@ impl Checker {
             }
         };
         self.report(error, place);
+    }
+}
+
+/// An int variable as a dim.
+fn dim_of(ty: &Ty) -> Dim {
+    match ty {
+        Ty::Int(Some(n)) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Known),
+        _ => Dim::Unknown,
     }
 }
 

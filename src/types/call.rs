@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::env::{Frame, Problem};
+use super::env::{Frame, Out, Problem};
 use super::error::TypeError;
 use super::join::{Widen, is_deep, join, widen};
 use super::ty::{FnTy, Origin, StructInfo, StructTy, Ty};
@@ -297,7 +297,7 @@ impl Checker {
         self.stack.push(Active { key, spec, used: false, dependents: vec![] });
         for round in 0.. {
             let frame = self.run_body(key, module, decl, &slots, &captures, &origins);
-            let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|(l, t)| (l.0 as usize, t.clone())).collect();
+            let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|o| (o.param, o.ty.clone())).collect();
             let Some(active) = self.stack.last_mut() else { break };
             let used = std::mem::take(&mut active.used);
             let dependents = std::mem::take(&mut active.dependents);
@@ -399,8 +399,11 @@ impl Checker {
                 for label in &mut problem.diagnostic.labels {
                     if label.primary {
                         label.primary = false;
-                        label.message =
-                            if label.message.is_empty() { place.clone() } else { format!("{}; {place}", label.message) };
+                        label.message = if label.message.is_empty() {
+                            place.clone()
+                        } else {
+                            format!("{}; {place}", label.message)
+                        };
                     }
                 }
                 problem.diagnostic = problem.diagnostic.at(site, "in this call");
@@ -426,14 +429,11 @@ impl Checker {
         let mut frame = Frame::new(module.clone(), FnId(key.1));
         frame.itself = Ty::Fn(FnTy::User { module: key.0, index: key.1, captures: captures.clone() });
         frame.ret = decl.ret.as_ref().map(|t| t.span);
-        frame.outs = decl
-            .params
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| p.inout)
-            .map(|(i, _)| (LocalId(i as u32), Ty::Never))
-            .collect();
         let function = module.resolved.functions.get(key.1 as usize);
+        let local = |i: usize| function.and_then(|f| f.params.get(i).copied().flatten());
+        for (i, _) in decl.params.iter().enumerate().filter(|(_, p)| p.inout) {
+            frame.outs.extend(local(i).map(|local| Out { param: i, local, ty: Ty::Never }));
+        }
         for (capture, ty) in function.iter().flat_map(|f| &f.captures).zip(captures.iter()) {
             frame.set_local(capture.local, ty.clone(), None);
         }
@@ -453,8 +453,10 @@ impl Checker {
                 self.frame.dims = dims;
                 self.publish_dims();
             }
-            self.frame.set_local(LocalId(i as u32), ty.clone(), origins.get(i).copied().flatten());
-            self.bind_pattern(&param.pattern, &ty, param.span);
+            match local(i) {
+                Some(local) => self.frame.set_local(local, ty, origins.get(i).copied().flatten()),
+                None => self.bind_pattern(&param.pattern, &ty, param.span),
+            }
         }
         let ty = self.expr(&decl.body);
         if !self.frame.dead {
@@ -492,7 +494,9 @@ impl Checker {
     /// Builds a struct: fields are the parameters, defaults and annotations are evaluated in its constructor's scope.
     pub(super) fn construct(&mut self, info: &Rc<StructInfo>, args: Vec<ArgVal>, site: Span) -> Outcome {
         let Some(module) = self.module(info.at.module) else { return Outcome::unknown(&args) };
-        let Some(declared) = module.resolved.structs.get(info.at.index as usize) else { return Outcome::unknown(&args) };
+        let Some(declared) = module.resolved.structs.get(info.at.index as usize) else {
+            return Outcome::unknown(&args);
+        };
         let (decl, constructor) = (declared.decl.clone(), declared.constructor);
         let params: Vec<ParamInfo> = decl
             .fields
@@ -529,10 +533,13 @@ impl Checker {
             }
         }
         if matched.iter().any(Option::is_none) {
+            let function = module.resolved.functions.get(constructor.0 as usize);
+            let local =
+                |i: usize| function.and_then(|f| f.params.get(i).copied().flatten()).unwrap_or(LocalId(i as u32));
             let mut frame = Frame::new(module.clone(), constructor);
             frame.dims = dims;
             for (i, ty) in fields.iter().enumerate() {
-                frame.set_local(LocalId(i as u32), ty.clone(), None);
+                frame.set_local(local(i), ty.clone(), None);
             }
             let outer = std::mem::replace(&mut self.frame, frame);
             self.publish_dims();
@@ -547,7 +554,7 @@ impl Checker {
                     self.frame.dims = dims;
                     self.publish_dims();
                 }
-                self.frame.set_local(LocalId(i as u32), ty.clone(), None);
+                self.frame.set_local(local(i), ty.clone(), None);
                 if let Some(slot) = fields.get_mut(i) {
                     *slot = ty;
                 }

@@ -39,7 +39,7 @@ pub struct Frame {
     /// Join of what is returned so far.
     pub returns: Ty,
     /// `inout` parameters with the join of their values at each return.
-    pub outs: Vec<(LocalId, Ty)>,
+    pub outs: Vec<Out>,
     pub loops: Vec<Loop>,
     /// Variables as they may be at any point inside each enclosing `try`.
     pub tries: Vec<State>,
@@ -52,6 +52,13 @@ pub struct Frame {
     /// How many branches and loops of unknown course are around.
     pub branches: u32,
     pub ret: Option<Span>,
+}
+
+/// An `inout` parameter.
+pub struct Out {
+    pub param: usize,
+    pub local: LocalId,
+    pub ty: Ty,
 }
 
 /// What can change at a branch.

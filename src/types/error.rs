@@ -3,12 +3,12 @@
 //! | code | mistake |
 //! | --- | --- |
 //! | E0301 E0303 E0304 E0310 E0401 ... | what a primitive says of its operands ([`TypeError::Operation`]) |
+//! | E0204 E0206 | a module has no such name, or it is private (as `resolve` says of `from` imports) |
 //! | E0302 | brackets whose elements do not make a tensor |
 //! | E0320 | an argument is missing, or there are too many |
 //! | E0321 | no parameter (or field) of that name |
 //! | E0322 | an argument given twice |
 //! | E0323 | a struct has no such field or method |
-//! | E0324 | a module has no such name |
 //! | E0325 | what is called is not a function |
 //! | E0326 | `&` is missing, or stands where nothing is changed |
 //! | E0327 | a method that changes its receiver, on what cannot be changed |
@@ -34,31 +34,132 @@ use crate::source::Span;
 #[derive(Debug, Clone)]
 pub enum TypeError {
     /// An operation refuses its operands; the spans are those of the operands, then where each was made, if elsewhere.
-    Operation { error: Error, operands: Vec<Span>, origins: Vec<(Span, String)> },
+    Operation {
+        error: Error,
+        operands: Vec<Span>,
+        origins: Vec<(Span, String)>,
+    },
     /// `[1, "a"]`
-    NotElement { element: Ty, place: Span },
+    NotElement {
+        element: Ty,
+        place: Span,
+    },
     /// `[[1, 2], [3]]`
-    Ragged { first: String, first_place: Span, other: String, place: Span },
-    Missing { function: String, params: Vec<Rc<str>>, declared: Option<Span> },
-    TooMany { function: String, takes: usize, given: usize, declared: Option<Span> },
-    UnknownParam { function: String, name: Rc<str>, params: Vec<Rc<str>>, place: Span },
-    Twice { function: String, name: Rc<str>, place: Span },
-    NoField { ty: Ty, name: Rc<str>, candidates: Vec<Rc<str>>, method: bool },
-    NoExport { module: Rc<str>, name: Rc<str>, candidates: Vec<Rc<str>> },
-    NotCallable { ty: Ty, callee: Span },
-    NeedsReference { function: String, param: Rc<str>, place: Span },
-    NoReference { function: String, place: Span },
-    NotAPlace { what: String, place: Span, made: Option<Span> },
-    Mismatch { what: String, expected: String, actual: Ty, place: Span, annotation: Span, help: Option<String> },
-    DimMismatch { sentence: String, actual: Ty, place: Span, annotation: Span, bound: Option<(Span, String)> },
-    Condition { ty: Ty, place: Span },
-    NotIterable { ty: Ty, place: Span },
-    Unpack { names: usize, ty: Ty, parts: usize, pattern: Span, value: Span },
-    NotIndexable { ty: Ty, base: Span },
-    BadIndex { sentence: String, base: (Span, String), place: Span, code: &'static str },
-    GradOutput { transform: String, ty: Ty, of: String },
-    GradArgument { transform: String, ty: Ty, place: Option<Span> },
-    Wrt { sentence: String, help: Option<String> },
+    Ragged {
+        first: String,
+        first_place: Span,
+        other: String,
+        place: Span,
+    },
+    Missing {
+        function: String,
+        params: Vec<Rc<str>>,
+        declared: Option<Span>,
+    },
+    TooMany {
+        function: String,
+        takes: usize,
+        given: usize,
+        declared: Option<Span>,
+    },
+    UnknownParam {
+        function: String,
+        name: Rc<str>,
+        params: Vec<Rc<str>>,
+        place: Span,
+    },
+    Twice {
+        function: String,
+        name: Rc<str>,
+        place: Span,
+    },
+    NoField {
+        ty: Ty,
+        name: Rc<str>,
+        candidates: Vec<Rc<str>>,
+        method: bool,
+    },
+    Private {
+        module: Rc<str>,
+        name: Rc<str>,
+    },
+    NoExport {
+        module: Rc<str>,
+        name: Rc<str>,
+        candidates: Vec<Rc<str>>,
+    },
+    NotCallable {
+        ty: Ty,
+        callee: Span,
+    },
+    NeedsReference {
+        function: String,
+        param: Rc<str>,
+        place: Span,
+    },
+    NoReference {
+        function: String,
+        place: Span,
+    },
+    NotAPlace {
+        what: String,
+        place: Span,
+        made: Option<Span>,
+    },
+    Mismatch {
+        what: String,
+        expected: String,
+        actual: Ty,
+        place: Span,
+        annotation: Span,
+        help: Option<String>,
+    },
+    DimMismatch {
+        sentence: String,
+        actual: Ty,
+        place: Span,
+        annotation: Span,
+        bound: Option<(Span, String)>,
+    },
+    Condition {
+        ty: Ty,
+        place: Span,
+    },
+    NotIterable {
+        ty: Ty,
+        place: Span,
+    },
+    Unpack {
+        names: usize,
+        ty: Ty,
+        parts: usize,
+        pattern: Span,
+        value: Span,
+    },
+    NotIndexable {
+        ty: Ty,
+        base: Span,
+    },
+    BadIndex {
+        sentence: String,
+        base: (Span, String),
+        place: Span,
+        code: &'static str,
+    },
+    GradOutput {
+        transform: String,
+        ty: Ty,
+        of: String,
+    },
+    GradArgument {
+        transform: String,
+        ty: Ty,
+        place: Option<Span>,
+    },
+    Wrt {
+        sentence: String,
+        help: Option<String>,
+    },
 }
 
 impl TypeError {
@@ -67,16 +168,20 @@ impl TypeError {
         match self {
             TypeError::Operation { error, operands, origins } => operation(error, operands, origins, span),
             TypeError::NotElement { element, place } => {
-                let d = Diagnostic::error("E0302", "brackets make a tensor: its elements are numbers, or tensors of one shape")
-                    .at(*place, format!("this is {}", show_a(element)));
+                let d = Diagnostic::error(
+                    "E0302",
+                    "brackets make a tensor: its elements are numbers, or tensors of one shape",
+                )
+                .at(*place, format!("this is {}", show_a(element)));
                 d.help("write list(...) for a list, which may hold anything")
             }
-            TypeError::Ragged { first, first_place, other, place } => {
-                Diagnostic::error("E0302", format!("brackets make a tensor, but its elements have shapes {first} and {other}"))
-                    .at(*place, format!("shape {other}"))
-                    .also(*first_place, format!("shape {first}"))
-                    .help("all elements need one shape; write list(...) to keep values of different shapes")
-            }
+            TypeError::Ragged { first, first_place, other, place } => Diagnostic::error(
+                "E0302",
+                format!("brackets make a tensor, but its elements have shapes {first} and {other}"),
+            )
+            .at(*place, format!("shape {other}"))
+            .also(*first_place, format!("shape {first}"))
+            .help("all elements need one shape; write list(...) to keep values of different shapes"),
             TypeError::Missing { function, params, declared } => {
                 let names = params.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ");
                 let plural = if params.len() == 1 { "argument" } else { "arguments" };
@@ -85,7 +190,8 @@ impl TypeError {
             }
             TypeError::TooMany { function, takes, given, declared } => {
                 let arguments = if *takes == 1 { "argument" } else { "arguments" };
-                let d = Diagnostic::error("E0320", format!("{function} takes {takes} {arguments}, not {given}")).at(span, "");
+                let d = Diagnostic::error("E0320", format!("{function} takes {takes} {arguments}, not {given}"))
+                    .at(span, "");
                 declared_at(d, *declared)
             }
             TypeError::UnknownParam { function, name, params, place } => {
@@ -100,18 +206,28 @@ impl TypeError {
                 Diagnostic::error("E0322", format!("{function} gets `{name}` twice")).at(*place, "given again here")
             }
             TypeError::NoField { ty, name, candidates, method } => no_field(ty, name, candidates, *method).at(span, ""),
+            TypeError::Private { module, name } => {
+                Diagnostic::error("E0206", format!("`{name}` is private to module `{module}`"))
+                    .at(span, "names that start with _ are not exported")
+            }
             TypeError::NoExport { module, name, candidates } => {
-                let d = Diagnostic::error("E0324", format!("module `{module}` has no `{name}`")).at(span, "");
+                let d = Diagnostic::error("E0204", format!("module `{module}` has no `{name}`")).at(span, "not there");
                 match did_you_mean(name, candidates.iter().map(|p| &**p)) {
                     Some(near) => d.help(format!("did you mean `{module}.{near}`?")),
                     None => d,
                 }
             }
             TypeError::NotCallable { ty, callee } => {
-                let d = Diagnostic::error("E0325", format!("{} cannot be called", show_a(ty))).at(*callee, format!("this is {}", show_ty(ty)));
+                let d = Diagnostic::error("E0325", format!("{} cannot be called", show_a(ty)))
+                    .at(*callee, format!("this is {}", show_ty(ty)));
                 match ty {
-                    Ty::Struct(s) => d.help(format!("give it `impl {} {{ fn call(self, ...) = ... }}` to call its values", s.info.name)),
-                    Ty::Tensor(_) | Ty::List(_) | Ty::Tuple(_) | Ty::Dict(_) => d.help("elements are taken with brackets: x[i]"),
+                    Ty::Struct(s) => d.help(format!(
+                        "give it `impl {} {{ fn call(self, ...) = ... }}` to call its values",
+                        s.info.name
+                    )),
+                    Ty::Tensor(_) | Ty::List(_) | Ty::Tuple(_) | Ty::Dict(_) => {
+                        d.help("elements are taken with brackets: x[i]")
+                    }
                     Ty::Int(_) | Ty::Float => d.help("write `*` to multiply"),
                     _ => d,
                 }
@@ -134,8 +250,9 @@ impl TypeError {
                 }
             }
             TypeError::Mismatch { what, expected, actual, place, annotation, help } => {
-                let d = Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
-                    .at(*place, format!("this is {}", show_ty(actual)));
+                let d =
+                    Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
+                        .at(*place, format!("this is {}", show_ty(actual)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
                 match help {
                     Some(help) => d.help(help.clone()),
@@ -187,8 +304,11 @@ impl TypeError {
                 Diagnostic::error(code, sentence.clone()).at(*place, "").also(base.0, base.1.clone())
             }
             TypeError::GradOutput { transform, ty, of } => {
-                let d = Diagnostic::error("E0340", format!("{transform} needs one float, but {of} returns {}", show_ty(ty)))
-                    .at(span, "");
+                let d = Diagnostic::error(
+                    "E0340",
+                    format!("{transform} needs one float, but {of} returns {}", show_ty(ty)),
+                )
+                .at(span, "");
                 match ty {
                     Ty::Tensor(_) => d.help("reduce the result with sum(...) or mean(...), or use jacobian"),
                     Ty::Int(_) => d.help("return a float: float(...), or write 1.0 for 1"),
@@ -197,8 +317,11 @@ impl TypeError {
                 }
             }
             TypeError::GradArgument { transform, ty, place } => {
-                let d = Diagnostic::error("E0341", format!("{transform} of {} is asked, which has no derivative", show_a(ty)))
-                    .at(place.unwrap_or(span), format!("this is {}", show_ty(ty)));
+                let d = Diagnostic::error(
+                    "E0341",
+                    format!("{transform} of {} is asked, which has no derivative", show_a(ty)),
+                )
+                .at(place.unwrap_or(span), format!("this is {}", show_ty(ty)));
                 match ty {
                     Ty::Int(Some(n)) => d.help(format!("write it as a float: {n}.0")),
                     Ty::Int(_) => d.help("make it a float: float(x)"),

@@ -128,9 +128,7 @@ impl Checker {
         let Some(module) = self.module(id.module.0) else { return Ty::Any };
         let Some(global) = module.resolved.globals.get(id.index as usize) else { return Ty::Any };
         match &global.kind {
-            GlobalKind::Function(f) => {
-                Ty::Fn(FnTy::User { module: id.module.0, index: f.0, captures: Rc::default() })
-            }
+            GlobalKind::Function(f) => Ty::Fn(FnTy::User { module: id.module.0, index: f.0, captures: Rc::default() }),
             GlobalKind::Struct(index) => match self.struct_info(id.module.0, *index) {
                 Some(info) => Ty::StructType(info),
                 None => Ty::Any,
@@ -195,6 +193,12 @@ impl Checker {
 
     fn call(&mut self, e: &Expr, callee: &Expr, args: &[Arg]) -> Ty {
         let f = self.expr(callee);
+        if let ([Arg { value, .. }], Ty::Fn(FnTy::Builtin("list"))) = (args, &f)
+            && let ExprKind::Comprehension { list: true, .. } = &value.kind
+        {
+            return self.expr(value);
+        }
+        self.warn_nested(e);
         let values = self.args(args);
         let outcome = self.call_value(&f, values, callee.span, e.span);
         self.write_back(args, 0, outcome)

@@ -187,8 +187,9 @@ impl Checker {
         self.frame.branches += 1;
         let a = self.block(body);
         let after = self.state();
-        // The program runs on when something fails in here.
-        self.frame.problems.truncate(problems);
+        // The program runs on when something fails in here; but what has no such name is wrong wherever it stands.
+        let inside = self.frame.problems.split_off(problems);
+        self.frame.problems.extend(inside.into_iter().filter(|p| super::is_about_names(p.diagnostic.code)));
         if let Some(caught) = self.frame.tries.pop() {
             for outer in &mut self.frame.tries {
                 outer.join(&caught);
@@ -225,7 +226,9 @@ impl Checker {
         if let Some(annotation) = annotation {
             let module = self.frame.module.clone();
             let mut dims = std::mem::take(&mut self.frame.dims);
+            self.in_frame = true;
             let admitted = self.admit(annotation, &ty, &module, &mut dims, place);
+            self.in_frame = false;
             self.frame.dims = dims;
             ty = match admitted {
                 Ok(ty) => ty,
@@ -238,12 +241,12 @@ impl Checker {
         }
         self.frame.returns = join(&self.frame.returns, &ty);
         let frame = &mut self.frame;
-        for (local, out) in &mut frame.outs {
-            let now = match frame.locals.get(local.0 as usize) {
+        for out in &mut frame.outs {
+            let now = match frame.locals.get(out.local.0 as usize) {
                 None | Some(Ty::Never) => Ty::Any,
                 Some(ty) => ty.clone(),
             };
-            *out = join(out, &now);
+            out.ty = join(&out.ty, &now);
         }
         self.frame.dead = true;
     }

@@ -6,7 +6,7 @@ use super::Checker;
 use super::error::TypeError;
 use super::join::join;
 use super::show::{show_a, show_dims, show_ty};
-use super::ty::{Dim, DictTy, Dims, ListTy, TensorTy, Ty};
+use super::ty::{DictTy, Dim, Dims, ListTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, IndexItem};
 use crate::tensor::DType;
@@ -161,7 +161,8 @@ impl Checker {
         }
         let Some(dims) = &t.dims else { return Checker::some_tensor(t.dtype) };
         if used > dims.len() && known {
-            let sentence = format!("{used} indices for {} {}", dims.len(), if dims.len() == 1 { "axis" } else { "axes" });
+            let sentence =
+                format!("{used} indices for {} {}", dims.len(), if dims.len() == 1 { "axis" } else { "axes" });
             let base = (base_span, format!("this is {}", show_ty(&base_ty)));
             return self.report(TypeError::BadIndex { sentence, base, place: span, code: "E0401" }, span);
         }
@@ -182,7 +183,8 @@ impl Checker {
                     {
                         let sentence = format!("index {i} is out of range: axis {axis} has length {n}");
                         let base = (base_span, format!("this is {}", show_ty(&base_ty)));
-                        return self.report(TypeError::BadIndex { sentence, base, place: *place, code: "E0401" }, *place);
+                        return self
+                            .report(TypeError::BadIndex { sentence, base, place: *place, code: "E0401" }, *place);
                     }
                     axis += 1;
                 }
@@ -208,8 +210,10 @@ impl Checker {
                                     axis + i
                                 );
                                 let base = (base_span, format!("this is {}", show_ty(&base_ty)));
-                                return self
-                                    .report(TypeError::BadIndex { sentence, base, place: *place, code: "E0401" }, *place);
+                                return self.report(
+                                    TypeError::BadIndex { sentence, base, place: *place, code: "E0401" },
+                                    *place,
+                                );
                             }
                         }
                         axis += idx_dims.len();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::ty::{Dim, Dims, DictTy, FnTy, ListTy, Origin, StructTy, TensorTy, Ty};
+use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, Origin, StructTy, TensorTy, Ty};
 
 /// What holds for a value that is an `a` or a `b`.
 pub fn join(a: &Ty, b: &Ty) -> Ty {
@@ -117,17 +117,13 @@ pub fn widen(ty: &Ty, how: Widen) -> Ty {
             let items = dict.items.as_ref().map(|d| d.iter().map(|(k, t)| (k.clone(), widen(t, how))).collect());
             Ty::Dict(Rc::new(DictTy { items, value: widen(&dict.value, how) }))
         }
-        Ty::Struct(s) => Ty::Struct(Rc::new(StructTy {
-            info: s.info.clone(),
-            fields: all(&s.fields),
-            origin: s.origin,
-        })),
+        Ty::Struct(s) => {
+            Ty::Struct(Rc::new(StructTy { info: s.info.clone(), fields: all(&s.fields), origin: s.origin }))
+        }
         Ty::Fn(FnTy::User { module, index, captures }) => {
             Ty::Fn(FnTy::User { module: *module, index: *index, captures: Rc::new(all(captures)) })
         }
-        Ty::Fn(FnTy::Made { transform, args }) => {
-            Ty::Fn(FnTy::Made { transform, args: Rc::new(all(args)) })
-        }
+        Ty::Fn(FnTy::Made { transform, args }) => Ty::Fn(FnTy::Made { transform, args: Rc::new(all(args)) }),
         other => other.clone(),
     }
 }

@@ -48,8 +48,7 @@ impl Checker {
                         let other = if these.is_empty() { "of a scalar".into() } else { show_dims(&these) };
                         let first = if dims.is_empty() { "of a scalar".into() } else { shape.clone() };
                         let first_place = *first_place;
-                        return self
-                            .report(TypeError::Ragged { first, first_place, other, place: *place }, *place);
+                        return self.report(TypeError::Ragged { first, first_place, other, place: *place }, *place);
                     }
                 }
                 _ => {

@@ -128,6 +128,8 @@ pub struct Checker {
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
     rigid: bool,
+    /// Annotations of the running function itself: a dimension may name one of its variables.
+    in_frame: bool,
 }
 
 impl Default for Checker {
@@ -163,6 +165,7 @@ impl Checker {
             gave_up: false,
             unrolled: 1,
             rigid: false,
+            in_frame: false,
         }
     }
 
@@ -218,9 +221,15 @@ impl Checker {
                 let problems = self.check_uncalled(&module, FnId(index));
                 let name = module.resolved.functions.get(index as usize).map(|f| f.name.to_string());
                 for mut problem in problems {
+                    if is_about_names(problem.code) {
+                        out.push(problem);
+                        continue;
+                    }
                     problem.severity = Severity::Warning;
                     let name = name.as_deref().unwrap_or("this function");
-                    out.push(problem.note(format!("nothing here calls {}, so the program may still run", quoted(name))));
+                    out.push(
+                        problem.note(format!("nothing here calls {}, so the program may still run", quoted(name))),
+                    );
                 }
             }
         }
@@ -315,7 +324,8 @@ impl Checker {
             return Some(info.clone());
         }
         let decl = self.modules.get(module as usize)?.resolved.structs.get(index as usize)?.decl.clone();
-        let fields = decl.fields.iter().map(|f| ty::FieldInfo { name: f.name.name.clone(), nograd: f.nograd }).collect();
+        let fields =
+            decl.fields.iter().map(|f| ty::FieldInfo { name: f.name.name.clone(), nograd: f.nograd }).collect();
         let info = Rc::new(StructInfo { at: ty::StructRef { module, index }, name: decl.name.name.clone(), fields });
         self.structs.insert((module, index), info.clone());
         Some(info)
@@ -326,6 +336,11 @@ impl Checker {
         let s = self.modules.get(info.at.module as usize)?.resolved.structs.get(info.at.index as usize)?;
         s.methods.iter().find(|(n, _)| &**n == name).map(|(_, id)| *id)
     }
+}
+
+/// Mistakes that count wherever they stand: names that do not exist, wrong fields, forbidden changes.
+fn is_about_names(code: &str) -> bool {
+    matches!(code, "E0204" | "E0206" | "E0323" | "E0327")
 }
 
 /// `area` in backquotes; `<lambda>` and the like as words.

@@ -130,9 +130,7 @@ impl Checker {
         };
         match infer_prim(prim, args) {
             Ok(ty) => ty,
-            Err(error) => {
-                self.report(TypeError::Operation { error, operands: spans.to_vec(), origins: vec![] }, span)
-            }
+            Err(error) => self.report(TypeError::Operation { error, operands: spans.to_vec(), origins: vec![] }, span),
         }
     }
 

@@ -11,7 +11,10 @@ use crate::syntax::ast::{NodeId, Pattern};
 /// What iterating over a value gives.
 pub(super) enum Items {
     Each(Vec<Ty>),
-    Repeated { item: Ty, count: Option<usize> },
+    Repeated {
+        item: Ty,
+        count: Option<usize>,
+    },
     /// Certainly not iterable.
     None,
 }
@@ -97,10 +100,7 @@ impl Checker {
         match parts {
             Some(parts) if parts.len() == names => parts,
             Some(parts) => {
-                self.report(
-                    TypeError::Unpack { names, ty: ty.clone(), parts: parts.len(), pattern, value },
-                    pattern,
-                );
+                self.report(TypeError::Unpack { names, ty: ty.clone(), parts: parts.len(), pattern, value }, pattern);
                 vec![Ty::Any; names]
             }
             None => vec![Ty::Any; names],
@@ -124,9 +124,7 @@ impl Checker {
     pub(super) fn set_global(&mut self, id: GlobalId, ty: Ty) {
         // A global of another module (an earlier line of the REPL) is no part of the state that branches restore.
         let foreign = id.module != self.frame.module.id && self.frame.branches > 0;
-        let Some(place) =
-            self.globals.get_mut(id.module.0 as usize).and_then(|m| m.get_mut(id.index as usize))
-        else {
+        let Some(place) = self.globals.get_mut(id.module.0 as usize).and_then(|m| m.get_mut(id.index as usize)) else {
             return;
         };
         for state in &mut self.frame.tries {

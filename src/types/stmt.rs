@@ -68,17 +68,13 @@ impl Checker {
     }
 
     /// The value refined by its annotation; if it does not fit, the annotation's type after a report.
-    fn admit_or_report(
-        &mut self,
-        annotation: &TypeExpr,
-        ty: &Ty,
-        place: Span,
-        what: impl FnOnce() -> String,
-    ) -> Ty {
+    fn admit_or_report(&mut self, annotation: &TypeExpr, ty: &Ty, place: Span, what: impl FnOnce() -> String) -> Ty {
         let module = self.frame.module.clone();
         let mut dims = std::mem::take(&mut self.frame.dims);
         let known = dims.len();
+        self.in_frame = true;
         let admitted = self.admit(annotation, ty, &module, &mut dims, place);
+        self.in_frame = false;
         self.frame.dims = dims;
         self.publish_dims();
         if self.frame.branches > 0 || !self.frame.loops.is_empty() {
