@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use dlang::source::{SourceId, SourceMap};
 use dlang::syntax;
 
-/// Name of the folder, and what makes the output from the source.
-const SUITES: &[(&str, fn(&str) -> String)] = &[("lex", lex), ("parse", parse), ("syntax_error", syntax_error)];
+/// Makes the output from the source.
+type Run = fn(&str) -> String;
+
+/// Name of the folder, and what runs its files.
+const SUITES: &[(&str, Run)] = &[("lex", lex), ("parse", parse), ("syntax_error", syntax_error)];
 
 fn sources(text: &str) -> (SourceMap, SourceId) {
     let mut map = SourceMap::default();
@@ -115,11 +118,7 @@ fn diff(expected: &str, actual: &str) -> String {
     let mut table = vec![vec![0usize; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {
-            table[i][j] = if old[i] == new[j] {
-                table[i + 1][j + 1] + 1
-            } else {
-                table[i + 1][j].max(table[i][j + 1])
-            };
+            table[i][j] = if old[i] == new[j] { table[i + 1][j + 1] + 1 } else { table[i + 1][j].max(table[i][j + 1]) };
         }
     }
     let (mut i, mut j, mut out) = (0, 0, String::new());

@@ -60,7 +60,8 @@ fn every_prefix_parses_without_panic() {
 
 #[test]
 fn damaged_texts_parse_without_panic() {
-    let spare = ["(", ")", "[", "]", "{", "}", "\"", "f\"{", "|", "\n", ";", "let ", "fn ", "=", ":", ",", "é", "'", "##x\n"];
+    let spare =
+        ["(", ")", "[", "]", "{", "}", "\"", "f\"{", "|", "\n", ";", "let ", "fn ", "=", ":", ",", "é", "'", "##x\n"];
     let mut state = 1u64;
     let mut random = |n: usize| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -88,7 +89,8 @@ fn damaged_texts_parse_without_panic() {
 
 #[test]
 fn deep_nesting_is_an_error_not_a_crash() {
-    for open in ["(", "[", "{", "f(", "x[", "f\"{", "{ let x = ", "if a { ", "(|x| ", "|a, b| (", "list(", "- (", "(-"] {
+    for open in ["(", "[", "{", "f(", "x[", "f\"{", "{ let x = ", "if a { ", "(|x| ", "|a, b| (", "list(", "- (", "(-"]
+    {
         for n in [300, 100_000] {
             let text = format!("let ok = 1\n{}", open.repeat(n));
             assert!(codes(&text).contains(&"E0113"), "{open} {n}");
@@ -111,19 +113,20 @@ fn what_is_not_deep_may_be_long() {
     assert!(codes(&nested).is_empty());
     assert!(codes(&format!("let x = {}1", "1 + ".repeat(800))).is_empty());
     assert!(codes(&format!("let x = [{}1]", "a + b, ".repeat(50_000))).is_empty());
-    assert!(codes(&format!("f({}1)", "a: g(1),\n".repeat(1))).len() == 1);
+    assert!(codes(&format!("f({}1)", "|x| x, ".repeat(400))).is_empty());
     assert!(codes(&"x = -x + 1; ".repeat(20_000)).is_empty());
     assert!(codes(&format!("fn f() {{\n{}}}", "x = -x + 1\n".repeat(20_000))).is_empty());
 }
 
 #[test]
 fn incomplete_texts_ask_for_more() {
-    for text in ["f(", "let x =", "1 +", "fn f(x) {", "x |>", "[1,", "if a {", "\"\"\"abc", "f(a,\n", "try { 1 }", "|x|", "{\n"] {
+    for text in
+        ["f(", "let x =", "1 +", "fn f(x) {", "x |>", "[1,", "if a {", "\"\"\"abc", "f(a,\n", "try { 1 }", "|x|", "{\n"]
+    {
         assert!(parse(text).incomplete, "{text}");
     }
-    for text in ["", "1", "let x", "fn f(x)", "let = (", "\"abc", ")", "if x", "f(x", "f(x) {", "x y"].iter().skip(1) {
-        let expects_more = *text == "f(x" || *text == "f(x) {";
-        assert!(parse(text).incomplete == (expects_more && *text == "f(x"), "{text}");
+    for text in ["", "1", "let x", "fn f(x)", "let = (", "\"abc", ")", "if x", "f(x) {", "x y"] {
+        assert!(!parse(text).incomplete, "{text}");
     }
 }
 
@@ -147,7 +150,10 @@ fn parsing_is_fast_and_linear() {
         for i in 0..lines / 4 {
             let _ = writeln!(text, "fn f{i}(x: float[n, 4], k = 2) -> float {{");
             let _ = writeln!(text, "    let y = x @ w{i} + b[{i}, :] |> relu |> sum(axis: 0)");
-            let _ = writeln!(text, "    if y > {i}.5 and not done {{ f\"{{y:.3f}} of {{k}}\" }} else {{ [z^2 for z in y] }}");
+            let _ = writeln!(
+                text,
+                "    if y > {i}.5 and not done {{ f\"{{y:.3f}} of {{k}}\" }} else {{ [z^2 for z in y] }}"
+            );
             let _ = writeln!(text, "}}");
         }
         text
@@ -162,6 +168,10 @@ fn parsing_is_fast_and_linear() {
         best
     };
     let (small, large) = (time(&program(1_000)), time(&program(10_000)));
+    let text = program(1_000);
+    let start = Instant::now();
+    let tokens = syntax::tokens(SourceId(0), &text).0.len();
+    println!("{} bytes, {tokens} tokens in {:.2} ms", text.len(), start.elapsed().as_secs_f64() * 1e3);
     println!("1,000 lines: {:.2} ms, 10,000 lines: {:.2} ms", small * 1e3, large * 1e3);
     assert!(large < 30.0 * small, "not linear: {small} s, then {large} s");
     assert!(small < 0.1, "{small} s for 1,000 lines");

@@ -98,6 +98,9 @@ impl<'s> Stop<'_, 's> {
     fn expected_words(&self) -> String {
         let closers = |t: &&str| matches!(*t, ")" | "]" | "}");
         let mut words: Vec<String> = vec![];
+        if self.expects("fn") && self.expects("none") && !self.expects("an int") {
+            return "a type".into();
+        }
         if self.expects("an int") && self.expects("(") {
             words.push("an expression".into());
             if self.expects("an int") && !self.expects("if") {
@@ -105,7 +108,8 @@ impl<'s> Stop<'_, 's> {
             }
         } else {
             let after_operand = self.before(1).is_some_and(Token::ends_operand);
-            for &terminal in self.expected.iter().filter(|t| !is_operator(t) && !closers(t)) {
+            let in_expression = ["+", "+=", "|>", "?"].iter().any(|t| self.expects(t));
+            for &terminal in self.expected.iter().filter(|t| !(closers(t) || in_expression && is_operator(t))) {
                 match terminal {
                     "if" | "for" if after_operand => {}
                     "list" | "dict" | "f-text" | "f-string-end" | "f-hole" | "f-spec" | "invalid" => {}
@@ -170,15 +174,26 @@ impl<'s> Stop<'_, 's> {
 
     /// Words, operators and comments of other languages.
     fn foreign(&self) -> Option<SyntaxError> {
-        // `def f(x):` -- the parser takes `def` for a name and stops at the next token.
+        // `def f(x):` -- the parser takes `def` for a name and stops at the next token. Many of these words make
+        // good names, so they count only where a word of the language would stand.
         if let Some(Token::Ident(word)) = self.before(1)
             && !self.is_end()
             && let Some(instead) = hints::foreign_word(word)
-            && (self.at == self.start + 1 || !matches!(self.found(), Some(Token::Colon | Token::Eq)))
         {
-            return Some(SyntaxError::ForeignWord { word: (*word).into(), instead, span: self.span_at(self.at - 1) });
+            let is_first = self.at == self.start + 1;
+            let fits = match self.found() {
+                Some(Token::Colon) => matches!(*word, "lambda" | "except" | "finally" | "do" | "loop"),
+                _ => is_first || matches!(*word, "lambda" | "mut" | "new" | "await"),
+            };
+            if fits {
+                return Some(SyntaxError::ForeignWord {
+                    word: (*word).into(),
+                    instead,
+                    span: self.span_at(self.at - 1),
+                });
+            }
         }
-        if let Some(Token::Ident(word)) = self.found()
+        if let Some(Token::Ident(word @ ("is" | "then" | "do" | "xor" | "begin" | "except"))) = self.found()
             && let Some(instead) = hints::foreign_word(word)
         {
             return Some(SyntaxError::ForeignWord { word: (*word).into(), instead, span: self.span() });
@@ -225,7 +240,9 @@ impl<'s> Stop<'_, 's> {
             let span = self.span_at(self.at - 1).to(self.span());
             return Some(SyntaxError::EmptyHole { span });
         }
-        if self.found() == Some(&Token::Eq) && let Some(error) = self.stray_equals() {
+        if self.found() == Some(&Token::Eq)
+            && let Some(error) = self.stray_equals()
+        {
             return Some(error);
         }
         if let Some(error) = self.missing_body(after_operand) {
@@ -238,12 +255,23 @@ impl<'s> Stop<'_, 's> {
         if self.expects("=")
             && let Some(word @ (Token::Let | Token::Var | Token::Param)) = self.token(self.start)
             && self.at > self.start + 1
-            && !matches!(self.found(), Some(Token::Comma))
+            && !matches!(self.found(), Some(Token::Comma | Token::LParen))
         {
             let word = word.fixed_text().unwrap_or("let");
             return self.unexpected(format!("give it a value: `{word} name = ...`"));
         }
         match self.found()? {
+            Token::LParen
+                if matches!(self.token(self.start), Some(Token::Let | Token::Var)) && self.at == self.start + 2 =>
+            {
+                self.unexpected("write a function as `fn f(x) = ...`")
+            }
+            Token::Eq if self.token(self.start) == Some(&Token::For) => self.unexpected("write `for x in xs { ... }`"),
+            Token::In
+                if self.token(self.start) == Some(&Token::For) && self.innermost_bracket() == Some(self.start + 1) =>
+            {
+                self.unexpected("write it without parentheses: `for x in xs { ... }`")
+            }
             Token::Question if after_operand => self.unexpected("write `if cond { a } else { b }`; it has a value"),
             Token::If if after_operand && !self.rest_of_line_has(&Token::LBrace) => {
                 self.unexpected("write `if cond { a } else { b }`; it has a value")
@@ -266,7 +294,9 @@ impl<'s> Stop<'_, 's> {
                 _ => "write several values in parentheses: `(a, b) = (1, 2)`",
             }),
             Token::Colon => match self.innermost_bracket().and_then(|i| self.token(i)) {
-                None | Some(Token::LBrace) if matches!(self.before(1), Some(Token::Ident(_))) && self.before(2).is_none() => {
+                None | Some(Token::LBrace)
+                    if matches!(self.before(1), Some(Token::Ident(_))) && self.before(2).is_none() =>
+                {
                     self.unexpected("write `let name: type = value` for a new name")
                 }
                 Some(Token::LBrace) => self.unexpected("write a dict as `dict(name: value)`"),
@@ -306,7 +336,9 @@ impl<'s> Stop<'_, 's> {
                 };
                 self.unexpected(format!("name an argument with `:`, as in `f({name}: value)`; compare with `==`"))
             }
-            None if self.head(&[Token::Eq]).is_some() && self.before(1).is_some_and(Token::ends_operand) => self.unexpected("assign one name at a time; compare with `==`"),
+            None if self.head(&[Token::Eq]).is_some() && self.before(1).is_some_and(Token::ends_operand) => {
+                self.unexpected("assign one name at a time; compare with `==`")
+            }
             _ => None,
         }
     }
@@ -317,8 +349,16 @@ impl<'s> Stop<'_, 's> {
             return None;
         }
         let heads = [
-            Token::If, Token::While, Token::For, Token::Fn, Token::Try, Token::Else, Token::Catch, Token::Test,
-            Token::Struct, Token::Impl,
+            Token::If,
+            Token::While,
+            Token::For,
+            Token::Fn,
+            Token::Try,
+            Token::Else,
+            Token::Catch,
+            Token::Test,
+            Token::Struct,
+            Token::Impl,
         ];
         let i = self.head(&heads)?;
         if !after_operand && i + 1 != self.at {
@@ -343,22 +383,23 @@ impl<'s> Stop<'_, 's> {
         let after_operand = self.before(1).is_some_and(Token::ends_operand)
             || matches!(self.before(1), Some(Token::Break | Token::Continue | Token::Return));
         let in_bracket = self.innermost_bracket().and_then(|i| self.token(i));
-        if !self.is_end() && self.expects("a new line") && self.at > self.start && after_operand && in_bracket.is_none() {
-            let first = self.span_at(self.start).to(self.span_at(self.at - 1));
-            return SyntaxError::SameLine { found: self.found_words(), first, span: self.span() };
-        }
         let starts_operand = matches!(
             self.found(),
             Some(Token::Ident(_) | Token::Int(_) | Token::Float(_) | Token::Str(_) | Token::FormatStart(_))
         );
+        if let (Some(Token::Ident(name)), true) = (self.before(1), starts_operand && self.at == self.start + 1)
+            && let Some(error) = self.unexpected(format!("to call `{name}`, write `{name}(...)`"))
+        {
+            return error;
+        }
+        if !self.is_end() && self.expects("a new line") && self.at > self.start && after_operand && in_bracket.is_none()
+        {
+            let first = self.span_at(self.start).to(self.span_at(self.at - 1));
+            return SyntaxError::SameLine { found: self.found_words(), first, span: self.span() };
+        }
         let in_list = matches!(in_bracket, Some(Token::LParen | Token::LSquare));
         let hint = (after_operand && starts_operand && in_list).then(|| "put a `,` or an operator before it".into());
-        SyntaxError::Unexpected {
-            found: self.found_words(),
-            expected: self.expected_words(),
-            hint,
-            span: self.span(),
-        }
+        SyntaxError::Unexpected { found: self.found_words(), expected: self.expected_words(), hint, span: self.span() }
     }
 }
 
@@ -366,8 +407,38 @@ impl<'s> Stop<'_, 's> {
 fn is_operator(terminal: &str) -> bool {
     matches!(
         terminal,
-        "and" | "or" | "not" | "in" | "==" | "!=" | "<" | "<=" | ">" | ">=" | ".." | "..=" | "+" | "-" | "*" | "/"
-            | "//" | "%" | "@" | "^" | "." | "(" | "[" | "|>" | "?" | "+=" | "-=" | "*=" | "/=" | "//=" | "%=" | "@="
+        "and"
+            | "or"
+            | "not"
+            | "in"
+            | "=="
+            | "!="
+            | "<"
+            | "<="
+            | ">"
+            | ">="
+            | ".."
+            | "..="
+            | "+"
+            | "-"
+            | "*"
+            | "/"
+            | "//"
+            | "%"
+            | "@"
+            | "^"
+            | "."
+            | "("
+            | "["
+            | "|>"
+            | "?"
+            | "+="
+            | "-="
+            | "*="
+            | "/="
+            | "//="
+            | "%="
+            | "@="
             | "^="
     )
 }

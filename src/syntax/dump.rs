@@ -262,7 +262,9 @@ fn expr(e: &Expr) -> Node {
             children.extend(args.iter().map(arg));
             node("method", children)
         }
-        Index { base, items } => node("index", std::iter::once(expr(base)).chain(items.iter().map(index_item)).collect()),
+        Index { base, items } => {
+            node("index", std::iter::once(expr(base)).chain(items.iter().map(index_item)).collect())
+        }
         Field { base, name } => node(".", vec![expr(base), ident(name)]),
         Tuple(items) => node("tuple", exprs(items)),
         Tensor(items) => node("tensor", exprs(items)),

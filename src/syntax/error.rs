@@ -11,65 +11,164 @@ use crate::source::Span;
 #[derive(Clone, Debug, PartialEq)]
 pub enum SyntaxError {
     /// A token that does not fit; `expected` is in words, and empty if the list would be long.
-    Unexpected { found: String, expected: String, hint: Option<String>, span: Span },
+    Unexpected {
+        found: String,
+        expected: String,
+        hint: Option<String>,
+        span: Span,
+    },
     /// The text ends within a statement; more of it could make it right.
-    UnexpectedEnd { expected: String, span: Span },
+    UnexpectedEnd {
+        expected: String,
+        span: Span,
+    },
     /// `open` lacks its partner; that shows at `at`. At the end of the text, more of it could make it right.
-    Unclosed { bracket: &'static str, open: Span, at: Span, at_end: bool },
+    Unclosed {
+        bracket: &'static str,
+        open: Span,
+        at: Span,
+        at_end: bool,
+    },
     /// A closing bracket that nothing opened; `open` is the innermost bracket that is open there.
-    Unopened { bracket: &'static str, span: Span, open: Option<(&'static str, Span)> },
+    Unopened {
+        bracket: &'static str,
+        span: Span,
+        open: Option<(&'static str, Span)>,
+    },
     /// If `triple`, more text could make it right.
-    UnterminatedString { span: Span, triple: bool },
+    UnterminatedString {
+        span: Span,
+        triple: bool,
+    },
     /// `text` is the escape as written.
-    BadEscape { text: String, span: Span },
-    NumberTooLarge { text: String, span: Span },
+    BadEscape {
+        text: String,
+        span: Span,
+    },
+    NumberTooLarge {
+        text: String,
+        span: Span,
+    },
     /// Letters stuck to digits.
-    BadNumber { text: String, span: Span },
+    BadNumber {
+        text: String,
+        span: Span,
+    },
     /// A character that is in no token.
-    StrayCharacter { found: String, span: Span },
+    StrayCharacter {
+        found: String,
+        span: Span,
+    },
     /// `&&`, `**`, ...: an operator of other languages.
-    ForeignOperator { found: String, span: Span },
+    ForeignOperator {
+        found: String,
+        span: Span,
+    },
     /// `'...'` around `text`
-    SingleQuotes { text: String, span: Span },
+    SingleQuotes {
+        text: String,
+        span: Span,
+    },
     /// `def`, `elif`, ...: a word of other languages at `span`, which made the parser stop.
-    ForeignWord { word: String, instead: &'static str, span: Span },
+    ForeignWord {
+        word: String,
+        instead: &'static str,
+        span: Span,
+    },
     /// Too many brackets in brackets, or too long a row of operators.
-    TooDeep { span: Span, brackets: bool },
+    TooDeep {
+        span: Span,
+        brackets: bool,
+    },
     /// A `}` alone in an f-string.
-    LoneBrace { span: Span },
+    LoneBrace {
+        span: Span,
+    },
     /// `{}` in an f-string.
-    EmptyHole { span: Span },
+    EmptyHole {
+        span: Span,
+    },
     /// `if`, `while`, `for`, `fn`, ... (`word`) without the `{` of its body, which was expected at `span`.
-    MissingBody { word: &'static str, found: String, head: Span, span: Span },
+    MissingBody {
+        word: &'static str,
+        found: String,
+        head: Span,
+        span: Span,
+    },
     /// `=` where a condition is due.
-    AssignInCondition { word: &'static str, span: Span, head: Span },
+    AssignInCondition {
+        word: &'static str,
+        span: Span,
+        head: Span,
+    },
     /// Two statements on one line.
-    SameLine { found: String, first: Span, span: Span },
+    SameLine {
+        found: String,
+        first: Span,
+        span: Span,
+    },
     /// `x[]`
-    EmptyIndex { span: Span },
+    EmptyIndex {
+        span: Span,
+    },
     /// `import "./my-file.dl"`, whose stem is not a name.
-    UnnamedImport { stem: String, span: Span },
+    UnnamedImport {
+        stem: String,
+        span: Span,
+    },
     /// The left side of `=` is no variable, index or field.
-    NotAPlace { span: Span },
+    NotAPlace {
+        span: Span,
+    },
     /// `+=` on a tuple.
-    UpdateOfTuple { op: &'static str, span: Span },
+    UpdateOfTuple {
+        op: &'static str,
+        span: Span,
+    },
     /// `&` on something that is no variable, index or field.
-    InoutNotAPlace { span: Span },
+    InoutNotAPlace {
+        span: Span,
+    },
     /// `break` or `continue`
-    OutsideLoop { word: &'static str, span: Span },
-    ReturnOutside { span: Span },
+    OutsideLoop {
+        word: &'static str,
+        span: Span,
+    },
+    ReturnOutside {
+        span: Span,
+    },
     /// `param`, `test`, `import`, `struct`, `impl` within a block.
-    NotTopLevel { word: &'static str, span: Span },
+    NotTopLevel {
+        word: &'static str,
+        span: Span,
+    },
     /// `named` stands before it.
-    PositionalAfterNamed { span: Span, named: Span },
+    PositionalAfterNamed {
+        span: Span,
+        named: Span,
+    },
     /// `what` is "parameter", "field", "argument", "method", "name".
-    Duplicate { what: &'static str, name: String, span: Span, first: Span },
+    Duplicate {
+        what: &'static str,
+        name: String,
+        span: Span,
+        first: Span,
+    },
     /// `default` is the parameter before it that has one.
-    RequiredAfterDefault { name: String, span: Span, default: Span },
+    RequiredAfterDefault {
+        name: String,
+        span: Span,
+        default: Span,
+    },
     /// A second `...` in an index, or one in a type that is not first.
-    MisplacedEllipsis { span: Span, first: Option<Span> },
+    MisplacedEllipsis {
+        span: Span,
+        first: Option<Span>,
+    },
     /// A pattern where a name is due: a parameter of `fn`.
-    PatternParameter { span: Span },
+    PatternParameter {
+        span: Span,
+    },
 }
 
 impl SyntaxError {
@@ -120,10 +219,7 @@ impl SyntaxError {
     /// True if more text could make it right: a REPL asks for another line.
     pub fn needs_more_input(&self) -> bool {
         use SyntaxError::*;
-        matches!(
-            self,
-            UnexpectedEnd { .. } | Unclosed { at_end: true, .. } | UnterminatedString { triple: true, .. }
-        )
+        matches!(self, UnexpectedEnd { .. } | Unclosed { at_end: true, .. } | UnterminatedString { triple: true, .. })
     }
 
     /// The code, which `dlang explain` expands.
@@ -170,7 +266,8 @@ impl SyntaxError {
         let error = |message: String| Diagnostic::error(self.code(), message);
         match self {
             Unexpected { found, expected, hint, span } => {
-                let label = if expected.is_empty() { "this does not fit here".into() } else { format!("expected {expected}") };
+                let label =
+                    if expected.is_empty() { "this does not fit here".into() } else { format!("expected {expected}") };
                 let d = error(format!("{found} does not fit here")).at(*span, label);
                 match hint {
                     Some(hint) => d.help(hint),
@@ -178,7 +275,8 @@ impl SyntaxError {
                 }
             }
             UnexpectedEnd { expected, span } => {
-                let label = if expected.is_empty() { "more is needed here".into() } else { format!("expected {expected}") };
+                let label =
+                    if expected.is_empty() { "more is needed here".into() } else { format!("expected {expected}") };
                 error("the text ends in the middle of a statement".into()).at(*span, label)
             }
             Unclosed { bracket, open, at, at_end } => {
@@ -218,7 +316,8 @@ impl SyntaxError {
                     "ints reach up to 9223372036854775807; write it with a point, such as `1e20`, to get a float"
                 }),
             BadNumber { text, span } => {
-                let d = error(format!("`{text}` is neither a number nor a name")).at(*span, "letters follow the digits");
+                let d =
+                    error(format!("`{text}` is neither a number nor a name")).at(*span, "letters follow the digits");
                 d.help(hints::bad_number(text))
             }
             StrayCharacter { found, span } => {
@@ -244,9 +343,9 @@ impl SyntaxError {
             TooDeep { span, brackets: false } => error("this statement is too long to take in".into())
                 .at(*span, format!("more than {} operators and calls hang together here", super::lexer::MAX_DEPTH))
                 .help("split it with `let`, or put the operands in a list and use `sum` or a loop"),
-            LoneBrace { span } => {
-                error("a `}` in an f-string closes nothing".into()).at(*span, "no `{` before it").help("write `}}` for a brace")
-            }
+            LoneBrace { span } => error("a `}` in an f-string closes nothing".into())
+                .at(*span, "no `{` before it")
+                .help("write `}}` for a brace"),
             EmptyHole { span } => error("there is nothing between these braces".into())
                 .at(*span, "expected an expression")
                 .help("put a value in, as in f\"{x}\", or write `{{}}` for braces"),
@@ -262,9 +361,9 @@ impl SyntaxError {
                 .at(*span, format!("{found} cannot go on the statement before it"))
                 .also(*first, "this statement is complete")
                 .help("start a new line, put `;` between them, or add the missing operator or comma"),
-            EmptyIndex { span } => error("the index is empty".into()).at(*span, "expected something in `[ ]`").help(
-                "write `x[i]`, or `x[:]` for all of it",
-            ),
+            EmptyIndex { span } => error("the index is empty".into())
+                .at(*span, "expected something in `[ ]`")
+                .help("write `x[i]`, or `x[:]` for all of it"),
             UnnamedImport { stem, span } => error(format!("`{stem}` cannot be the name of a module"))
                 .at(*span, "the file's name would be the module's")
                 .help("give it a name: import \"...\" as name"),
@@ -279,7 +378,11 @@ impl SyntaxError {
                 .help("put the value in a `var` first, and pass `&` with its name"),
             OutsideLoop { word, span } => error(format!("`{word}` stands outside of any loop"))
                 .at(*span, "no `for` or `while` around it in this function")
-                .help(if *word == "break" { "to leave a function, use `return`" } else { "use it within `for` or `while`" }),
+                .help(if *word == "break" {
+                    "to leave a function, use `return`"
+                } else {
+                    "use it within `for` or `while`"
+                }),
             ReturnOutside { span } => error("`return` stands outside of any function".into())
                 .at(*span, "nothing to return from")
                 .help("to end the program, use `exit(0)`"),
@@ -300,10 +403,12 @@ impl SyntaxError {
                     .also(*default, "has a default")
                     .help("move it to the front, or give it a default")
             }
-            MisplacedEllipsis { span, first: Some(first) } => error("`...` can stand for the remaining axes only once".into())
-                .at(*span, "again here")
-                .also(*first, "first here")
-                .help("write `:` for one whole axis"),
+            MisplacedEllipsis { span, first: Some(first) } => {
+                error("`...` can stand for the remaining axes only once".into())
+                    .at(*span, "again here")
+                    .also(*first, "first here")
+                    .help("write `:` for one whole axis")
+            }
             MisplacedEllipsis { span, first: None } => error("`...` can only be the first of the dims".into())
                 .at(*span, "not first")
                 .help("write it first, as in `float[..., n]`; write `_` for one dim of any size"),

@@ -9,11 +9,11 @@ pub fn foreign_word(word: &str) -> Option<&'static str> {
         "def" | "func" | "function" | "fun" | "sub" | "defn" | "proc" => {
             "write `fn`, as in `fn f(x) = x^2` or `fn f(x) { ... }`"
         }
-        "elif" | "elsif" | "elseif" | "elsefi" => "write `else if`, as in `if a { ... } else if b { ... }`",
+        "elif" | "elsif" | "elseif" => "write `else if`, as in `if a { ... } else if b { ... }`",
         "lambda" => "write a function in bars, as in `|x| x + 1`",
         "const" | "auto" | "val" | "local" | "final" => "write `let x = ...`, or `var x = ...` if it changes",
         "mut" => "write `var x = ...` for a variable that changes",
-        "class" | "record" | "type" | "interface" | "trait" | "enum" | "data" => {
+        "class" | "record" | "type" | "interface" | "trait" | "enum" => {
             "write `struct Name { field: type }`, and functions for it in `impl Name { ... }`"
         }
         "True" => "write `true`",

@@ -187,8 +187,8 @@ impl<'s> Lexer<'s> {
             }
             Some(line) => {
                 let Some(last) = self.out.iter().rev().find(|l| l.token != Token::Comma) else { return };
-                let goes_on = last.token.continues_line()
-                    || matches!(last.token, Token::LBrace | Token::LParen | Token::LSquare);
+                let goes_on =
+                    last.token.continues_line() || matches!(last.token, Token::LBrace | Token::LParen | Token::LSquare);
                 self.docs.trailing(text, if goes_on { line } else { u32::MAX }, last.span.end);
             }
         }
@@ -220,7 +220,11 @@ impl<'s> Lexer<'s> {
             Token::RParen => self.close(&[Bracket::Paren], ")", span),
             Token::RSquare => self.close(&[Bracket::Square], "]", span),
             Token::RBrace => {
-                self.close(&[Bracket::Brace, Bracket::Hole { triple: false }, Bracket::Hole { triple: true }], "}", span);
+                self.close(
+                    &[Bracket::Brace, Bracket::Hole { triple: false }, Bracket::Hole { triple: true }],
+                    "}",
+                    span,
+                );
             }
             Token::FormatStart(triple) => {
                 self.push(token, span, false);
@@ -293,7 +297,10 @@ impl<'s> Lexer<'s> {
     fn ends_with_decrement(&self) -> bool {
         match self.out.as_slice() {
             [.., x, a, b] => {
-                x.token.ends_operand() && a.token == Token::Minus && b.token == Token::Minus && a.span.end == b.span.start
+                x.token.ends_operand()
+                    && a.token == Token::Minus
+                    && b.token == Token::Minus
+                    && a.span.end == b.span.start
             }
             _ => false,
         }
@@ -304,7 +311,9 @@ impl<'s> Lexer<'s> {
         use Token::*;
         let rest = self.logos.remainder().trim_start();
         match token {
-            Let | Var | Struct | Impl | While | Import | Param | Test | Return | Break | Continue => !rest.starts_with(':'),
+            Let | Var | Struct | Impl | While | Import | Param | Test | Return | Break | Continue => {
+                !rest.starts_with(':')
+            }
             Fn => !rest.starts_with('('),
             _ => false,
         }

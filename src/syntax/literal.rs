@@ -34,7 +34,7 @@ fn digits(text: &str) -> Cow<'_, str> {
 pub fn int<'s>(lex: &mut Lex<'s>) -> i64 {
     let text = digits(lex.slice());
     let value = match text.strip_prefix("0x") {
-        Some(hex) if hex.is_empty() => {
+        Some("") => {
             let problem = SyntaxError::BadNumber { text: lex.slice().into(), span: span(lex) };
             lex.extras.list.push(problem);
             return 0;

@@ -7,6 +7,7 @@
 
 use lalrpop_util::ParseError;
 
+use super::MAX_PROBLEMS;
 use super::actions::Builder;
 use super::ast::Module;
 use super::diagnose::diagnose;
@@ -14,7 +15,6 @@ use super::error::SyntaxError;
 use super::grammar::ModuleParser;
 use super::lexer::{Lexed, Lexeme};
 use super::token::Token;
-use super::MAX_PROBLEMS;
 use crate::source::{SourceId, Span};
 
 /// Parses tokens, statement by statement if need be.
@@ -46,7 +46,7 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
         let region = span_of(&lexemes, start, end).unwrap_or(whole);
         let stopped = lexemes.get(at).map_or(whole.end, |l| l.span.end);
         let is_echo = lexemes.get(at).is_some_and(|l| l.is_virtual || l.token == Token::Invalid)
-            || lexical.iter().any(|p| p.start <= stopped && region.start <= p.end);
+            || lexical.iter().any(|p| p.start < stopped && region.start <= p.end);
         if !is_echo {
             problems.push(diagnose(source, text, &lexemes, at, start, &expected));
         }
@@ -65,7 +65,8 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
 /// All places a problem is about.
 fn places(problem: &SyntaxError) -> Vec<Span> {
     match problem {
-        SyntaxError::Unclosed { open, at, .. } => vec![*open, *at],
+        // From behind the bracket: that it does not fit is one thing, that it is never closed another.
+        SyntaxError::Unclosed { open, at, .. } => vec![Span { start: open.end, ..*open }, *at],
         other => vec![other.span()],
     }
 }

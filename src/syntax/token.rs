@@ -186,10 +186,43 @@ impl Token<'_> {
         use Token::*;
         matches!(
             self,
-            And | Or | Not | In | Comma | Colon | Dot | DotDot | DotDotEq | Arrow | FatArrow | Pipe | Bar | BarBar
-                | Plus | Minus | Star | Slash | SlashSlash | Percent | At | Caret | EqEq | NotEq | Less | LessEq
-                | Greater | GreaterEq | Eq | PlusEq | MinusEq | StarEq | SlashEq | SlashSlashEq | PercentEq | AtEq
-                | CaretEq | Ampersand
+            And | Or
+                | Not
+                | In
+                | Comma
+                | Colon
+                | Dot
+                | DotDot
+                | DotDotEq
+                | Arrow
+                | FatArrow
+                | Pipe
+                | Bar
+                | BarBar
+                | Plus
+                | Minus
+                | Star
+                | Slash
+                | SlashSlash
+                | Percent
+                | At
+                | Caret
+                | EqEq
+                | NotEq
+                | Less
+                | LessEq
+                | Greater
+                | GreaterEq
+                | Eq
+                | PlusEq
+                | MinusEq
+                | StarEq
+                | SlashEq
+                | SlashSlashEq
+                | PercentEq
+                | AtEq
+                | CaretEq
+                | Ampersand
         )
     }
 
@@ -203,9 +236,34 @@ impl Token<'_> {
         use Token::*;
         matches!(
             self,
-            And | Or | Not | In | Dot | DotDot | DotDotEq | Arrow | Pipe | Bar | BarBar | Plus | Minus | Star | Slash
-                | SlashSlash | Percent | At | Caret | EqEq | NotEq | Less | LessEq | Greater | GreaterEq | Else
-                | Question | LParen | LSquare
+            And | Or
+                | Not
+                | In
+                | Dot
+                | DotDot
+                | DotDotEq
+                | Arrow
+                | Pipe
+                | Bar
+                | BarBar
+                | Plus
+                | Minus
+                | Star
+                | Slash
+                | SlashSlash
+                | Percent
+                | At
+                | Caret
+                | EqEq
+                | NotEq
+                | Less
+                | LessEq
+                | Greater
+                | GreaterEq
+                | Else
+                | Question
+                | LParen
+                | LSquare
         )
     }
 
@@ -214,7 +272,19 @@ impl Token<'_> {
         use Token::*;
         matches!(
             self,
-            Ident(_) | ListWord | DictWord | Int(_) | Float(_) | Str(_) | FormatEnd | True | False | None | RParen | RSquare | RBrace
+            Ident(_)
+                | ListWord
+                | DictWord
+                | Int(_)
+                | Float(_)
+                | Str(_)
+                | FormatEnd
+                | True
+                | False
+                | None
+                | RParen
+                | RSquare
+                | RBrace
         )
     }
 }
