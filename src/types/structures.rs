@@ -277,9 +277,10 @@ impl Checker {
         };
         match lead {
             Ty::Tuple(items) => each(self, items.len()).map_or(Ty::Any, Ty::tuple),
-            Ty::List(ListTy { items: Some(items), .. }) if items.len() <= MAX_UNROLLED => {
-                each(self, items.len()).map_or(Ty::Any, Ty::list)
-            }
+            Ty::List(list) => match &list.items {
+                Some(items) if items.len() <= MAX_UNROLLED => each(self, items.len()).map_or(Ty::Any, Ty::list),
+                _ => Ty::Any,
+            },
             Ty::Struct(s) => match each(self, s.fields.len()) {
                 Some(fields) => Ty::Struct(Rc::new(StructTy { fields, ..(**s).clone() })),
                 None => Ty::Any,
@@ -295,7 +296,7 @@ impl Checker {
                     None => Ty::Any,
                 }
             }
-            Ty::List(_) | Ty::Dict(_) => Ty::Any,
+            Ty::Dict(_) => Ty::Any,
             Ty::Float | Ty::Int(_) | Ty::Bool(_) | Ty::Tensor(_) => {
                 if parts.iter().any(|p| matches!(p, Ty::None)) {
                     return lead.clone();
