@@ -7,11 +7,16 @@
 pub mod ad;
 pub mod builtins;
 pub mod bytecode;
+pub mod cli;
+pub mod codes;
 pub mod diagnostic;
 pub mod env;
 pub mod error;
 pub mod ops;
+pub mod pipeline;
+pub mod render;
 pub mod resolve;
+pub mod show;
 pub mod source;
 pub mod symbol;
 pub mod syntax;

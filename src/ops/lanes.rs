@@ -1,19 +1,39 @@
-//! The inside of an elementwise primitive: scalar functions, block kernels over lanes, partials.
+//! The inside of an elementwise primitive: scalar functions, lane kernels, partials, all made from one generic rule.
 
-use crate::ops::num::Ex;
+use super::num::{Ex, Num};
+use super::real::Real;
+use crate::error::Result;
+use crate::tensor::lanes::Lanes;
+use crate::value::Value;
 
-/// Everything about an elementwise primitive but its name. Built by the macros of this file.
+pub use crate::ad::algebra::eval_partial;
+pub use crate::tensor::elementwise::{eval_elementwise, partial_program, pull_elementwise, push_elementwise, reads};
+
+/// Everything about an elementwise primitive but its name. Built from a rule by [`unary`], [`binary`], [`ternary`].
 pub struct Elementwise {
-    /// The f64 functions, which the VM calls directly for scalars.
+    /// The f64 functions, which the VM calls directly for scalars (unless there is a `check`).
     pub scalar: Scalar,
     /// What becomes of int (and bool) arguments.
     pub ints: Ints,
-    /// Block kernels: one output lane for each lane of the arguments; all slices have one length.
-    pub lanes32: fn(&[&[f32]], &mut [f32]),
-    pub lanes64: fn(&[&[f64]], &mut [f64]),
+    /// Kernels over lanes: append `n` results.
+    pub lanes32: LaneKernel<f32>,
+    pub lanes64: LaneKernel<f64>,
+    /// Fused pullbacks, one for each argument (the rest repeats the last).
+    pub pull32: [PullKernel<f32>; 3],
+    pub pull64: [PullKernel<f64>; 3],
     /// Partial derivatives, one for each argument, as expressions over arguments and result.
     pub partials: fn() -> Vec<Ex>,
+    /// A cheaper equivalent for these arguments (`x ^ 2`); its partial for argument 0 is the same function.
+    pub special: Option<fn(&[Value]) -> Option<&'static Elementwise>>,
+    /// Refuses arguments that no result exists for.
+    pub check: Option<fn(&[Value]) -> Result<()>>,
 }
+
+/// Appends `n` results for the lanes of the arguments.
+pub type LaneKernel<T> = fn(usize, &[Lanes<'_, T>], &mut Vec<T>);
+
+/// Appends `y_bar * partial` for arguments, result and cotangent, all of one length; 0 where the cotangent is 0.
+pub type PullKernel<T> = fn(&[&[T]], &[T], &[T], &mut Vec<T>);
 
 /// Scalar evaluation and partials; partials take the arguments and then the result.
 pub enum Scalar {
@@ -23,6 +43,7 @@ pub enum Scalar {
 }
 
 /// How an elementwise primitive treats ints.
+#[derive(Clone, Copy)]
 pub enum Ints {
     /// Ints become floats (`sqrt`, `/`).
     Promote,
@@ -30,4 +51,296 @@ pub enum Ints {
     Unary(fn(i64) -> Option<i64>),
     Binary(fn(i64, i64) -> Option<i64>),
     Ternary(fn(i64, i64, i64) -> Option<i64>),
+}
+
+/// The rule of a primitive of one argument: value, and slope from argument and result.
+pub trait UnaryRule: 'static {
+    fn f<T: Real>(x: T) -> T;
+    fn d<N: Num>(x: N, y: N) -> N;
+}
+
+/// The rule of a primitive of two arguments; `y` is the result.
+pub trait BinaryRule: 'static {
+    fn f<T: Real>(a: T, b: T) -> T;
+    fn d0<N: Num>(a: N, b: N, y: N) -> N;
+    fn d1<N: Num>(a: N, b: N, y: N) -> N;
+}
+
+/// The rule of a primitive of three arguments; `y` is the result.
+pub trait TernaryRule: 'static {
+    fn f<T: Real>(a: T, b: T, c: T) -> T;
+    fn d0<N: Num>(a: N, b: N, c: N, y: N) -> N;
+    fn d1<N: Num>(a: N, b: N, c: N, y: N) -> N;
+    fn d2<N: Num>(a: N, b: N, c: N, y: N) -> N;
+}
+
+/// A primitive of one argument from its rule.
+pub const fn unary<R: UnaryRule>(ints: Ints) -> Elementwise {
+    Elementwise {
+        scalar: Scalar::Unary { f: R::f::<f64>, d: R::d::<f64> },
+        ints,
+        lanes32: unary_lanes::<R, f32>,
+        lanes64: unary_lanes::<R, f64>,
+        pull32: [unary_pull::<R, f32>; 3],
+        pull64: [unary_pull::<R, f64>; 3],
+        partials: || vec![R::d(Ex::Arg(0), Ex::Arg(1))],
+        special: None,
+        check: None,
+    }
+}
+
+/// A primitive of two arguments from its rule.
+pub const fn binary<R: BinaryRule>(ints: Ints) -> Elementwise {
+    Elementwise {
+        scalar: Scalar::Binary { f: R::f::<f64>, d: [R::d0::<f64>, R::d1::<f64>] },
+        ints,
+        lanes32: binary_lanes::<R, f32>,
+        lanes64: binary_lanes::<R, f64>,
+        pull32: [binary_pull0::<R, f32>, binary_pull1::<R, f32>, binary_pull1::<R, f32>],
+        pull64: [binary_pull0::<R, f64>, binary_pull1::<R, f64>, binary_pull1::<R, f64>],
+        partials: || {
+            let [a, b, y] = [Ex::Arg(0), Ex::Arg(1), Ex::Arg(2)];
+            vec![R::d0(a.clone(), b.clone(), y.clone()), R::d1(a, b, y)]
+        },
+        special: None,
+        check: None,
+    }
+}
+
+/// A primitive of three arguments from its rule.
+pub const fn ternary<R: TernaryRule>(ints: Ints) -> Elementwise {
+    Elementwise {
+        scalar: Scalar::Ternary { f: R::f::<f64>, d: [R::d0::<f64>, R::d1::<f64>, R::d2::<f64>] },
+        ints,
+        lanes32: ternary_lanes::<R, f32>,
+        lanes64: ternary_lanes::<R, f64>,
+        pull32: [ternary_pull0::<R, f32>, ternary_pull1::<R, f32>, ternary_pull2::<R, f32>],
+        pull64: [ternary_pull0::<R, f64>, ternary_pull1::<R, f64>, ternary_pull2::<R, f64>],
+        partials: || {
+            let [a, b, c, y] = [Ex::Arg(0), Ex::Arg(1), Ex::Arg(2), Ex::Arg(3)];
+            vec![
+                R::d0(a.clone(), b.clone(), c.clone(), y.clone()),
+                R::d1(a.clone(), b.clone(), c.clone(), y.clone()),
+                R::d2(a, b, c, y),
+            ]
+        },
+        special: None,
+        check: None,
+    }
+}
+
+impl Elementwise {
+    /// With a cheaper equivalent for some arguments.
+    pub const fn with_special(mut self, special: fn(&[Value]) -> Option<&'static Elementwise>) -> Elementwise {
+        self.special = Some(special);
+        self
+    }
+
+    /// With arguments it refuses.
+    pub const fn with_check(mut self, check: fn(&[Value]) -> Result<()>) -> Elementwise {
+        self.check = Some(check);
+        self
+    }
+
+    /// Number of arguments.
+    pub fn arity(&self) -> usize {
+        match self.scalar {
+            Scalar::Unary { .. } => 1,
+            Scalar::Binary { .. } => 2,
+            Scalar::Ternary { .. } => 3,
+        }
+    }
+}
+
+fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    match args {
+        [Lanes::Each(x)] => out.extend(x.iter().map(|&x| R::f(x))),
+        [Lanes::Same(x)] => out.extend(std::iter::repeat_n(R::f(*x), n)),
+        _ => {}
+    }
+}
+
+fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    match *args {
+        [Lanes::Each(a), Lanes::Each(b)] => out.extend(a.iter().zip(b).map(|(&a, &b)| R::f(a, b))),
+        [Lanes::Each(a), Lanes::Same(b)] => out.extend(a.iter().map(|&a| R::f(a, b))),
+        [Lanes::Same(a), Lanes::Each(b)] => out.extend(b.iter().map(|&b| R::f(a, b))),
+        [Lanes::Same(a), Lanes::Same(b)] => out.extend(std::iter::repeat_n(R::f(a, b), n)),
+        _ => {}
+    }
+}
+
+fn ternary_lanes<R: TernaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    match *args {
+        [Lanes::Each(a), Lanes::Same(b), Lanes::Same(c)] => out.extend(a.iter().map(|&a| R::f(a, b, c))),
+        [Lanes::Each(a), Lanes::Each(b), Lanes::Each(c)] => {
+            out.extend(a.iter().zip(b).zip(c).map(|((&a, &b), &c)| R::f(a, b, c)));
+        }
+        [a, b, c] => out.extend((0..n).map(|i| match (a.at(i), b.at(i), c.at(i)) {
+            (Some(a), Some(b), Some(c)) => R::f(a, b, c),
+            _ => T::NAN,
+        })),
+        _ => {}
+    }
+}
+
+/// `y_bar * slope`, 0 where `y_bar` is 0.
+#[inline(always)]
+fn strong<T: Real>(y_bar: T, slope: T) -> T {
+    y_bar.zmul(slope)
+}
+
+fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], out: &[T], y_bar: &[T], dst: &mut Vec<T>) {
+    if let [x] = *args {
+        dst.extend(x.iter().zip(out).zip(y_bar).map(|((&x, &y), &g)| strong(g, R::d(x, y))));
+    }
+}
+
+macro_rules! binary_pull {
+    ($name:ident, $d:ident) => {
+        fn $name<R: BinaryRule, T: Real>(args: &[&[T]], out: &[T], y_bar: &[T], dst: &mut Vec<T>) {
+            if let [a, b] = *args {
+                let lanes = a.iter().zip(b).zip(out).zip(y_bar);
+                dst.extend(lanes.map(|(((&a, &b), &y), &g)| strong(g, R::$d(a, b, y))));
+            }
+        }
+    };
+}
+binary_pull!(binary_pull0, d0);
+binary_pull!(binary_pull1, d1);
+
+macro_rules! ternary_pull {
+    ($name:ident, $d:ident) => {
+        fn $name<R: TernaryRule, T: Real>(args: &[&[T]], out: &[T], y_bar: &[T], dst: &mut Vec<T>) {
+            if let [a, b, c] = *args {
+                let lanes = a.iter().zip(b).zip(c).zip(out).zip(y_bar);
+                dst.extend(lanes.map(|((((&a, &b), &c), &y), &g)| strong(g, R::$d(a, b, c, y))));
+            }
+        }
+    };
+}
+ternary_pull!(ternary_pull0, d0);
+ternary_pull!(ternary_pull1, d1);
+ternary_pull!(ternary_pull2, d2);
+
+/// Declares elementwise primitives of one argument:
+/// `NAME "name" (domain) doc; f(x) value; d(x, y) slope; ints; [probe points]`.
+#[macro_export]
+macro_rules! unary_prims {
+    ($($(#[$meta:meta])* $NAME:ident $name:literal, $doc:literal, ints: $ints:expr,
+        f($x:ident) $f:expr, d($dx:ident, $dy:ident) $d:expr, probe: $lo:literal .. $hi:literal, $points:expr;)*) => {
+        $(
+            $(#[$meta])*
+            pub static $NAME: $crate::ops::prim::Prim = {
+                struct Rule;
+                impl $crate::ops::lanes::UnaryRule for Rule {
+                    #[inline(always)]
+                    fn f<T: $crate::ops::real::Real>($x: T) -> T {
+                        $f
+                    }
+                    #[inline(always)]
+                    #[allow(unused_variables)]
+                    fn d<N: $crate::ops::num::Num>($dx: N, $dy: N) -> N {
+                        $d
+                    }
+                }
+                static INSIDE: $crate::ops::lanes::Elementwise = $crate::ops::lanes::unary::<Rule>($ints);
+                $crate::ops::prim::Prim {
+                    name: $name,
+                    doc: $doc,
+                    sig: $crate::ops::prim::Sig { params: &[$crate::ops::prim::req("x")] },
+                    infer: {
+                        fn infer(args: &[$crate::types::ty::Ty]) -> $crate::error::Result<$crate::types::ty::Ty> {
+                            let promotes = matches!(INSIDE.ints, $crate::ops::lanes::Ints::Promote);
+                            $crate::ops::shape_rules::elementwise($name, args, promotes)
+                        }
+                        infer
+                    },
+                    eval: $crate::ops::prim::Eval::Elementwise(&INSIDE),
+                    diff: $crate::ops::prim::Diff::Elementwise,
+                    probe: {
+                        use $crate::ops::prim::{ProbeArg, Sample};
+                        $crate::ops::prim::Probe {
+                            samples: &[
+                                Sample { args: &[ProbeArg::Float { shape: &[], lo: $lo, hi: $hi }] },
+                                Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: $lo, hi: $hi }] },
+                                Sample { args: &[ProbeArg::Float { shape: &[0], lo: $lo, hi: $hi }] },
+                                Sample { args: &[ProbeArg::Float { shape: &[1], lo: $lo, hi: $hi }] },
+                                Sample { args: &[ProbeArg::Point($points)] },
+                            ],
+                        }
+                    },
+                }
+            };
+        )*
+    };
+}
+
+/// Declares elementwise primitives of two arguments; as [`unary_prims`], with a slope for each argument and the
+/// parameters' names. `special` is the hook of [`Elementwise::special`].
+#[macro_export]
+macro_rules! binary_prims {
+    ($($(#[$meta:meta])* $NAME:ident $name:literal ($p0:literal, $p1:literal), $doc:literal, ints: $ints:expr,
+        f($a:ident, $b:ident) $f:expr,
+        d0($a0:ident, $b0:ident, $y0:ident) $d0:expr,
+        d1($a1:ident, $b1:ident, $y1:ident) $d1:expr,
+        probe: $lo0:literal .. $hi0:literal, $lo1:literal .. $hi1:literal, $points0:expr, $points1:expr
+        $(, special: $special:expr)?;)*) => {
+        $(
+            $(#[$meta])*
+            pub static $NAME: $crate::ops::prim::Prim = {
+                struct Rule;
+                impl $crate::ops::lanes::BinaryRule for Rule {
+                    #[inline(always)]
+                    fn f<T: $crate::ops::real::Real>($a: T, $b: T) -> T {
+                        $f
+                    }
+                    #[inline(always)]
+                    #[allow(unused_variables)]
+                    fn d0<N: $crate::ops::num::Num>($a0: N, $b0: N, $y0: N) -> N {
+                        $d0
+                    }
+                    #[inline(always)]
+                    #[allow(unused_variables)]
+                    fn d1<N: $crate::ops::num::Num>($a1: N, $b1: N, $y1: N) -> N {
+                        $d1
+                    }
+                }
+                static INSIDE: $crate::ops::lanes::Elementwise =
+                    $crate::ops::lanes::binary::<Rule>($ints)$(.with_special($special))?;
+                $crate::ops::prim::Prim {
+                    name: $name,
+                    doc: $doc,
+                    sig: $crate::ops::prim::Sig { params: &[$crate::ops::prim::req($p0), $crate::ops::prim::req($p1)] },
+                    infer: {
+                        fn infer(args: &[$crate::types::ty::Ty]) -> $crate::error::Result<$crate::types::ty::Ty> {
+                            let promotes = matches!(INSIDE.ints, $crate::ops::lanes::Ints::Promote);
+                            $crate::ops::shape_rules::elementwise($name, args, promotes)
+                        }
+                        infer
+                    },
+                    eval: $crate::ops::prim::Eval::Elementwise(&INSIDE),
+                    diff: $crate::ops::prim::Diff::Elementwise,
+                    probe: {
+                        use $crate::ops::prim::{ProbeArg, Sample};
+                        const fn float(shape: &'static [usize], lo: f64, hi: f64) -> ProbeArg {
+                            ProbeArg::Float { shape, lo, hi }
+                        }
+                        $crate::ops::prim::Probe {
+                            samples: &[
+                                Sample { args: &[float(&[], $lo0, $hi0), float(&[], $lo1, $hi1)] },
+                                Sample { args: &[float(&[2, 3], $lo0, $hi0), float(&[2, 3], $lo1, $hi1)] },
+                                Sample { args: &[float(&[2, 3], $lo0, $hi0), float(&[3], $lo1, $hi1)] },
+                                Sample { args: &[float(&[2, 1], $lo0, $hi0), float(&[1, 3], $lo1, $hi1)] },
+                                Sample { args: &[float(&[], $lo0, $hi0), float(&[2], $lo1, $hi1)] },
+                                Sample { args: &[float(&[2], $lo0, $hi0), float(&[], $lo1, $hi1)] },
+                                Sample { args: &[float(&[0], $lo0, $hi0), float(&[1], $lo1, $hi1)] },
+                                Sample { args: &[ProbeArg::Point($points0), ProbeArg::Point($points1)] },
+                            ],
+                        }
+                    },
+                }
+            };
+        )*
+    };
 }

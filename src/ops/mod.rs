@@ -1,14 +1,46 @@
 //! The table of primitives: families joined into one list.
 
+pub mod activation;
+pub mod arith;
+pub mod compare;
+pub mod convert;
+pub mod cumulative;
+pub mod elementwise;
+pub mod fast;
+pub mod gamma;
 pub mod lanes;
+pub mod math;
+pub mod norm;
 pub mod num;
 pub mod prim;
+pub mod real;
+pub mod reduce;
+pub mod reshape;
+pub mod select;
+pub mod shape_rules;
+pub mod softmax;
+pub mod special;
+pub mod strong;
 
 use prim::Prim;
 
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 0] = [];
+    let families: [&'static [&'static Prim]; 13] = [
+        arith::PRIMS,
+        math::PRIMS,
+        special::PRIMS,
+        activation::PRIMS,
+        select::PRIMS,
+        strong::PRIMS,
+        compare::PRIMS,
+        convert::PRIMS,
+        reduce::PRIMS,
+        softmax::PRIMS,
+        norm::PRIMS,
+        cumulative::PRIMS,
+        reshape::PRIMS,
+    ];
     families.into_iter().flatten().copied()
 }
 

@@ -1,9 +1,16 @@
-//! Derivative rules of elementwise primitives are written once, over [`Num`], and used twice: on `f64` (the scalar
-//! tape) and as an expression [`Ex`] (fused lane programs over tensors, and recorded primitives when nested).
+//! Derivative rules of elementwise primitives are written once, over [`Num`], and used three times: on `f64` (the
+//! scalar tape), on lanes of `f32` and `f64` (fused pullbacks), and as an expression [`Ex`] (recorded primitives when
+//! derivatives are nested).
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::rc::Rc;
 
-use crate::ops::prim::Prim;
+use super::activation::SIGMOID;
+use super::arith::{ABS, ADD, DIV, MUL, NEG, POW, SIGN, SUB};
+use super::math::{COS, COSH, EXP, EXPM1, HYPOT, LOG, LOG1P, ROUND, SIN, SINH, SQRT, TANH};
+use super::special::{DIGAMMA, NDTR, POLYGAMMA};
+use super::strong::{DIV_OR_ZERO, ZMUL};
+use crate::ops::prim::{Eval, Prim};
 
 /// What a rule may compute with.
 pub trait Num:
@@ -15,6 +22,80 @@ pub trait Num:
     fn unary(self, prim: &'static Prim) -> Self;
     /// An elementwise primitive of two arguments.
     fn binary(self, prim: &'static Prim, other: Self) -> Self;
+    /// `yes` where `a > b`, else `no` (NaN included). What is not chosen has no influence, not even on the slope.
+    fn if_gt(a: Self, b: Self, yes: Self, no: Self) -> Self;
+    /// `yes` where `a == b`, else `no` (NaN included).
+    fn if_eq(a: Self, b: Self, yes: Self, no: Self) -> Self;
+
+    fn exp(self) -> Self {
+        self.unary(&EXP)
+    }
+    fn expm1(self) -> Self {
+        self.unary(&EXPM1)
+    }
+    fn ln(self) -> Self {
+        self.unary(&LOG)
+    }
+    fn ln1p(self) -> Self {
+        self.unary(&LOG1P)
+    }
+    fn sqrt(self) -> Self {
+        self.unary(&SQRT)
+    }
+    fn sin(self) -> Self {
+        self.unary(&SIN)
+    }
+    fn cos(self) -> Self {
+        self.unary(&COS)
+    }
+    fn sinh(self) -> Self {
+        self.unary(&SINH)
+    }
+    fn cosh(self) -> Self {
+        self.unary(&COSH)
+    }
+    fn tanh(self) -> Self {
+        self.unary(&TANH)
+    }
+    fn abs(self) -> Self {
+        self.unary(&ABS)
+    }
+    /// -1, 0 or 1; NaN for NaN.
+    fn sign(self) -> Self {
+        self.unary(&SIGN)
+    }
+    /// To the nearest, halves to even.
+    fn round(self) -> Self {
+        self.unary(&ROUND)
+    }
+    fn sigmoid(self) -> Self {
+        self.unary(&SIGMOID)
+    }
+    /// Distribution function of the standard normal.
+    fn ndtr(self) -> Self {
+        self.unary(&NDTR)
+    }
+    fn digamma(self) -> Self {
+        self.unary(&DIGAMMA)
+    }
+    /// The `self`-th derivative of digamma at `x`.
+    fn polygamma(self, x: Self) -> Self {
+        self.binary(&POLYGAMMA, x)
+    }
+    fn pow(self, y: Self) -> Self {
+        self.binary(&POW, y)
+    }
+    fn hypot(self, y: Self) -> Self {
+        self.binary(&HYPOT, y)
+    }
+    /// Product that is 0 where `self` is, whatever the other is.
+    fn zmul(self, other: Self) -> Self {
+        self.binary(&ZMUL, other)
+    }
+    /// Quotient that is 0 where the divisor is.
+    fn div_or_zero(self, other: Self) -> Self {
+        self.binary(&DIV_OR_ZERO, other)
+    }
 }
 
 /// A straight-line expression over the arguments and the result of a primitive.
@@ -23,6 +104,104 @@ pub enum Ex {
     Const(f64),
     /// Argument `i` of the primitive; index `arity` is its result.
     Arg(usize),
-    Unary(&'static Prim, std::rc::Rc<Ex>),
-    Binary(&'static Prim, std::rc::Rc<Ex>, std::rc::Rc<Ex>),
+    Unary(&'static Prim, Rc<Ex>),
+    Binary(&'static Prim, Rc<Ex>, Rc<Ex>),
+    /// If the first is greater than (or equal to) the second the third, else the fourth.
+    Select(Test, Rc<[Ex; 4]>),
+}
+
+/// The condition of [`Ex::Select`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Test {
+    Greater,
+    Equal,
+}
+
+impl Ex {
+    fn is(&self, x: f64) -> bool {
+        matches!(self, Ex::Const(c) if *c == x)
+    }
+
+    /// Bit `i` is set if argument `i` (or the result, as index `arity`) is read.
+    pub fn reads(&self) -> u32 {
+        match self {
+            Ex::Const(_) => 0,
+            Ex::Arg(i) => 1 << i,
+            Ex::Unary(_, a) => a.reads(),
+            Ex::Binary(_, a, b) => a.reads() | b.reads(),
+            Ex::Select(_, parts) => parts.iter().fold(0, |mask, e| mask | e.reads()),
+        }
+    }
+}
+
+impl Num for Ex {
+    fn c(x: f64) -> Ex {
+        Ex::Const(x)
+    }
+    fn unary(self, prim: &'static Prim) -> Ex {
+        Ex::Unary(prim, Rc::new(self))
+    }
+    fn binary(self, prim: &'static Prim, other: Ex) -> Ex {
+        Ex::Binary(prim, Rc::new(self), Rc::new(other))
+    }
+    fn if_gt(a: Ex, b: Ex, yes: Ex, no: Ex) -> Ex {
+        Ex::Select(Test::Greater, Rc::new([a, b, yes, no]))
+    }
+    fn if_eq(a: Ex, b: Ex, yes: Ex, no: Ex) -> Ex {
+        Ex::Select(Test::Equal, Rc::new([a, b, yes, no]))
+    }
+}
+
+impl Add for Ex {
+    type Output = Ex;
+    fn add(self, other: Ex) -> Ex {
+        self.binary(&ADD, other)
+    }
+}
+impl Sub for Ex {
+    type Output = Ex;
+    fn sub(self, other: Ex) -> Ex {
+        self.binary(&SUB, other)
+    }
+}
+impl Mul for Ex {
+    type Output = Ex;
+    fn mul(self, other: Ex) -> Ex {
+        match (self.is(1.0), other.is(1.0)) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => self.binary(&MUL, other),
+        }
+    }
+}
+impl Div for Ex {
+    type Output = Ex;
+    fn div(self, other: Ex) -> Ex {
+        if other.is(1.0) { self } else { self.binary(&DIV, other) }
+    }
+}
+impl Neg for Ex {
+    type Output = Ex;
+    fn neg(self) -> Ex {
+        match self {
+            Ex::Const(x) => Ex::Const(-x),
+            other => other.unary(&NEG),
+        }
+    }
+}
+
+/// A primitive as a function of one float; NaN if it is not such.
+pub(super) fn call_unary(prim: &'static Prim, x: f64) -> f64 {
+    match &prim.eval {
+        Eval::Elementwise(super::lanes::Elementwise { scalar: super::lanes::Scalar::Unary { f, .. }, .. }) => f(x),
+        _ => f64::NAN,
+    }
+}
+
+/// A primitive as a function of two floats; NaN if it is not such.
+pub(super) fn call_binary(prim: &'static Prim, x: f64, y: f64) -> f64 {
+    match &prim.eval {
+        Eval::Elementwise(super::lanes::Elementwise { scalar: super::lanes::Scalar::Binary { f, .. }, .. }) => f(x, y),
+        _ => f64::NAN,
+    }
 }

@@ -3,14 +3,30 @@
 //! A [`Tensor`] is a counted, copy-on-write buffer seen through shape and strides; views (slices, transposes,
 //! broadcasts) share it. Hot kernels take the contiguous slice when there is one.
 
+pub mod broadcast;
+pub mod cast;
+pub mod create;
+pub mod elementwise;
+pub mod format;
+pub mod format_spec;
+pub mod lanes;
+pub mod vecs;
+pub mod reduce;
+pub mod scan;
+
+use std::borrow::Cow;
 use std::fmt;
 
 use ndarray::{ArcArray, IxDyn};
+use smallvec::SmallVec;
 
 use crate::value::Value;
 
 /// The array behind one dtype.
 pub type Arr<T> = ArcArray<T, IxDyn>;
+
+/// Dims of a tensor, outermost first.
+pub type Shape = SmallVec<[usize; 4]>;
 
 /// Element types.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -87,6 +103,64 @@ impl Tensor {
         self.len() == 0
     }
 
+    /// True if the elements lie in row-major order without gaps.
+    pub fn is_contiguous(&self) -> bool {
+        each_dtype!(self, a => a.is_standard_layout())
+    }
+
+    /// The same tensor with its elements in row-major order; shares the buffer if they are already.
+    pub fn contiguous(&self) -> Tensor {
+        if self.is_contiguous() {
+            return self.clone();
+        }
+        match self {
+            Tensor::Bool(a) => Tensor::Bool(a.as_standard_layout().into_owned().into_shared()),
+            Tensor::Int(a) => Tensor::Int(a.as_standard_layout().into_owned().into_shared()),
+            Tensor::F32(a) => Tensor::F32(a.as_standard_layout().into_owned().into_shared()),
+            Tensor::F64(a) => Tensor::F64(a.as_standard_layout().into_owned().into_shared()),
+        }
+    }
+
+    /// All elements as floats in row-major order.
+    pub fn iter_f64(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        match self {
+            Tensor::Bool(a) => Box::new(a.iter().map(|&x| x as u8 as f64)),
+            Tensor::Int(a) => Box::new(a.iter().map(|&x| x as f64)),
+            Tensor::F32(a) => Box::new(a.iter().map(|&x| x as f64)),
+            Tensor::F64(a) => Box::new(a.iter().copied()),
+        }
+    }
+
+    /// All elements as scalar values in row-major order.
+    pub fn iter_values(&self) -> Box<dyn Iterator<Item = Value> + '_> {
+        match self {
+            Tensor::Bool(a) => Box::new(a.iter().map(|&x| Value::Bool(x))),
+            Tensor::Int(a) => Box::new(a.iter().map(|&x| Value::Int(x))),
+            Tensor::F32(a) => Box::new(a.iter().map(|&x| Value::float(x as f64))),
+            Tensor::F64(a) => Box::new(a.iter().map(|&x| Value::float(x))),
+        }
+    }
+
+    /// False if an element is NaN or infinite.
+    pub fn all_finite(&self) -> bool {
+        match self {
+            Tensor::Bool(_) | Tensor::Int(_) => true,
+            Tensor::F32(a) => flat(a).iter().fold(true, |ok, x| ok & x.is_finite()),
+            Tensor::F64(a) => flat(a).iter().fold(true, |ok, x| ok & x.is_finite()),
+        }
+    }
+
+    /// Same dtype, shape and elements; NaN equals nothing.
+    pub fn same(&self, other: &Tensor) -> bool {
+        match (self, other) {
+            (Tensor::Bool(a), Tensor::Bool(b)) => a == b,
+            (Tensor::Int(a), Tensor::Int(b)) => a == b,
+            (Tensor::F32(a), Tensor::F32(b)) => a == b,
+            (Tensor::F64(a), Tensor::F64(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// The only element of a tensor of one element (rank 0 above all) as a scalar value.
     pub fn scalar_value(&self) -> Value {
         match self {
@@ -96,6 +170,22 @@ impl Tensor {
             Tensor::F64(a) => a.first().map_or(Value::None, |&x| Value::float(x)),
         }
     }
+}
+
+/// The elements of an array in row-major order: borrowed if they lie so, else copied.
+pub fn flat<T: Clone>(a: &Arr<T>) -> Cow<'_, [T]> {
+    match a.as_slice() {
+        Some(slice) => Cow::Borrowed(slice),
+        None => match a.as_standard_layout().into_owned().into_raw_vec_and_offset() {
+            (v, None | Some(0)) if v.len() == a.len() => Cow::Owned(v),
+            _ => Cow::Owned(a.iter().cloned().collect()),
+        },
+    }
+}
+
+/// Number of elements of a shape.
+pub fn count(shape: &[usize]) -> usize {
+    shape.iter().product()
 }
 
 /// A shape as messages show it: `[3, 4]`.

@@ -1,0 +1,286 @@
+//! Arithmetic: the operators, `abs`, `sign`.
+//!
+//! Ints stay ints where that is exact, and overflow is an error. Remainders follow the divisor's sign, as in Python.
+
+use super::lanes::{Elementwise, Ints, UnaryRule, unary};
+use super::num::Num;
+use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::real::Real;
+use crate::types::ty::Ty;
+use crate::value::Value;
+use crate::{binary_prims, unary_prims};
+
+/// The family.
+pub static PRIMS: &[&Prim] = &[&ADD, &SUB, &MUL, &DIV, &NEG, &POW, &FLOORDIV, &REM, &ABS, &SIGN];
+
+binary_prims! {
+    ADD "add" ("a", "b"), "`a + b`, elementwise with broadcasting.",
+        ints: Ints::Binary(i64::checked_add),
+        f(a, b) a + b,
+        d0(a, b, y) N::c(1.0),
+        d1(a, b, y) N::c(1.0),
+        probe: -2.0..2.0, -2.0..2.0, &[0.0], &[1.0];
+    SUB "sub" ("a", "b"), "`a - b`, elementwise with broadcasting.",
+        ints: Ints::Binary(i64::checked_sub),
+        f(a, b) a - b,
+        d0(a, b, y) N::c(1.0),
+        d1(a, b, y) N::c(-1.0),
+        probe: -2.0..2.0, -2.0..2.0, &[0.0], &[1.0];
+    MUL "mul" ("a", "b"), "`a * b`, elementwise with broadcasting.",
+        ints: Ints::Binary(i64::checked_mul),
+        f(a, b) a * b,
+        d0(a, b, y) b,
+        d1(a, b, y) a,
+        probe: -2.0..2.0, -2.0..2.0, &[0.0, 0.0], &[1.0, 0.0];
+    DIV "div" ("a", "b"), "`a / b` as floats, elementwise with broadcasting. At a divisor of 0 the slopes are infinite or NaN, as the value.",
+        ints: Ints::Promote,
+        f(a, b) a / b,
+        d0(a, b, y) N::c(1.0) / b,
+        d1(a, b, y) -(y / b),
+        probe: -2.0..2.0, 0.5..2.0, &[0.0, -1.0], &[-1.0, -2.0];
+    POW "pow" ("x", "y"), "`x ^ y`, elementwise with broadcasting. An int to a non-negative int stays int. The slope is 0 for exponent 0, also at base 0; for a negative base the slope in `y` is NaN.",
+        ints: Ints::Binary(int_pow),
+        f(a, b) a.pow(b),
+        d0(a, b, y) N::if_eq(b.clone(), N::c(0.0), N::c(0.0), b.clone() * a.pow(b - N::c(1.0))),
+        d1(a, b, y) {
+            let at_zero = N::if_gt(N::c(0.0), b, N::c(f64::NEG_INFINITY), N::c(0.0));
+            N::if_eq(a.clone(), N::c(0.0), at_zero, y.zmul(a.ln()))
+        },
+        probe: 0.5..2.0, -2.0..2.0, &[0.7, 2.0, 1.5], &[1.0, 2.0, 3.0],
+        special: special_pow;
+    REM "rem" ("x", "y"), "`x % y`: remainder with the sign of the divisor, elementwise with broadcasting. Slopes 1 and `-floor(x / y)`, also at the jumps.",
+        ints: Ints::Binary(int_rem),
+        f(a, b) rem(a, b),
+        // NaN where the result is; (x - y_out) / y is whole up to rounding.
+        d0(a, b, y) N::if_eq(y.clone(), y.clone(), N::c(1.0), y),
+        d1(a, b, y) N::if_eq(y.clone(), y.clone(), -((a - y.clone()) / b).round(), y),
+        probe: 0.1..0.9, 1.0..2.0, &[5.5, -5.5, 5.5], &[3.0, 3.0, -3.0];
+}
+
+/// Remainder with the sign of the divisor.
+#[inline(always)]
+fn rem<T: Real>(a: T, b: T) -> T {
+    let zero = T::c(0.0);
+    let r = a.fmod(b);
+    if r != zero && (r > zero) != (b > zero) { r + b } else { r }
+}
+
+/// Floor of the quotient, consistent with [`rem`].
+#[inline(always)]
+fn floordiv<T: Real>(a: T, b: T) -> T {
+    if b == T::c(0.0) { a / b } else { Num::round((a - rem(a, b)) / b) }
+}
+
+fn int_rem(a: i64, b: i64) -> Option<i64> {
+    if b == -1 {
+        return Some(0); // i64::MIN % -1 overflows in hardware only
+    }
+    let r = a.checked_rem(b)?;
+    Some(if r != 0 && (r > 0) != (b > 0) { r + b } else { r })
+}
+
+fn int_floordiv(a: i64, b: i64) -> Option<i64> {
+    let q = a.checked_div(b)?;
+    Some(if a % b != 0 && (a > 0) != (b > 0) { q - 1 } else { q })
+}
+
+/// `None` also for negative exponents; [`special_pow`] sends those to floats.
+fn int_pow(a: i64, b: i64) -> Option<i64> {
+    match a {
+        1 => Some(1),
+        0 if b > 0 => Some(0),
+        -1 if b >= 0 => Some(if b % 2 == 0 { 1 } else { -1 }),
+        _ => a.checked_pow(u32::try_from(b).ok()?),
+    }
+}
+
+/// `x ^ k` for a fixed small `k`, without a call of the general power.
+struct Power<const K: i32>;
+
+impl<const K: i32> UnaryRule for Power<K> {
+    #[inline(always)]
+    fn f<T: Real>(x: T) -> T {
+        match K {
+            2 => x * x,
+            3 => x * x * x,
+            4 => {
+                let square = x * x;
+                square * square
+            }
+            -1 => T::c(1.0) / x,
+            _ => T::NAN,
+        }
+    }
+    #[inline(always)]
+    fn d<N: Num>(x: N, y: N) -> N {
+        match K {
+            2 => N::c(2.0) * x,
+            3 => N::c(3.0) * (x.clone() * x),
+            4 => N::c(4.0) * (x.clone() * x.clone() * x),
+            -1 => -(y.clone() * y),
+            _ => N::c(f64::NAN),
+        }
+    }
+}
+
+static SQUARE: Elementwise = unary::<Power<2>>(Ints::Promote);
+static CUBE: Elementwise = unary::<Power<3>>(Ints::Promote);
+static FOURTH: Elementwise = unary::<Power<4>>(Ints::Promote);
+static RECIPROCAL: Elementwise = unary::<Power<-1>>(Ints::Promote);
+
+/// The general power on floats, for ints with a negative exponent.
+struct FloatPower;
+impl super::lanes::BinaryRule for FloatPower {
+    fn f<T: Real>(a: T, b: T) -> T {
+        a.pow(b)
+    }
+    fn d0<N: Num>(a: N, b: N, _: N) -> N {
+        b.clone() * a.pow(b - N::c(1.0))
+    }
+    fn d1<N: Num>(a: N, _: N, y: N) -> N {
+        y.zmul(a.ln())
+    }
+}
+static FLOAT_POWER: Elementwise = super::lanes::binary::<FloatPower>(Ints::Promote);
+
+fn special_pow(args: &[Value]) -> Option<&'static Elementwise> {
+    let [x, y] = args else { return None };
+    let int_base = match x {
+        Value::Int(_) | Value::Bool(_) => true,
+        Value::Tensor(_, t) => !t.dtype().is_float(),
+        _ => false,
+    };
+    let exponent = match y {
+        Value::Int(k) if int_base => return (*k < 0).then_some(&FLOAT_POWER),
+        Value::Int(k) => *k as f64,
+        Value::Float(_, k) if matches!(x, Value::Tensor(..)) && !int_base => *k,
+        Value::Tensor(_, t) if int_base && !t.dtype().is_float() => {
+            return t.iter_f64().any(|k| k < 0.0).then_some(&FLOAT_POWER);
+        }
+        _ => return None,
+    };
+    match exponent {
+        2.0 => Some(&SQUARE),
+        3.0 => Some(&CUBE),
+        4.0 => Some(&FOURTH),
+        -1.0 => Some(&RECIPROCAL),
+        _ => None,
+    }
+}
+
+unary_prims! {
+    NEG "neg", "`-x`, elementwise.",
+        ints: Ints::Unary(i64::checked_neg),
+        f(x) -x,
+        d(x, y) N::c(-1.0),
+        probe: -2.0..2.0, &[0.0];
+    ABS "abs", "Absolute value, elementwise. Slope 0 at 0.",
+        ints: Ints::Unary(i64::checked_abs),
+        f(x) x.abs(),
+        d(x, y) x.sign(),
+        probe: 0.2..2.0, &[-1.0, 0.0];
+}
+
+/// The rules of piecewise constant functions: value by `f`, slope 0.
+macro_rules! steps {
+    ($($NAME:ident $name:literal, $doc:literal, ints: $ints:expr, f($x:ident) $f:expr, probe: $points:expr;)*) => {
+        $(
+            pub static $NAME: Prim = {
+                struct Rule;
+                impl UnaryRule for Rule {
+                    #[inline(always)]
+                    fn f<T: Real>($x: T) -> T {
+                        $f
+                    }
+                    fn d<N: Num>(_: N, _: N) -> N {
+                        N::c(0.0)
+                    }
+                }
+                static INSIDE: Elementwise = unary::<Rule>($ints);
+                fn infer(args: &[Ty]) -> crate::error::Result<Ty> {
+                    super::shape_rules::elementwise($name, args, matches!(INSIDE.ints, Ints::Promote))
+                }
+                Prim {
+                    name: $name,
+                    doc: $doc,
+                    sig: Sig { params: &[req("x")] },
+                    infer,
+                    eval: Eval::Elementwise(&INSIDE),
+                    diff: Diff::Zero,
+                    probe: Probe { samples: &[Sample { args: &[ProbeArg::Point($points)] }] },
+                }
+            };
+        )*
+    };
+}
+pub(super) use steps;
+
+steps! {
+    SIGN "sign", "-1, 0 or 1, elementwise. Slope 0.",
+        ints: Ints::Unary(|i| Some(i.signum())),
+        f(x) x.sign(),
+        probe: &[-1.5, 0.5, 2.0];
+}
+
+/// `x // y`: the floor of the quotient. Slope 0.
+pub static FLOORDIV: Prim = {
+    struct Rule;
+    impl super::lanes::BinaryRule for Rule {
+        #[inline(always)]
+        fn f<T: Real>(a: T, b: T) -> T {
+            floordiv(a, b)
+        }
+        fn d0<N: Num>(_: N, _: N, _: N) -> N {
+            N::c(0.0)
+        }
+        fn d1<N: Num>(_: N, _: N, _: N) -> N {
+            N::c(0.0)
+        }
+    }
+    static INSIDE: Elementwise = super::lanes::binary::<Rule>(Ints::Binary(int_floordiv));
+    fn infer(args: &[Ty]) -> crate::error::Result<Ty> {
+        super::shape_rules::elementwise("floordiv", args, false)
+    }
+    Prim {
+        name: "floordiv",
+        doc: "`x // y`: the floor of the quotient, elementwise with broadcasting. Slope 0.",
+        sig: Sig { params: &[req("x"), req("y")] },
+        infer,
+        eval: Eval::Elementwise(&INSIDE),
+        diff: Diff::Zero,
+        probe: Probe {
+            samples: &[Sample { args: &[ProbeArg::Point(&[5.5, -5.5, 1.25]), ProbeArg::Point(&[3.0, 3.0, -1.0])] }],
+        },
+    }
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ints_floor_and_refuse() {
+        assert_eq!(int_floordiv(-7, 2), Some(-4));
+        assert_eq!(int_rem(-7, 2), Some(1));
+        assert_eq!(int_rem(7, -2), Some(-1));
+        assert_eq!(int_floordiv(1, 0), None);
+        assert_eq!(int_rem(1, 0), None);
+        assert_eq!(int_floordiv(i64::MIN, -1), None);
+        assert_eq!(int_rem(i64::MIN, -1), Some(0));
+        assert_eq!(int_pow(2, 62), Some(1 << 62));
+        assert_eq!(int_pow(2, 63), None);
+        assert_eq!(int_pow(0, 0), Some(1));
+        assert_eq!(int_pow(-1, 1 << 40), Some(1));
+    }
+
+    #[test]
+    fn float_remainder_follows_the_divisor() {
+        assert_eq!(rem(5.5, 3.0), 2.5);
+        assert_eq!(rem(-5.5, 3.0), 0.5);
+        assert_eq!(rem(5.5, -3.0), -0.5);
+        assert!(rem(1.0, 0.0f64).is_nan());
+        assert_eq!(floordiv(-5.5, 3.0), -2.0);
+        assert_eq!(floordiv(0.3, 0.1), 2.0);
+        assert_eq!(floordiv(1.0, 0.0), f64::INFINITY);
+    }
+}

@@ -1,0 +1,199 @@
+//! Changing dtype and stretching shapes: `_cast`, `broadcast_to` and its transpose `_sum_to`. All are linear.
+
+use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use crate::ad::Cx;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::tensor::broadcast::broadcast_shapes;
+use crate::tensor::cast::{Float, cast_value};
+use crate::tensor::create::{full_value, scalar_f64};
+use crate::tensor::elementwise::wrong_kind;
+use crate::tensor::lanes::sum_into;
+use crate::tensor::{DType, Shape, Tensor, show_shape};
+use crate::types::ty::{Dim, Dims, Ty};
+use crate::value::Value;
+
+/// The family.
+pub static PRIMS: &[&Prim] = &[&CAST, &BROADCAST_TO, &SUM_TO];
+
+/// A shape given as an int, or a tuple, list or int tensor of them.
+pub fn shape_arg(name: &str, v: &Value) -> Result<Shape> {
+    let bad = || {
+        Error::new("E0310", format!("the shape given to {name} is {}", v.type_name()))
+            .help("a shape is an int or a tuple of ints: (2, 3)")
+    };
+    let dim = |v: &Value| match v {
+        Value::Int(n) => usize::try_from(*n).map_err(|_| {
+            Error::new("E0303", format!("the shape given to {name} has the dim {n}")).help("dims are 0 or more")
+        }),
+        _ => Err(bad()),
+    };
+    match v {
+        Value::Int(_) => Ok(Shape::from_slice(&[dim(v)?])),
+        Value::Tuple(items) | Value::List(items) => items.iter().map(dim).collect(),
+        Value::Tensor(_, t) if t.dtype() == DType::Int && t.rank() == 1 => t.iter_values().map(|v| dim(&v)).collect(),
+        _ => Err(bad()),
+    }
+}
+
+/// A shape as a tuple.
+pub fn shape_value(shape: &[usize]) -> Value {
+    Value::tuple(shape.iter().map(|&n| Value::Int(n as i64)).collect())
+}
+
+/// Dims of a shape argument, if its type tells them.
+pub fn shape_dims(ty: &Ty) -> Option<Dims> {
+    let dim = |t: &Ty| match t {
+        Ty::Int(Some(n)) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Known),
+        _ => Dim::Unknown,
+    };
+    match ty {
+        Ty::Int(_) => Some(Dims::from_slice(&[dim(ty)])),
+        Ty::Tuple(items) => Some(items.iter().map(dim).collect()),
+        Ty::List(list) => list.items.as_ref().map(|items| items.iter().map(dim).collect()),
+        _ => None,
+    }
+}
+
+fn cast(_: &mut Env, args: &[Value]) -> Result<Value> {
+    match args {
+        [x, Value::DType(dtype)] if x.shape().is_some() => cast_value(x, *dtype),
+        [_, Value::DType(_)] => Err(wrong_kind("to", args)),
+        [_, other] => Err(Error::new("E0310", format!("to wants a dtype, not {}", other.type_name()))
+            .operand(1, format!("this is {}", other.type_name()))
+            .help("write x.to(f32) or x.to(f64)")),
+        _ => Ok(Value::None),
+    }
+}
+
+fn infer_cast(args: &[Ty]) -> Result<Ty> {
+    let dtype = match args.get(1) {
+        Some(Ty::DType(dtype)) => *dtype,
+        _ => None,
+    };
+    Ok(match args.first() {
+        Some(x @ (Ty::Tensor(_) | Ty::Int(_) | Ty::Bool(_) | Ty::Float)) => Ty::of(dtype, x.dims()),
+        _ => Ty::Any,
+    })
+}
+
+/// `_cast(x, dtype)`: what `x.to(f64)` calls.
+pub static CAST: Prim = Prim {
+    name: "_cast",
+    doc: "`x` in another dtype. Differentiable between float dtypes; a cast to int or bool has slope 0.",
+    sig: Sig { params: &[req("x"), req("dtype")] },
+    infer: infer_cast,
+    eval: Eval::General(cast),
+    // The dispatcher casts the cotangent to the argument's dtype.
+    diff: Diff::Linear {
+        vjp: |_, _, y_bar| Ok(Cotangents::from_iter([Some(y_bar.clone()), None])),
+        keep: Keep::NOTHING,
+    },
+    probe: Probe { samples: &[] },
+};
+
+/// A value stretched to a shape.
+pub fn stretch_value(x: &Value, shape: &[usize]) -> Result<Value> {
+    match x {
+        Value::Tensor(_, t) if t.shape() == shape => Ok(Value::Tensor(crate::ad::slot::Slot::CONST, t.clone())),
+        Value::Tensor(_, t) => Ok(Value::tensor(t.broadcast_to(shape)?)),
+        Value::Float(_, v) if shape.is_empty() => Ok(Value::float(*v)),
+        Value::Float(_, v) => Ok(full_value(shape, DType::F64, *v)),
+        Value::Int(v) if shape.is_empty() => Ok(Value::Int(*v)),
+        Value::Int(v) => Ok(Value::tensor(Tensor::from_vec(shape, vec![*v; crate::tensor::count(shape)]))),
+        Value::Bool(v) => Ok(full_value(shape, DType::Bool, *v as u8 as f64)),
+        other => Err(wrong_kind("broadcast_to", std::slice::from_ref(other))),
+    }
+}
+
+fn broadcast_to(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let [x, shape, rest @ ..] = args else { return Ok(Value::None) };
+    let shape = shape_arg("broadcast_to", shape)?;
+    match (x, rest) {
+        // A float scalar becomes a tensor of the default dtype, as every new float tensor, unless a rule says which.
+        (Value::Float(_, v), [Value::DType(dtype), ..]) => Ok(full_value(&shape, *dtype, *v)),
+        (Value::Float(_, v), _) => Ok(full_value(&shape, env.dtype, *v)),
+        _ => stretch_value(x, &shape),
+    }
+}
+
+fn infer_broadcast_to(args: &[Ty]) -> Result<Ty> {
+    let dtype = match args.first() {
+        Some(Ty::Float) => None, // the default dtype
+        x => x.and_then(super::shape_rules::dtype_of),
+    };
+    Ok(Ty::of(dtype, args.get(1).and_then(shape_dims)))
+}
+
+/// `broadcast_to(x, shape)`
+pub static BROADCAST_TO: Prim = Prim {
+    name: "broadcast_to",
+    doc: "`x` stretched to `shape`: dims of 1 and missing leading dims repeat. The cotangent is summed back.",
+    sig: Sig { params: &[req("x"), req("shape"), opt("dtype", Default::None)] },
+    infer: infer_broadcast_to,
+    eval: Eval::General(broadcast_to),
+    diff: Diff::Linear {
+        vjp: |cx, call, y_bar| Ok(Cotangents::from_iter([Some(cx.sum_to(y_bar, call.shape(0))?), None, None])),
+        keep: Keep::NOTHING,
+    },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[ProbeArg::Float { shape: &[3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[2, 3])] },
+            Sample { args: &[ProbeArg::Float { shape: &[2, 1], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[2, 3])] },
+            Sample { args: &[ProbeArg::Float { shape: &[], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[2])] },
+            Sample { args: &[ProbeArg::Float { shape: &[1], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[0])] },
+        ],
+    },
+};
+
+fn sum_to(_: &mut Env, args: &[Value]) -> Result<Value> {
+    let [x, shape] = args else { return Ok(Value::None) };
+    let shape = shape_arg("_sum_to", shape)?;
+    let Value::Tensor(_, t) = x else { return Ok(scalar_f64(x).map_or(Value::None, Value::float)) };
+    if t.shape() == shape.as_slice() {
+        return Ok(Value::Tensor(crate::ad::slot::Slot::CONST, t.clone()));
+    }
+    if !broadcast_shapes(&shape, t.shape()).is_ok_and(|s| s.as_slice() == t.shape()) {
+        return Err(Error::new("E0301", format!("{} is not {} stretched", show_shape(t.shape()), show_shape(&shape))));
+    }
+    if shape.is_empty() {
+        return Ok(Value::float(crate::tensor::reduce::total(t)));
+    }
+    Ok(Value::tensor(match &**t {
+        Tensor::F32(_) => summed::<f32>(t, &shape),
+        _ => summed::<f64>(t, &shape),
+    }))
+}
+
+fn summed<T: Float + std::ops::AddAssign>(t: &Tensor, shape: &[usize]) -> Tensor {
+    // Leading axes are summed as the rows of one matrix, in the more exact way of `sum`.
+    let lead = t.rank() - shape.len().min(t.rank());
+    if t.shape().get(lead..) == Some(shape) {
+        let axes: Shape = (0..lead).collect();
+        let sums = crate::tensor::reduce::sums(t, &axes);
+        return Tensor::floats(shape, T::DTYPE, sums.into_iter());
+    }
+    Tensor::from_vec(shape, sum_into(&T::load(t), t.shape(), shape))
+}
+
+/// `_sum_to(x, shape)`: the transpose of [`BROADCAST_TO`].
+pub static SUM_TO: Prim = Prim {
+    name: "_sum_to",
+    doc: "The sums of `x` over the axes along which `shape` stretches to its shape.",
+    sig: Sig { params: &[req("x"), req("shape")] },
+    infer: infer_broadcast_to,
+    eval: Eval::General(sum_to),
+    diff: Diff::Linear {
+        vjp: |cx: &mut Cx, call: &Call<'_>, y_bar: &Value| {
+            Ok(Cotangents::from_iter([Some(cx.broadcast_to(y_bar, call.shape(0))?), None]))
+        },
+        keep: Keep::NOTHING,
+    },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[3])] },
+            Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[2, 1])] },
+            Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[])] },
+        ],
+    },
+};

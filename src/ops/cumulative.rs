@@ -1,0 +1,328 @@
+//! Running sums and products, and the linear recurrence and shift that their slopes are made of.
+
+use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::reduce::{floats, only};
+use super::shape_rules;
+use crate::ad::Cx;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::tensor::cast::Float;
+use crate::tensor::create::to_tensor;
+use crate::tensor::elementwise::{load_ints, wrong_kind};
+use crate::tensor::reduce::{resolve_axes, rows, unrows};
+use crate::tensor::scan::{self, map_rows, zip_rows};
+use crate::tensor::{Shape, Tensor, count, flat};
+use crate::types::ty::{Dim, Dims, Ty};
+use crate::value::Value;
+
+/// The family.
+pub static PRIMS: &[&Prim] = &[&CUMSUM, &CUMPROD, &CUMSUM_BACK, &LINREC, &SHIFT];
+
+/// The tensor and axis of a scan: without `axis`, the elements in a row.
+fn scanned(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Shape, Shape)> {
+    let Some(t) = args.first().and_then(|x| to_tensor(env, x)) else { return Err(wrong_kind(name, args)) };
+    let shape: Shape = match args.get(1) {
+        None | Some(Value::None) => Shape::from_slice(&[t.len()]),
+        Some(_) => t.shape().into(),
+    };
+    let axes = match args.get(1) {
+        None | Some(Value::None) => Shape::from_slice(&[0]),
+        Some(axis) => resolve_axes(name, axis, t.rank())?,
+    };
+    if axes.len() != 1 {
+        return Err(Error::new("E0305", format!("{name} runs along one axis, not {}", axes.len())));
+    }
+    Ok((t, shape, axes))
+}
+
+/// One row of a scan.
+type RowFn<T> = fn(&[T], &mut Vec<T>);
+
+fn scan_floats(env: &Env, name: &str, args: &[Value], f32s: RowFn<f32>, f64s: RowFn<f64>) -> Result<Value> {
+    let (t, shape, axes) = scanned(env, name, args)?;
+    Ok(Value::tensor(match &t {
+        Tensor::F32(a) => Tensor::from_vec(&shape, map_rows(&flat(a), &shape, &axes, f32s)),
+        other => Tensor::from_vec(&shape, map_rows(&f64::load(other), &shape, &axes, f64s)),
+    }))
+}
+
+fn scan(
+    env: &mut Env,
+    name: &'static str,
+    args: &[Value],
+    ints: fn(i64, i64) -> Option<i64>,
+    f32s: RowFn<f32>,
+    f64s: RowFn<f64>,
+) -> Result<Value> {
+    let Some(x) = args.first() else { return Ok(Value::None) };
+    let is_int = match x {
+        Value::Int(_) | Value::Bool(_) => true,
+        Value::Tensor(_, t) => !t.dtype().is_float(),
+        _ => false,
+    };
+    if !is_int {
+        return scan_floats(env, name, args, f32s, f64s);
+    }
+    let (_, shape, axes) = scanned(env, name, args)?;
+    let (data, _) = load_ints(x);
+    let (rows, n) = rows(&data, &shape, &axes);
+    let mut out = Vec::with_capacity(data.len());
+    for row in rows.chunks_exact(n.max(1)) {
+        let mut acc: Option<i64> = None;
+        for &x in row {
+            let next = match acc {
+                None => Some(x),
+                Some(a) => ints(a, x),
+            };
+            let Some(next) = next else {
+                return Err(Error::new("E0411", format!("{name} of these ints does not fit into a 64-bit int"))
+                    .help("make them floats first: x.to(f64)"));
+            };
+            acc = Some(next);
+            out.push(next);
+        }
+    }
+    Ok(Value::tensor(Tensor::from_vec(&shape, unrows(out, &shape, &axes))))
+}
+
+/// Axis of a recorded scan and the shape that it ran over.
+fn call_axis(call: &Call<'_>) -> Result<(Value, Shape)> {
+    match call.args.get(1) {
+        None | Some(Value::None) => Ok((Value::Int(0), Shape::from_slice(&[count(call.shape(0))]))),
+        Some(axis) => Ok((axis.clone(), call.shape(0).into())),
+    }
+}
+
+fn cumsum_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+    let (axis, _) = call_axis(call)?;
+    let x_bar = cx.apply(&CUMSUM_BACK, &[y_bar.clone(), axis])?;
+    let shape = Shape::from_slice(call.shape(0));
+    only(call, cx.reshape(&x_bar, &shape)?)
+}
+
+fn shifted(cx: &mut Cx, x: &Value, axis: &Value, by: i64, fill: f64) -> Result<Value> {
+    cx.apply(&SHIFT, &[x.clone(), axis.clone(), Value::Int(by), Value::float(fill)])
+}
+
+/// With `y` the running products: `x_bar[i] = y[i - 1] * s[i]`, `s[i] = y_bar[i] + x[i + 1] * s[i + 1]`.
+fn cumprod_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+    let Some(x) = call.args.first() else { return Ok(Cotangents::new()) };
+    let (axis, shape) = call_axis(call)?;
+    let x = cx.reshape(x, &shape)?;
+    let before = shifted(cx, call.out, &axis, 1, 1.0)?;
+    let factors = shifted(cx, &x, &axis, -1, 0.0)?;
+    let s = cx.apply(&LINREC, &[factors, y_bar.clone(), axis, Value::Bool(true)])?;
+    let x_bar = cx.zmul(&s, &before)?;
+    let shape = Shape::from_slice(call.shape(0));
+    only(call, cx.reshape(&x_bar, &shape)?)
+}
+
+/// `y_dot[i] = x[i] * y_dot[i - 1] + y[i - 1] * x_dot[i]`
+fn cumprod_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
+    let (Some(x), Some(Some(x_dot))) = (call.args.first(), tangents.first()) else { return Ok(None) };
+    let (axis, shape) = call_axis(call)?;
+    let (x, x_dot) = (cx.reshape(x, &shape)?, cx.reshape(x_dot, &shape)?);
+    let before = shifted(cx, call.out, &axis, 1, 1.0)?;
+    let terms = cx.zmul(&x_dot, &before)?;
+    cx.apply(&LINREC, &[x, terms, axis, Value::Bool(false)]).map(Some)
+}
+
+fn linrec(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let [a, b, axis, reverse] = args else { return Ok(Value::None) };
+    let reverse = matches!(reverse, Value::Bool(true));
+    let (Some(a), Some(b)) = (to_tensor(env, a), to_tensor(env, b)) else {
+        return Err(wrong_kind("linear recurrence", args));
+    };
+    if a.shape() != b.shape() {
+        return Err(Error::new("E0301", "factors and terms of a linear recurrence must have one shape")
+            .operand(0, format!("this is {}", crate::tensor::create::show_type(a.dtype(), a.shape())))
+            .operand(1, format!("this is {}", crate::tensor::create::show_type(b.dtype(), b.shape()))));
+    }
+    let shape = Shape::from_slice(a.shape());
+    let axes = resolve_axes("linear recurrence", axis, shape.len())?;
+    Ok(Value::tensor(match (&a, &b) {
+        (Tensor::F32(a), Tensor::F32(b)) => Tensor::from_vec(
+            &shape,
+            zip_rows(&flat(a), &flat(b), &shape, &axes, |a, b, out| scan::linear_recurrence(a, b, out, reverse)),
+        ),
+        (a, b) => Tensor::from_vec(
+            &shape,
+            zip_rows(&f64::load(a), &f64::load(b), &shape, &axes, |a, b, out| {
+                scan::linear_recurrence(a, b, out, reverse)
+            }),
+        ),
+    }))
+}
+
+/// For `h[i] = a[i] h[i - 1] + b[i]`: `b_bar[i] = h_bar[i] + a[i + 1] b_bar[i + 1]`, `a_bar[i] = b_bar[i] h[i - 1]`.
+fn linrec_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+    let [a, _, axis, reverse] = call.args else { return Ok(Cotangents::new()) };
+    let reverse = matches!(reverse, Value::Bool(true));
+    let step = if reverse { -1 } else { 1 };
+    let factors = shifted(cx, a, axis, -step, 0.0)?;
+    let b_bar = cx.apply(&LINREC, &[factors, y_bar.clone(), axis.clone(), Value::Bool(!reverse)])?;
+    let a_bar = if call.wants(0) {
+        let before = shifted(cx, call.out, axis, step, 0.0)?;
+        Some(cx.zmul(&b_bar, &before)?)
+    } else {
+        None
+    };
+    Ok(Cotangents::from_iter([a_bar, Some(b_bar), None, None]))
+}
+
+/// `h_dot[i] = a[i] h_dot[i - 1] + (b_dot[i] + a_dot[i] h[i - 1])`
+fn linrec_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
+    let ([a, _, axis, reverse], [a_dot, b_dot, ..]) = (call.args, tangents) else { return Ok(None) };
+    let step = if matches!(reverse, Value::Bool(true)) { -1 } else { 1 };
+    let mut terms = b_dot.clone();
+    if let Some(a_dot) = a_dot {
+        let before = shifted(cx, call.out, axis, step, 0.0)?;
+        let part = cx.zmul(a_dot, &before)?;
+        terms = Some(match terms {
+            None => part,
+            Some(t) => cx.add(&t, &part)?,
+        });
+    }
+    match terms {
+        Some(t) => cx.apply(&LINREC, &[a.clone(), t, axis.clone(), reverse.clone()]).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn shift(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let [x, axis, Value::Int(by), Value::Float(_, fill)] = args else { return Ok(Value::None) };
+    let Some(t) = to_tensor(env, x) else { return Err(wrong_kind("shift", args)) };
+    let shape = Shape::from_slice(t.shape());
+    let axes = resolve_axes("shift", axis, shape.len())?;
+    let (by, fill) = (*by, *fill);
+    Ok(Value::tensor(match &t {
+        Tensor::F32(a) => Tensor::from_vec(
+            &shape,
+            map_rows(&flat(a), &shape, &axes, |row, out| scan::shift(row, out, by, fill as f32)),
+        ),
+        other => Tensor::from_vec(
+            &shape,
+            map_rows(&f64::load(other), &shape, &axes, |row, out| scan::shift(row, out, by, fill)),
+        ),
+    }))
+}
+
+/// The same shift, filled with 0, of a tangent; the other way for a cotangent.
+fn shift_linear(cx: &mut Cx, call: &Call<'_>, v: &Value, sign: i64) -> Result<Value> {
+    let [_, axis, Value::Int(by), ..] = call.args else { return Ok(Value::None) };
+    shifted(cx, v, axis, by.saturating_mul(sign), 0.0)
+}
+
+fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
+    let [x, axis, ..] = args else { return Ok(Ty::Any) };
+    let own = shape_rules::same(name, args)?;
+    Ok(match (axis, x.dims()) {
+        (Ty::None, dims) => {
+            let n = dims.and_then(|dims: Dims| {
+                dims.iter().map(|d| if let Dim::Known(n) = d { Some(*n) } else { None }).product::<Option<usize>>()
+            });
+            let dtype = match x {
+                Ty::Float => None,
+                x => shape_rules::dtype_of(x),
+            };
+            Ty::of(dtype, Some(Dims::from_slice(&[n.map_or(Dim::Unknown, Dim::Known)])))
+        }
+        (Ty::Int(Some(a)), Some(dims)) => {
+            crate::tensor::reduce::resolve_axis(name, *a, dims.len())?;
+            own
+        }
+        _ => own,
+    })
+}
+
+const ROWS: Probe = Probe {
+    samples: &[
+        Sample { args: &[floats(&[4]), ProbeArg::None] },
+        Sample { args: &[floats(&[3, 2]), ProbeArg::Int(0)] },
+        Sample { args: &[floats(&[2, 3]), ProbeArg::Int(-1)] },
+        Sample { args: &[floats(&[2, 3]), ProbeArg::None] },
+        Sample { args: &[floats(&[0]), ProbeArg::Int(0)] },
+        Sample { args: &[ProbeArg::Point(&[2.0, 0.0, 3.0]), ProbeArg::Int(0)] },
+    ],
+};
+
+/// `cumsum(x, axis: none)`
+pub static CUMSUM: Prim = Prim {
+    name: "cumsum",
+    doc: "Running sums along `axis`; without one, of all elements in a row.",
+    sig: Sig { params: &[req("x"), opt("axis", Default::None)] },
+    infer: |args: &[Ty]| infer("cumsum", args),
+    eval: Eval::General(|env, args| {
+        scan(env, "cumsum", args, i64::checked_add, |r, o| scan::cumsum(r, o, false), |r, o| scan::cumsum(r, o, false))
+    }),
+    diff: Diff::Linear { vjp: cumsum_vjp, keep: Keep::NOTHING },
+    probe: ROWS,
+};
+
+/// Running sums from the end: the transpose of [`CUMSUM`].
+pub static CUMSUM_BACK: Prim = Prim {
+    name: "_cumsum_back",
+    doc: "Running sums along `axis` from its end.",
+    sig: Sig { params: &[req("x"), req("axis")] },
+    infer: |args: &[Ty]| infer("cumsum", args),
+    eval: Eval::General(|env, args| {
+        scan_floats(env, "cumsum", args, |r, o| scan::cumsum(r, o, true), |r, o| scan::cumsum(r, o, true))
+    }),
+    diff: Diff::Linear {
+        vjp: |cx, call, y_bar| {
+            let (axis, _) = call_axis(call)?;
+            let x_bar = cx.apply(&CUMSUM, &[y_bar.clone(), axis])?;
+            only(call, x_bar)
+        },
+        keep: Keep::NOTHING,
+    },
+    probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1)] }] },
+};
+
+/// `cumprod(x, axis: none)`
+pub static CUMPROD: Prim = Prim {
+    name: "cumprod",
+    doc: "Running products along `axis`; without one, of all elements in a row. Its slopes are exact at zeros.",
+    sig: Sig { params: &[req("x"), opt("axis", Default::None)] },
+    infer: |args: &[Ty]| infer("cumprod", args),
+    eval: Eval::General(|env, args| scan(env, "cumprod", args, i64::checked_mul, scan::cumprod, scan::cumprod)),
+    diff: Diff::Rules { jvp: cumprod_jvp, vjp: cumprod_vjp, keep: Keep::BOTH },
+    probe: ROWS,
+};
+
+/// The linear recurrence `h[i] = a[i] * h[i - 1] + b[i]`.
+pub static LINREC: Prim = Prim {
+    name: "_linrec",
+    doc: "`h[i] = a[i] * h[i - 1] + b[i]` along `axis`, from `h[-1] = 0`; from the end if `reverse`.",
+    sig: Sig { params: &[req("a"), req("b"), req("axis"), req("reverse")] },
+    infer: |args: &[Ty]| shape_rules::same("linear recurrence", args),
+    eval: Eval::General(linrec),
+    diff: Diff::Rules { jvp: linrec_jvp, vjp: linrec_vjp, keep: Keep::BOTH },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[4]), floats(&[4]), ProbeArg::Int(0), ProbeArg::Bool(false)] },
+            Sample { args: &[floats(&[3, 2]), floats(&[3, 2]), ProbeArg::Int(0), ProbeArg::Bool(true)] },
+        ],
+    },
+};
+
+/// Elements moved along an axis.
+pub static SHIFT: Prim = Prim {
+    name: "_shift",
+    doc: "Elements moved by `by` places along `axis`; `fill` comes in.",
+    sig: Sig { params: &[req("x"), req("axis"), req("by"), req("fill")] },
+    infer: |args: &[Ty]| shape_rules::same("shift", args),
+    eval: Eval::General(shift),
+    diff: Diff::Rules {
+        jvp: |cx, call, tangents| match tangents.first() {
+            Some(Some(x_dot)) => shift_linear(cx, call, x_dot, 1).map(Some),
+            _ => Ok(None),
+        },
+        vjp: |cx, call, y_bar| {
+            let x_bar = shift_linear(cx, call, y_bar, -1)?;
+            only(call, x_bar)
+        },
+        keep: Keep::NOTHING,
+    },
+    probe: Probe { samples: &[] },
+};

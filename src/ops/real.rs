@@ -1,0 +1,253 @@
+//! The two float types that rules and kernels are compiled for. Functions of `f32` that matter for speed come from
+//! [`super::fast`], written so that loops over them become vector instructions; the others go through `std` or `f64`.
+
+use super::fast;
+use super::gamma;
+use super::num::{Num, call_binary, call_unary};
+use crate::ops::prim::Prim;
+
+/// `f32` or `f64`.
+pub trait Real: Num + Copy + PartialOrd + Default + 'static {
+    const NAN: Self;
+    const INFINITY: Self;
+    fn to_f64(self) -> f64;
+    fn is_nan(self) -> bool {
+        #[allow(clippy::eq_op)]
+        {
+            self != self
+        }
+    }
+    /// Through a function of `f64`.
+    fn via(self, f: impl Fn(f64) -> f64) -> Self {
+        Self::c(f(self.to_f64()))
+    }
+    /// Through a function of two `f64`.
+    fn via2(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self::c(f(self.to_f64(), other.to_f64()))
+    }
+    fn cbrt(self) -> Self;
+    fn log2(self) -> Self;
+    fn log10(self) -> Self;
+    fn tan(self) -> Self;
+    fn asin(self) -> Self;
+    fn acos(self) -> Self;
+    fn atan(self) -> Self;
+    fn atan2(self, x: Self) -> Self;
+    fn floor(self) -> Self;
+    fn ceil(self) -> Self;
+    fn trunc(self) -> Self;
+    /// Remainder with the sign of the dividend.
+    fn fmod(self, y: Self) -> Self;
+    fn erf(self) -> Self;
+}
+
+macro_rules! real {
+    ($t:ident, { $($special:tt)* }, { $($real:tt)* }) => {
+        impl Num for $t {
+            #[inline(always)]
+            fn c(x: f64) -> $t {
+                x as $t
+            }
+            fn unary(self, prim: &'static Prim) -> $t {
+                call_unary(prim, self as f64) as $t
+            }
+            fn binary(self, prim: &'static Prim, other: $t) -> $t {
+                call_binary(prim, self as f64, other as f64) as $t
+            }
+            #[inline(always)]
+            fn if_gt(a: $t, b: $t, yes: $t, no: $t) -> $t {
+                if a > b { yes } else { no }
+            }
+            #[inline(always)]
+            fn if_eq(a: $t, b: $t, yes: $t, no: $t) -> $t {
+                if a == b { yes } else { no }
+            }
+            #[inline(always)]
+            fn expm1(self) -> $t {
+                $t::exp_m1(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> $t {
+                $t::sqrt(self) + 0.0 // -0 has the root 0, so that its slope is +inf as at 0
+            }
+            #[inline(always)]
+            fn sin(self) -> $t {
+                $t::sin(self)
+            }
+            #[inline(always)]
+            fn cos(self) -> $t {
+                $t::cos(self)
+            }
+            #[inline(always)]
+            fn sinh(self) -> $t {
+                $t::sinh(self)
+            }
+            #[inline(always)]
+            fn cosh(self) -> $t {
+                $t::cosh(self)
+            }
+            #[inline(always)]
+            fn abs(self) -> $t {
+                $t::abs(self)
+            }
+            #[inline(always)]
+            fn sign(self) -> $t {
+                if self > 0.0 {
+                    1.0
+                } else if self < 0.0 {
+                    -1.0
+                } else {
+                    self // 0, -0 or NaN
+                }
+            }
+            #[inline(always)]
+            fn round(self) -> $t {
+                $t::round_ties_even(self)
+            }
+            #[inline(always)]
+            fn digamma(self) -> $t {
+                gamma::digamma(self as f64) as $t
+            }
+            #[inline(always)]
+            fn polygamma(self, x: $t) -> $t {
+                gamma::polygamma(self as f64, x as f64) as $t
+            }
+            #[inline(always)]
+            fn pow(self, y: $t) -> $t {
+                if y == 2.0 { self * self } else { $t::powf(self, y) }
+            }
+            #[inline(always)]
+            fn hypot(self, y: $t) -> $t {
+                $t::hypot(self, y)
+            }
+            #[inline(always)]
+            fn zmul(self, other: $t) -> $t {
+                if self == 0.0 { 0.0 } else { self * other }
+            }
+            #[inline(always)]
+            fn div_or_zero(self, other: $t) -> $t {
+                if other == 0.0 { 0.0 } else { self / other }
+            }
+            $($special)*
+        }
+
+        impl Real for $t {
+            const NAN: $t = $t::NAN;
+            const INFINITY: $t = $t::INFINITY;
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            fn cbrt(self) -> $t {
+                $t::cbrt(self)
+            }
+            fn log2(self) -> $t {
+                $t::log2(self)
+            }
+            fn log10(self) -> $t {
+                $t::log10(self)
+            }
+            fn tan(self) -> $t {
+                $t::tan(self)
+            }
+            fn asin(self) -> $t {
+                $t::asin(self)
+            }
+            fn acos(self) -> $t {
+                $t::acos(self)
+            }
+            fn atan(self) -> $t {
+                $t::atan(self)
+            }
+            fn atan2(self, x: $t) -> $t {
+                $t::atan2(self, x)
+            }
+            fn floor(self) -> $t {
+                $t::floor(self)
+            }
+            fn ceil(self) -> $t {
+                $t::ceil(self)
+            }
+            fn trunc(self) -> $t {
+                $t::trunc(self)
+            }
+            #[inline(always)]
+            fn fmod(self, y: $t) -> $t {
+                self % y
+            }
+            $($real)*
+        }
+    };
+}
+
+real!(
+    f64,
+    {
+        #[inline(always)]
+        fn exp(self) -> f64 {
+            f64::exp(self)
+        }
+        #[inline(always)]
+        fn ln(self) -> f64 {
+            f64::ln(self)
+        }
+        #[inline(always)]
+        fn ln1p(self) -> f64 {
+            f64::ln_1p(self)
+        }
+        #[inline(always)]
+        fn tanh(self) -> f64 {
+            f64::tanh(self)
+        }
+        #[inline(always)]
+        fn sigmoid(self) -> f64 {
+            1.0 / (1.0 + f64::exp(-self))
+        }
+        #[inline(always)]
+        fn ndtr(self) -> f64 {
+            0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2)
+        }
+    },
+    {
+        #[inline(always)]
+        fn erf(self) -> f64 {
+            libm::erf(self)
+        }
+    }
+);
+
+real!(
+    f32,
+    {
+        #[inline(always)]
+        fn exp(self) -> f32 {
+            fast::exp(self)
+        }
+        #[inline(always)]
+        fn ln(self) -> f32 {
+            fast::ln(self)
+        }
+        #[inline(always)]
+        fn ln1p(self) -> f32 {
+            fast::ln1p(self)
+        }
+        #[inline(always)]
+        fn tanh(self) -> f32 {
+            fast::tanh(self)
+        }
+        #[inline(always)]
+        fn sigmoid(self) -> f32 {
+            1.0 / (1.0 + fast::exp(-self))
+        }
+        #[inline(always)]
+        fn ndtr(self) -> f32 {
+            fast::ndtr(self)
+        }
+    },
+    {
+        #[inline(always)]
+        fn erf(self) -> f32 {
+            fast::erf(self)
+        }
+    }
+);

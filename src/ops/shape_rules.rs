@@ -1,0 +1,407 @@
+//! Shape rules that many primitives share: from the types of the arguments to the type of the result.
+//!
+//! What is not known is never an error; what is certainly wrong gives the message that evaluation gives.
+
+use crate::error::{Error, Result};
+use crate::tensor::broadcast::shapes_clash;
+use crate::tensor::create::article;
+use crate::tensor::{DType, Shape};
+use crate::types::ty::{Dim, Dims, Ty};
+
+/// True for what certainly is neither number nor tensor nor a structure that elementwise primitives map over.
+fn refused(ty: &Ty) -> Option<&'static str> {
+    match ty {
+        Ty::None => Some("none"),
+        Ty::Str(_) => Some("str"),
+        Ty::Range => Some("range"),
+        Ty::Fn(_) => Some("function"),
+        Ty::DType(_) => Some("dtype"),
+        Ty::StructType(_) => Some("struct type"),
+        Ty::Module(_) => Some("module"),
+        _ => None,
+    }
+}
+
+fn is_structure(ty: &Ty) -> bool {
+    matches!(ty, Ty::Tuple(_) | Ty::List(_) | Ty::Dict(_) | Ty::Struct(_))
+}
+
+/// dtype of a number or tensor as far as it is known; scalars of 64 bit count as `F64`.
+pub fn dtype_of(ty: &Ty) -> Option<DType> {
+    match ty {
+        Ty::Bool(_) => Some(DType::Bool),
+        Ty::Int(_) => Some(DType::Int),
+        Ty::Float => Some(DType::F64),
+        Ty::Tensor(t) => t.dtype,
+        _ => None,
+    }
+}
+
+/// As messages show it: `f32[3, n]`.
+pub fn show(ty: &Ty) -> String {
+    match ty {
+        Ty::Tensor(t) => {
+            let dims: Vec<String> = t
+                .dims
+                .iter()
+                .flatten()
+                .map(|d| match d {
+                    Dim::Known(n) => n.to_string(),
+                    Dim::Var(_) | Dim::Unknown => "?".into(),
+                })
+                .collect();
+            let dtype = t.dtype.map_or("tensor".into(), |d| d.to_string());
+            if t.dims.is_some() { format!("{dtype}[{}]", dims.join(", ")) } else { dtype }
+        }
+        Ty::Bool(_) => "bool".into(),
+        Ty::Int(_) => "int".into(),
+        Ty::Float => "float".into(),
+        other => refused(other).unwrap_or("value").into(),
+    }
+}
+
+#[cold]
+fn wrong_kind(name: &str, i: usize, kind: &str) -> Error {
+    crate::tensor::elementwise::wrong_kind_of(name, i, kind)
+}
+
+/// Common dtype of numbers and tensors: `Err(())` if one is unknown.
+fn promote(args: &[Ty]) -> std::result::Result<DType, ()> {
+    let mut tensor_float: Option<DType> = None;
+    let mut unknown = false;
+    let (mut float, mut int) = (false, false);
+    for ty in args {
+        match ty {
+            Ty::Bool(_) => {}
+            Ty::Int(_) => int = true,
+            Ty::Float => float = true,
+            Ty::Tensor(t) => match t.dtype {
+                Some(DType::Bool) => {}
+                Some(DType::Int) => int = true,
+                Some(d) => tensor_float = Some(tensor_float.map_or(d, |e| e.max(d))),
+                None => unknown = true,
+            },
+            _ => unknown = true,
+        }
+    }
+    match tensor_float {
+        Some(DType::F64) => Ok(DType::F64),
+        _ if unknown => Err(()),
+        Some(d) => Ok(d),
+        // The default dtype is not known here, so a new float tensor's dtype is not either.
+        None if float => Err(()),
+        None => Ok(if int { DType::Int } else { DType::Bool }),
+    }
+}
+
+/// Broadcast dims of all arguments (scalars included); `None` if a rank is not known.
+pub fn broadcast(name: &str, args: &[Ty]) -> Result<Option<Dims>> {
+    let mut dims: Option<(usize, Dims)> = None;
+    let mut known = true;
+    for (i, ty) in args.iter().enumerate() {
+        let Some(own) = ty.dims() else {
+            known = false;
+            continue;
+        };
+        dims = Some(match dims {
+            None => (i, own),
+            Some((first, sum)) => {
+                let Some(joined) = join(&sum, &own) else {
+                    return Err(clash(name, (first, args), (i, &own), &sum));
+                };
+                (if own.len() > sum.len() { i } else { first }, joined)
+            }
+        });
+    }
+    Ok(if known { dims.map(|(_, d)| d) } else { None })
+}
+
+/// `None`: they certainly clash.
+fn join(a: &[Dim], b: &[Dim]) -> Option<Dims> {
+    let rank = a.len().max(b.len());
+    let at = |s: &[Dim], axis: usize| {
+        let missing = rank - s.len();
+        if axis < missing { Dim::Known(1) } else { s[axis - missing] }
+    };
+    (0..rank)
+        .map(|axis| match (at(a, axis), at(b, axis)) {
+            (m, n) if m == n => Some(m),
+            (Dim::Known(1), n) => Some(n),
+            (m, Dim::Known(1)) => Some(m),
+            (Dim::Known(_), Dim::Known(_)) => None,
+            // An unknown dim must be this one, or 1.
+            (Dim::Known(n), _) | (_, Dim::Known(n)) => Some(Dim::Known(n)),
+            _ => Some(Dim::Unknown),
+        })
+        .collect()
+}
+
+#[cold]
+fn clash(name: &str, (first, args): (usize, &[Ty]), (i, own): (usize, &Dims), sum: &Dims) -> Error {
+    // Unknown dims are shown as what does not clash.
+    let plain = |dims: &[Dim], other: &[Dim]| -> Shape {
+        let (n, m) = (dims.len(), other.len());
+        dims.iter()
+            .enumerate()
+            .map(|(k, d)| match d {
+                Dim::Known(x) => *x,
+                _ => match (k + m).checked_sub(n).and_then(|j| other.get(j)) {
+                    Some(Dim::Known(x)) => *x,
+                    _ => 1,
+                },
+            })
+            .collect()
+    };
+    let (a, b) = (plain(sum, own), plain(own, sum));
+    let kind = |i: usize| args.get(i).map_or_else(String::new, show);
+    shapes_clash(name, (first, &kind(first), &a), (i, &kind(i), &b))
+}
+
+/// Elementwise with broadcasting. `promotes`: ints become floats.
+pub fn elementwise(name: &str, args: &[Ty], promotes: bool) -> Result<Ty> {
+    if args.iter().any(|t| matches!(t, Ty::Never)) {
+        return Ok(Ty::Never);
+    }
+    let structure = args.iter().find(|t| is_structure(t));
+    for (i, ty) in args.iter().enumerate() {
+        if let Some(kind) = refused(ty)
+            && !(kind == "none" && structure.is_some())
+        {
+            return Err(wrong_kind(name, i, kind));
+        }
+    }
+    if let Some(structure) = structure {
+        // Leaf by leaf; types of leaves may change from int to float only.
+        return Ok(match args {
+            [_] if !promotes => structure.clone(),
+            _ => Ty::Any,
+        });
+    }
+    if args.iter().any(|t| matches!(t, Ty::Any)) {
+        let dims = broadcast(name, args)?;
+        return Ok(if dims.is_some() { Ty::of(None, dims) } else { Ty::Any });
+    }
+    let dims = broadcast(name, args)?;
+    let scalar = dims.as_ref().is_some_and(|d| d.is_empty());
+    let any_float = args.iter().any(|t| dtype_of(t).is_some_and(DType::is_float));
+    Ok(match promote(args) {
+        _ if scalar && (promotes || any_float) => Ty::Float,
+        Ok(DType::Int | DType::Bool) if promotes => Ty::of(None, dims),
+        Ok(DType::Int | DType::Bool) => match int_power(name, args) {
+            Some(true) => Ty::of(if scalar { Some(DType::F64) } else { None }, dims),
+            Some(false) => Ty::of(Some(DType::Int), dims),
+            None => Ty::of(None, dims),
+        },
+        Ok(d) => Ty::of(Some(d), dims),
+        Err(()) => Ty::of(None, dims),
+    })
+}
+
+/// For ints: whether the result is float (a power with a negative exponent); `None` if that is not known.
+fn int_power(name: &str, args: &[Ty]) -> Option<bool> {
+    if name != "pow" {
+        return Some(false);
+    }
+    match args.get(1) {
+        Some(Ty::Int(Some(k))) => Some(*k < 0),
+        Some(Ty::Bool(_)) => Some(false),
+        _ => None,
+    }
+}
+
+/// Comparison: bools of the broadcast shape. `whole`: other kinds compare too, as wholes.
+pub fn comparison(name: &str, args: &[Ty], whole: bool) -> Result<Ty> {
+    let numeric = |t: &Ty| matches!(t, Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_));
+    if args.iter().any(|t| matches!(t, Ty::Never)) {
+        return Ok(Ty::Never);
+    }
+    if args.iter().all(|t| matches!(t, Ty::Str(_))) && args.len() == 2 {
+        return Ok(Ty::Bool(None));
+    }
+    if let Some(i) = args.iter().position(|t| !numeric(t) && !matches!(t, Ty::Any)) {
+        if whole {
+            return Ok(if args.iter().any(|t| matches!(t, Ty::Any)) { Ty::Any } else { Ty::Bool(None) });
+        }
+        let any = args.iter().any(|t| matches!(t, Ty::Any));
+        let strings = args.iter().any(|t| matches!(t, Ty::Str(_)));
+        return match args.get(i).and_then(refused) {
+            Some(_) if any && strings => Ok(Ty::Any),
+            Some(kind) => Err(wrong_kind(name, i, kind)),
+            None => Ok(Ty::Any),
+        };
+    }
+    if args.iter().any(|t| matches!(t, Ty::Any)) {
+        return Ok(Ty::Any);
+    }
+    Ok(Ty::of(Some(DType::Bool), broadcast(name, args)?))
+}
+
+/// `and`, `or`, `not`: bools in, bools out.
+pub fn logic(name: &str, args: &[Ty]) -> Result<Ty> {
+    for (i, ty) in args.iter().enumerate() {
+        let wrong = match ty {
+            Ty::Any | Ty::Bool(_) | Ty::Never => false,
+            Ty::Tensor(t) => !matches!(t.dtype, None | Some(DType::Bool)),
+            _ => true,
+        };
+        if wrong {
+            let kind = article(&show(ty));
+            return Err(Error::new("E0310", format!("`{name}` wants bools, not {kind}"))
+                .operand(i, format!("this is {kind}"))
+                .help("compare to get a bool: x != 0"));
+        }
+    }
+    if args.iter().any(|t| matches!(t, Ty::Any)) {
+        return Ok(Ty::Any);
+    }
+    Ok(Ty::of(Some(DType::Bool), broadcast(name, args)?))
+}
+
+/// `where(cond, a, b)`
+pub fn select(args: &[Ty]) -> Result<Ty> {
+    let [cond, a, b] = args else { return Ok(Ty::Any) };
+    let bad = match cond {
+        Ty::Any | Ty::Bool(_) | Ty::Never => false,
+        Ty::Tensor(t) => !matches!(t.dtype, None | Some(DType::Bool)),
+        _ => true,
+    };
+    if bad {
+        let kind = article(&show(cond));
+        return Err(Error::new("E0310", format!("where wants a bool condition, not {kind}"))
+            .operand(0, format!("this is {kind}"))
+            .help("compare to get one: where(x > 0, a, b)"));
+    }
+    let numeric = |t: &Ty| matches!(t, Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_));
+    if !numeric(a) || !numeric(b) || matches!(cond, Ty::Any) {
+        return Ok(Ty::Any);
+    }
+    let dims = broadcast("where", args)?;
+    let pair = [a.clone(), b.clone()];
+    let scalar = dims.as_ref().is_some_and(|d| d.is_empty());
+    let any_float = pair.iter().any(|t| dtype_of(t).is_some_and(DType::is_float));
+    Ok(if scalar && any_float { Ty::Float } else { Ty::of(promote(&pair).ok(), dims) })
+}
+
+/// The argument's own type for a function that keeps shape and dtype.
+pub fn same(name: &str, args: &[Ty]) -> Result<Ty> {
+    let Some(x) = args.first() else { return Ok(Ty::Any) };
+    match refused(x) {
+        Some(kind) => Err(wrong_kind(name, 0, kind)),
+        None => Ok(match x {
+            Ty::Int(_) => Ty::Int(None),
+            Ty::Bool(_) => Ty::Bool(None),
+            other => other.clone(),
+        }),
+    }
+}
+
+/// Which dtype a reduction gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gives {
+    /// That of its argument; bools are counted.
+    Own,
+    /// A float even of ints.
+    Float,
+    Int,
+    Bool,
+}
+
+/// Axes of an argument type: `None` if not known, `Some(None)` for all.
+fn axes(ty: Option<&Ty>) -> Option<Option<Vec<i64>>> {
+    match ty {
+        None | Some(Ty::None) => Some(None),
+        Some(Ty::Int(Some(a))) => Some(Some(vec![*a])),
+        Some(Ty::Tuple(items)) => items
+            .iter()
+            .map(|t| if let Ty::Int(Some(a)) = t { Some(*a) } else { None })
+            .collect::<Option<_>>()
+            .map(Some),
+        _ => None,
+    }
+}
+
+/// A reduction over `axis` with `keepdims`; `x` is argument 0.
+pub fn reduce(name: &str, x: &Ty, axis: Option<&Ty>, keepdims: Option<&Ty>, gives: Gives) -> Result<Ty> {
+    if let Some(kind) = refused(x) {
+        return Err(wrong_kind(name, 0, kind));
+    }
+    if !matches!(x, Ty::Tensor(_) | Ty::Bool(_) | Ty::Int(_) | Ty::Float) {
+        return Ok(if matches!(x, Ty::Never) { Ty::Never } else { Ty::Any });
+    }
+    let dtype = match (gives, dtype_of(x)) {
+        (Gives::Int, _) => Some(DType::Int),
+        (Gives::Bool, _) => Some(DType::Bool),
+        (Gives::Own, Some(DType::Bool)) => Some(DType::Int),
+        (Gives::Float, Some(DType::Int | DType::Bool)) => None,
+        (_, own) => own,
+    };
+    let keep = match keepdims {
+        None | Some(Ty::None) => Some(false),
+        Some(Ty::Bool(known)) => *known,
+        _ => None,
+    };
+    let (Some(dims), Some(axes), Some(keep)) = (x.dims(), axes(axis), keep) else {
+        // All axes, none kept: a scalar whatever the rank is.
+        if axes(axis) == Some(None) && keep == Some(false) {
+            return Ok(scalar(gives, dtype));
+        }
+        return Ok(Ty::of(dtype, None));
+    };
+    let rank = dims.len();
+    let mut reduced = vec![axes.is_none(); rank];
+    for a in axes.unwrap_or_default() {
+        match crate::tensor::reduce::resolve_axis(name, a, rank) {
+            Ok(axis) => reduced[axis] = true,
+            Err(error) => return Err(error.operand(0, format!("this is {}", show(x)))),
+        }
+    }
+    let out: Dims = dims
+        .iter()
+        .zip(&reduced)
+        .filter_map(|(d, r)| match (r, keep) {
+            (false, _) => Some(*d),
+            (true, true) => Some(Dim::Known(1)),
+            (true, false) => None,
+        })
+        .collect();
+    Ok(if out.is_empty() { scalar(gives, dtype) } else { Ty::of(dtype, Some(out)) })
+}
+
+fn scalar(gives: Gives, dtype: Option<DType>) -> Ty {
+    match (gives, dtype) {
+        (Gives::Int, _) | (Gives::Own, Some(DType::Int)) => Ty::Int(None),
+        (Gives::Bool, _) | (Gives::Own, Some(DType::Bool)) => Ty::Bool(None),
+        (Gives::Float, _) | (Gives::Own, Some(_)) => Ty::Float,
+        (Gives::Own, None) => Ty::Any,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broadcasting() {
+        let t = |s: &[usize]| Ty::tensor(DType::F32, s);
+        assert_eq!(elementwise("add", &[t(&[3, 1]), t(&[4])], false).unwrap(), t(&[3, 4]));
+        assert_eq!(elementwise("add", &[t(&[3]), Ty::Float], false).unwrap(), t(&[3]));
+        assert_eq!(elementwise("add", &[t(&[3]), t(&[4])], false).unwrap_err().0.code, "E0301");
+        assert_eq!(elementwise("add", &[t(&[3]), Ty::Str(None)], false).unwrap_err().0.code, "E0310");
+        assert_eq!(elementwise("add", &[Ty::Int(None), Ty::Int(None)], false).unwrap(), Ty::Int(None));
+        assert_eq!(elementwise("div", &[Ty::Int(None), Ty::Int(None)], true).unwrap(), Ty::Float);
+    }
+
+    #[test]
+    fn reductions() {
+        let x = Ty::tensor(DType::F32, &[2, 3]);
+        let axis = |a| Ty::Int(Some(a));
+        assert_eq!(reduce("sum", &x, Some(&axis(-1)), None, Gives::Own).unwrap(), Ty::tensor(DType::F32, &[2]));
+        assert_eq!(reduce("sum", &x, None, None, Gives::Own).unwrap(), Ty::Float);
+        let keep = Ty::Bool(Some(true));
+        assert_eq!(
+            reduce("sum", &x, Some(&axis(0)), Some(&keep), Gives::Own).unwrap(),
+            Ty::tensor(DType::F32, &[1, 3])
+        );
+        assert!(reduce("sum", &x, Some(&axis(2)), None, Gives::Own).is_err());
+    }
+}

@@ -1,0 +1,420 @@
+//! Evaluates elementwise primitives and their fused pullbacks on values: scalars, tensors, and mixtures.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use super::broadcast::broadcast_values;
+use super::cast::{Float, Kind, promote};
+use super::create::{full_value, scalar_f64};
+use super::lanes::{Lanes, Run, run};
+use super::{DType, Shape, Tensor, count, flat};
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::ops::lanes::{Elementwise, Ints, LaneKernel, PullKernel, Scalar};
+use crate::ops::num::Ex;
+use crate::ops::prim::{Eval, Prim};
+use crate::value::Value;
+
+/// Applies an elementwise primitive to slot-free values (slots are dropped).
+pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Value> {
+    if let Some(check) = e.check {
+        check(args)?;
+    }
+    match (&e.scalar, args) {
+        (Scalar::Unary { f, .. }, [Value::Float(_, x)]) => return Ok(Value::float(f(*x))),
+        (Scalar::Binary { f, .. }, [Value::Float(_, a), Value::Float(_, b)]) => return Ok(Value::float(f(*a, *b))),
+        _ => {}
+    }
+    let e = e.special.and_then(|special| special(args)).unwrap_or(e);
+    let args = args.get(..e.arity()).unwrap_or(args);
+    let Some(kind) = promote(env, args) else {
+        return Err(wrong_kind(prim.name, args));
+    };
+    let scalars = !args.iter().any(|v| matches!(v, Value::Tensor(..)));
+    match kind {
+        Kind::Int | Kind::Bool if !matches!(e.ints, Ints::Promote) => {
+            if scalars {
+                int_scalar(prim, e, args)
+            } else {
+                int_tensor(prim, e, args)
+            }
+        }
+        _ if scalars => float_scalar(e, args),
+        Kind::Float(DType::F64) => float_tensor::<f64>(prim, e.lanes64, args),
+        Kind::Int | Kind::Bool if env.dtype == DType::F64 => float_tensor::<f64>(prim, e.lanes64, args),
+        _ => float_tensor::<f32>(prim, e.lanes32, args),
+    }
+}
+
+/// The error for an argument that is neither number nor tensor.
+#[cold]
+pub fn wrong_kind(name: &str, args: &[Value]) -> Error {
+    let i = args.iter().position(|v| v.shape().is_none()).unwrap_or(0);
+    wrong_kind_of(name, i, &args.get(i).map_or_else(String::new, Value::type_name))
+}
+
+/// The same from the kind of argument `i` alone.
+#[cold]
+pub fn wrong_kind_of(name: &str, i: usize, kind: &str) -> Error {
+    let shown = match name {
+        "add" => "+",
+        "sub" | "neg" => "-",
+        "mul" => "*",
+        "div" => "/",
+        "pow" => "^",
+        "rem" => "%",
+        "floordiv" => "//",
+        "_gelu" | "_gelu_tanh" => "gelu",
+        other => other,
+    };
+    let kind_shown = super::create::article(kind);
+    let error = Error::new("E0310", format!("{shown} wants numbers or tensors, not {kind_shown}"))
+        .operand(i, format!("this is {kind_shown}"));
+    match kind {
+        "str" => error.help("convert it first: float(s) or int(s)"),
+        "list" | "tuple" => error.help("make it a tensor first: tensor(x)"),
+        "none" => error.help("it may come from a function that returns nothing"),
+        "function" => error.help("call it to get its result"),
+        _ => error,
+    }
+}
+
+fn float_scalar(e: &Elementwise, args: &[Value]) -> Result<Value> {
+    let get = |i: usize| args.get(i).and_then(scalar_f64).unwrap_or(f64::NAN);
+    Ok(Value::float(match &e.scalar {
+        Scalar::Unary { f, .. } => f(get(0)),
+        Scalar::Binary { f, .. } => f(get(0), get(1)),
+        Scalar::Ternary { f, .. } => f(get(0), get(1), get(2)),
+    }))
+}
+
+fn int_of(v: Option<&Value>) -> i64 {
+    match v {
+        Some(Value::Int(i)) => *i,
+        Some(Value::Bool(b)) => *b as i64,
+        _ => 0,
+    }
+}
+
+fn apply_ints(ints: &Ints, a: i64, b: i64, c: i64) -> Option<i64> {
+    match ints {
+        Ints::Promote => None,
+        Ints::Unary(f) => f(a),
+        Ints::Binary(f) => f(a, b),
+        Ints::Ternary(f) => f(a, b, c),
+    }
+}
+
+fn int_scalar(prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Value> {
+    let [a, b, c] = [0, 1, 2].map(|i| int_of(args.get(i)));
+    match apply_ints(&e.ints, a, b, c) {
+        Some(y) => Ok(Value::Int(y)),
+        None => Err(int_error(prim.name, &[a, b, c][..e.arity().min(3)])),
+    }
+}
+
+/// Division by zero, or a result beyond 64 bits.
+#[cold]
+pub fn int_error(name: &str, operands: &[i64]) -> Error {
+    if let ("floordiv" | "rem", [_, 0]) = (name, operands) {
+        let what = if name == "rem" { "remainder of a division by zero" } else { "integer division by zero" };
+        return Error::new("E0410", what).operand(1, "this is 0").help("test the divisor first, or divide floats");
+    }
+    let shown = match (name, operands) {
+        ("add", [a, b]) => format!("{a} + {b}"),
+        ("sub", [a, b]) => format!("{a} - {b}"),
+        ("mul", [a, b]) => format!("{a} * {b}"),
+        ("pow", [a, b]) => format!("{a} ^ {b}"),
+        ("floordiv", [a, b]) => format!("{a} // {b}"),
+        ("neg", [a]) => format!("-({a})"),
+        _ => format!("{name}({})", operands.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")),
+    };
+    Error::new("E0411", format!("{shown} does not fit into a 64-bit int"))
+        .help("use floats for large numbers: float(x)")
+}
+
+fn int_tensor(prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Value> {
+    let shape = broadcast_values(prim.name, args)?;
+    let held: SmallVec<[(Cow<'_, [i64]>, Shape); 3]> = args.iter().map(load_ints).collect();
+    let operands: SmallVec<[(&[i64], &[usize]); 3]> = held.iter().map(|(d, s)| (&**d, s.as_slice())).collect();
+    let mut out = Vec::new();
+    let mut failed = None;
+    run(&shape, &operands, &mut out, |n, lanes, out| {
+        for i in 0..n {
+            let [a, b, c] = [0, 1, 2].map(|k| lanes.get(k).and_then(|l| l.at(i)).unwrap_or(0));
+            match apply_ints(&e.ints, a, b, c) {
+                Some(y) => out.push(y),
+                None => {
+                    failed.get_or_insert([a, b, c]);
+                    out.push(0);
+                }
+            }
+        }
+    });
+    match failed {
+        Some(operands) => Err(int_error(prim.name, &operands[..e.arity().min(3)])),
+        None => Ok(Value::tensor(Tensor::from_vec(&shape, out))),
+    }
+}
+
+/// Elements of an int or bool value as ints.
+pub fn load_ints(v: &Value) -> (Cow<'_, [i64]>, Shape) {
+    match v {
+        Value::Tensor(_, t) => {
+            let shape = Shape::from_slice(t.shape());
+            match &**t {
+                Tensor::Int(a) => (flat(a), shape),
+                Tensor::Bool(a) => (Cow::Owned(a.iter().map(|&b| b as i64).collect()), shape),
+                Tensor::F32(_) | Tensor::F64(_) => (Cow::Owned(t.iter_f64().map(|x| x as i64).collect()), shape),
+            }
+        }
+        scalar => (Cow::Owned(vec![int_of(Some(scalar))]), Shape::new()),
+    }
+}
+
+/// An operand as lanes of `T` need it: a scalar, or a row-major buffer.
+enum Loaded<'a, T: Clone> {
+    Scalar(T),
+    Buffer(Cow<'a, [T]>, &'a [usize]),
+}
+
+fn load<T: Float>(v: &Value) -> Loaded<'_, T> {
+    match v {
+        Value::Tensor(_, t) => Loaded::Buffer(T::load(t), t.shape()),
+        scalar => Loaded::Scalar(T::c(scalar_f64(scalar).unwrap_or(f64::NAN))),
+    }
+}
+
+fn float_tensor<T: Float>(prim: &'static Prim, kernel: LaneKernel<T>, args: &[Value]) -> Result<Value> {
+    // One tensor shape and perhaps scalars: a single run.
+    let mut shape: Option<&[usize]> = None;
+    let mut one_shape = true;
+    for v in args {
+        if let Value::Tensor(_, t) = v {
+            match shape {
+                None => shape = Some(t.shape()),
+                Some(s) => one_shape &= s == t.shape(),
+            }
+        }
+    }
+    let loaded: SmallVec<[Loaded<T>; 3]> = args.iter().map(load).collect();
+    if one_shape && let Some(shape) = shape {
+        let n = count(shape);
+        let mut out = Vec::with_capacity(n);
+        let lanes: Run<T> = loaded
+            .iter()
+            .map(|l| match l {
+                Loaded::Scalar(x) => Lanes::Same(*x),
+                Loaded::Buffer(data, _) => Lanes::Each(data),
+            })
+            .collect();
+        kernel(n, &lanes, &mut out);
+        return Ok(Value::tensor(Tensor::from_vec(shape, out)));
+    }
+    let shape = broadcast_values(prim.name, args)?;
+    let mut out = Vec::with_capacity(count(&shape));
+    run(&shape, &operands(&loaded), &mut out, kernel);
+    Ok(Value::tensor(Tensor::from_vec(&shape, out)))
+}
+
+fn operands<'a, T: Clone>(loaded: &'a [Loaded<'a, T>]) -> SmallVec<[(&'a [T], &'a [usize]); 5]> {
+    loaded
+        .iter()
+        .map(|l| match l {
+            Loaded::Scalar(x) => (std::slice::from_ref(x), &[] as &[usize]),
+            Loaded::Buffer(data, shape) => (&**data, *shape),
+        })
+        .collect()
+}
+
+/// `y_bar` times the partial for argument `i`, in one pass; 0 where `y_bar` is 0, whatever the partial is.
+/// Arguments and result that the partial does not read may be `Value::None`. `y_bar` may be a tangent: anything that
+/// broadcasts to the result's shape.
+pub fn pull_elementwise(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Value, i: usize) -> Result<Value> {
+    let Eval::Elementwise(e) = &prim.eval else { return Ok(Value::None) };
+    let scalar = |v: &Value| matches!(v, Value::Float(..) | Value::Int(_) | Value::Bool(_) | Value::None);
+    if scalar(y_bar) && scalar(out) && args.iter().all(scalar) {
+        let slope = slope_at(e, args, out, i);
+        let g = scalar_f64(y_bar).unwrap_or(0.0);
+        return Ok(Value::float(if g == 0.0 { 0.0 } else { g * slope }));
+    }
+    let dtype = [y_bar, out].into_iter().chain(args).find_map(|v| match v {
+        Value::Tensor(_, t) if t.dtype().is_float() => Some(t.dtype()),
+        _ => None,
+    });
+    match dtype {
+        Some(DType::F32) => pull_tensor::<f32>(prim, e, |e| e.pull32, args, out, y_bar, i),
+        _ => pull_tensor::<f64>(prim, e, |e| e.pull64, args, out, y_bar, i),
+    }
+}
+
+fn slope_at(e: &Elementwise, args: &[Value], out: &Value, i: usize) -> f64 {
+    let get = |k: usize| args.get(k).and_then(scalar_f64).unwrap_or(f64::NAN);
+    let y = scalar_f64(out).unwrap_or(f64::NAN);
+    match &e.scalar {
+        Scalar::Unary { d, .. } => d(get(0), y),
+        Scalar::Binary { d, .. } => d.get(i).map_or(0.0, |d| d(get(0), get(1), y)),
+        Scalar::Ternary { d, .. } => d.get(i).map_or(0.0, |d| d(get(0), get(1), get(2), y)),
+    }
+}
+
+/// Lanes done at a time when some operand is splat.
+const BLOCK: usize = 512;
+
+fn pull_tensor<T: Float>(
+    prim: &'static Prim,
+    e: &Elementwise,
+    kernels: fn(&Elementwise) -> [PullKernel<T>; 3],
+    args: &[Value],
+    out: &Value,
+    y_bar: &Value,
+    i: usize,
+) -> Result<Value> {
+    let present: SmallVec<[Value; 5]> =
+        args.iter().chain([out, y_bar]).map(|v| if v.shape().is_some() { v.clone() } else { Value::Int(0) }).collect();
+    let shape = broadcast_values(prim.name, &present)?;
+    if let Some(Ex::Const(c)) = partial_program(prim, i) {
+        return scaled::<T>(y_bar, *c, &shape);
+    }
+    let special = if i == 0 { e.special.and_then(|special| special(args)) } else { None };
+    let e = special.unwrap_or(e);
+    let Some(kernel) = kernels(e).get(i).copied() else { return Ok(full_value(&shape, T::DTYPE, 0.0)) };
+    // What is not kept is not read either; the cotangent stands in for it.
+    let loaded: SmallVec<[Loaded<T>; 5]> = (args.iter().take(e.arity()))
+        .chain([out, y_bar])
+        .map(|v| load(if v.shape().is_some() { v } else { y_bar }))
+        .collect();
+    let mut result = Vec::with_capacity(count(&shape));
+    let mut splat: Vec<T> = Vec::new();
+    run(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst, &mut splat));
+    Ok(Value::tensor(Tensor::from_vec(&shape, result)))
+}
+
+/// One run of a pullback: scalars are splat over blocks, as the kernel wants slices.
+fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Vec<T>, splat: &mut Vec<T>) {
+    let block = n.min(BLOCK);
+    splat.clear();
+    let mut all_each = true;
+    for lane in lanes {
+        if let Lanes::Same(x) = lane {
+            all_each = false;
+            splat.extend(std::iter::repeat_n(*x, block));
+        }
+    }
+    let step = if all_each { n } else { block };
+    let mut start = 0;
+    while start < n {
+        let len = step.min(n - start);
+        let mut splats = splat.chunks_exact(block);
+        let slices: SmallVec<[&[T]; 5]> = lanes
+            .iter()
+            .map(|lane| match lane {
+                Lanes::Each(s) => s.get(start..start + len).unwrap_or(&[]),
+                Lanes::Same(_) => splats.next().and_then(|s| s.get(..len)).unwrap_or(&[]),
+            })
+            .collect();
+        if let [args @ .., out, y_bar] = slices.as_slice() {
+            kernel(args, out, y_bar, dst);
+        }
+        start += len;
+    }
+}
+
+/// `y_bar * c`, stretched to `shape`.
+fn scaled<T: Float>(y_bar: &Value, c: f64, shape: &[usize]) -> Result<Value> {
+    if c == 0.0 {
+        return Ok(full_value(shape, T::DTYPE, 0.0));
+    }
+    match y_bar {
+        Value::Tensor(_, t) => {
+            let t = if c == 1.0 {
+                t.cast(T::DTYPE)?
+            } else {
+                let k = T::c(c);
+                Tensor::from_vec(t.shape(), T::load(t).iter().map(|&x| x * k).collect())
+            };
+            Ok(Value::tensor(t.broadcast_to(shape)?))
+        }
+        scalar => Ok(full_value(shape, T::DTYPE, scalar_f64(scalar).unwrap_or(0.0) * c)),
+    }
+}
+
+/// The part of the result's tangent that comes from argument `i`. It has the shape to which the kept arguments, the
+/// result and the tangent broadcast.
+pub fn push_elementwise(prim: &'static Prim, args: &[Value], out: &Value, x_dot: &Value, i: usize) -> Result<Value> {
+    pull_elementwise(prim, args, out, x_dot, i)
+}
+
+/// Bit `k` is set if a partial for one of the `wanted` arguments reads argument `k` (or the result, as index `arity`).
+pub fn reads(prim: &'static Prim, wanted: u32) -> u32 {
+    let programs = partial_programs(prim).iter().enumerate();
+    programs.filter(|(i, _)| wanted & (1 << i) != 0).fold(0, |mask, (_, ex)| mask | ex.reads())
+}
+
+/// Sum of two constant floats or float tensors of one shape; takes the first one's buffer if it is not shared.
+pub fn add(mut a: Value, b: Value) -> Result<Value> {
+    if let (Value::Float(_, x), Value::Float(_, y)) = (&a, &b) {
+        return Ok(Value::float(x + y));
+    }
+    if let (Value::Tensor(_, t), Value::Tensor(_, u)) = (&mut a, &b)
+        && t.shape() == u.shape()
+        && let Some(t) = std::rc::Rc::get_mut(t)
+    {
+        let done = match (t, &**u) {
+            (Tensor::F32(x), Tensor::F32(y)) => add_into(x, y),
+            (Tensor::F64(x), Tensor::F64(y)) => add_into(x, y),
+            _ => false,
+        };
+        if done {
+            return Ok(a);
+        }
+    }
+    let wide = [&a, &b].iter().any(|v| matches!(v, Value::Tensor(_, t) if t.dtype() == DType::F64));
+    let prim = &crate::ops::arith::ADD;
+    let Eval::Elementwise(e) = &prim.eval else { return Ok(a) };
+    let args = [a, b];
+    if wide { float_tensor::<f64>(prim, e.lanes64, &args) } else { float_tensor::<f32>(prim, e.lanes32, &args) }
+}
+
+/// `x += y` if both are row-major; copies `x` first if it is shared.
+fn add_into<T: Float + std::ops::AddAssign>(x: &mut super::Arr<T>, y: &super::Arr<T>) -> bool {
+    if !x.is_standard_layout() {
+        return false;
+    }
+    match (x.as_slice_mut(), y.as_slice()) {
+        (Some(x), Some(y)) => {
+            for (x, &y) in x.iter_mut().zip(y) {
+                *x += y;
+            }
+            true
+        }
+        _ => false,
+    }
+}
+
+thread_local! {
+    /// Partials by the address of their primitive. They live as long as the program.
+    static PARTIALS: RefCell<HashMap<usize, &'static [Ex]>> = RefCell::new(HashMap::new());
+}
+
+/// The partials of an elementwise primitive, made once; empty if it has none.
+pub fn partial_programs(prim: &'static Prim) -> &'static [Ex] {
+    let Eval::Elementwise(e) = &prim.eval else { return &[] };
+    let key = prim as *const Prim as usize;
+    PARTIALS.with(|cache| {
+        if let Some(made) = cache.borrow().get(&key) {
+            return *made;
+        }
+        let made: &'static [Ex] = Box::leak((e.partials)().into_boxed_slice());
+        cache.borrow_mut().insert(key, made);
+        made
+    })
+}
+
+/// The partial derivative for argument `i` as an expression over arguments and result.
+pub fn partial_program(prim: &'static Prim, i: usize) -> Option<&'static Ex> {
+    partial_programs(prim).get(i)
+}

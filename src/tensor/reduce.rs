@@ -1,0 +1,388 @@
+//! Reductions over axes: which axes, in what order the elements are visited, and the sums, extrema and moments.
+//!
+//! A reduction sees its tensor as rows: the reduced axes moved last, each row contiguous. Sums along leading axes do
+//! without that copy. Float sums run in short blocks of `f32` and add up in `f64`.
+
+use std::borrow::Cow;
+
+use super::broadcast::for_rows;
+use super::cast::Float;
+use super::{DType, Shape, Tensor, count, flat};
+use crate::error::{Error, Result};
+use crate::value::Value;
+
+/// Axis `a` (negative from the end) of a tensor of `rank`.
+pub fn resolve_axis(name: &str, a: i64, rank: usize) -> Result<usize> {
+    let n = rank as i64;
+    let axis = if a < 0 { a.checked_add(n) } else { Some(a) };
+    match axis {
+        Some(axis) if (0..n).contains(&axis) => Ok(axis as usize),
+        _ if rank == 0 => Err(Error::new("E0305", format!("{name} got axis {a}, but a scalar has no axes"))),
+        _ => Err(Error::new("E0305", format!("{name} got axis {a}, but the tensor has {rank} axes"))
+            .help(format!("axes go from 0 to {}, or from -1 back to -{n}", n - 1))),
+    }
+}
+
+/// The axes that an `axis:` argument names, ascending; all for `none`.
+pub fn resolve_axes(name: &str, axis: &Value, rank: usize) -> Result<Shape> {
+    let mut axes = Shape::new();
+    let mut push = |v: &Value| -> Result<()> {
+        let Value::Int(a) = v else {
+            return Err(Error::new("E0310", format!("the axis of {name} is {}, not an int", v.type_name()))
+                .help("axis is an int, a tuple of ints, or none for all"));
+        };
+        let a = resolve_axis(name, *a, rank)?;
+        if axes.contains(&a) {
+            return Err(Error::new("E0305", format!("{name} got axis {a} twice")));
+        }
+        axes.push(a);
+        Ok(())
+    };
+    match axis {
+        Value::None => return Ok((0..rank).collect()),
+        Value::Tuple(items) | Value::List(items) => items.iter().try_for_each(&mut push)?,
+        Value::Tensor(_, t) => t.iter_values().try_for_each(|v| push(&v))?,
+        other => push(other)?,
+    }
+    axes.sort_unstable();
+    Ok(axes)
+}
+
+/// Shape after reducing `axes`.
+pub fn reduced_shape(shape: &[usize], axes: &[usize], keepdims: bool) -> Shape {
+    shape
+        .iter()
+        .enumerate()
+        .filter_map(|(axis, &n)| match (axes.contains(&axis), keepdims) {
+            (false, _) => Some(n),
+            (true, true) => Some(1),
+            (true, false) => None,
+        })
+        .collect()
+}
+
+/// A tensor seen as `outer * n * inner`, reduced along `n`. `None` if the reduced axes do not lie side by side.
+pub fn split(shape: &[usize], axes: &[usize]) -> Option<(usize, usize, usize)> {
+    let significant: Shape = axes.iter().copied().filter(|&a| shape.get(a).is_some_and(|&n| n != 1)).collect();
+    let (Some(&first), Some(&last)) = (significant.first(), significant.last()) else {
+        return Some((count(shape), 1, 1));
+    };
+    let gap = (first..=last).any(|a| !axes.contains(&a) && shape.get(a).is_some_and(|&n| n != 1));
+    if gap {
+        return None;
+    }
+    Some((
+        count(shape.get(..first).unwrap_or(&[])),
+        count(shape.get(first..=last).unwrap_or(&[])),
+        count(shape.get(last + 1..).unwrap_or(&[])),
+    ))
+}
+
+/// The elements as rows along the reduced axes, in the order of the kept axes, and the length of a row.
+pub fn rows<'a, T: Copy>(data: &'a [T], shape: &[usize], axes: &[usize]) -> (Cow<'a, [T]>, usize) {
+    let n = axes.iter().filter_map(|&a| shape.get(a)).product();
+    match split(shape, axes) {
+        Some((_, n, 1)) => (Cow::Borrowed(data), n),
+        Some((outer, n, inner)) => (Cow::Owned(swap_last(data, outer, n, inner)), n),
+        None => {
+            let order: Shape = (0..shape.len()).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect();
+            (Cow::Owned(permuted(data, shape, &order)), n)
+        }
+    }
+}
+
+/// The way back from [`rows`] for results that keep their rows.
+pub fn unrows<T: Copy>(data: Vec<T>, shape: &[usize], axes: &[usize]) -> Vec<T> {
+    match split(shape, axes) {
+        Some((_, _, 1)) => data,
+        Some((outer, n, inner)) => swap_last(&data, outer, inner, n),
+        None => {
+            let order: Shape = (0..shape.len()).filter(|a| !axes.contains(a)).chain(axes.iter().copied()).collect();
+            let moved: Shape = order.iter().map(|&a| shape[a]).collect();
+            let mut back: Shape = order.clone();
+            for (at, &axis) in order.iter().enumerate() {
+                back[axis] = at;
+            }
+            permuted(&data, &moved, &back)
+        }
+    }
+}
+
+/// `[outer, n, inner]` to `[outer, inner, n]`, in square blocks so that both sides stay in the cache.
+pub fn swap_last<T: Copy>(data: &[T], outer: usize, n: usize, inner: usize) -> Vec<T> {
+    const BLOCK: usize = 16;
+    let Some(&first) = data.first() else { return vec![] };
+    let mut out = vec![first; data.len()];
+    let size = n * inner;
+    debug_assert_eq!(outer * size, data.len());
+    for (src, dst) in data.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
+        for i0 in (0..n).step_by(BLOCK) {
+            let i1 = (i0 + BLOCK).min(n);
+            for j0 in (0..inner).step_by(BLOCK) {
+                let j1 = (j0 + BLOCK).min(inner);
+                for i in i0..i1 {
+                    for j in j0..j1 {
+                        dst[j * n + i] = src[i * inner + j];
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Axes in another order: axis `k` of the result is axis `order[k]`.
+pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T> {
+    let mut strides: Shape = shape.into();
+    let mut step = 1;
+    for axis in (0..shape.len()).rev() {
+        strides[axis] = step;
+        step *= shape[axis];
+    }
+    let dims: Shape = order.iter().map(|&a| shape[a]).collect();
+    let steps: Shape = order.iter().map(|&a| strides[a]).collect();
+    let mut out = Vec::with_capacity(data.len());
+    let (Some((&inner, outer)), Some((&stride, outer_steps))) = (dims.split_last(), steps.split_last()) else {
+        return data.to_vec();
+    };
+    for_rows(outer, outer_steps, |base| {
+        out.extend((0..inner).filter_map(|k| data.get(base + k * stride)));
+    });
+    out
+}
+
+/// Sum of a slice: short blocks in the type itself, their sums in `f64`.
+#[inline]
+pub fn sum_slice<T: Float + std::ops::AddAssign>(x: &[T]) -> f64 {
+    const LANES: usize = 16;
+    const BLOCK: usize = 16 * LANES;
+    let mut total = 0.0;
+    for block in x.chunks(BLOCK) {
+        let mut lanes = [T::default(); LANES];
+        let mut chunks = block.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                *lane += x;
+            }
+        }
+        total += lanes.iter().map(|l| l.to_f64()).sum::<f64>();
+        total += chunks.remainder().iter().map(|x| x.to_f64()).sum::<f64>();
+    }
+    total
+}
+
+/// Sums over `axes` of a float tensor, in `f64`.
+pub fn sums(t: &Tensor, axes: &[usize]) -> Vec<f64> {
+    match t {
+        Tensor::F32(a) => sums_of(&flat(a), t.shape(), axes),
+        Tensor::F64(a) => sums_of(&flat(a), t.shape(), axes),
+        Tensor::Int(_) | Tensor::Bool(_) => sums_of(&f64::load(t), t.shape(), axes),
+    }
+}
+
+/// Sum of all elements.
+pub fn total(t: &Tensor) -> f64 {
+    match t {
+        Tensor::F32(a) => sum_slice(&flat(a)),
+        Tensor::F64(a) => sum_slice(&flat(a)),
+        Tensor::Int(_) | Tensor::Bool(_) => t.iter_f64().sum(),
+    }
+}
+
+fn sums_of<T: Float + std::ops::AddAssign>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
+    let kept = count(&reduced_shape(shape, axes, false));
+    if data.is_empty() {
+        return vec![0.0; kept];
+    }
+    match split(shape, axes) {
+        Some((_, n, 1)) => data.chunks_exact(n.max(1)).map(sum_slice).collect(),
+        Some((_, n, inner)) => {
+            let mut out = Vec::with_capacity(kept);
+            data.chunks_exact(n * inner).for_each(|part| column_sums(part, inner, &mut out));
+            out
+        }
+        None => {
+            let (rows, n) = rows(data, shape, axes);
+            rows.chunks_exact(n.max(1)).map(sum_slice).collect()
+        }
+    }
+}
+
+/// Appends the sums of the columns of a matrix with rows of `inner`.
+fn column_sums<T: Float + std::ops::AddAssign>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+    const BLOCK: usize = 32;
+    let start = out.len();
+    let mut block_sum = vec![T::default(); inner];
+    for (b, block) in part.chunks(BLOCK * inner).enumerate() {
+        block_sum.fill(T::default());
+        for row in block.chunks_exact(inner) {
+            for (sum, &x) in block_sum.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+        if b == 0 {
+            out.extend(block_sum.iter().map(|s| s.to_f64()));
+        } else if let Some(totals) = out.get_mut(start..) {
+            for (total, s) in totals.iter_mut().zip(&block_sum) {
+                *total += s.to_f64();
+            }
+        }
+    }
+}
+
+/// The larger of two, or NaN once either is.
+#[inline(always)]
+fn up<T: Float>(acc: T, x: T) -> T {
+    if acc >= x || acc.is_nan() { acc } else { x }
+}
+
+/// The smaller of two, or NaN once either is.
+#[inline(always)]
+fn down<T: Float>(acc: T, x: T) -> T {
+    if acc <= x || acc.is_nan() { acc } else { x }
+}
+
+fn extremum<T: Float>(x: &[T], pick: impl Fn(T, T) -> T + Copy) -> Option<T> {
+    const LANES: usize = 16;
+    let (&first, _) = x.split_first()?;
+    let mut lanes = [first; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = pick(*lane, x);
+        }
+    }
+    let all = lanes.iter().chain(chunks.remainder());
+    Some(all.fold(first, |acc, &x| pick(acc, x)))
+}
+
+/// Largest element; NaN if there is one; `None` if empty.
+pub fn max_slice<T: Float>(x: &[T]) -> Option<T> {
+    extremum(x, up)
+}
+
+/// Smallest element; NaN if there is one; `None` if empty.
+pub fn min_slice<T: Float>(x: &[T]) -> Option<T> {
+    extremum(x, down)
+}
+
+/// Largest (or smallest) elements along the axes; rows are not empty.
+pub fn extrema<T: Float>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
+    if let Some((_, n, inner)) = split(shape, axes)
+        && inner > 1
+        && n > 0
+    {
+        let mut out = Vec::with_capacity(data.len() / n);
+        for part in data.chunks_exact(n * inner) {
+            let start = out.len();
+            let mut rows = part.chunks_exact(inner);
+            out.extend_from_slice(rows.next().unwrap_or(&[]));
+            for row in rows {
+                if let Some(best) = out.get_mut(start..) {
+                    for (acc, &x) in best.iter_mut().zip(row) {
+                        *acc = if largest { up(*acc, x) } else { down(*acc, x) };
+                    }
+                }
+            }
+        }
+        return out;
+    }
+    let (rows, n) = rows(data, shape, axes);
+    let pick = if largest { max_slice::<T> } else { min_slice::<T> };
+    rows.chunks_exact(n.max(1)).filter_map(pick).collect()
+}
+
+/// Sum of squared distances from the mean.
+pub fn spread<T: Float + std::ops::AddAssign>(x: &[T]) -> f64 {
+    let mean = sum_slice(x) / x.len() as f64;
+    let mut lanes = [0.0; 8];
+    let mut chunks = x.chunks_exact(8);
+    for chunk in &mut chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            let d = x.to_f64() - mean;
+            *lane += d * d;
+        }
+    }
+    let rest: f64 = chunks.remainder().iter().map(|x| (x.to_f64() - mean).powi(2)).sum();
+    lanes.iter().sum::<f64>() + rest
+}
+
+/// Index of the first largest (or smallest) element; NaN counts as it.
+pub fn arg_extremum<T: PartialOrd + Copy>(x: &[T], largest: bool) -> usize {
+    let mut best = 0;
+    let Some(&first) = x.first() else { return 0 };
+    let mut value = first;
+    for (i, &x) in x.iter().enumerate() {
+        #[allow(clippy::eq_op)]
+        let (value_nan, x_nan) = (value != value, x != x);
+        if !value_nan && (x_nan || if largest { x > value } else { x < value }) {
+            (best, value) = (i, x);
+        }
+    }
+    best
+}
+
+/// For each element its share in the slope of its row's extremum: 1 over the number of ties, or 0; NaN in a row with NaN.
+pub fn tie_shares<T: Float>(row: &[T], largest: bool, out: &mut Vec<T>) {
+    let best = if largest { max_slice(row) } else { min_slice(row) };
+    let Some(best) = best else { return };
+    let ties = row.iter().filter(|&&x| x == best).count();
+    let share = T::c(1.0 / ties as f64); // inf if there is NaN only
+    let none = if best.is_nan() { T::NAN } else { T::c(0.0) };
+    out.extend(row.iter().map(|&x| if x == best { share } else { none }));
+}
+
+/// A result of a float reduction as a value: a scalar of full precision, or a tensor of `dtype`.
+pub fn float_result(shape: &[usize], dtype: DType, data: Vec<f64>) -> Value {
+    match data.as_slice() {
+        [x] if shape.is_empty() => Value::float(*x),
+        _ => Value::tensor(Tensor::floats(shape, dtype, data.into_iter())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_along_every_axis() {
+        let data: Vec<f32> = (0..24).map(|x| x as f32).collect();
+        let t = Tensor::from_vec(&[2, 3, 4], data);
+        assert_eq!(sums(&t, &[0, 1, 2]), [276.0]);
+        assert_eq!(sums(&t, &[2]), [6.0, 22.0, 38.0, 54.0, 70.0, 86.0]);
+        assert_eq!(sums(&t, &[0]), (0..12).map(|x| 12.0 + 2.0 * x as f64).collect::<Vec<_>>());
+        assert_eq!(sums(&t, &[1]), [12.0, 15.0, 18.0, 21.0, 48.0, 51.0, 54.0, 57.0]);
+        assert_eq!(sums(&t, &[0, 2]), [60.0, 92.0, 124.0]);
+        assert_eq!(sums(&t, &[]), (0..24).map(|x| x as f64).collect::<Vec<_>>());
+        assert_eq!(sums(&Tensor::zeros(&[0, 3], DType::F32), &[0]), [0.0; 3]);
+        assert_eq!(sums(&Tensor::zeros(&[0, 3], DType::F32), &[1]), [0.0; 0]);
+    }
+
+    #[test]
+    fn rows_there_and_back() {
+        let data: Vec<i64> = (0..24).collect();
+        for axes in [&[0usize][..], &[1], &[2], &[0, 2], &[0, 1], &[1, 2], &[0, 1, 2], &[]] {
+            let (rows, n) = rows(&data, &[2, 3, 4], axes);
+            assert_eq!(n, axes.iter().map(|&a| [2, 3, 4][a]).product::<usize>());
+            assert_eq!(unrows(rows.into_owned(), &[2, 3, 4], axes), data, "{axes:?}");
+        }
+        let (r, n) = rows(&data, &[2, 3, 4], &[0, 2]);
+        assert_eq!((&r[..8], n), (&[0, 1, 2, 3, 12, 13, 14, 15][..], 8));
+    }
+
+    #[test]
+    fn nan_wins() {
+        let x: Vec<f32> = (0..50).map(|i| if i == 20 { f32::NAN } else { i as f32 }).collect();
+        assert!(max_slice(&x).unwrap().is_nan());
+        assert!(min_slice(&x).unwrap().is_nan());
+        assert_eq!(max_slice(&x[21..]), Some(49.0));
+        assert_eq!(arg_extremum(&x, true), 20);
+        assert_eq!(arg_extremum(&[1, 3, 3], true), 1);
+    }
+
+    #[test]
+    fn a_long_f32_sum_is_exact_enough() {
+        let x = vec![0.1f32; 1_000_000];
+        assert!((sum_slice(&x) - 1e6 * 0.1f32 as f64).abs() < 0.05);
+    }
+}
