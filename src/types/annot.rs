@@ -383,14 +383,13 @@ fn mismatch(annotation: &TypeExpr, actual: &Ty) -> Fit {
 }
 
 fn admit_basic(name: &str, annotation: &TypeExpr, ty: &Ty) -> Fit {
-    // A tensor of unknown rank may be a scalar; a bool might pass for a number.
+    // A tensor of unknown rank may be a scalar.
     let may_be_scalar = matches!(ty, Ty::Tensor(TensorTy { dims: None, .. }));
     let result = match (name, ty) {
         ("any", _) => ty.clone(),
-        ("int", Ty::Int(_) | Ty::Bool(_)) => ty.clone(),
+        ("int", Ty::Int(_)) => ty.clone(),
         ("int", Ty::Any) => Ty::Int(None),
         ("float", Ty::Float | Ty::Int(_) | Ty::Any) => Ty::Float,
-        ("float", Ty::Bool(_)) => Ty::Any,
         ("bool", Ty::Bool(_)) => ty.clone(),
         ("bool", Ty::Any) => Ty::Bool(None),
         ("str", Ty::Str(_)) => ty.clone(),

@@ -319,7 +319,7 @@ impl TypeError {
             TypeError::GradArgument { transform, ty, place } => {
                 let d = Diagnostic::error(
                     "E0341",
-                    format!("{transform} of {} is asked, which has no derivative", show_a(ty)),
+                    format!("{transform} needs a float, and this argument is {}", show_a(ty)),
                 )
                 .at(place.unwrap_or(span), format!("this is {}", show_ty(ty)));
                 match ty {

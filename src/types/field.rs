@@ -16,7 +16,15 @@ impl Checker {
     /// `x.name`
     pub(super) fn field(&mut self, ty: &Ty, name: &Ident, span: Span) -> Ty {
         match ty {
-            Ty::Any | Ty::Never | Ty::Dict(_) => Ty::Any,
+            Ty::Any | Ty::Never => Ty::Any,
+            Ty::Dict(dict) => match &dict.items {
+                // `d.key` reads an entry.
+                Some(entries) => match entries.iter().find(|(k, _)| *k == name.name) {
+                    Some((_, ty)) => ty.clone(),
+                    None => Ty::Any,
+                },
+                None => Ty::Any,
+            },
             Ty::Struct(s) => {
                 if let Some(at) = s.info.field(&name.name) {
                     return s.fields.get(at).cloned().unwrap_or_default();
@@ -141,15 +149,15 @@ impl Checker {
                 return self.write_back(args, 0, outcome);
             }
             Ty::Struct(s) => {
+                if let Some(id) = self.method(&s.info, &name.name) {
+                    let f = Ty::Fn(FnTy::User { module: s.info.at.module, index: id.0, captures: Rc::default() });
+                    return self.call_with_receiver(e, &f, &ty, receiver, name, args);
+                }
                 if let Some(at) = s.info.field(&name.name) {
                     let f = s.fields.get(at).cloned().unwrap_or_default();
                     let values = self.args(args);
                     let outcome = self.call_value(&f, values, receiver.span.to(name.span), e.span);
                     return self.write_back(args, 0, outcome);
-                }
-                if let Some(id) = self.method(&s.info, &name.name) {
-                    let f = Ty::Fn(FnTy::User { module: s.info.at.module, index: id.0, captures: Rc::default() });
-                    return self.call_with_receiver(e, &f, &ty, receiver, name, args);
                 }
                 if &*name.name == "with" {
                     let values = self.args(args);

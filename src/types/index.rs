@@ -14,7 +14,7 @@ use crate::tensor::DType;
 /// An index after evaluation.
 pub(super) enum IndexTy {
     At(Ty, Span),
-    Slice { start: Option<Ty>, stop: Option<Ty>, step: Option<Ty>, span: Span },
+    Slice { start: Option<Ty>, stop: Option<Ty>, step: Option<Ty> },
     Ellipsis,
 }
 
@@ -25,9 +25,9 @@ impl Checker {
             let mut part = |e: &Option<Expr>| e.as_ref().map(|e| self.expr(e));
             out.push(match item {
                 IndexItem::At(e) => IndexTy::At(self.expr(e), e.span),
-                IndexItem::Slice { start, stop, step, span } => {
+                IndexItem::Slice { start, stop, step, .. } => {
                     let (start, stop, step) = (part(start), part(stop), part(step));
-                    IndexTy::Slice { start, stop, step, span: *span }
+                    IndexTy::Slice { start, stop, step }
                 }
                 IndexItem::Ellipsis(_) => IndexTy::Ellipsis,
             });

@@ -4,7 +4,7 @@ use super::Checker;
 use super::error::TypeError;
 use super::join::join;
 use super::pattern::Items;
-use super::show::{show_a, show_dims};
+use super::show::show_dims;
 use super::ty::{Dim, Dims, TensorTy, Ty};
 use crate::source::Span;
 use crate::syntax::ast::{Clause, Expr};
@@ -218,9 +218,4 @@ fn meet(dims: &mut Dims, other: &Dims) -> bool {
         }
     }
     true
-}
-
-/// For messages about arguments that are no numbers.
-pub(super) fn describe(ty: &Ty) -> String {
-    format!("this is {}", show_a(ty))
 }

@@ -137,11 +137,6 @@ impl Checker {
         *place = if foreign { Ty::Any } else { ty };
     }
 
-    /// A tensor type with some dims unknown, for what has a known rank only.
-    pub(super) fn unknown_dims(dtype: Option<crate::tensor::DType>, rank: usize) -> Ty {
-        Ty::of(dtype, Some((0..rank).map(|_| Dim::Unknown).collect()))
-    }
-
     /// A tensor of which nothing is known but perhaps its dtype.
     pub(super) fn some_tensor(dtype: Option<crate::tensor::DType>) -> Ty {
         Ty::Tensor(TensorTy { dtype, dims: None })

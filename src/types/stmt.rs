@@ -156,6 +156,10 @@ impl Checker {
         let Ty::Struct(s) = old else {
             return match old {
                 Ty::Any | Ty::Never => Ty::Any,
+                Ty::Dict(_) => {
+                    let key = super::index::IndexTy::At(Ty::Str(Some(name.name.clone())), span);
+                    self.with_index(old, &[key], ty, span, span, span)
+                }
                 _ => self.report(
                     TypeError::NoField { ty: old.clone(), name: name.name.clone(), candidates: vec![], method: false },
                     span,

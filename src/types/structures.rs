@@ -267,7 +267,7 @@ impl Checker {
         if depth > 16 || matches!(lead, Ty::Any) {
             return Ty::Any;
         }
-        let mut each = |checker: &mut Checker, n: usize| -> Option<Vec<Ty>> {
+        let each = |checker: &mut Checker, n: usize| -> Option<Vec<Ty>> {
             let mut out = vec![];
             for i in 0..n {
                 let row: Option<Vec<Ty>> = parts.iter().map(|p| child(p, i)).collect();

@@ -35,20 +35,29 @@ impl Checker {
             "stop_grad" => Some(Outcome::of(args.ty(0).clone())),
             "vjp" | "jvp" | "hvp" => {
                 let f = args.ty(0).clone();
+                // `vjp` takes several points, as a tuple.
                 let xs = match (name, args.ty(1)) {
-                    // The points stand in one tuple if there are several.
                     (_, Ty::Any) => return None,
+                    ("vjp", Ty::Tuple(xs)) => xs.to_vec(),
                     (_, x) => vec![x.clone()],
                 };
+                for x in &xs {
+                    if xs.len() == 1 && self.refuse_argument(name, &ArgVal::positional(x.clone(), args.span(1))) {
+                        return Some(Outcome::of(Ty::Any));
+                    }
+                }
                 let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
-                let x = xs.first().cloned().unwrap_or_default();
+                let x = match xs.as_slice() {
+                    [x] => gradient_of(x, 0),
+                    all => Ty::tuple(all.iter().map(|x| gradient_of(x, 0)).collect()),
+                };
                 Some(Outcome::of(match name {
-                    "vjp" => Ty::tuple(vec![
-                        ret,
-                        Ty::Fn(FnTy::Made { transform: "pullback", args: Rc::new(vec![gradient_of(&x, 0)]) }),
-                    ]),
+                    "vjp" => {
+                        let pullback = FnTy::Made { transform: "pullback", args: Rc::new(vec![x]) };
+                        Ty::tuple(vec![ret, Ty::Fn(pullback)])
+                    }
                     "jvp" => Ty::tuple(vec![ret.clone(), gradient_of(&ret, 0)]),
-                    _ => gradient_of(&x, 0),
+                    _ => x,
                 }))
             }
             "check_grad" => {
@@ -86,14 +95,25 @@ impl Checker {
                 outcome
             }
             "pullback" => Outcome::of(f),
-            "grad" | "value_and_grad" => self.call_grad(transform, &f, &at(1), &at(2), args, callee, site),
+            "grad" | "value_and_grad" => {
+                let aux = made.get(2).cloned().unwrap_or(Ty::Bool(Some(false)));
+                self.call_grad(transform, &f, &at(1), &aux, args, callee, site)
+            }
             "derivative" => {
-                self.refuse_argument("a derivative", args.first());
+                if let Some(x) = args.first()
+                    && self.refuse_argument("derivative", x)
+                {
+                    return Outcome::of(Ty::Any);
+                }
                 let ret = self.call_value(&f, args, callee, site).ty;
                 Outcome::of(gradient_of(&ret, 0))
             }
             "jacobian" | "hessian" => {
-                self.refuse_argument(if transform == "hessian" { "a Hessian" } else { "a Jacobian" }, args.first());
+                if let Some(x) = args.first()
+                    && self.refuse_argument(transform, x)
+                {
+                    return Outcome::of(Ty::Any);
+                }
                 let x = args.first().map(|a| a.ty.clone()).unwrap_or_default();
                 let single = args.len() == 1;
                 let ret = self.call_value(&f, args, callee, site).ty;
@@ -137,7 +157,7 @@ impl Checker {
         let mut wrong = false;
         let mut gradient = |checker: &mut Checker, i: usize| {
             let Some(arg) = args.get(i) else { return Ty::Any };
-            wrong |= checker.refuse_argument("a gradient", Some(arg));
+            wrong |= checker.refuse_argument(transform, arg);
             gradient_of(&arg.ty, 0)
         };
         let gradient = match &wrt {
@@ -174,11 +194,13 @@ impl Checker {
         let position = |checker: &mut Checker, ty: &Ty| -> Option<usize> {
             match ty {
                 Ty::Int(Some(i)) => {
-                    let at = usize::try_from(*i).ok();
-                    let count = names.as_ref().map(Vec::len);
-                    if let (Some(count), None) = (count, at.filter(|i| count.is_none_or(|c| *i < c))) {
-                        let plural = if count == 1 { "parameter" } else { "parameters" };
-                        let sentence = format!("wrt: {i} names no argument: the function has {count} {plural}");
+                    // Negative positions count from the last argument.
+                    let given = i64::try_from(args.len()).unwrap_or(i64::MAX);
+                    let at = usize::try_from(if *i < 0 { i.saturating_add(given) } else { *i }).ok();
+                    let beyond = |n: &Vec<Rc<str>>| at.is_none_or(|i| i >= n.len());
+                    if let Some(names) = names.as_ref().filter(|n| beyond(n)) {
+                        let plural = if names.len() == 1 { "parameter" } else { "parameters" };
+                        let sentence = format!("there is no argument {i}: the function has {} {plural}", names.len());
                         checker.report(TypeError::Wrt { sentence, help: Some("arguments count from 0".into()) }, site);
                         return None;
                     }
@@ -238,16 +260,14 @@ impl Checker {
     }
 
     /// Reports an argument that has no derivative at all; true if it did.
-    fn refuse_argument(&mut self, transform: &str, arg: Option<&ArgVal>) -> bool {
-        let Some(arg) = arg else { return false };
-        let refused = match &arg.ty {
-            Ty::Int(_) | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Range | Ty::RangeOf(_) => true,
-            Ty::Tensor(t) => t.dims.is_some() && t.dtype.is_some_and(|d| !d.is_float()),
-            _ => false,
-        };
+    fn refuse_argument(&mut self, transform: &str, arg: &ArgVal) -> bool {
+        let refused = certainly_without_float(&arg.ty, 0);
         if refused {
-            let error =
-                TypeError::GradArgument { transform: transform.into(), ty: arg.ty.clone(), place: Some(arg.span) };
+            let error = TypeError::GradArgument {
+                transform: format!("`{transform}`"),
+                ty: arg.ty.clone(),
+                place: Some(arg.span),
+            };
             self.report(error, arg.span);
         }
         refused
@@ -261,29 +281,53 @@ impl Checker {
             self.call_value(f, args, callee, site);
             return unknown;
         }
-        let mut count: Option<Dim> = None;
-        let mut inner = vec![];
-        let mut known = true;
-        for arg in &args {
-            let ty = match &arg.ty {
-                Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) if !dims.is_empty() => {
-                    if let Some(n @ Dim::Known(_)) = dims.first() {
-                        count = Some(*n);
-                    }
-                    Ty::of(*dtype, Some(dims.iter().skip(1).copied().collect()))
-                }
-                _ => {
-                    known = false;
-                    Ty::Any
-                }
-            };
-            inner.push(ArgVal { ty, ..arg.clone() });
-        }
+        let mut count = None;
+        let inner = args.iter().map(|a| ArgVal { ty: example(&a.ty, &mut count, 0), ..a.clone() }).collect();
         let ret = self.call_value(f, inner, callee, site).ty;
-        if !known {
-            return Outcome::of(Ty::Any);
+        Outcome::of(match count {
+            Some(count) => batched(&ret, count, 0),
+            None => Ty::Any,
+        })
+    }
+}
+
+/// One example of a batch; scalars go to every example.
+fn example(ty: &Ty, count: &mut Option<Dim>, depth: usize) -> Ty {
+    match ty {
+        _ if depth > 16 => Ty::Any,
+        Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) if !dims.is_empty() => {
+            let first = dims.first().copied().unwrap_or(Dim::Unknown);
+            if !matches!(count, Some(Dim::Known(_))) {
+                *count = Some(first);
+            }
+            Ty::of(*dtype, Some(dims.iter().skip(1).copied().collect()))
         }
-        Outcome::of(batched(&ret, count.unwrap_or(Dim::Unknown), 0))
+        Ty::Tensor(_) => Ty::Any,
+        Ty::Tuple(items) => Ty::tuple(items.iter().map(|t| example(t, count, depth + 1)).collect()),
+        Ty::Struct(s) => {
+            let fields = s.fields.iter().map(|t| example(t, count, depth + 1)).collect();
+            Ty::Struct(Rc::new(StructTy { fields, ..(**s).clone() }))
+        }
+        Ty::List(_) | Ty::Dict(_) => Ty::Any,
+        other => other.clone(),
+    }
+}
+
+/// True for an argument in which nothing has a derivative.
+fn certainly_without_float(ty: &Ty, depth: usize) -> bool {
+    // An empty structure is a vector of no entries.
+    let none_of = |items: &[Ty]| !items.is_empty() && items.iter().all(|t| certainly_without_float(t, depth + 1));
+    match ty {
+        _ if depth > 16 => false,
+        Ty::Int(_) | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Range | Ty::RangeOf(_) => true,
+        Ty::Tensor(t) => t.dims.is_some() && t.dtype.is_some_and(|d| !d.is_float()),
+        Ty::Tuple(items) => none_of(items),
+        Ty::List(list) => list.items.as_ref().is_some_and(|items| none_of(items)),
+        Ty::Struct(s) => {
+            let mut fields = s.info.fields.iter().zip(&s.fields);
+            !s.fields.is_empty() && fields.all(|(f, t)| f.nograd || certainly_without_float(t, depth + 1))
+        }
+        _ => false,
     }
 }
 
