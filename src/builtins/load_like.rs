@@ -252,7 +252,7 @@ pub fn widened(ty: &Ty) -> Ty {
             let items = d.items.as_ref().map(|items| items.iter().map(|(k, t)| (k.clone(), widened(t))).collect());
             Ty::Dict(Rc::new(DictTy { items, value: widened(&d.value) }))
         }
-        Ty::Struct(s) => Ty::Struct(Rc::new(StructTy { def: s.def, fields: all(&s.fields) })),
+        Ty::Struct(s) => Ty::Struct(Rc::new(StructTy { fields: all(&s.fields), ..(**s).clone() })),
         other => other.clone(),
     }
 }

@@ -6,6 +6,7 @@ use crate::bytecode::chunk::{CallSite, Host};
 use crate::bytecode::op::{Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::place::OpenPlace;
+use crate::builtins::iterate::default_value;
 use crate::ops::prim::{Default, Eval, Param, ParamKind};
 use crate::resolve::{GlobalKind, LocalKind, Res};
 use crate::source::Span;
@@ -238,20 +239,9 @@ impl FnCompiler<'_> {
     }
 }
 
-/// The value of a default.
-pub fn default_value(default: Default) -> Value {
-    match default {
-        Default::None => Value::None,
-        Default::Bool(b) => Value::Bool(b),
-        Default::Int(i) => Value::Int(i),
-        Default::Float(x) => Value::float(x),
-        Default::Str(s) => Value::str(s),
-    }
-}
-
 /// Position in the signature of each argument, if that is clear before running.
 fn arrange(params: &[Param], args: &[Arg]) -> Option<Vec<usize>> {
-    if params.iter().any(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Inout)) {
+    if params.iter().any(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Variadic | ParamKind::Inout)) {
         return None;
     }
     let mut order = vec![];

@@ -111,7 +111,6 @@ pub fn erf(x: f32) -> f32 {
     let y = if x > 3.92 { 1.0 } else { y };
     if x < -3.92 { -1.0 } else { y }
 }
-}
 
 /// Distribution function of the standard normal; the lower tail goes through `f64`'s complement only in scalar code,
 /// here its absolute error stays below `1e-7`.

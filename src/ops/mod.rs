@@ -3,6 +3,8 @@
 pub mod activation;
 pub mod arith;
 pub mod compare;
+#[cfg(test)]
+mod convention_tests;
 pub mod convert;
 pub mod cumulative;
 pub mod elementwise;
@@ -20,6 +22,8 @@ pub mod prim;
 pub mod real;
 pub mod reduce;
 pub mod reshape;
+#[cfg(test)]
+mod rule_tests;
 pub mod select;
 pub mod shape_rules;
 pub mod softmax;

@@ -13,7 +13,7 @@ use crate::ops::elementwise::{ADD, DIV, MUL, NEG, POW, SUB};
 use crate::ops::lanes::Scalar;
 use crate::ops::prim::Eval;
 use crate::syntax::ast::BinOp;
-use crate::value::{Closure, RangeValue, Value};
+use crate::value::{Closure, Value};
 use crate::vm::{INTERRUPT, arith, fields, items, typetest};
 
 /// Why the loop stops.
@@ -391,9 +391,4 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
 fn not_yet() -> Error {
     Error::new("E0404", "this name has no value yet")
         .help("the function that uses it was called before the line that defines it")
-}
-
-/// The ints of a range literal.
-pub fn range_value(start: i64, stop: i64) -> Value {
-    Value::Range(Rc::new(RangeValue { start, stop, step: 1 }))
 }

@@ -10,7 +10,7 @@ mod bind;
 mod call;
 mod exec;
 mod fields;
-mod items;
+pub(crate) mod items;
 pub mod load;
 mod method;
 mod run;
