@@ -43,9 +43,16 @@ pub fn part_index(axis: usize, item: Value) -> Value {
 #[cold]
 pub fn bad_item(kind: &str) -> Error {
     let kind_shown = article(kind);
-    let error = Error::new("E0310", format!("an index is an int, a slice, `none`, `...`, or an int or bool tensor, not {kind_shown}"))
-        .operand(1, format!("this is {kind_shown}"));
-    if kind.starts_with('f') && kind != "function" { error.help("convert it first: int(x), or x.to(int)") } else { error }
+    let error = Error::new(
+        "E0310",
+        format!("an index is an int, a slice, `none`, `...`, or an int or bool tensor, not {kind_shown}"),
+    )
+    .operand(1, format!("this is {kind_shown}"));
+    if kind.starts_with('f') && kind != "function" {
+        error.help("convert it first: int(x), or x.to(int)")
+    } else {
+        error
+    }
 }
 
 /// What has no parts.
@@ -61,7 +68,8 @@ fn bound(v: &Value) -> Result<Option<i64>> {
         Value::Int(i) => Ok(Some(*i)),
         other => {
             let kind = article(&other.type_name());
-            Err(Error::new("E0310", format!("the bound of a slice is {kind}, not an int")).operand(1, format!("this is {kind}")))
+            Err(Error::new("E0310", format!("the bound of a slice is {kind}, not an int"))
+                .operand(1, format!("this is {kind}")))
         }
     }
 }

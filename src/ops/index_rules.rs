@@ -146,7 +146,7 @@ fn selected(dims: &[Dim], index: &Ty) -> Result<Option<Dims>> {
                 steps.push(Some(sliced(bounds, dim)?));
                 axis += 1;
             }
-            Item::New => steps.push(Some(Dim::Known(1))),
+            Item::New | Item::Unknown => steps.push(Some(Dim::Known(1))),
             Item::Ellipsis => {
                 let rest = dims.len() - taken;
                 steps.extend(dims.iter().skip(axis).take(rest).map(|d| Some(*d)));
@@ -224,7 +224,8 @@ pub fn infer_write(args: &[Ty], adds: bool) -> Result<Ty> {
         while value.len() > part.len() && value.first() == Some(&1) {
             value.remove(0);
         }
-        let fits = value.len() <= part.len() && value.iter().rev().zip(part.iter().rev()).all(|(a, b)| a == b || *a == 1);
+        let fits =
+            value.len() <= part.len() && value.iter().rev().zip(part.iter().rev()).all(|(a, b)| a == b || *a == 1);
         if !fits {
             return Err(value_misfit(&value, &part));
         }

@@ -4,17 +4,14 @@
 //! constant part that is no float has no tangent, but would stand in the tangent's place.
 
 use super::index::part_index;
-use super::operand::{self, known_int};
-use super::prim::{
-    ArgShape, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req, variadic,
-};
+use super::operand::{self, known_axis};
+use super::prim::{ArgShape, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req, variadic};
 use super::shape_rules::{self, dtype_of};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::ops::index::GET_INDEX;
 use crate::tensor::create::{article, stacked_dtype, tensor_from_values};
-use crate::tensor::reduce::resolve_axis;
 use crate::tensor::{DType, Shape, Tensor, view};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
@@ -150,7 +147,10 @@ fn differ_types(name: &str, parts: &[Ty], first: usize, i: usize) -> Error {
     if first == 0 {
         return parts_differ(name, i, &show(0), &show(i));
     }
-    Error::new("E0301", format!("the parts of {name} do not fit: part {first} is {}, part {i} is {}", show(first), show(i)))
+    Error::new(
+        "E0301",
+        format!("the parts of {name} do not fit: part {first} is {}, part {i} is {}", show(first), show(i)),
+    )
 }
 
 /// What can be neither scalar nor tensor.
@@ -262,23 +262,18 @@ fn infer_concat(args: &[Ty]) -> Result<Ty> {
             known = false;
             continue;
         };
-        joined = Some(match joined {
-            None => (i, dims),
-            Some((first, old)) => {
-                let free = match known_int(Some(axis)) {
-                    Some(a) => Some(resolve_axis("concat", a, old.len())?),
-                    None => None,
-                };
-                if free.is_none() {
-                    known = false;
-                    continue;
-                }
-                match merge(&old, &dims, free) {
-                    Some(dims) => (first, dims),
-                    None => return Err(differ_types("concat", parts, first, i)),
-                }
-            }
-        });
+        let Some((first, old)) = &joined else {
+            joined = Some((i, dims));
+            continue;
+        };
+        let Some(axis) = known_axis("concat", Some(axis), old.len())? else {
+            known = false;
+            continue;
+        };
+        match merge(old, &dims, Some(axis)) {
+            Some(dims) => joined = Some((*first, dims)),
+            None => return Err(differ_types("concat", parts, *first, i)),
+        }
     }
     Ok(Ty::of(dtype, joined.filter(|_| known).map(|(_, dims)| dims)))
 }

@@ -144,4 +144,3 @@ pub fn known_count(dims: &[Dim]) -> Option<usize> {
 pub fn map_dim(dim: Dim, f: impl Fn(usize) -> usize) -> Dim {
     if let Dim::Known(n) = dim { Dim::Known(f(n)) } else { Dim::Unknown }
 }
-

@@ -1,5 +1,7 @@
 //! Another shape or another order of axes for the same elements: views where strides allow. All are linear.
 
+pub use super::join::{CONCAT, STACK};
+
 use super::convert::shape_value;
 use super::operand::{self, known_axis, known_count, known_ints, operand, tensor};
 use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req, rest};

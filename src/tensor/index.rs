@@ -229,10 +229,7 @@ fn join(sources: Vec<(Vec<usize>, Vec<usize>)>, repeats: bool) -> Result<Gather>
         if s == shape {
             return v;
         }
-        match array(&s, v).broadcast(IxDyn(&shape)) {
-            Some(view) => view.iter().copied().collect(),
-            None => vec![],
-        }
+        crate::tensor::broadcast::stretch(&v, &s, &shape)
     };
     let vectors = sources.into_iter().map(expand).collect();
     Ok(Gather { vectors, shape, repeats })

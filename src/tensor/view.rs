@@ -26,7 +26,10 @@ pub fn room(name: &str, shape: &[usize]) -> Result<()> {
     if bytes.is_some_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok()) {
         return Ok(());
     }
-    Err(Error::new("E0454", format!("{name} would give the shape {}, which does not fit into memory", show_shape(shape))))
+    Err(Error::new(
+        "E0454",
+        format!("{name} would give the shape {}, which does not fit into memory", show_shape(shape)),
+    ))
 }
 
 /// The array in row-major order without gaps; shares the buffer if it is so already.
