@@ -7,8 +7,10 @@ pub mod files;
 pub mod higher_order;
 pub mod infer;
 pub mod iterate;
+pub mod join;
 pub mod json;
 pub mod load_like;
+pub mod order;
 pub mod process;
 pub mod progress;
 pub mod safetensors;
@@ -41,11 +43,13 @@ pub struct Builtin {
 
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 11] = [
+    let families: [&'static [&'static Builtin]; 13] = [
         collections::FAMILY,
         files::FAMILY,
         higher_order::FAMILY,
+        join::FAMILY,
         json::FAMILY,
+        order::FAMILY,
         process::FAMILY,
         progress::FAMILY,
         safetensors::FAMILY,

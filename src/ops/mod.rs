@@ -18,6 +18,7 @@ pub mod math;
 pub mod norm;
 pub mod num;
 pub mod operand;
+pub mod order;
 pub mod prim;
 pub mod real;
 pub mod reduce;
@@ -29,12 +30,13 @@ pub mod shape_rules;
 pub mod softmax;
 pub mod special;
 pub mod strong;
+pub mod take;
 
 use prim::Prim;
 
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 15] = [
+    let families: [&'static [&'static Prim]; 17] = [
         arith::PRIMS,
         math::PRIMS,
         special::PRIMS,
@@ -50,6 +52,8 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
         reshape::PRIMS,
         join::PRIMS,
         index::PRIMS,
+        take::PRIMS,
+        order::PRIMS,
     ];
     families.into_iter().flatten().copied()
 }
