@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
-use crate::ad::{Cx, Dual, Mode, Watch};
+use crate::ad::{Cx, Dual, Mode, Noted, Watch};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
@@ -42,10 +42,27 @@ impl Cx {
             }
             Eval::General(eval) => eval(&mut self.env, args)?,
         };
-        if self.watch == Watch::Trap {
-            trap_nonfinite(prim, args, &out)?;
+        if self.watch != Watch::Off {
+            self.watch_result(prim, args, &out)?;
         }
         Ok(out)
+    }
+
+    #[cold]
+    fn watch_result(&mut self, prim: &'static Prim, args: &[Value], out: &Value) -> Result<()> {
+        if all_finite(out) || !args.iter().all(all_finite) {
+            return Ok(());
+        }
+        let message = format!("`{}` made a NaN or infinity out of finite numbers", prim.name);
+        if self.watch == Watch::Note {
+            self.noted.get_or_insert(Noted { message, span: None });
+            return Ok(());
+        }
+        let mut error = Error::new("E0440", message);
+        for (i, arg) in args.iter().enumerate() {
+            error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
+        }
+        Err(error)
     }
 
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
@@ -333,22 +350,11 @@ pub(crate) fn escaped() -> Error {
         .help("return such values from the differentiated function (with aux: true) instead of keeping a pullback of it")
 }
 
-fn trap_nonfinite(prim: &Prim, args: &[Value], out: &Value) -> Result<()> {
-    if all_finite(out) || !args.iter().all(all_finite) {
-        return Ok(());
-    }
-    let mut error = Error::new("E0440", format!("`{}` made a NaN or infinity out of finite numbers", prim.name));
-    for (i, arg) in args.iter().enumerate() {
-        error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
-    }
-    Err(error)
-}
-
 /// False if a float in it (scalar or tensor) is NaN or infinite.
 pub fn all_finite(value: &Value) -> bool {
     match value {
         Value::Float(_, x) => x.is_finite(),
-        Value::Tensor(_, t) => t.all_finite(),
+        Value::Tensor(_, t) if t.dtype().is_float() => t.iter_f64().all(f64::is_finite),
         _ => true,
     }
 }

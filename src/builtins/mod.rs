@@ -41,7 +41,8 @@ pub struct Builtin {
 
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 11] = [
+    let families: [&'static [&'static Builtin]; 12] = [
+        crate::ad::transforms::FAMILY,
         collections::FAMILY,
         files::FAMILY,
         higher_order::FAMILY,

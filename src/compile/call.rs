@@ -12,7 +12,7 @@ use crate::resolve::{GlobalKind, LocalKind, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::*;
-use crate::value::{Key, Value};
+use crate::value::Key;
 
 impl FnCompiler<'_> {
     /// `callee(args)`

@@ -224,7 +224,8 @@ impl Vm {
     /// Runs host code; calls that it makes use registers above `base` and above the running frame.
     fn above<T>(&mut self, base: usize, f: impl FnOnce(&mut Vm) -> Result<T>) -> Result<T> {
         let base = base.max(self.top());
-        let outer = std::mem::replace(&mut self.host_base, base.max(self.host_base));
+        let base = base.max(self.host_base);
+        let outer = std::mem::replace(&mut self.host_base, base);
         let result = f(self);
         self.host_base = outer;
         result

@@ -89,6 +89,12 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
 
     loop {
+        if trap
+            && let Some(noted) = &mut cx.noted
+            && noted.span.is_none()
+        {
+            noted.span = chunk.spans.get(at.wrapping_sub(1)).map(|p| p.span);
+        }
         let op = code[at];
         at += 1;
         match op {

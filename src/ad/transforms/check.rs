@@ -101,7 +101,7 @@ fn unflatten(like: &Value, data: &mut dyn Iterator<Item = f64>) -> Result<Value>
         Value::Float(..) => Ok(Value::float(data.next().unwrap_or(0.0))),
         Value::Tensor(_, t) if t.dtype().is_float() => {
             let values: Vec<f64> = data.take(t.len()).collect();
-            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_f64(values, t.shape())?)))
+            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(t.shape(), values))))
         }
         Value::Struct(s) => {
             let mut parts = vec![];
@@ -133,7 +133,7 @@ fn weights_like(value: &Value) -> Result<Value> {
         }
         Value::Tensor(_, t) if t.dtype().is_float() => {
             let data: Vec<f64> = (0..t.len() as u32).map(|i| weight(i + k)).collect();
-            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_f64(data, t.shape())?)))
+            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(t.shape(), data))))
         }
         _ => Ok(Value::None),
     })

@@ -11,7 +11,6 @@ use crate::builtins::Builtin;
 use crate::env::Rng;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Sig, req};
-use crate::types::ty::Ty;
 use crate::value::{Args, Closure, NativeFn, Value};
 use crate::vm::Vm;
 

@@ -215,7 +215,7 @@ fn basis(like: &Value, shape: &[usize], i: usize) -> Result<Value> {
     if let Some(x) = data.get_mut(i) {
         *x = 1.0;
     }
-    let tensor = Tensor::from_f64(data, shape)?;
+    let tensor = Tensor::from_vec(shape, data);
     let dtype = if let Value::Tensor(_, t) = like { t.dtype() } else { DType::F64 };
     Ok(Value::Tensor(Slot::CONST, Rc::new(tensor.cast(dtype)?)))
 }
