@@ -12,7 +12,7 @@ use crate::ad::{Cx, Dual, Mode, Noted, Watch};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
-use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim};
+use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim, arg_bit};
 use crate::value::Value;
 
 type Values = SmallVec<[Value; 3]>;
@@ -122,7 +122,7 @@ impl Cx {
         }
         let mut wanted = 0;
         for (i, node) in nodes.iter().enumerate() {
-            wanted |= u32::from(node.0 != 0) << i;
+            wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
         }
         let shapes = args.iter().map(arg_shape).collect();
         let primal_slot = out.slot();
@@ -307,13 +307,14 @@ fn kept(prim: &'static Prim, primals: &[Value], out: &Value, wanted: u32) -> (Va
     let args = primals
         .iter()
         .enumerate()
-        .map(|(i, v)| if reads & (1 << i) != 0 || !v.is_differentiable() { v.clone() } else { Value::None })
+        .map(|(i, v)| if reads & arg_bit(i) != 0 || !v.is_differentiable() { v.clone() } else { Value::None })
         .collect();
-    (args, if reads & (1 << arity) != 0 { out.clone() } else { Value::None })
+    (args, if reads & arg_bit(arity) != 0 { out.clone() } else { Value::None })
 }
 
 fn keep_mask(keep: Keep, arity: usize) -> u32 {
-    (if keep.args { (1u32 << arity) - 1 } else { 0 }) | (u32::from(keep.out) << arity)
+    (if keep.args { (0..arity.min(32)).fold(0, |mask, i| mask | arg_bit(i)) } else { 0 })
+        | (if keep.out { arg_bit(arity) } else { 0 })
 }
 
 /// Shape and dtype of an argument.

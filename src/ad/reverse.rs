@@ -11,7 +11,7 @@ use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::{ADD, MUL};
 use crate::ops::lanes;
-use crate::ops::prim::{Call, Cotangents, Diff};
+use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
 use crate::tensor::DType;
 use crate::value::Value;
 use crate::vm::Vm;
@@ -161,7 +161,7 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
 fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
     let mut wanted = 0u32;
     for (i, node) in entry.nodes.iter().enumerate() {
-        wanted |= u32::from(node.0 != 0) << i;
+        wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
     }
     let call = Call { prim: entry.prim, args: &entry.args, out: &entry.out, shapes: &entry.shapes, wanted };
     let mut cotangents = match &entry.prim.diff {

@@ -10,10 +10,14 @@ pub mod cumulative;
 pub mod elementwise;
 pub mod fast;
 pub mod gamma;
+pub mod index;
+pub mod index_rules;
+pub mod join;
 pub mod lanes;
 pub mod math;
 pub mod norm;
 pub mod num;
+pub mod operand;
 pub mod prim;
 pub mod real;
 pub mod reduce;
@@ -30,7 +34,7 @@ use prim::Prim;
 
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 13] = [
+    let families: [&'static [&'static Prim]; 15] = [
         arith::PRIMS,
         math::PRIMS,
         special::PRIMS,
@@ -44,6 +48,8 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
         norm::PRIMS,
         cumulative::PRIMS,
         reshape::PRIMS,
+        join::PRIMS,
+        index::PRIMS,
     ];
     families.into_iter().flatten().copied()
 }

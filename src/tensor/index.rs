@@ -13,7 +13,8 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::map_dtype;
-use crate::tensor::view::{arr_from, blank, int_tensor, row_major, standard};
+use crate::tensor::create::{Element, array, article};
+use crate::tensor::view::{row_major, standard};
 use crate::tensor::{Arr, DType, Tensor, show_shape};
 use crate::value::Value;
 
@@ -100,12 +101,32 @@ fn consumed(item: &IndexSpec) -> usize {
     }
 }
 
+/// More indices than axes.
+#[cold]
+pub fn too_many(taken: usize, rank: usize, shape: &str) -> Error {
+    let axes = if rank == 1 { "1 axis".to_string() } else { format!("{rank} axes") };
+    Error::new("E0402", format!("too many indices: {taken} for a tensor of {axes}"))
+        .operand(0, format!("this has the shape {shape}"))
+}
+
+/// A mask whose shape is not that of the axes that it picks from.
+#[cold]
+pub fn mask_misfit(mask: &[usize], dims: &[usize], axis: usize) -> Error {
+    Error::new(
+        "E0403",
+        match (mask, dims) {
+            ([m], [n]) => format!("a mask of length {m} does not fit axis {axis} of length {n}"),
+            _ => format!("a mask of shape {} does not fit axes of shape {}", show_shape(mask), show_shape(dims)),
+        },
+    )
+    .operand(1, format!("this has the shape {}", show_shape(mask)))
+}
+
 /// Checks a specification against a shape and spells it out.
 pub fn plan(shape: &[usize], spec: &[IndexSpec]) -> Result<Plan> {
     let taken: usize = spec.iter().map(consumed).sum();
     if taken > shape.len() {
-        let message = format!("{taken} indices for a tensor of rank {} (shape {})", shape.len(), show_shape(shape));
-        return Err(Error::new("E0402", message));
+        return Err(too_many(taken, shape.len(), &show_shape(shape)));
     }
     if spec.iter().filter(|s| matches!(s, IndexSpec::Ellipsis)).count() > 1 {
         return Err(Error::new("E0402", "an index can contain `...` only once"));
@@ -178,12 +199,7 @@ fn nonzero(mask: &Tensor, dims: &[usize], axis: usize) -> Result<Vec<Vec<usize>>
         return Ok(vec![]);
     };
     if m.shape() != dims {
-        let message = if dims.len() == 1 {
-            format!("a mask of length {} does not fit axis {axis} of length {}", m.len(), dims[0])
-        } else {
-            format!("a mask of shape {} does not fit axes of shape {}", show_shape(m.shape()), show_shape(dims))
-        };
-        return Err(Error::new("E0403", message));
+        return Err(mask_misfit(m.shape(), dims, axis));
     }
     let mut out = vec![vec![]; dims.len()];
     if let [only] = &mut out[..] {
@@ -213,10 +229,7 @@ fn join(sources: Vec<(Vec<usize>, Vec<usize>)>, repeats: bool) -> Result<Gather>
         if s == shape {
             return v;
         }
-        match arr_from(&s, v).broadcast(IxDyn(&shape)) {
-            Some(view) => view.iter().copied().collect(),
-            None => vec![],
-        }
+        crate::tensor::broadcast::stretch(&v, &s, &shape)
     };
     let vectors = sources.into_iter().map(expand).collect();
     Ok(Gather { vectors, shape, repeats })
@@ -351,7 +364,7 @@ impl Offsets {
     }
 }
 
-fn read<T: Copy>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
+fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     let Some(g) = &plan.gather else {
         return basic_view(a.clone(), &plan.steps);
     };
@@ -364,7 +377,7 @@ fn read<T: Copy>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     } else {
         o.each(|i| out.extend_from_slice(&data[i..i + o.run]));
     }
-    arr_from(&plan.shape, out)
+    array(&plan.shape, out)
 }
 
 /// What the index selects: a scalar, a view, or (with int tensors and masks) a copy.
@@ -398,7 +411,7 @@ enum Source<T> {
     Many(Arr<T>),
 }
 
-fn write<T: Copy>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(&mut T, T)) {
+fn write<T: Element>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(&mut T, T)) {
     let Some(g) = &plan.gather else {
         let mut part = basic_view(a.view_mut(), &plan.steps);
         match source {
@@ -434,7 +447,7 @@ fn write<T: Copy>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(&mu
 }
 
 /// `v` as floats of one type; `same` picks the array that needs no cast.
-fn floats<T: Copy>(v: &Value, same: fn(&Tensor) -> Option<&Arr<T>>, of: fn(f64) -> T) -> Option<Source<T>> {
+fn floats<T: Element>(v: &Value, same: fn(&Tensor) -> Option<&Arr<T>>, of: fn(f64) -> T) -> Option<Source<T>> {
     Some(match v {
         Value::Float(_, x) => Source::One(of(*x)),
         Value::Int(x) => Source::One(of(*x as f64)),
@@ -474,17 +487,32 @@ fn bools(v: &Value) -> Option<Source<bool>> {
     }
 }
 
-fn refuse(dtype: DType, v: &Value) -> Error {
-    let error = Error::new("E0306", format!("cannot write a value of type {} into a tensor of {dtype}", v.type_name()))
-        .operand(2, v.type_name());
-    match (dtype, v.is_differentiable()) {
-        (DType::Int, true) => error.help("make the tensor a float tensor first: `x = x.to(f32)`"),
+/// A value that the tensor's dtype cannot hold.
+#[cold]
+pub fn refuse(dtype: DType, kind: &str, float: bool) -> Error {
+    let kind = article(kind);
+    let error = Error::new("E0306", format!("cannot write {kind} into a tensor of {dtype}"))
+        .operand(2, format!("this is {kind}"));
+    match dtype {
+        DType::Int if float => error.help("make it a float tensor first: x = x.to(f32)"),
         _ => error,
     }
 }
 
+/// A value that does not stretch to the part that it is written to.
+#[cold]
+pub fn value_misfit(value: &[usize], part: &[usize]) -> Error {
+    let (value, part) = (show_shape(value), show_shape(part));
+    Error::new("E0301", format!("cannot write a value of shape {value} into a part of shape {part}"))
+        .operand(2, format!("this has the shape {value}"))
+}
+
+fn refused(dtype: DType, v: &Value) -> Error {
+    refuse(dtype, &v.type_name(), v.is_differentiable())
+}
+
 /// Without leading axes of length 1 that the selection lacks; an error if the shape does not fit.
-fn fit<T: Copy>(source: Source<T>, shape: &[usize]) -> Result<Source<T>> {
+fn fit<T: Element>(source: Source<T>, shape: &[usize]) -> Result<Source<T>> {
     let Source::Many(mut a) = source else {
         return Ok(source);
     };
@@ -492,9 +520,7 @@ fn fit<T: Copy>(source: Source<T>, shape: &[usize]) -> Result<Source<T>> {
         a = a.index_axis_move(Axis(0), 0);
     }
     if a.broadcast(IxDyn(shape)).is_none() {
-        let (value, part) = (show_shape(a.shape()), show_shape(shape));
-        let error = Error::new("E0304", format!("cannot write a value of shape {value} into a part of shape {part}"));
-        return Err(error.operand(2, format!("shape {value}")));
+        return Err(value_misfit(a.shape(), shape));
     }
     Ok(Source::Many(a))
 }
@@ -508,33 +534,33 @@ fn same64(t: &Tensor) -> Option<&Arr<f64>> {
 }
 
 /// `x` with `v` written at the index (the last write wins), cast to `x`'s dtype. In place if `x` is unshared.
-pub fn set_index(mut x: Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<Rc<Tensor>> {
+pub fn set_index(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()> {
     let plan = plan(x.shape(), spec)?;
     macro_rules! set {
         ($a:expr, $source:expr, $dtype:ident) => {
-            write($a, &plan, fit($source.ok_or_else(|| refuse(DType::$dtype, v))?, &plan.shape)?, |y, x| *y = x)
+            write($a, &plan, fit($source.ok_or_else(|| refused(DType::$dtype, v))?, &plan.shape)?, |y, x| *y = x)
         };
     }
-    match Rc::make_mut(&mut x) {
+    match Rc::make_mut(x) {
         Tensor::Bool(a) => set!(a, bools(v), Bool),
         Tensor::Int(a) => set!(a, ints(v), Int),
         Tensor::F32(a) => set!(a, floats(v, same32, |x| x as f32), F32),
         Tensor::F64(a) => set!(a, floats(v, same64, |x| x), F64),
     }
-    Ok(x)
+    Ok(())
 }
 
 /// `x` with `v` added at the index; places named several times take every addend. In place if `x` is unshared.
-pub fn index_add(mut x: Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<Rc<Tensor>> {
+pub fn index_add(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()> {
     let plan = plan(x.shape(), spec)?;
     let overflow = std::cell::Cell::new(false);
     macro_rules! add {
         ($a:expr, $source:expr, $dtype:ident, $f:expr) => {
-            write($a, &plan, fit($source.ok_or_else(|| refuse(DType::$dtype, v))?, &plan.shape)?, $f)
+            write($a, &plan, fit($source.ok_or_else(|| refused(DType::$dtype, v))?, &plan.shape)?, $f)
         };
     }
-    match Rc::make_mut(&mut x) {
-        Tensor::Bool(_) => return Err(refuse(DType::Bool, v)),
+    match Rc::make_mut(x) {
+        Tensor::Bool(_) => return Err(refused(DType::Bool, v)),
         Tensor::Int(a) => add!(a, ints(v), Int, |y, x| match y.checked_add(x) {
             Some(sum) => *y = sum,
             None => overflow.set(true),
@@ -543,9 +569,9 @@ pub fn index_add(mut x: Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<Rc<
         Tensor::F64(a) => add!(a, floats(v, same64, |x| x), F64, |y, x| *y += x),
     }
     if overflow.get() {
-        return Err(Error::new("E0410", "integer overflow: a sum does not fit into 64 bits"));
+        return Err(Error::new("E0411", "a sum of these ints does not fit into a 64-bit int"));
     }
-    Ok(x)
+    Ok(())
 }
 
 /// For a write at an index that names a place more than once: a mask, of the selection's shape, of the writes that
@@ -556,12 +582,12 @@ pub fn overwritten(shape: &[usize], spec: &[IndexSpec]) -> Result<Option<Tensor>
         return Ok(None);
     }
     let n = plan.shape.iter().product::<usize>();
-    let order = int_tensor(&plan.shape, (0..n as i64).collect());
-    let (Tensor::Int(mut last), Tensor::Int(order)) = (blank(DType::Int, shape), order) else {
+    let order = Tensor::from_vec::<i64>(&plan.shape, (0..n as i64).collect());
+    let (Tensor::Int(mut last), Tensor::Int(order)) = (Tensor::zeros(shape, DType::Int), order) else {
         return Ok(None);
     };
     write(&mut last, &plan, Source::Many(order.clone()), |y, x| *y = x);
     let winners = read(&last, &plan);
     let lost: Vec<bool> = winners.iter().zip(order.iter()).map(|(w, i)| w != i).collect();
-    Ok(if lost.contains(&true) { Some(Tensor::Bool(arr_from(&plan.shape, lost))) } else { None })
+    Ok(if lost.contains(&true) { Some(Tensor::Bool(array(&plan.shape, lost))) } else { None })
 }

@@ -9,10 +9,12 @@ pub mod create;
 pub mod elementwise;
 pub mod format;
 pub mod format_spec;
+pub mod index;
 pub mod lanes;
 pub mod vecs;
 pub mod reduce;
 pub mod scan;
+pub mod view;
 
 use std::borrow::Cow;
 use std::fmt;

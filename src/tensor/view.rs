@@ -1,9 +1,11 @@
 //! Rearrangement of tensors. In: tensor, shape or axes already checked by the caller (`ops/reshape.rs`). Out: a tensor
 //! that shares the buffer wherever strides allow (`reshape` of a contiguous tensor, `permute`, slices, flips), else a copy.
 
-use ndarray::{ArrayD, Axis, IxDyn, Slice};
+use ndarray::{Axis, IxDyn, Slice};
 
-use crate::tensor::{Arr, DType, Tensor};
+use crate::error::{Error, Result};
+use crate::tensor::create::{Element, array};
+use crate::tensor::{Arr, DType, Tensor, flat, show_shape};
 
 /// Maps the array of whichever dtype to an array of the same dtype.
 #[macro_export]
@@ -18,46 +20,26 @@ macro_rules! map_dtype {
     };
 }
 
-/// Arrays from a shape and as many elements in row-major order as it asks for.
-pub(crate) fn arr_from<T: Clone>(shape: &[usize], data: Vec<T>) -> Arr<T> {
-    debug_assert_eq!(shape.iter().product::<usize>(), data.len());
-    match ArrayD::from_shape_vec(IxDyn(shape), data) {
-        Ok(a) => a.into_shared(),
-        Err(_) => unreachable!("callers pass as many elements as the shape has"),
+/// An error if a tensor of this shape would not fit into memory. Whatever takes sizes from a program asks first.
+pub fn room(name: &str, shape: &[usize]) -> Result<()> {
+    let bytes = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
+    if bytes.is_some_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok()) {
+        return Ok(());
     }
+    Err(Error::new(
+        "E0454",
+        format!("{name} would give the shape {}, which does not fit into memory", show_shape(shape)),
+    ))
 }
 
 /// The array in row-major order without gaps; shares the buffer if it is so already.
-pub(crate) fn standard<T: Clone>(a: &Arr<T>) -> Arr<T> {
-    if a.is_standard_layout() { a.clone() } else { arr_from(a.shape(), a.iter().cloned().collect()) }
+pub(crate) fn standard<T: Element>(a: &Arr<T>) -> Arr<T> {
+    if a.is_standard_layout() { a.clone() } else { array(a.shape(), flat(a).into_owned()) }
 }
 
-/// The same in row-major order without gaps.
-pub fn contiguous(t: &Tensor) -> Tensor {
-    map_dtype!(t, a => standard(a))
-}
-
-/// A tensor full of zeros (`false` for bool).
-pub(crate) fn blank(dtype: DType, shape: &[usize]) -> Tensor {
-    let n = shape.iter().product();
-    match dtype {
-        DType::Bool => Tensor::Bool(arr_from(shape, vec![false; n])),
-        DType::Int => Tensor::Int(arr_from(shape, vec![0; n])),
-        DType::F32 => Tensor::F32(arr_from(shape, vec![0.0; n])),
-        DType::F64 => Tensor::F64(arr_from(shape, vec![0.0; n])),
-    }
-}
-
-/// Int tensor from row-major data.
-pub(crate) fn int_tensor(shape: &[usize], data: Vec<i64>) -> Tensor {
-    Tensor::Int(arr_from(shape, data))
-}
-
-fn reshape_arr<T: Clone>(a: &Arr<T>, shape: &[usize]) -> Arr<T> {
-    match standard(a).into_shape_with_order(IxDyn(shape)) {
-        Ok(a) => a,
-        Err(_) => unreachable!("callers check that the number of elements agrees"),
-    }
+fn reshape_arr<T: Element>(a: &Arr<T>, shape: &[usize]) -> Arr<T> {
+    let a = standard(a);
+    a.clone().into_shape_with_order(IxDyn(shape)).unwrap_or_else(|_| array(shape, flat(&a).into_owned()))
 }
 
 /// The same elements in row-major order under another shape of as many elements.
@@ -95,18 +77,7 @@ pub fn flip_axis(t: &Tensor, axis: usize) -> Tensor {
     })
 }
 
-/// Repeats along new and size-1 axes, as NumPy broadcasts; `shape` is compatible. A copy.
-pub fn broadcast_to(t: &Tensor, shape: &[usize]) -> Tensor {
-    if t.shape() == shape {
-        return t.clone();
-    }
-    map_dtype!(t, a => match a.broadcast(IxDyn(shape)) {
-        Some(v) => arr_from(shape, v.iter().cloned().collect()),
-        None => unreachable!("callers check that the shape broadcasts"),
-    })
-}
-
-fn concat_arrs<T: Clone>(parts: &[&Arr<T>], axis: usize, shape: &[usize]) -> Arr<T> {
+fn concat_arrs<T: Element>(parts: &[&Arr<T>], axis: usize, shape: &[usize]) -> Arr<T> {
     let outer: usize = shape[..axis].iter().product();
     let inner: usize = shape[axis + 1..].iter().product();
     let parts: Vec<Arr<T>> = parts.iter().map(|p| standard(p)).collect();
@@ -119,7 +90,7 @@ fn concat_arrs<T: Clone>(parts: &[&Arr<T>], axis: usize, shape: &[usize]) -> Arr
             }
         }
     }
-    arr_from(shape, data)
+    array(shape, data)
 }
 
 /// Joins tensors of one dtype and rank along an axis; all other dims agree. `parts` is not empty.
@@ -141,7 +112,7 @@ pub fn concat(parts: &[Tensor], axis: usize) -> Tensor {
     }
 }
 
-fn repeat_arr<T: Clone>(a: &Arr<T>, axis: usize, n: usize) -> Arr<T> {
+fn repeat_arr<T: Element>(a: &Arr<T>, axis: usize, n: usize) -> Arr<T> {
     let mut shape = a.shape().to_vec();
     let inner: usize = shape[axis + 1..].iter().product();
     shape[axis] *= n;
@@ -154,7 +125,7 @@ fn repeat_arr<T: Clone>(a: &Arr<T>, axis: usize, n: usize) -> Arr<T> {
             }
         }
     }
-    arr_from(&shape, data)
+    array(&shape, data)
 }
 
 /// Each entry along `axis` `n` times in a row.
@@ -162,10 +133,10 @@ pub fn repeat(t: &Tensor, axis: usize, n: usize) -> Tensor {
     map_dtype!(t, a => repeat_arr(a, axis, n))
 }
 
-fn triangle_arr<T: Clone + Default>(a: &Arr<T>, keep: impl Fn(i64, i64) -> bool) -> Arr<T> {
+fn triangle_arr<T: Element>(a: &Arr<T>, keep: impl Fn(i64, i64) -> bool) -> Arr<T> {
     let rank = a.ndim();
     let (rows, cols) = (a.shape()[rank - 2], a.shape()[rank - 1]);
-    let mut a = arr_from(a.shape(), a.iter().cloned().collect());
+    let mut a = array(a.shape(), a.iter().cloned().collect());
     if rows * cols > 0
         && let Some(s) = a.as_slice_mut()
     {
@@ -191,7 +162,7 @@ pub fn triu(t: &Tensor, k: i64) -> Tensor {
     map_dtype!(t, a => triangle_arr(a, |i, j| j.saturating_sub(i) >= k))
 }
 
-fn diag_matrix_arr<T: Clone + Default>(a: &Arr<T>, k: i64) -> Arr<T> {
+fn diag_matrix_arr<T: Element>(a: &Arr<T>, k: i64) -> Arr<T> {
     let (down, right) = (k.min(0).unsigned_abs() as usize, k.max(0) as usize);
     let n = a.len() + down + right;
     let mut data = vec![T::default(); n * n];
@@ -200,22 +171,12 @@ fn diag_matrix_arr<T: Clone + Default>(a: &Arr<T>, k: i64) -> Arr<T> {
             *place = x.clone();
         }
     }
-    arr_from(&[n, n], data)
+    array(&[n, n], data)
 }
 
 /// The square matrix with a vector on its diagonal `k`.
 pub fn diag_matrix(t: &Tensor, k: i64) -> Tensor {
     map_dtype!(t, a => diag_matrix_arr(a, k))
-}
-
-/// True if it is row-major without gaps.
-pub fn is_contiguous(t: &Tensor) -> bool {
-    crate::each_dtype!(t, a => a.is_standard_layout())
-}
-
-/// Strides in elements.
-pub fn strides(t: &Tensor) -> Vec<isize> {
-    crate::each_dtype!(t, a => a.strides().to_vec())
 }
 
 /// Row-major strides of a shape.
