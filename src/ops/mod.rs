@@ -8,13 +8,16 @@ mod convention_tests;
 pub mod convert;
 pub mod cumulative;
 pub mod elementwise;
+pub mod extremum;
 pub mod fast;
 pub mod gamma;
 pub mod lanes;
 pub mod math;
+pub mod moment;
 pub mod norm;
 pub mod num;
 pub mod prim;
+pub mod product;
 pub mod real;
 pub mod reduce;
 pub mod reshape;
@@ -30,7 +33,7 @@ use prim::Prim;
 
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 13] = [
+    let families: [&'static [&'static Prim]; 16] = [
         arith::PRIMS,
         math::PRIMS,
         special::PRIMS,
@@ -40,6 +43,9 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
         compare::PRIMS,
         convert::PRIMS,
         reduce::PRIMS,
+        product::PRIMS,
+        extremum::PRIMS,
+        moment::PRIMS,
         softmax::PRIMS,
         norm::PRIMS,
         cumulative::PRIMS,
