@@ -1,1 +1,8 @@
-fn main() {}
+//! The `dlang` command; everything is in `cli/`.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    dlang::cli::main()
+}

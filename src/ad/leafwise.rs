@@ -14,7 +14,7 @@ use crate::value::{Dict, StructValue, Value};
 impl Cx {
     /// Applies an elementwise primitive leaf by leaf; arguments that are no structures go to every leaf.
     pub(crate) fn apply_leafwise(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
-        let Some(lead) = args.iter().find(|a| is_structure(a)) else { return self.apply_leaf(prim, args) };
+        let Some(lead) = args.iter().find(|a| is_structure(a)) else { return self.apply(prim, args) };
         for other in args.iter().filter(|a| is_structure(a)) {
             same_form(prim, lead, other)?;
         }
@@ -32,12 +32,12 @@ impl Cx {
                         fields.push(first_present(args, i));
                     } else {
                         let leaf_args: Vec<Value> = args.iter().map(|a| part(a, i)).collect();
-                        fields.push(self.apply_part(prim, &leaf_args)?);
+                        fields.push(self.apply_part(prim, args, &leaf_args)?);
                     }
                 }
                 Ok(Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields })))
             }
-            _ => self.apply_leaf(prim, args),
+            _ => self.apply(prim, args),
         }
     }
 
@@ -45,37 +45,32 @@ impl Cx {
         (0..n)
             .map(|i| {
                 let parts: Vec<Value> = args.iter().map(|a| part(a, i)).collect();
-                self.apply_part(prim, &parts)
+                self.apply_part(prim, args, &parts)
             })
             .collect()
     }
 
-    fn apply_part(&mut self, prim: &'static Prim, parts: &[Value]) -> Result<Value> {
-        if parts.iter().any(|p| matches!(p, Value::None)) {
+    /// `args` are those of the whole structures, `parts` what they have at one place.
+    fn apply_part(&mut self, prim: &'static Prim, args: &[Value], parts: &[Value]) -> Result<Value> {
+        let held = || args.iter().zip(parts).filter(|(a, _)| is_structure(a)).map(|(_, part)| part);
+        let plain = |v: &Value| matches!(v, Value::Str(_) | Value::Fn(_) | Value::Prim(_) | Value::Builtin(_) | Value::Native(_));
+        if held().any(|v| matches!(v, Value::None)) {
             // One side has no derivative here: adding keeps the other side, all else has none.
-            let adds = matches!(prim.name, "add" | "sub") && parts.len() == 2;
-            let kept = parts.iter().find(|p| !matches!(p, Value::None));
+            let kept = held().find(|v| !matches!(v, Value::None));
             return Ok(match kept {
-                Some(v) if adds && (is_structure(v) || !from_broadcast(parts)) => v.clone(),
+                Some(v) if matches!(prim.name, "add" | "sub") => v.clone(),
                 _ => Value::None,
             });
+        }
+        if let Some(kept) = held().find(|v| plain(v)) {
+            return Ok(kept.clone());
         }
         if parts.iter().any(is_structure) {
             return self.apply_leafwise(prim, parts);
         }
-        self.apply_leaf(prim, parts)
-    }
-
-    fn apply_leaf(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
-        self.apply(prim, args)
+        self.apply(prim, parts)
     }
 }
-
-/// Only `none` is left.
-fn from_broadcast(parts: &[Value]) -> bool {
-    parts.iter().all(|p| matches!(p, Value::None))
-}
-
 fn part(value: &Value, i: usize) -> Value {
     match value {
         Value::Tuple(items) | Value::List(items) => items.get(i).cloned().unwrap_or_default(),

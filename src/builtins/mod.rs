@@ -1,5 +1,25 @@
 //! Host functions without derivative. Each family file lists its own; this file joins them.
 
+pub mod collections;
+pub mod csv_rows;
+pub mod fail;
+pub mod files;
+pub mod higher_order;
+pub mod infer;
+pub mod iterate;
+pub mod json;
+pub mod load_like;
+pub mod process;
+pub mod progress;
+pub mod safetensors;
+pub mod saved;
+#[cfg(test)]
+pub mod scratch;
+pub mod structures;
+pub mod tables;
+pub mod text;
+pub mod wraps;
+
 use crate::error::Result;
 use crate::ops::prim::Sig;
 use crate::types::ty::Ty;
@@ -21,7 +41,19 @@ pub struct Builtin {
 
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 0] = [];
+    let families: [&'static [&'static Builtin]; 11] = [
+        collections::FAMILY,
+        files::FAMILY,
+        higher_order::FAMILY,
+        json::FAMILY,
+        process::FAMILY,
+        progress::FAMILY,
+        safetensors::FAMILY,
+        structures::FAMILY,
+        tables::FAMILY,
+        text::FAMILY,
+        wraps::FAMILY,
+    ];
     families.into_iter().flatten().copied()
 }
 

@@ -1,2 +1,7 @@
-//! Instructions.
+//! Instructions, chunks, their writer, disassembly and verification.
+
 pub mod chunk;
+pub mod disasm;
+pub mod op;
+pub mod verify;
+pub mod writer;

@@ -124,6 +124,8 @@ pub enum ParamKind {
     Optional(Default),
     /// Takes all further positional arguments, as a tuple. A single tuple or list argument is taken as it is.
     Rest,
+    /// Takes all further positional arguments, as a tuple, each as it is (`print((1, 2))` gets one argument).
+    Variadic,
     /// Must be given as `&place`; only builtins have such.
     Inout,
 }
@@ -151,6 +153,11 @@ pub const fn opt(name: &'static str, default: Default) -> Param {
 /// All further arguments.
 pub const fn rest(name: &'static str) -> Param {
     Param { name, kind: ParamKind::Rest }
+}
+
+/// All further arguments, each as it is.
+pub const fn variadic(name: &'static str) -> Param {
+    Param { name, kind: ParamKind::Variadic }
 }
 
 /// An `&place` parameter.

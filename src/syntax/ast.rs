@@ -284,6 +284,7 @@ pub struct Arg {
 }
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time, and a box would be in everyone's way")]
 pub enum IndexItem {
     /// An index: int, tensor, mask, `none` (new axis), string key, or any expression with such a value.
     At(Expr),

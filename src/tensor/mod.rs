@@ -10,6 +10,7 @@ pub mod elementwise;
 pub mod format;
 pub mod format_spec;
 pub mod lanes;
+pub mod vecs;
 pub mod reduce;
 pub mod scan;
 

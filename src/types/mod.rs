@@ -1,3 +1,365 @@
-//! Tree to types and shapes.
+//! Tree and names to types and shapes: an abstract interpreter that follows the program with types for values.
+//!
+//! In: modules in the order of loading, [`Checker::check_module`] one after the other; then [`Checker::finish`] for what
+//! no call reached. Out: diagnostics, and for each expression the join of its types over all calls ([`Types`]).
+//!
+//! - A function is followed once for each tuple of argument types (`call.rs`), with constants kept while they are few.
+//! - Branches join, loops repeat until nothing changes (`flow.rs`), recursion iterates to a fixed point.
+//! - Only what certainly fails when reached is reported, at the innermost place in the user's code, once. After a report
+//!   the type is `Any`. What stands in `try` is not reported; in a function that nothing calls it is a warning.
+//! - Work is bounded: when the fuel is spent, everything else is `Any` and nothing more is reported.
+//! - Types are what the checker could see. A function that got away (stored where only `Any` is known) may be called with
+//!   other types, so the compiler must take them as hints.
 
+mod annot;
+mod call;
+mod env;
+pub mod error;
+mod expr;
+mod field;
+mod flow;
+mod host;
+mod index;
+pub mod join;
+mod literal;
+mod operator;
+mod pattern;
+pub mod show;
+mod stmt;
+mod structures;
+mod transforms;
 pub mod ty;
+mod warn;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+pub use show::show_ty;
+
+use call::{Active, FnKey, Spec};
+use env::{Frame, Problem};
+use error::TypeError;
+use host::Host;
+use join::join;
+use ty::{StructInfo, Ty};
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::ops::prim::Prim;
+use crate::resolve::{FnId, GlobalId, LoadedModule, ModuleId, Program, Res, Resolved};
+use crate::source::{SourceId, Span};
+use crate::syntax::ast::{Module, NodeId};
+use crate::tensor::DType;
+
+/// What the checker found out about a program.
+pub struct Checked {
+    pub diagnostics: Vec<Diagnostic>,
+    pub types: Types,
+}
+
+/// Types of expressions by module and node.
+#[derive(Default)]
+pub struct Types {
+    modules: Vec<Vec<Option<Ty>>>,
+}
+
+impl Types {
+    /// The join of the expression's types over all calls; `Any` if it was not reached.
+    pub fn get(&self, module: ModuleId, node: NodeId) -> &Ty {
+        const ANY: &Ty = &Ty::Any;
+        let ty = self.modules.get(module.0 as usize).and_then(|m| m.get(node.0 as usize));
+        ty.and_then(|t| t.as_ref()).unwrap_or(ANY)
+    }
+
+    /// False if no call reached the expression.
+    pub fn is_reached(&self, module: ModuleId, node: NodeId) -> bool {
+        self.modules.get(module.0 as usize).and_then(|m| m.get(node.0 as usize)).is_some_and(|t| t.is_some())
+    }
+
+    fn grow(&mut self, module: ModuleId, nodes: u32) {
+        let i = module.0 as usize;
+        if self.modules.len() <= i {
+            self.modules.resize_with(i + 1, Vec::new);
+        }
+        if let Some(m) = self.modules.get_mut(i)
+            && m.len() < nodes as usize
+        {
+            m.resize(nodes as usize, None);
+        }
+    }
+}
+
+/// Checks all modules of a program that runs as `main`.
+pub fn check(program: &Program, main: ModuleId) -> Checked {
+    let mut checker = Checker::new();
+    let mut diagnostics = vec![];
+    for module in &program.modules {
+        diagnostics.extend(checker.check_module(program, module.id));
+        if module.id == main {
+            break;
+        }
+    }
+    diagnostics.extend(checker.finish());
+    Checked { diagnostics, types: std::mem::take(&mut checker.types) }
+}
+
+/// The abstract interpreter; it takes one module after the other and remembers what they define.
+pub struct Checker {
+    pub types: Types,
+    modules: Vec<Rc<LoadedModule>>,
+    frame: Frame,
+    /// By module and index; `Never` until set.
+    globals: Vec<Vec<Ty>>,
+    memo: HashMap<FnKey, Vec<Spec>>,
+    stack: Vec<Active>,
+    /// Functions made as values, with the join of what they captured.
+    made: HashMap<FnKey, Rc<Vec<Ty>>>,
+    structs: HashMap<(u32, u32), Rc<StructInfo>>,
+    host: HashMap<&'static str, Host>,
+    prims: HashMap<&'static str, &'static Prim>,
+    /// Values of `param`s that the command line gives.
+    params: HashMap<Rc<str>, Ty>,
+    /// Default dtype of float tensors, while known.
+    dtype: Option<DType>,
+    tests: bool,
+    fuel: u64,
+    depth: u32,
+    /// The fuel is spent: types are guesses from here on, so nothing may be reported.
+    gave_up: bool,
+    /// Product of the lengths of the loops that are being unrolled.
+    unrolled: usize,
+    rigid: bool,
+    /// Annotations of the running function itself: a dimension may name one of its variables.
+    in_frame: bool,
+}
+
+impl Default for Checker {
+    fn default() -> Checker {
+        Checker::new()
+    }
+}
+
+/// Expressions visited for each module; plus some for each node.
+const FUEL: u64 = 250_000;
+/// Nested expressions, over all calls.
+const MAX_DEPTH: u32 = 900;
+
+impl Checker {
+    /// A checker that has seen nothing.
+    pub fn new() -> Checker {
+        Checker {
+            types: Types::default(),
+            modules: vec![],
+            frame: Frame::new(nowhere(), FnId(0)),
+            globals: vec![],
+            memo: HashMap::new(),
+            stack: vec![],
+            made: HashMap::new(),
+            structs: HashMap::new(),
+            host: HashMap::new(),
+            prims: crate::ops::table().map(|p| (p.name, p)).collect(),
+            params: HashMap::new(),
+            dtype: Some(DType::F32),
+            tests: false,
+            fuel: 0,
+            depth: 0,
+            gave_up: false,
+            unrolled: 1,
+            rigid: false,
+            in_frame: false,
+        }
+    }
+
+    /// With another default dtype (`--dtype f64`).
+    pub fn with_dtype(mut self, dtype: DType) -> Checker {
+        self.dtype = Some(dtype);
+        self
+    }
+
+    /// With `test` blocks taken as called (`dlang test`).
+    pub fn with_tests(mut self) -> Checker {
+        self.tests = true;
+        self
+    }
+
+    /// Tells the value of a `param` that the command line sets; without it the checker takes params as unknown.
+    pub fn set_param(&mut self, name: &str, ty: Ty) {
+        self.params.insert(name.into(), ty);
+    }
+
+    /// Follows a module's body, and the functions that it calls.
+    pub fn check_module(&mut self, program: &Program, id: ModuleId) -> Vec<Diagnostic> {
+        self.modules = program.modules.clone();
+        let Some(module) = self.modules.get(id.0 as usize).cloned() else { return vec![] };
+        self.grow_tables();
+        self.watch_dtype();
+        self.fuel = FUEL + 20 * u64::from(module.tree.node_count);
+        self.gave_up = false;
+        self.depth = 0;
+        self.unrolled = 1;
+        let outer = std::mem::replace(&mut self.frame, Frame::new(module.clone(), FnId(0)));
+        for stmt in &module.tree.stmts {
+            self.stmt(stmt);
+        }
+        let frame = std::mem::replace(&mut self.frame, outer);
+        frame.problems.into_iter().map(|p| p.diagnostic).collect()
+    }
+
+    /// Follows what no call reached, with what the annotations say; it is reported as warnings, as the program would run.
+    pub fn finish(&mut self) -> Vec<Diagnostic> {
+        let mut out = vec![];
+        for module in self.modules.clone() {
+            if module.is_library {
+                continue;
+            }
+            self.fuel = FUEL;
+            self.gave_up = false;
+            for index in 1..module.resolved.functions.len() as u32 {
+                let key = (module.id.0, index);
+                if self.memo.contains_key(&key) {
+                    continue;
+                }
+                let problems = self.check_uncalled(&module, FnId(index));
+                let name = module.resolved.functions.get(index as usize).map(|f| f.name.to_string());
+                for mut problem in problems {
+                    if is_about_names(problem.code) {
+                        out.push(problem);
+                        continue;
+                    }
+                    problem.severity = Severity::Warning;
+                    let name = name.as_deref().unwrap_or("this function");
+                    out.push(
+                        problem.note(format!("nothing here calls {}, so the program may still run", quoted(name))),
+                    );
+                }
+            }
+        }
+        out
+    }
+
+    /// What is known of a global after the modules that were checked.
+    pub fn global_type(&self, id: GlobalId) -> Ty {
+        self.stored_global(id)
+    }
+
+    fn grow_tables(&mut self) {
+        for module in &self.modules {
+            let i = module.id.0 as usize;
+            if self.globals.len() <= i {
+                self.globals.resize_with(i + 1, Vec::new);
+            }
+            if let Some(g) = self.globals.get_mut(i)
+                && g.len() < module.resolved.globals.len()
+            {
+                g.resize(module.resolved.globals.len(), Ty::Never);
+            }
+            self.types.grow(module.id, module.tree.node_count);
+        }
+    }
+
+    /// With several uses of `set_dtype` the default dtype is taken as unknown from the start; one use is followed.
+    fn watch_dtype(&mut self) {
+        let is_use = |res: &&Res| matches!(res, Res::Builtin(b) if b.name == "set_dtype");
+        let uses: usize = self
+            .modules
+            .iter()
+            .filter(|m| !m.is_library)
+            .map(|m| m.resolved.names.values().filter(is_use).count())
+            .sum();
+        if uses > 1 {
+            self.dtype = None;
+        }
+    }
+
+    /// Spends one unit of fuel; false when there is none left.
+    fn spend(&mut self) -> bool {
+        if self.fuel == 0 || self.depth > MAX_DEPTH {
+            self.gave_up = true;
+            return false;
+        }
+        self.fuel -= 1;
+        !self.gave_up
+    }
+
+    fn record(&mut self, node: NodeId, ty: &Ty) {
+        let slot = self.types.modules.get_mut(self.frame.module.id.0 as usize).and_then(|m| m.get_mut(node.0 as usize));
+        if let Some(slot) = slot {
+            match slot {
+                Some(old) if old == ty => {}
+                Some(old) => *old = join(old, ty),
+                None => *slot = Some(ty.clone()),
+            }
+        }
+    }
+
+    /// Notes a mistake; the caller goes on with `Any`.
+    fn report(&mut self, error: TypeError, span: Span) -> Ty {
+        self.note(error.to_diagnostic(span));
+        Ty::Any
+    }
+
+    fn note(&mut self, diagnostic: Diagnostic) {
+        if self.gave_up || self.frame.dead {
+            return;
+        }
+        let in_library = self.frame.module.is_library;
+        self.frame.add_problem(Problem { diagnostic, in_library, chain: 0 });
+    }
+
+    /// True in the module that runs, not one that it imports.
+    fn is_main(&self) -> bool {
+        self.modules.last().is_some_and(|m| m.id == self.frame.module.id)
+    }
+
+    fn module(&self, id: u32) -> Option<Rc<LoadedModule>> {
+        self.modules.get(id as usize).cloned()
+    }
+
+    fn resolution(&self, node: NodeId) -> Option<Res> {
+        self.frame.module.resolved.names.get(&node).copied()
+    }
+
+    /// A struct's declaration.
+    fn struct_info(&mut self, module: u32, index: u32) -> Option<Rc<StructInfo>> {
+        if let Some(info) = self.structs.get(&(module, index)) {
+            return Some(info.clone());
+        }
+        let decl = self.modules.get(module as usize)?.resolved.structs.get(index as usize)?.decl.clone();
+        let fields =
+            decl.fields.iter().map(|f| ty::FieldInfo { name: f.name.name.clone(), nograd: f.nograd }).collect();
+        let info = Rc::new(StructInfo { at: ty::StructRef { module, index }, name: decl.name.name.clone(), fields });
+        self.structs.insert((module, index), info.clone());
+        Some(info)
+    }
+
+    /// A method of a struct, as the function that it is.
+    fn method(&self, info: &StructInfo, name: &str) -> Option<FnId> {
+        let s = self.modules.get(info.at.module as usize)?.resolved.structs.get(info.at.index as usize)?;
+        s.methods.iter().find(|(n, _)| &**n == name).map(|(_, id)| *id)
+    }
+}
+
+/// Mistakes that count wherever they stand: names that do not exist, wrong fields, forbidden changes.
+fn is_about_names(code: &str) -> bool {
+    matches!(code, "E0204" | "E0206" | "E0323" | "E0327")
+}
+
+/// `area` in backquotes; `<lambda>` and the like as words.
+fn quoted(name: &str) -> String {
+    match name {
+        "<lambda>" => "this function".into(),
+        _ if name.starts_with('<') || name.contains('"') => name.into(),
+        _ => format!("`{name}`"),
+    }
+}
+
+/// A module without content, for the frame before any other.
+fn nowhere() -> Rc<LoadedModule> {
+    Rc::new(LoadedModule {
+        id: ModuleId(u32::MAX),
+        name: "".into(),
+        source: SourceId::default(),
+        is_library: false,
+        tree: Rc::new(Module { stmts: vec![], doc: None, node_count: 0, span: Span::default() }),
+        resolved: Rc::new(Resolved::default()),
+    })
+}

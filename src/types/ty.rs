@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::symbol::Symbol;
+use crate::source::Span;
 use crate::tensor::DType;
-use crate::value::StructDef;
+use crate::value::RangeValue;
 
 /// The type of a value, refined by what is known of it.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -26,11 +26,13 @@ pub enum Ty {
     List(Rc<ListTy>),
     Dict(Rc<DictTy>),
     Range,
+    /// A range with known ends. `infer` rules never see it: they get `Range`.
+    RangeOf(RangeValue),
     Struct(Rc<StructTy>),
     /// A function, as far as it is known.
     Fn(FnTy),
     DType(Option<DType>),
-    StructType(StructRef),
+    StructType(Rc<StructInfo>),
     /// Index of a module in the program.
     Module(u32),
     /// An expression that never yields a value (`return`, `error(...)`).
@@ -52,7 +54,7 @@ pub type Dims = SmallVec<[Dim; 4]>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Dim {
     Known(usize),
-    /// Some number, the same wherever this variable stands.
+    /// Some number, the same wherever this variable stands. The number is that of the variable's name as a symbol.
     Var(u32),
     Unknown,
 }
@@ -73,8 +75,19 @@ pub struct DictTy {
 /// A struct's value: the types of its fields in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StructTy {
-    pub def: StructRef,
+    pub info: Rc<StructInfo>,
     pub fields: Vec<Ty>,
+    pub origin: Origin,
+}
+
+/// Where the user's code made a value; it takes no part in comparisons.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin(pub Option<Span>);
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Origin) -> bool {
+        true
+    }
 }
 
 /// A struct by its place in the program: module and number within it.
@@ -82,6 +95,34 @@ pub struct StructTy {
 pub struct StructRef {
     pub module: u32,
     pub index: u32,
+}
+
+/// A struct's declaration as the checker keeps it.
+#[derive(Clone, Debug)]
+pub struct StructInfo {
+    pub at: StructRef,
+    pub name: Rc<str>,
+    pub fields: Vec<FieldInfo>,
+}
+
+/// One field of a struct.
+#[derive(Clone, Debug)]
+pub struct FieldInfo {
+    pub name: Rc<str>,
+    pub nograd: bool,
+}
+
+impl PartialEq for StructInfo {
+    fn eq(&self, other: &StructInfo) -> bool {
+        self.at == other.at
+    }
+}
+
+impl StructInfo {
+    /// Position of a field.
+    pub fn field(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|f| &*f.name == name)
+    }
 }
 
 /// What is known of a function value.
@@ -140,12 +181,25 @@ impl Ty {
             _ => None,
         }
     }
-}
 
-/// Types of a struct declaration as the checker keeps them.
-#[derive(Clone)]
-pub struct StructInfo {
-    pub name: Rc<str>,
-    pub fields: Vec<Symbol>,
-    pub def: Option<Rc<StructDef>>,
+    /// A tuple.
+    pub fn tuple(items: Vec<Ty>) -> Ty {
+        Ty::Tuple(Rc::new(items))
+    }
+
+    /// A list whose elements are known one by one.
+    pub fn list(items: Vec<Ty>) -> Ty {
+        let element = items.iter().fold(Ty::Never, |a, b| super::join::join(&a, b));
+        Ty::List(Rc::new(ListTy { items: Some(items), element }))
+    }
+
+    /// A list of any length.
+    pub fn list_of(element: Ty) -> Ty {
+        Ty::List(Rc::new(ListTy { items: None, element }))
+    }
+
+    /// True for what holds other values: leafwise operations go into it.
+    pub fn is_structure(&self) -> bool {
+        matches!(self, Ty::Tuple(_) | Ty::List(_) | Ty::Dict(_) | Ty::Struct(_))
+    }
 }

@@ -1,6 +1,159 @@
-//! The machine.
+//! The machine: frames on one stack of registers, a hot loop for what needs nothing but registers, and slower
+//! paths for calls and host functions.
+//!
+//! - `exec`: the hot loop over instructions. `run`: frames, calls, returns, errors and `try`.
+//! - `call`: how arguments meet parameters. `method`: what `x.name(..)` means.
+//! - `fields`, `items`: parts of values. `typetest`: annotations. `load`: modules.
+
+mod arith;
+mod bind;
+mod call;
+mod exec;
+mod fields;
+pub(crate) mod items;
+pub mod load;
+mod method;
+mod run;
+mod typetest;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+
+use crate::ad::Cx;
+use crate::bytecode::chunk::Chunk;
+use crate::error::{Cause, Error, Result};
+use crate::value::{Closure, Value};
+
+/// Set by Ctrl-C; the run loop polls it.
+pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
+
+/// Calls that may be under way at once.
+pub const MAX_FRAMES: usize = 200_000;
+/// Host functions that call back into the program (`map(f, xs)`), nested.
+pub const MAX_HOST_CALLS: usize = 2_000;
 
 /// The machine.
 pub struct Vm {
-    pub cx: crate::ad::Cx,
+    pub cx: Cx,
+    /// Registers of all frames, innermost last; above the last frame all are `none`.
+    stack: Vec<Value>,
+    frames: Vec<Frame>,
+    handlers: Vec<Handler>,
+    host_calls: usize,
+    /// First register that a call made by host code may use.
+    host_base: usize,
+    /// Top-level names of all modules; `None` until they are set.
+    pub globals: Vec<Option<Value>>,
+    /// Values of `param`s given from outside, by name.
+    pub overrides: HashMap<Rc<str>, Value>,
+    /// What `args()` gives.
+    pub script_args: Vec<String>,
+    /// Folder of the main file.
+    pub source_dir: PathBuf,
+    out: Output,
+}
+
+/// A call that is under way.
+struct Frame {
+    closure: Rc<Closure>,
+    pc: usize,
+    base: usize,
+    /// Bit `i`: parameter `i` was given.
+    given: u64,
+    /// The host called it: its return ends the run loop.
+    entry: bool,
+    /// Arguments to put back after the call; `None` for the usual case.
+    after: Option<Box<After>>,
+}
+
+/// What a return does beside handing over the value.
+#[derive(Default)]
+struct After {
+    /// `inout` parameters that were passed out of order: parameter, argument.
+    moves: Vec<(usize, usize)>,
+    /// A receiver that might have changed but did not: it goes back into the first argument's register.
+    receiver: Option<Value>,
+}
+
+impl Frame {
+    fn chunk(&self) -> &Rc<Chunk> {
+        &self.closure.chunk
+    }
+}
+
+/// A `try` that is under way.
+struct Handler {
+    /// Index of its frame.
+    frame: usize,
+    target: usize,
+    register: usize,
+}
+
+/// Where `print` goes.
+enum Output {
+    Stdout(std::io::BufWriter<std::io::Stdout>),
+    /// For tests and the REPL's evaluator.
+    Captured(String),
+}
+
+impl Default for Vm {
+    fn default() -> Vm {
+        Vm {
+            cx: Cx::default(),
+            stack: vec![],
+            frames: vec![],
+            handlers: vec![],
+            host_calls: 0,
+            host_base: 0,
+            globals: vec![],
+            overrides: HashMap::new(),
+            script_args: vec![],
+            source_dir: PathBuf::new(),
+            out: Output::Stdout(std::io::BufWriter::with_capacity(1 << 16, std::io::stdout())),
+        }
+    }
+}
+
+impl Vm {
+    /// Program output. A closed pipe ends the program quietly.
+    pub fn write_out(&mut self, text: &str) -> Result<()> {
+        match &mut self.out {
+            Output::Captured(buffer) => {
+                buffer.push_str(text);
+                Ok(())
+            }
+            Output::Stdout(out) => out.write_all(text.as_bytes()).map_err(output_error),
+        }
+    }
+
+    /// Hands on what is buffered.
+    pub fn flush_out(&mut self) -> Result<()> {
+        match &mut self.out {
+            Output::Captured(_) => Ok(()),
+            Output::Stdout(out) => out.flush().map_err(output_error),
+        }
+    }
+
+    /// From now on output is kept; [`Vm::take_output`] gives it.
+    pub fn capture_output(&mut self) {
+        self.out = Output::Captured(String::new());
+    }
+
+    /// What was printed since the last call, if output is captured.
+    pub fn take_output(&mut self) -> String {
+        match &mut self.out {
+            Output::Captured(buffer) => std::mem::take(buffer),
+            Output::Stdout(_) => String::new(),
+        }
+    }
+}
+
+fn output_error(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Error::leave(Cause::ClosedPipe);
+    }
+    Error::new("E0502", format!("the output cannot be written: {error}"))
 }

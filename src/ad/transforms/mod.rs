@@ -1,0 +1,64 @@
+//! The differentiation builtins: functions that take a function and give its derivative.
+//!
+//! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian.
+//! `custom`: custom_vjp, custom_jvp, checkpoint, stop_grad. `check`: check_grad. `vmap`: vmap.
+
+mod check;
+mod custom;
+mod forward_mode;
+mod jacobian;
+mod reverse_mode;
+mod target;
+mod vmap;
+
+use crate::builtins::Builtin;
+use crate::error::Error;
+use crate::value::Value;
+
+/// All of them.
+pub static FAMILY: &[&Builtin] = &[
+    &reverse_mode::GRAD,
+    &reverse_mode::VALUE_AND_GRAD,
+    &reverse_mode::VJP,
+    &forward_mode::JVP,
+    &forward_mode::DERIVATIVE,
+    &forward_mode::HVP,
+    &jacobian::JACOBIAN,
+    &jacobian::HESSIAN,
+    &custom::STOP_GRAD,
+    &custom::CHECKPOINT,
+    &custom::CUSTOM_VJP,
+    &custom::CUSTOM_JVP,
+    &check::CHECK_GRAD,
+    &vmap::VMAP,
+];
+
+/// A function's name, for `grad(loss)`.
+fn describe(transform: &str, f: &Value) -> String {
+    let name = match f {
+        Value::Fn(closure) => closure.chunk.name.to_string(),
+        Value::Prim(prim) => prim.name.to_string(),
+        Value::Builtin(builtin) => builtin.name.to_string(),
+        Value::Native(native) => native.0.describe(),
+        other => other.type_name(),
+    };
+    format!("{transform}({name})")
+}
+
+/// The first argument of a transform must be a function.
+fn expect_function(transform: &str, f: &Value) -> crate::error::Result<()> {
+    match f {
+        Value::Fn(_)
+        | Value::Prim(_)
+        | Value::Builtin(_)
+        | Value::Native(_)
+        | Value::Struct(_)
+        | Value::StructType(_) => Ok(()),
+        other => {
+            let example = if transform == "hvp" { "hvp(f, x, v)".into() } else { format!("{transform}(f)(x)") };
+            Err(Error::new("E0437", format!("`{transform}` needs a function, and this is {}", other.type_name()))
+                .operand(0, format!("this is {}", other.type_name()))
+                .help(format!("pass the function itself, not its value: {example}")))
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! grad, value_and_grad, vjp.
+
+use std::cell::RefCell;
+
+use crate::ad::lift;
+use crate::ad::reverse::{Bars, sweep};
+use crate::ad::slot::{Level, Node};
+use crate::ad::tape::Tape;
+use crate::ad::transforms::target::{Wrt, expect_differentiable};
+use crate::ad::transforms::{describe, expect_function};
+use crate::ad::{LevelState, Mode};
+use crate::builtins::Builtin;
+use crate::error::{Error, Result};
+use crate::ops::prim::{Default, Sig, opt, req, rest};
+use crate::types::ty::Ty;
+use crate::value::{Args, NativeFn, Value};
+use crate::vm::Vm;
+
+pub static GRAD: Builtin = Builtin {
+    name: "grad",
+    doc: "The gradient of f with respect to argument `wrt` (position, name, or tuple of them), in reverse mode, as a \
+          function with f's parameters. f must return one float; the gradient has the argument's structure. \
+          Example: grad(|x| x^2)(3.0) is 6.0",
+    sig: Sig { params: &[req("f"), opt("wrt", Default::Int(0))] },
+    infer: |_| Ok(Ty::Any),
+    run: |_, args| {
+        expect_function("grad", &args[0])?;
+        let wrt = Wrt::parse(&args[1])?;
+        Ok(Value::native(Gradient { f: args[0].clone(), wrt, value: false, aux: false }))
+    },
+};
+
+pub static VALUE_AND_GRAD: Builtin = Builtin {
+    name: "value_and_grad",
+    doc: "As grad, but gives (value, gradient). With aux: true f returns (loss, aux) and the result is \
+          ((loss, aux), gradient). Example: value_and_grad(|x| x^2)(3.0) is (9.0, 6.0)",
+    sig: Sig { params: &[req("f"), opt("wrt", Default::Int(0)), opt("aux", Default::Bool(false))] },
+    infer: |_| Ok(Ty::Any),
+    run: |_, args| {
+        expect_function("value_and_grad", &args[0])?;
+        let wrt = Wrt::parse(&args[1])?;
+        let aux = matches!(args[2], Value::Bool(true));
+        Ok(Value::native(Gradient { f: args[0].clone(), wrt, value: true, aux }))
+    },
+};
+
+pub static VJP: Builtin = Builtin {
+    name: "vjp",
+    doc: "(f(x), pullback) in reverse mode: pullback(dy) is the cotangent of x and may be called again and again. With \
+          several arguments it is a tuple. Example: vjp(|x| 2.0 * x, 3.0)[1](1.0) is 2.0",
+    sig: Sig { params: &[req("f"), rest("x")] },
+    infer: |_| Ok(Ty::Any),
+    run: |vm, args| {
+        expect_function("vjp", &args[0])?;
+        let f = args[0].clone();
+        let Value::Tuple(xs) = &args[1] else { return vjp(vm, &f, &args[1]) };
+        match &xs[..] {
+            [x] => vjp(vm, &f, x),
+            _ => vjp_many(vm, &f, &args[1]),
+        }
+    },
+};
+
+/// What a recorded run of a function leaves: enough to sweep from its result.
+pub struct Recorded {
+    pub tape: Tape,
+    pub level: Level,
+    /// The argument, its leaves under the level.
+    pub lifted: Value,
+    /// The result, as it is inside the level.
+    pub inside: Value,
+    /// The result as seen from outside.
+    pub value: Value,
+}
+
+/// Runs `f` on the lifted `x` and closes the level.
+pub fn record(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result<Value>) -> Result<Recorded> {
+    let depth = vm.cx.depth();
+    let result = record_open(vm, x, f);
+    if result.is_err() {
+        vm.cx.close_to(depth);
+    }
+    result
+}
+
+fn record_open(
+    vm: &mut Vm,
+    x: &Value,
+    f: impl FnOnce(&mut Vm, &Value) -> Result<Value>,
+) -> Result<Recorded> {
+    let level = vm.cx.open_reverse()?;
+    let lifted = vm.cx.lift_reverse(x, level)?;
+    let inside = f(vm, &lifted)?;
+    let value = vm.cx.strip(&inside, level)?;
+    match vm.cx.close() {
+        Some(LevelState { mode: Mode::Reverse(tape), .. }) => Ok(Recorded { tape, level, lifted, inside, value }),
+        _ => Err(Error::new("E0999", "a reverse level was closed out of order")),
+    }
+}
+
+impl Recorded {
+    /// Cotangent of the argument from the cotangents of nodes.
+    pub fn pull(&mut self, vm: &mut Vm, seeds: &[(Node, Value)], consume: bool) -> Result<Value> {
+        let bars = sweep(vm, &mut self.tape, self.level, seeds, consume)?;
+        self.gather(vm, &bars)
+    }
+
+    fn gather(&self, vm: &mut Vm, bars: &Bars) -> Result<Value> {
+        lift::map_gradient(&self.lifted, &mut |leaf| {
+            let slot = leaf.slot();
+            if slot.is_const() || slot.level() != self.level {
+                return Ok(Value::None);
+            }
+            match bars.get(&self.tape, slot.node()) {
+                Some(bar) => Ok(bar),
+                None => vm.cx.zeros_like(&leaf.with_slot(crate::ad::slot::Slot::CONST)),
+            }
+        })
+    }
+
+    /// Seeds from a cotangent with the structure of the result. `none` stands for zero.
+    pub fn seeds(&self, dy: &Value) -> Result<Vec<(Node, Value)>> {
+        let mut seeds = vec![];
+        let fits = lift::zip_leaves(&self.inside, dy, &mut |y, bar| {
+            if matches!(bar, Value::None) {
+                return Ok(());
+            }
+            let mut bar = bar.clone();
+            if let Value::Int(i) = bar {
+                bar = Value::float(i as f64);
+            }
+            if y.is_differentiable() && bar.shape() != y.shape() {
+                return Err(Error::new(
+                    "E0439",
+                    format!("the cotangent is {}, but the result is {}", bar.type_name(), y.type_name()),
+                )
+                .help("a cotangent has the structure and shape of the function's result"));
+            }
+            let slot = y.slot();
+            if !slot.is_const() && slot.level() == self.level && bar.is_differentiable() {
+                seeds.push((slot.node(), bar));
+            }
+            Ok(())
+        })?;
+        if fits || matches!(dy, Value::None) {
+            return Ok(seeds);
+        }
+        Err(Error::new(
+            "E0439",
+            format!("the cotangent is {}, but the result is {}", dy.type_name(), self.inside.type_name()),
+        )
+        .help("a cotangent has the structure and shape of the function's result"))
+    }
+}
+
+/// `grad(f)` and `value_and_grad(f)`.
+struct Gradient {
+    f: Value,
+    wrt: Wrt,
+    value: bool,
+    aux: bool,
+}
+
+impl NativeFn for Gradient {
+    fn describe(&self) -> String {
+        describe(if self.value { "value_and_grad" } else { "grad" }, &self.f)
+    }
+
+    fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
+        let name = if self.value { "value_and_grad" } else { "grad" };
+        let x = self.wrt.read(&self.f, &args)?;
+        expect_differentiable(name, &x)?;
+        let mut recorded = record(vm, &x, |vm, lifted| {
+            let args = self.wrt.write(&self.f, &args, lifted)?;
+            vm.call_args(&self.f, args)
+        })?;
+        let loss = if self.aux {
+            match &recorded.inside {
+                Value::Tuple(items) if items.len() == 2 => items[0].clone(),
+                other => {
+                    return Err(Error::new(
+                        "E0436",
+                        format!("with aux: true the function returns (loss, aux), and it returned {}", other.type_name()),
+                    ));
+                }
+            }
+        } else {
+            recorded.inside.clone()
+        };
+        let Value::Float(slot, _) = loss else { return Err(not_one_float(name, &loss)) };
+        let depends = !slot.is_const() && slot.level() == recorded.level;
+        let seeds = if depends { vec![(slot.node(), Value::float(1.0))] } else { vec![] };
+        let gradient = recorded.pull(vm, &seeds, true)?;
+        vm.cx.recycle(recorded.tape);
+        Ok(if self.value { Value::tuple(vec![recorded.value, gradient]) } else { gradient })
+    }
+
+    fn inner(&self) -> Option<&Value> {
+        Some(&self.f)
+    }
+
+    fn captured(&self) -> Vec<Value> {
+        vec![self.f.clone()]
+    }
+}
+
+fn not_one_float(transform: &str, result: &Value) -> Error {
+    let error =
+        Error::new("E0436", format!("`{transform}` needs one float, and the function returned {}", result.type_name()));
+    match result {
+        Value::Tensor(..) => {
+            error.help("reduce it: sum(...) or mean(...); jacobian(f) differentiates every element")
+        }
+        Value::Int(_) => error.help("an int has no derivative: compute with floats"),
+        Value::Tuple(_) => error.help("to return more than the loss, use value_and_grad(f, aux: true)"),
+        Value::None => error.help("the function's last statement is no expression: let it end with the loss"),
+        _ => error,
+    }
+}
+
+/// `(f(x), pullback)`.
+pub fn vjp(vm: &mut Vm, f: &Value, x: &Value) -> Result<Value> {
+    expect_differentiable("vjp", x)?;
+    let recorded = record(vm, x, |vm, lifted| vm.call(f, std::slice::from_ref(lifted)))?;
+    Ok(with_pullback(vm, recorded))
+}
+
+fn vjp_many(vm: &mut Vm, f: &Value, xs: &Value) -> Result<Value> {
+    expect_differentiable("vjp", xs)?;
+    let recorded = record(vm, xs, |vm, lifted| match lifted {
+        Value::Tuple(items) => vm.call(f, items),
+        other => vm.call(f, std::slice::from_ref(other)),
+    })?;
+    Ok(with_pullback(vm, recorded))
+}
+
+/// The value and the function that pulls cotangents back.
+pub fn with_pullback(vm: &mut Vm, recorded: Recorded) -> Value {
+    let value = recorded.value.clone();
+    let serials = vm.cx.serials();
+    Value::tuple(vec![value, Value::native(Pullback { recorded: RefCell::new(recorded), serials })])
+}
+
+struct Pullback {
+    recorded: RefCell<Recorded>,
+    /// Levels that were open around the recording: values on the tape belong to them.
+    serials: Vec<u64>,
+}
+
+impl NativeFn for Pullback {
+    fn describe(&self) -> String {
+        "pullback".into()
+    }
+
+    fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
+        let [dy] = &args.positional[..] else {
+            return Err(Error::new("E0406", "a pullback takes one argument: the cotangent of the result"));
+        };
+        if !vm.cx.serials().starts_with(&self.serials) {
+            return Err(crate::ad::dispatch::escaped());
+        }
+        let Ok(mut recorded) = self.recorded.try_borrow_mut() else {
+            return Err(Error::new("E0434", "a pullback cannot be called while it is running"));
+        };
+        let seeds = recorded.seeds(dy)?;
+        recorded.pull(vm, &seeds, false)
+    }
+}

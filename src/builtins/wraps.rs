@@ -1,0 +1,257 @@
+//! Builtins that extend a primitive of the same name to lists, tuples, ranges and strs: `sum max min mean any all split`.
+//!
+//! In: numbers and tensors go to the primitive, with all arguments by name. Sequences are folded with primitives, so derivatives flow.
+//! Names find builtins first, so a program meets these; where the checker knows that the argument is a number or tensor, the
+//! compiler may take [`wrapped`] instead.
+
+use crate::builtins::fail::{self, arity, wrong_kind};
+use crate::builtins::iterate::{self, default_value, primitive};
+use crate::builtins::{Builtin, infer, text};
+use crate::error::{Error, Result};
+use crate::ops::prim::{Default, Param, ParamKind, Prim, Sig, opt, req};
+use crate::types::ty::Ty;
+use crate::value::Value;
+use crate::vm::Vm;
+
+/// What this file brings.
+pub static FAMILY: &[&Builtin] = &[&SUM, &MEAN, &MAX, &MIN, &ANY, &ALL, &SPLIT];
+
+/// The primitive that a builtin of this file is for numbers and tensors.
+pub fn wrapped(builtin: &Builtin) -> Option<&'static Prim> {
+    FAMILY.iter().find(|b| b.name == builtin.name).and_then(|b| crate::ops::find(b.name))
+}
+
+const REDUCE: &[Param] = &[req("x"), opt("axis", Default::None), opt("keepdims", Default::Bool(false))];
+const EXTREME: &[Param] =
+    &[req("x"), opt("other", Default::None), opt("axis", Default::None), opt("keepdims", Default::Bool(false))];
+
+/// True for what the primitive takes.
+fn is_number(x: &Value) -> bool {
+    matches!(x, Value::Bool(_) | Value::Int(_) | Value::Float(..) | Value::Tensor(..))
+}
+
+/// Applies the primitive called `name`, passing arguments by the names of the parameters.
+fn forward(vm: &mut Vm, name: &str, params: &[Param], args: &[Value]) -> Result<Value> {
+    let prim = primitive(name)?;
+    let given =
+        prim.sig.params.iter().enumerate().map(|(i, p)| match position(params, p, i).and_then(|at| args.get(at)) {
+            Some(arg) => arg.clone(),
+            None => match p.kind {
+                ParamKind::Optional(default) => default_value(default),
+                _ => Value::None,
+            },
+        });
+    let given: Vec<Value> = given.collect();
+    vm.cx.apply(prim, &given)
+}
+
+/// Which of our parameters the primitive's parameter `i` is; the first is the operand, whatever its name.
+fn position(params: &[Param], wanted: &Param, i: usize) -> Option<usize> {
+    if i == 0 { Some(0) } else { params.iter().position(|p| p.name == wanted.name) }
+}
+
+/// The primitive's result type if the argument is known to be a number or tensor.
+fn infer_by(name: &str, params: &[Param], args: &[Ty]) -> Result<Ty> {
+    let operand = args.first().unwrap_or(&Ty::Any);
+    if !matches!(operand, Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_)) {
+        return Ok(Ty::Any);
+    }
+    let Some(prim) = crate::ops::find(name) else { return Ok(Ty::Any) };
+    let given =
+        prim.sig.params.iter().enumerate().map(|(i, p)| match position(params, p, i).and_then(|at| args.get(at)) {
+            Some(ty) => ty.clone(),
+            None => match p.kind {
+                ParamKind::Optional(Default::None) => Ty::None,
+                ParamKind::Optional(Default::Bool(b)) => Ty::Bool(Some(b)),
+                ParamKind::Optional(Default::Int(i)) => Ty::Int(Some(i)),
+                ParamKind::Optional(Default::Float(_)) => Ty::Float,
+                ParamKind::Optional(Default::Str(s)) => Ty::Str(Some(s.into())),
+                _ => Ty::Any,
+            },
+        });
+    (prim.infer)(&given.collect::<Vec<_>>())
+}
+
+/// The elements of a sequence that is reduced as a whole: axes are for tensors.
+fn elements(vm: &mut Vm, name: &str, args: &[Value]) -> Result<Vec<Value>> {
+    let [x, options @ ..] = args else { return Err(arity(name)) };
+    if !iterate::is_sequence(x) || matches!(x, Value::Str(_) | Value::Dict(_)) {
+        return Err(wrong_kind(name, 0, "a tensor, number, list, tuple or range", x));
+    }
+    if let Some(at) = options.iter().position(|v| !matches!(v, Value::None | Value::Bool(false))) {
+        let kind = fail::with_article(&x.type_name());
+        return Err(Error::new(fail::BAD_ARGUMENT, format!("{name} of {kind} takes no axis"))
+            .operand(at + 1, "only for tensors")
+            .help("stack(xs) makes a tensor of a list of tensors"));
+    }
+    iterate::items(&mut vm.cx, x)
+}
+
+/// Joins values by a primitive of two arguments; `None` if there are none.
+pub fn fold(vm: &mut Vm, prim: &'static Prim, items: Vec<Value>) -> Result<Option<Value>> {
+    let mut items = items.into_iter();
+    let Some(mut total) = items.next() else { return Ok(None) };
+    for item in items {
+        total = vm.cx.apply(prim, &[total, item])?;
+    }
+    Ok(Some(total))
+}
+
+static SUM: Builtin = Builtin {
+    name: "sum",
+    doc: "The sum of all elements of a tensor, or along `axis` (an int or tuple); of a list, tuple or range, the sum of its elements, \
+          whatever adds up. `sum([1.0, 2.0])` is 3.0; `sum(f(x) for x in xs)`.",
+    sig: Sig { params: REDUCE },
+    infer: |args| infer_by("sum", REDUCE, args),
+    run: |vm, args| {
+        if args.first().is_some_and(is_number) {
+            return forward(vm, "sum", REDUCE, args);
+        }
+        let items = elements(vm, "sum", args)?;
+        Ok(fold(vm, primitive("add")?, items)?.unwrap_or(Value::Int(0)))
+    },
+};
+
+static MEAN: Builtin = Builtin {
+    name: "mean",
+    doc: "The mean of all elements of a tensor, or along `axis` (an int or tuple); of a list, tuple or range, the mean of its \
+          elements. `mean([1.0, 2.0])` is 1.5.",
+    sig: Sig { params: REDUCE },
+    infer: |args| infer_by("mean", REDUCE, args),
+    run: |vm, args| {
+        if args.first().is_some_and(is_number) {
+            return forward(vm, "mean", REDUCE, args);
+        }
+        let items = elements(vm, "mean", args)?;
+        let n = items.len();
+        match fold(vm, primitive("add")?, items)? {
+            Some(total) => vm.cx.apply(primitive("div")?, &[total, Value::float(n as f64)]),
+            None => Err(empty("mean")),
+        }
+    },
+};
+
+#[cold]
+fn empty(name: &str) -> Error {
+    Error::new(fail::BAD_ARGUMENT, format!("{name} of nothing: the sequence has no elements"))
+        .operand(0, "this is empty")
+}
+
+static MAX: Builtin = Builtin {
+    name: "max",
+    doc: "The largest element of a tensor, or along `axis`; of a list, tuple or range, the largest of its elements; of two values, \
+          `maximum`. Ties share the gradient equally. `max([1.0, 3.0])` is 3.0; `max(a, b)`.",
+    sig: Sig { params: EXTREME },
+    infer: |args| infer_extreme("max", "maximum", args),
+    run: |vm, args| extreme(vm, "max", "maximum", args),
+};
+
+static MIN: Builtin = Builtin {
+    name: "min",
+    doc: "The smallest element of a tensor, or along `axis`; of a list, tuple or range, the smallest of its elements; of two values, \
+          `minimum`. Ties share the gradient equally. `min([1.0, 3.0])` is 1.0; `min(a, b)`.",
+    sig: Sig { params: EXTREME },
+    infer: |args| infer_extreme("min", "minimum", args),
+    run: |vm, args| extreme(vm, "min", "minimum", args),
+};
+
+fn infer_extreme(name: &str, pairwise: &str, args: &[Ty]) -> Result<Ty> {
+    match args {
+        [_, Ty::None, ..] => infer_by(name, EXTREME, args),
+        [a, b, ..] => infer_by(pairwise, &[req("a"), req("b")], &[a.clone(), b.clone()]),
+        _ => Ok(Ty::Any),
+    }
+}
+
+fn extreme(vm: &mut Vm, name: &str, pairwise: &str, args: &[Value]) -> Result<Value> {
+    let [x, other, options @ ..] = args else { return Err(arity(name)) };
+    if !matches!(other, Value::None) {
+        return vm.cx.apply(primitive(pairwise)?, &[x.clone(), other.clone()]);
+    }
+    if is_number(x) {
+        return forward(vm, name, EXTREME, args);
+    }
+    let mut whole = vec![x.clone()];
+    whole.extend_from_slice(options);
+    let items = elements(vm, name, &whole)?;
+    fold(vm, primitive(pairwise)?, items)?.ok_or_else(|| empty(name))
+}
+
+static ANY: Builtin = Builtin {
+    name: "any",
+    doc: "True if an element of a bool tensor (along `axis`, if given) or of a list is true. `any(x > 0)`.",
+    sig: Sig { params: REDUCE },
+    infer: |args| infer_by("any", REDUCE, args),
+    run: |vm, args| {
+        if args.first().is_some_and(is_number) {
+            return forward(vm, "any", REDUCE, args);
+        }
+        let items = elements(vm, "any", args)?;
+        Ok(Value::Bool(bools("any", &items)?.contains(&true)))
+    },
+};
+
+static ALL: Builtin = Builtin {
+    name: "all",
+    doc: "True if every element of a bool tensor (along `axis`, if given) or of a list is true. `all(x > 0)`.",
+    sig: Sig { params: REDUCE },
+    infer: |args| infer_by("all", REDUCE, args),
+    run: |vm, args| {
+        if args.first().is_some_and(is_number) {
+            return forward(vm, "all", REDUCE, args);
+        }
+        let items = elements(vm, "all", args)?;
+        Ok(Value::Bool(!bools("all", &items)?.contains(&false)))
+    },
+};
+
+fn bools(name: &str, items: &[Value]) -> Result<Vec<bool>> {
+    let each = items.iter().map(|item| match item {
+        Value::Bool(b) => Ok(*b),
+        other => Err(wrong_kind(name, 0, "bools", other)),
+    });
+    each.collect()
+}
+
+const PARTS: &[Param] = &[req("x"), opt("parts", Default::None), opt("axis", Default::Int(0))];
+
+static SPLIT: Builtin = Builtin {
+    name: "split",
+    doc: "The parts of a str between the separators, as a list; without a separator, the words between white space: \
+          `\"a,b\".split(\",\")` is `list(\"a\", \"b\")`. Of a tensor, `parts` equal parts (or parts of the given sizes) along `axis`.",
+    sig: Sig { params: PARTS },
+    infer: |args| match args {
+        [Ty::Str(_), ..] => infer::list_of_str(args),
+        _ => infer_by("split", PARTS, args),
+    },
+    run: |vm, args| match &*args {
+        [Value::Str(s), Value::None, _] => Ok(text::words(s)),
+        [Value::Str(s), Value::Str(sep), _] => text::split_text(s, sep),
+        [Value::Str(_), other, _] => Err(wrong_kind("split", 1, "a str", other)),
+        [x, Value::None, _] if is_number(x) => {
+            Err(Error::new(fail::BAD_ARGUMENT, "split of a tensor needs the number of parts")
+                .help("write split(x, 3), or split(x, (2, 4)) for parts of these sizes"))
+        }
+        [x, ..] if is_number(x) => forward(vm, "split", PARTS, args),
+        [other, ..] => Err(wrong_kind("split", 0, "a str or tensor", other)),
+        [] => Err(arity("split")),
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_matched_by_name() {
+        assert_eq!(position(EXTREME, &opt("axis", Default::None), 1), Some(2));
+        assert_eq!(position(EXTREME, &req("a"), 0), Some(0));
+        assert_eq!(position(REDUCE, &opt("ddof", Default::Int(0)), 1), None);
+    }
+
+    #[test]
+    fn truth_is_of_bools() {
+        assert_eq!(bools("all", &[Value::Bool(true), Value::Bool(false)]).unwrap(), [true, false]);
+        assert!(bools("all", &[Value::Int(1)]).is_err());
+    }
+}

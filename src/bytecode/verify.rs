@@ -1,0 +1,50 @@
+//! Checks a chunk before it runs (in tests and debug builds): registers, pools and jumps in range, and no way past
+//! the end. It does not prove that registers are set before they are read; they start as `none`.
+
+use crate::bytecode::chunk::Chunk;
+use crate::bytecode::op::{Op, Operand};
+
+/// The first thing that is wrong, as a sentence for the developers.
+pub fn verify(chunk: &Chunk) -> Result<(), String> {
+    let fail = |at: usize, what: &str| Err(format!("`{}` at {at} ({}): {what}", chunk.name, chunk.code[at].name()));
+    if chunk.spans.len() != chunk.code.len() {
+        return Err(format!("`{}` has {} places for {} instructions", chunk.name, chunk.spans.len(), chunk.code.len()));
+    }
+    if !matches!(chunk.code.last(), Some(Op::Return { .. } | Op::Jump { .. })) {
+        return Err(format!("`{}` may run past its end", chunk.name));
+    }
+    for (at, op) in chunk.code.iter().enumerate() {
+        for (role, operand) in op.operands() {
+            let fine = match operand {
+                Operand::Reg(r) => r.0 < chunk.registers || matches!(op, Op::MakeTuple { n, .. } if n.0 == 0)
+                    || (matches!(role, "first") && r.0 <= chunk.registers),
+                Operand::Const(c) => (c.0 as usize) < chunk.consts.len(),
+                Operand::Name(n) => (n.0 as usize) < chunk.names.len(),
+                Operand::Target(t) => (t.0 as usize) < chunk.code.len(),
+                Operand::Table(t) => {
+                    let len = match op {
+                        Op::Call { .. } | Op::CallMethod { .. } | Op::CallHost { .. } => chunk.calls.len(),
+                        Op::Operator { .. } => chunk.operators.len(),
+                        Op::Prim1 { .. } => chunk.hosts.len(),
+                        Op::MakeDict { .. } => chunk.dict_keys.len(),
+                        Op::MakeClosure { .. } => chunk.functions.len(),
+                        Op::Format { .. } => chunk.formats.len(),
+                        Op::GetIndex { .. } | Op::SetIndex { .. } => chunk.indices.len(),
+                        _ => chunk.types.len(),
+                    };
+                    (t.0 as usize) < len
+                }
+                Operand::Count(_) | Operand::Global(_) => true,
+            };
+            if !fine {
+                return fail(at, &format!("operand {role} is out of range"));
+            }
+        }
+        if let Op::Call { base, site } | Op::CallMethod { base, site } | Op::CallHost { base, site } = op
+            && base.0 as usize + chunk.calls[site.0 as usize].count as usize >= chunk.registers as usize
+        {
+            return fail(at, "arguments stand outside the frame");
+        }
+    }
+    chunk.functions.iter().try_for_each(|f| verify(&f.chunk))
+}

@@ -1,0 +1,56 @@
+//! `dlang check PATH...`: all problems of programs without running them.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::exit::Exit;
+use super::settings::Settings;
+use super::{files, out, report};
+use crate::diagnostic::Diagnostic;
+use crate::pipeline::{Mode, Phase, Session};
+use crate::render::plain;
+use crate::source::SourceMap;
+
+/// Checks each file on its own; a problem in a module that several import is told once.
+pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: bool) -> Exit {
+    let programs = match files::expand(paths) {
+        Ok(programs) => programs,
+        Err(unread) => {
+            report::show(settings, &[*unread.diagnostic], &SourceMap::default());
+            return unread.exit;
+        }
+    };
+    let mut exit = Exit::Fine;
+    let mut told = HashSet::new();
+    let mut all = vec![];
+    for program in &programs {
+        let text = match files::read(program) {
+            Ok(text) => text,
+            Err(unread) => {
+                exit = unread.exit;
+                report::show(settings, std::slice::from_ref(&unread.diagnostic), &SourceMap::default());
+                all.push(*unread.diagnostic);
+                continue;
+            }
+        };
+        let mut session = Session::new(settings.options());
+        let loaded = session.load_main(&text.name, &text.text, Mode::Test);
+        let mut fresh: Vec<Diagnostic> = loaded.diagnostics;
+        fresh.retain(|d| told.insert(plain::render(d, &session.sources)));
+        report::show(settings, &fresh, &session.sources);
+        if fresh.iter().any(|d| d.is_error() || deny_warnings) || loaded.unit.is_none() {
+            exit = Exit::Failed;
+        }
+        if types && let Ok(typed) = session.dump(Phase::Typed, &text.name, &text.text) {
+            out::print(&typed);
+        }
+        all.extend(fresh);
+    }
+    let files = if programs.len() == 1 { "1 file".to_string() } else { format!("{} files", programs.len()) };
+    match (settings.format, report::count(&all)) {
+        (report::Format::Json, _) => {}
+        (_, Some(count)) => out::remark(&format!("{files} checked: {count}\n")),
+        (_, None) => out::remark(&format!("{files} checked: no problems\n")),
+    }
+    exit
+}

@@ -1,0 +1,121 @@
+//! Annotations to run-time tests.
+
+use crate::bytecode::chunk::{DimTest, TypeTest};
+use crate::bytecode::op::{Op, Reg};
+use crate::compile::FnCompiler;
+use crate::resolve::{GlobalKind, Res};
+use crate::source::Span;
+use crate::syntax::ast::{BinOp, DimExpr, Ident, TypeExpr, TypeKind};
+use crate::tensor::DType;
+
+impl FnCompiler<'_> {
+    /// Emits the test of an annotation; nothing for `any`.
+    pub fn check(&mut self, reg: Reg, ty: &TypeExpr, span: Span) {
+        let test = self.type_test(ty);
+        if matches!(test, TypeTest::Any) {
+            return;
+        }
+        self.writer.chunk.types.push(test);
+        let test = self.writer.table(self.writer.chunk.types.len());
+        self.writer.emit(Op::Check { reg, test }, span, &[ty.span]);
+    }
+
+    fn type_test(&mut self, ty: &TypeExpr) -> TypeTest {
+        match &ty.kind {
+            TypeKind::Name { module, name } => self.named_type(module.as_ref(), name),
+            TypeKind::Tensor { dtype, dims } => {
+                let dtype_test = match &*dtype.name {
+                    "int" => Some(DType::Int),
+                    "bool" => Some(DType::Bool),
+                    "f32" => Some(DType::F32),
+                    "f64" => Some(DType::F64),
+                    _ => None,
+                };
+                let open = matches!(dims.first(), Some(DimExpr::Ellipsis(_)));
+                let closed = if open { &dims[1..] } else { &dims[..] };
+                let text = format!("{}[{}]", dtype.name, show_dims(dims));
+                let dims = closed.iter().map(|d| self.dim_test(d)).collect();
+                TypeTest::Tensor { dtype: dtype_test, dims, open, text }
+            }
+            TypeKind::List(item) => TypeTest::List(Box::new(self.type_test(item))),
+            TypeKind::Dict(key, value) => {
+                TypeTest::Dict(Box::new(self.type_test(key)), Box::new(self.type_test(value)))
+            }
+            TypeKind::Tuple(items) => TypeTest::Tuple(items.iter().map(|t| self.type_test(t)).collect()),
+            TypeKind::Fn(..) => TypeTest::Fn,
+            TypeKind::Optional(item) => TypeTest::Optional(Box::new(self.type_test(item))),
+        }
+    }
+
+    fn named_type(&mut self, module: Option<&Ident>, name: &Ident) -> TypeTest {
+        let program = self.context.program;
+        let find = |id, name: &str| {
+            let globals = &program.module(id).resolved.globals;
+            globals.iter().position(|g| &*g.name == name).map(|i| crate::resolve::GlobalId { module: id, index: i as u32 })
+        };
+        if let Some(module) = module {
+            let global = find(self.context.module, &module.name).and_then(|g| match self.context.kind(g) {
+                GlobalKind::Module(m) => find(*m, &name.name),
+                _ => None,
+            });
+            return match global {
+                Some(g) if matches!(self.context.kind(g), GlobalKind::Struct(_)) => {
+                    TypeTest::Struct { global: self.context.global(g), name: name.name.clone() }
+                }
+                _ => TypeTest::Any,
+            };
+        }
+        match &*name.name {
+            "int" => TypeTest::Int,
+            "float" => TypeTest::Float,
+            "bool" => TypeTest::Bool,
+            "str" => TypeTest::Str,
+            "none" => TypeTest::None,
+            "fn" => TypeTest::Fn,
+            "list" => TypeTest::List(Box::new(TypeTest::Any)),
+            "dict" => TypeTest::Dict(Box::new(TypeTest::Any), Box::new(TypeTest::Any)),
+            other => {
+                let global = find(self.context.module, other).or_else(|| None);
+                match global {
+                    Some(g) if matches!(self.context.kind(g), GlobalKind::Struct(_)) => {
+                        TypeTest::Struct { global: self.context.global(g), name: name.name.clone() }
+                    }
+                    _ => TypeTest::Any,
+                }
+            }
+        }
+    }
+
+    fn dim_test(&mut self, dim: &DimExpr) -> DimTest {
+        match dim {
+            DimExpr::Int(n, _) => DimTest::Known(*n),
+            DimExpr::Any(_) | DimExpr::Ellipsis(_) => DimTest::Any,
+            DimExpr::Binary(op, a, b) => {
+                DimTest::Binary(*op, Box::new(self.dim_test(a)), Box::new(self.dim_test(b)))
+            }
+            DimExpr::Var { ident, id } => match self.res(*id) {
+                Res::Local(local) => DimTest::Var(self.reg(local), ident.name.clone()),
+                Res::Global(global) => DimTest::Global(self.context.global(global), ident.name.clone()),
+                _ => DimTest::Any,
+            },
+        }
+    }
+}
+
+/// Dims as they are written.
+pub fn show_dims(dims: &[DimExpr]) -> String {
+    dims.iter().map(show_dim).collect::<Vec<_>>().join(", ")
+}
+
+fn show_dim(dim: &DimExpr) -> String {
+    match dim {
+        DimExpr::Int(n, _) => n.to_string(),
+        DimExpr::Var { ident, .. } => ident.name.to_string(),
+        DimExpr::Any(_) => "_".into(),
+        DimExpr::Ellipsis(_) => "...".into(),
+        DimExpr::Binary(op, a, b) => {
+            let space = if matches!(op, BinOp::Add | BinOp::Sub) { " " } else { "" };
+            format!("{}{space}{}{space}{}", show_dim(a), op.symbol(), show_dim(b))
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Calls: of functions, of host functions known by name, of methods.
+
+use std::rc::Rc;
+
+use crate::bytecode::chunk::{CallSite, Host};
+use crate::bytecode::op::{Op, Reg};
+use crate::compile::FnCompiler;
+use crate::compile::place::OpenPlace;
+use crate::builtins::iterate::default_value;
+use crate::ops::prim::{Default, Eval, Param, ParamKind};
+use crate::resolve::{GlobalKind, LocalKind, Res};
+use crate::source::Span;
+use crate::symbol::Symbol;
+use crate::syntax::ast::*;
+use crate::value::{Key, Value};
+
+impl FnCompiler<'_> {
+    /// `callee(args)`
+    pub fn call(&mut self, callee: &Expr, args: &[Arg], dst: Reg, span: Span) {
+        if let ExprKind::Name(_) = &callee.kind {
+            match self.res(callee.id) {
+                Res::Prim(prim) => return self.host_call(Host::Prim(prim), args, dst, span),
+                Res::Builtin(builtin) => return self.host_call(Host::Builtin(builtin), args, dst, span),
+                _ => {}
+            }
+        }
+        let base = self.temps(args.len() + 1);
+        self.expr(callee, base);
+        self.finish_call(base, args, 0, CallSite::default(), dst, span, &[]);
+    }
+
+    /// Evaluates the arguments behind `base` (after `before` that stand there already), calls, puts `&places` back.
+    #[allow(clippy::too_many_arguments)]
+    fn finish_call(
+        &mut self,
+        base: Reg,
+        args: &[Arg],
+        before: usize,
+        mut site: CallSite,
+        dst: Reg,
+        span: Span,
+        receiver: &[(&Expr, bool)],
+    ) {
+        let slot = |i: usize| Reg(base.0.saturating_add((1 + before + i) as u16));
+        let mut places: Vec<Span> = receiver.iter().map(|(e, _)| e.span).collect();
+        for (i, arg) in args.iter().enumerate() {
+            places.push(arg.value.span);
+            if !arg.inout {
+                self.expr(&arg.value, slot(i));
+            }
+        }
+        let mut open: Vec<(OpenPlace, Reg)> = vec![];
+        for (i, (e, changes)) in receiver.iter().enumerate() {
+            if *changes {
+                let place = self.open_place(e);
+                let reg = Reg(base.0 + 1 + i as u16);
+                self.take_place(&place, reg);
+                open.push((place, reg));
+                site.inout |= 1 << i;
+            }
+        }
+        for (i, arg) in args.iter().enumerate() {
+            if arg.inout {
+                let place = self.open_place(&arg.value);
+                self.take_place(&place, slot(i));
+                open.push((place, slot(i)));
+                site.inout |= 1u64.checked_shl((before + i) as u32).unwrap_or(0);
+            }
+            if let Some(name) = &arg.name {
+                site.names.push(Symbol::new(&name.name));
+            }
+        }
+        site.count = (before + args.len()) as u16;
+        let method = site.method.is_some();
+        let host = site.host.is_some();
+        self.writer.chunk.calls.push(site);
+        let site = self.writer.table(self.writer.chunk.calls.len());
+        let op = match (host, method) {
+            (true, _) => Op::CallHost { base, site },
+            (_, true) => Op::CallMethod { base, site },
+            _ => Op::Call { base, site },
+        };
+        self.writer.emit(op, span, &places);
+        for (place, reg) in open.iter().rev() {
+            self.close_place(place, *reg, span);
+        }
+        self.emit(Op::Take { dst, src: base }, span);
+    }
+
+    fn host_call(&mut self, host: Host, args: &[Arg], dst: Reg, span: Span) {
+        if let Host::Builtin(builtin) = host
+            && self.special_form(builtin.name, args, dst, span)
+        {
+            return;
+        }
+        if let (Host::Prim(prim), [arg]) = (host, args)
+            && let Eval::Elementwise(_) = prim.eval
+            && prim.sig.params.len() == 1
+            && arg.name.is_none()
+            && !arg.inout
+        {
+            let src = self.operand(&arg.value);
+            self.writer.chunk.hosts.push(host);
+            let prim = self.writer.table(self.writer.chunk.hosts.len());
+            self.writer.emit(Op::Prim1 { dst, src, prim }, span, &[arg.value.span]);
+            return;
+        }
+        let params = match host {
+            Host::Prim(p) => p.sig.params,
+            Host::Builtin(b) => b.sig.params,
+        };
+        if let Some(order) = arrange(params, args) {
+            let base = self.temps(params.len() + 1);
+            let mut places = vec![span; params.len()];
+            for (arg, &at) in args.iter().zip(&order) {
+                places[at] = arg.value.span;
+                self.expr(&arg.value, Reg(base.0 + 1 + at as u16));
+            }
+            for (at, param) in params.iter().enumerate() {
+                if let (ParamKind::Optional(default), false) = (param.kind, order.contains(&at)) {
+                    self.load_default(Reg(base.0 + 1 + at as u16), default, span);
+                }
+            }
+            let site = CallSite {
+                count: params.len() as u16,
+                host: Some(host),
+                arranged: true,
+                ..CallSite::default()
+            };
+            self.writer.chunk.calls.push(site);
+            let site = self.writer.table(self.writer.chunk.calls.len());
+            self.writer.emit(Op::CallHost { base, site }, span, &places);
+            self.emit(Op::Take { dst, src: base }, span);
+            return;
+        }
+        let base = self.temps(args.len() + 1);
+        let site = CallSite { host: Some(host), ..CallSite::default() };
+        self.finish_call(base, args, 0, site, dst, span, &[]);
+    }
+
+    fn load_default(&mut self, dst: Reg, default: Default, span: Span) {
+        let value = default_value(default);
+        self.load(dst, value, span);
+    }
+
+    /// `dict(k: v)` and `list(e for ...)`, whose arguments are no ordinary ones.
+    fn special_form(&mut self, name: &str, args: &[Arg], dst: Reg, span: Span) -> bool {
+        match (name, args) {
+            ("dict", _) if !args.is_empty() && args.iter().all(|a| a.name.is_some() && !a.inout) => {
+                let first = self.temps(args.len());
+                for (i, arg) in args.iter().enumerate() {
+                    self.expr(&arg.value, Reg(first.0.saturating_add(i as u16)));
+                }
+                let keys = args.iter().filter_map(|a| a.name.as_ref()).map(|n| Key::Str(n.name.clone()));
+                let keys = keys.collect();
+                self.writer.chunk.dict_keys.push(keys);
+                let site = self.writer.table(self.writer.chunk.dict_keys.len());
+                self.emit(Op::MakeDict { dst, first, site }, span);
+                true
+            }
+            ("list", [Arg { name: None, inout: false, value }])
+                if matches!(value.kind, ExprKind::Comprehension { .. }) =>
+            {
+                self.expr(value, dst);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// `receiver.name(args)`
+    pub fn method(&mut self, id: NodeId, receiver: &Expr, name: &Ident, args: &[Arg], dst: Reg, span: Span) {
+        if let Some(global) = self.module_member(receiver, &name.name) {
+            let base = self.temps(args.len() + 1);
+            self.load_res(Res::Global(global), base, name.span);
+            return self.finish_call(base, args, 0, CallSite::default(), dst, span, &[]);
+        }
+        let base = self.temps(args.len() + 2);
+        let resolved = &self.context.program.module(self.context.module).resolved;
+        match resolved.functions_by_method.get(&id) {
+            Some(&res) => self.load_res(res, base, name.span),
+            None => self.emit(Op::LoadNone { dst: base }, name.span),
+        }
+        let changes = self.changes_receiver(receiver, &name.name, id);
+        if !changes {
+            self.expr(receiver, Reg(base.0 + 1));
+        }
+        let site = CallSite { method: Some(Symbol::new(&name.name)), ..CallSite::default() };
+        self.finish_call(base, args, 1, site, dst, span, &[(receiver, changes)]);
+    }
+
+    /// True if a method of this name may take `inout self` and the receiver is a variable that may change.
+    pub fn changes_receiver(&self, receiver: &Expr, name: &Rc<str>, id: NodeId) -> bool {
+        if !receiver.is_place() || !self.is_variable(receiver) {
+            return false;
+        }
+        if self.context.inout_methods.contains(name) {
+            return true;
+        }
+        let resolved = &self.context.program.module(self.context.module).resolved;
+        match resolved.functions_by_method.get(&id) {
+            Some(Res::Builtin(b)) => b.sig.params.first().is_some_and(|p| p.kind == ParamKind::Inout),
+            Some(Res::Global(global)) => match self.context.kind(*global) {
+                GlobalKind::Function(f) => {
+                    let module = self.owner_of(*global);
+                    let function = &self.context.program.module(module).resolved.functions[f.0 as usize];
+                    let first = function.decl.as_ref().and_then(|d| d.params.first());
+                    first.is_some_and(|p| p.inout)
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn owner_of(&self, id: crate::resolve::GlobalId) -> crate::resolve::ModuleId {
+        match self.context.program.global(id).kind {
+            GlobalKind::Imported(target) => self.owner_of(target),
+            _ => id.module,
+        }
+    }
+
+    fn is_variable(&self, place: &Expr) -> bool {
+        match &place.kind {
+            ExprKind::Index { base, .. } | ExprKind::Field { base, .. } => self.is_variable(base),
+            ExprKind::Name(_) => match self.res(place.id) {
+                Res::Local(local) => {
+                    let local = &self.function.locals[local.0 as usize];
+                    local.mutable && local.kind != LocalKind::Capture
+                }
+                Res::Global(id) => {
+                    let global = self.context.program.global(id);
+                    self.id.0 == 0 && global.mutable && matches!(global.kind, GlobalKind::Variable)
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Position in the signature of each argument, if that is clear before running.
+fn arrange(params: &[Param], args: &[Arg]) -> Option<Vec<usize>> {
+    if params.iter().any(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Variadic | ParamKind::Inout)) {
+        return None;
+    }
+    let mut order = vec![];
+    for (i, arg) in args.iter().enumerate() {
+        let at = match &arg.name {
+            Some(name) => params.iter().position(|p| p.name == &*name.name)?,
+            None => i,
+        };
+        if arg.inout || at >= params.len() || order.contains(&at) {
+            return None;
+        }
+        order.push(at);
+    }
+    let complete = params.iter().enumerate().all(|(i, p)| p.kind != ParamKind::Required || order.contains(&i));
+    complete.then_some(order)
+}

@@ -1,0 +1,133 @@
+//! Tree with names to bytecode, function by function.
+//!
+//! Each local has its register (parameters first, then captures, then the rest); temporaries are a stack above them. Files by
+//! form: `function` (frames, parameters, closures), `stmt`, `expr`, `call`, `place` (what can be assigned), `annotation`,
+//! `structs` (constructors), `literal` (constant tensors).
+
+mod annotation;
+mod call;
+mod expr;
+mod function;
+mod literal;
+mod place;
+mod stmt;
+mod structs;
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use crate::bytecode::chunk::Chunk;
+use crate::diagnostic::Diagnostic;
+use crate::resolve::{FnId, GlobalId, GlobalKind, ModuleId, Program};
+use crate::source::Span;
+use crate::symbol::Symbol;
+
+pub use function::FnCompiler;
+
+/// A module ready to run. Globals are numbered through the whole program: `bases[module] + index`.
+pub struct CompiledModule {
+    pub id: ModuleId,
+    /// Runs the module's statements; its value is that of the last one if that is an expression.
+    pub main: Rc<Chunk>,
+    /// Declared functions by global.
+    pub functions: Vec<(u32, Rc<Chunk>)>,
+    pub structs: Vec<CompiledStruct>,
+    /// Imported modules by global.
+    pub modules: Vec<(u32, ModuleId)>,
+    pub tests: Vec<(String, Rc<Chunk>)>,
+}
+
+/// A struct ready to be defined.
+pub struct CompiledStruct {
+    pub global: u32,
+    pub name: Rc<str>,
+    /// Name, `nograd`, has a default.
+    pub fields: Vec<(Symbol, bool, bool)>,
+    /// Takes the fields as parameters.
+    pub constructor: Rc<Chunk>,
+    pub methods: Vec<(Symbol, Rc<Chunk>)>,
+}
+
+/// What the functions of one module share while they are compiled.
+pub struct ModuleContext<'a> {
+    pub program: &'a Program,
+    pub module: ModuleId,
+    /// First global of each module.
+    pub bases: &'a [u32],
+    /// Names of all methods with `inout self` in the program.
+    pub inout_methods: HashSet<Rc<str>>,
+}
+
+impl ModuleContext<'_> {
+    /// Number of a global in the VM; imported names are those of their module.
+    pub fn global(&self, id: GlobalId) -> u32 {
+        match self.program.global(id).kind {
+            GlobalKind::Imported(target) => self.global(target),
+            _ => self.bases[id.module.0 as usize] + id.index,
+        }
+    }
+
+    /// The kind of a global, seen through imports.
+    pub fn kind(&self, id: GlobalId) -> &GlobalKind {
+        match &self.program.global(id).kind {
+            GlobalKind::Imported(target) => self.kind(*target),
+            kind => kind,
+        }
+    }
+}
+
+/// Compiles one module. Problems are limits of the machine; all else was reported before.
+pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<CompiledModule, Vec<Diagnostic>> {
+    let loaded = program.module(module);
+    let inout_methods = program.modules.iter().flat_map(|m| m.resolved.inout_methods.iter().cloned()).collect();
+    let context = ModuleContext { program, module, bases, inout_methods };
+    let mut problems = vec![];
+    let mut chunk = |id: FnId| match FnCompiler::compile(&context, id) {
+        Ok(chunk) => Some(Rc::new(chunk)),
+        Err(span) => {
+            problems.push(too_large(span));
+            None
+        }
+    };
+    let base = bases[module.0 as usize];
+    let main = chunk(FnId(0));
+    let mut functions = vec![];
+    let mut modules = vec![];
+    let mut structs = vec![];
+    for (index, global) in loaded.resolved.globals.iter().enumerate() {
+        let number = base + index as u32;
+        match global.kind {
+            GlobalKind::Function(id) => functions.extend(chunk(id).map(|c| (number, c))),
+            GlobalKind::Module(id) => modules.push((number, id)),
+            GlobalKind::Struct(i) => {
+                let s = &loaded.resolved.structs[i as usize];
+                let Some(constructor) = chunk(s.constructor) else { continue };
+                let methods = s.methods.iter().filter_map(|(n, id)| Some((Symbol::new(n), chunk(*id)?))).collect();
+                let fields = s.decl.fields.iter();
+                let fields =
+                    fields.map(|f| (Symbol::new(&f.name.name), f.nograd, f.default.is_some())).collect();
+                structs.push(CompiledStruct {
+                    global: number,
+                    name: s.decl.name.name.clone(),
+                    fields,
+                    constructor,
+                    methods,
+                });
+            }
+            GlobalKind::Variable | GlobalKind::Imported(_) | GlobalKind::Param => {}
+        }
+    }
+    let tests = loaded.resolved.tests.iter().filter_map(|(name, id)| Some((name.clone(), chunk(*id)?))).collect();
+    match main {
+        Some(main) if problems.is_empty() => {
+            Ok(CompiledModule { id: module, main, functions, structs, modules, tests })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn too_large(span: Span) -> Diagnostic {
+    Diagnostic::error("E0217", "this function is too large: it needs more than 65,535 registers, constants or calls")
+        .at(span, "this one")
+        .help("split it into several functions, or read long data from a file")
+}

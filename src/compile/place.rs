@@ -1,0 +1,167 @@
+//! Places: what can be assigned or passed with `&`: a variable, then fields, items and slices of it.
+//!
+//! A place is *opened* from its root inwards: the containers on the way are taken out into temporaries (so that nothing
+//! else holds them and they are changed in place), and *closed* in the opposite order, each put back into the one
+//! around it. Inside a `try` they are copied instead: an error in between must leave the variable whole.
+
+use crate::bytecode::op::{Op, Reg, Table};
+use crate::compile::FnCompiler;
+use crate::resolve::{LocalId, Res};
+use crate::source::Span;
+use crate::syntax::ast::{Expr, ExprKind, IndexItem};
+
+/// A place whose index values are computed and whose containers are at hand.
+pub struct OpenPlace {
+    root: Root,
+    steps: Vec<Step>,
+    /// Register of the container that step `i` goes into.
+    containers: Vec<Reg>,
+    span: Span,
+}
+
+#[derive(Clone, Copy)]
+enum Root {
+    Local(LocalId),
+    Other(Res),
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Field(crate::bytecode::op::Name, Span),
+    Item(Reg, Span),
+    /// Values stand from `first + 1`; `first` itself is for the container or the value.
+    Index { first: Reg, index: Table, span: Span },
+}
+
+impl FnCompiler<'_> {
+    /// Computes the indices and takes out the containers, all but the innermost part.
+    pub fn open_place(&mut self, place: &Expr) -> OpenPlace {
+        let mut steps = vec![];
+        let root = self.steps(place, &mut steps);
+        let mut containers = vec![];
+        if !steps.is_empty() {
+            let first = match root {
+                Root::Local(local) => self.reg(local),
+                Root::Other(res) => {
+                    let reg = self.temp();
+                    self.load_res(res, reg, place.span);
+                    reg
+                }
+            };
+            containers.push(first);
+            for step in &steps[..steps.len() - 1] {
+                let inside = containers[containers.len() - 1];
+                let dst = self.temp();
+                self.take(inside, *step, dst);
+                containers.push(dst);
+            }
+        }
+        OpenPlace { root, steps, containers, span: place.span }
+    }
+
+    fn steps(&mut self, place: &Expr, out: &mut Vec<Step>) -> Root {
+        match &place.kind {
+            ExprKind::Field { base, name } => {
+                let root = self.steps(base, out);
+                let symbol = self.writer.name(&name.name);
+                out.push(Step::Field(symbol, place.span));
+                root
+            }
+            ExprKind::Index { base, items } => {
+                let root = self.steps(base, out);
+                if let [IndexItem::At(index)] = &items[..] {
+                    let reg = self.temp();
+                    self.expr(index, reg);
+                    out.push(Step::Item(reg, place.span));
+                } else {
+                    let first = self.temp();
+                    let index = self.index_values(items);
+                    out.push(Step::Index { first, index, span: place.span });
+                }
+                root
+            }
+            _ => match self.res(place.id) {
+                Res::Local(local) => Root::Local(local),
+                res => Root::Other(res),
+            },
+        }
+    }
+
+    /// `dst` = the part, taken out where that is safe.
+    fn take(&mut self, object: Reg, step: Step, dst: Reg) {
+        let take = self.tries == 0;
+        match step {
+            Step::Field(name, span) if take => self.emit(Op::TakeField { dst, object, name }, span),
+            Step::Field(name, span) => self.emit(Op::GetField { dst, object, name }, span),
+            Step::Item(index, span) if take => self.emit(Op::TakeItem { dst, object, index }, span),
+            Step::Item(index, span) => self.emit(Op::GetItem { dst, object, index }, span),
+            Step::Index { first, index, span } => {
+                self.emit(Op::Move { dst: first, src: object }, span);
+                self.emit(Op::GetIndex { dst, first, index }, span);
+                self.emit(Op::LoadNone { dst: first }, span);
+            }
+        }
+    }
+
+    /// The value moves: nothing else holds it afterwards, so the next change is in place.
+    fn put(&mut self, object: Reg, step: Step, value: Reg, span: Span) {
+        match step {
+            Step::Field(name, place) => self.writer.emit(Op::SetField { object, name, value }, span, &[place]),
+            Step::Item(index, place) => self.writer.emit(Op::SetItem { object, index, value }, span, &[place]),
+            Step::Index { first, index, span: place } => {
+                self.emit(Op::Take { dst: first, src: value }, span);
+                self.writer.emit(Op::SetIndex { object, first, index }, span, &[place]);
+            }
+        }
+    }
+
+    /// Copies the value of an open place to `dst`, leaving it there.
+    pub fn read_place(&mut self, open: &OpenPlace, dst: Reg, span: Span) {
+        match (open.steps.last(), open.containers.last()) {
+            (Some(Step::Field(name, _)), Some(&object)) => {
+                self.emit(Op::GetField { dst, object, name: *name }, span);
+            }
+            (Some(Step::Item(index, _)), Some(&object)) => {
+                self.emit(Op::GetItem { dst, object, index: *index }, span);
+            }
+            (Some(Step::Index { first, index, .. }), Some(&object)) => {
+                self.emit(Op::Move { dst: *first, src: object }, span);
+                self.emit(Op::GetIndex { dst, first: *first, index: *index }, span);
+            }
+            _ => match open.root {
+                Root::Local(local) => self.load_res(Res::Local(local), dst, span),
+                Root::Other(res) => self.load_res(res, dst, span),
+            },
+        }
+    }
+
+    /// Moves the value of an open place to `dst` for an `inout` call; inside a `try` it is copied.
+    pub fn take_place(&mut self, open: &OpenPlace, dst: Reg) {
+        match (open.steps.last(), open.containers.last()) {
+            (Some(&step), Some(&object)) => self.take(object, step, dst),
+            _ => match open.root {
+                Root::Local(local) if self.tries == 0 => {
+                    let src = self.reg(local);
+                    self.emit(Op::Take { dst, src }, open.span);
+                }
+                Root::Local(local) => self.load_res(Res::Local(local), dst, open.span),
+                Root::Other(res) => self.load_res(res, dst, open.span),
+            },
+        }
+    }
+
+    /// Writes a value into an open place and puts the containers back.
+    pub fn close_place(&mut self, open: &OpenPlace, value: Reg, span: Span) {
+        let mut value = value;
+        for (step, &container) in open.steps.iter().zip(&open.containers).rev() {
+            self.put(container, *step, value, span);
+            value = container;
+        }
+        match open.root {
+            Root::Local(local) if open.steps.is_empty() => self.store_res(Res::Local(local), value, span),
+            // The outermost container is the variable's own register.
+            Root::Local(_) => {}
+            Root::Other(res) => self.store_res(res, value, span),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Statements.
+
+use crate::bytecode::op::{Count, GlobalSlot, Op, Reg};
+use crate::compile::FnCompiler;
+use crate::compile::function::{LoopLabels, ZERO};
+use crate::resolve::Res;
+use crate::source::Span;
+use crate::syntax::ast::*;
+
+impl FnCompiler<'_> {
+    /// The module's body; its value is that of the last statement.
+    pub fn body_of_module(&mut self, stmts: &[Stmt]) {
+        let dst = self.temp();
+        self.stmts(stmts, dst, self.span);
+        self.emit(Op::Return { src: dst }, self.span);
+    }
+
+    /// Statements whose value (that of the last, if it is an expression) goes to `dst`.
+    pub fn stmts(&mut self, stmts: &[Stmt], dst: Reg, span: Span) {
+        let Some((last, rest)) = stmts.split_last() else {
+            return self.emit(Op::LoadNone { dst }, span);
+        };
+        for stmt in rest {
+            self.stmt(stmt);
+        }
+        if let StmtKind::Expr(e) = &last.kind {
+            self.expr(e, dst);
+        } else {
+            self.stmt(last);
+            self.emit(Op::LoadNone { dst }, last.span);
+        }
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        let mark = self.mark();
+        match &stmt.kind {
+            StmtKind::Let { pattern, ty, value, .. } => self.let_(pattern, ty.as_ref(), value),
+            StmtKind::Assign { target, op, value } => self.assign(target, *op, value, stmt.span),
+            StmtKind::Fn(decl) => {
+                // Those at the top level are set when the module is loaded.
+                if let Res::Local(local) = self.res(decl.id) {
+                    let dst = self.reg(local);
+                    self.closure(decl, dst);
+                }
+            }
+            StmtKind::Struct(_) | StmtKind::Impl { .. } | StmtKind::Import(_) | StmtKind::Test { .. } => {}
+            StmtKind::Param { name, id, ty, default } => {
+                let dst = self.temp();
+                let given = self.writer.label();
+                let param = self.writer.name(&name.name);
+                self.emit(Op::Override { dst, param }, name.span);
+                self.writer.emit_jump(Op::OverrideTo { to: ZERO }, given, name.span);
+                self.expr(default, dst);
+                self.writer.bind(given);
+                if let Some(ty) = ty {
+                    self.check(dst, ty, default.span);
+                }
+                self.store_res(self.res(*id), dst, name.span);
+            }
+            StmtKind::While { cond, body } => self.while_(cond, body),
+            StmtKind::For { pattern, iter, body } => {
+                self.for_(pattern, iter, |this| {
+                    let ignored = this.temp();
+                    this.block_in_loop(body, ignored);
+                });
+            }
+            StmtKind::Break => {
+                if let Some(l) = self.loops.last() {
+                    let (exit, leaves) = (l.exit, self.tries - l.tries);
+                    self.leave_tries(leaves, stmt.span);
+                    self.writer.emit_jump(Op::Jump { to: ZERO }, exit, stmt.span);
+                }
+            }
+            StmtKind::Continue => {
+                if let Some(l) = self.loops.last() {
+                    let (again, leaves) = (l.again, self.tries - l.tries);
+                    self.leave_tries(leaves, stmt.span);
+                    self.writer.emit_jump(Op::Jump { to: ZERO }, again, stmt.span);
+                }
+            }
+            StmtKind::Return(value) => {
+                let src = self.temp();
+                match value {
+                    Some(e) => self.expr(e, src),
+                    None => self.emit(Op::LoadNone { dst: src }, stmt.span),
+                }
+                if let Some(ret) = self.function.decl.clone().as_ref().and_then(|d| d.ret.as_ref()) {
+                    self.check(src, ret, value.as_ref().map_or(stmt.span, |v| v.span));
+                }
+                self.leave_tries(self.tries, stmt.span);
+                self.emit(Op::Return { src }, stmt.span);
+            }
+            StmtKind::Expr(e) => {
+                let dst = self.temp();
+                self.expr(e, dst);
+            }
+        }
+        self.release(mark);
+    }
+
+    fn leave_tries(&mut self, n: usize, span: Span) {
+        for _ in 0..n {
+            self.emit(Op::TryEnd {}, span);
+        }
+    }
+
+    fn block_in_loop(&mut self, body: &Block, ignored: Reg) {
+        self.stmts(&body.stmts, ignored, body.span);
+    }
+
+    fn let_(&mut self, pattern: &Pattern, ty: Option<&TypeExpr>, value: &Expr) {
+        // A variable read by its own new value (`let x = x + 1`) is another local: no conflict in computing in place.
+        if let Pattern::Name { id, .. } = pattern
+            && let Res::Local(local) = self.res(*id)
+        {
+            let dst = self.reg(local);
+            self.expr(value, dst);
+            if let Some(ty) = ty {
+                self.check(dst, ty, value.span);
+            }
+            return;
+        }
+        let src = self.temp();
+        self.expr(value, src);
+        if let Some(ty) = ty {
+            self.check(src, ty, value.span);
+        }
+        self.unpack(pattern, src);
+    }
+
+    /// Binds a pattern to the value in a register.
+    pub fn unpack(&mut self, pattern: &Pattern, src: Reg) {
+        match pattern {
+            Pattern::Ignore(_) => {}
+            Pattern::Name { ident, id } => self.store_res(self.res(*id), src, ident.span),
+            Pattern::Tuple(items, span) => {
+                let mark = self.mark();
+                let first = self.temps(items.len());
+                self.emit(Op::Unpack { first, src, n: Count(items.len() as u16) }, *span);
+                for (i, item) in items.iter().enumerate() {
+                    self.unpack(item, Reg(first.0 + i as u16));
+                }
+                self.release(mark);
+            }
+        }
+    }
+
+    /// Sets a variable.
+    pub fn store_res(&mut self, res: Res, src: Reg, span: Span) {
+        match res {
+            Res::Local(local) => {
+                let dst = self.reg(local);
+                if dst != src {
+                    // A temporary must not go on holding what a variable may change in place.
+                    let op = if self.is_local(src) { Op::Move { dst, src } } else { Op::Take { dst, src } };
+                    self.emit(op, span);
+                }
+            }
+            Res::Global(id) => {
+                let global = GlobalSlot(self.context.global(id));
+                self.emit(Op::SetGlobal { src, global }, span);
+            }
+            _ => {}
+        }
+    }
+
+    fn while_(&mut self, cond: &Expr, body: &Block) {
+        let again = self.writer.label();
+        let exit = self.writer.label();
+        self.writer.bind(again);
+        self.condition(cond, exit);
+        self.loops.push(LoopLabels { exit, again, tries: self.tries });
+        let mark = self.mark();
+        let ignored = self.temp();
+        self.block_in_loop(body, ignored);
+        self.release(mark);
+        self.loops.pop();
+        self.writer.emit_jump(Op::Jump { to: ZERO }, again, cond.span);
+        self.writer.bind(exit);
+    }
+
+    /// A loop over the items of `iter`.
+    pub fn for_(&mut self, pattern: &Pattern, iter: &Expr, body: impl FnOnce(&mut Self)) {
+        let mark = self.mark();
+        let state = self.temps(4);
+        self.expr(iter, state);
+        self.emit(Op::ForStart { iter: state }, iter.span);
+        let again = self.writer.label();
+        let exit = self.writer.label();
+        self.writer.bind(again);
+        self.writer.emit_jump(Op::ForNext { iter: state, to: ZERO }, exit, iter.span);
+        self.unpack(pattern, Reg(state.0 + 3));
+        self.loops.push(LoopLabels { exit, again, tries: self.tries });
+        body(self);
+        self.loops.pop();
+        self.writer.emit_jump(Op::Jump { to: ZERO }, again, iter.span);
+        self.writer.bind(exit);
+        self.release(mark);
+    }
+
+    fn assign(&mut self, target: &Expr, op: Option<BinOp>, value: &Expr, span: Span) {
+        if let ExprKind::Tuple(items) = &target.kind {
+            let src = self.temp();
+            self.expr(value, src);
+            let first = self.temps(items.len());
+            self.writer.emit(
+                Op::Unpack { first, src, n: Count(items.len() as u16) },
+                target.span,
+                &[target.span, value.span],
+            );
+            for (i, item) in items.iter().enumerate() {
+                let mark = self.mark();
+                let open = self.open_place(item);
+                self.close_place(&open, Reg(first.0 + i as u16), span);
+                self.release(mark);
+            }
+            return;
+        }
+        if let ExprKind::Name(_) = &target.kind
+            && let Res::Local(local) = self.res(target.id)
+        {
+            let dst = self.reg(local);
+            match op {
+                Some(op) => {
+                    let b = self.operand(value);
+                    self.binary(op, dst, dst, b, span, &[target.span, value.span]);
+                }
+                None => self.expr(value, dst),
+            }
+            return;
+        }
+        // The value first, then the place: `x[i] = f(&x)` writes into what f left.
+        let src = self.temp();
+        self.expr(value, src);
+        let open = self.open_place(target);
+        let src = match op {
+            Some(op) => {
+                let old = self.temp();
+                self.read_place(&open, old, target.span);
+                self.binary(op, old, old, src, span, &[target.span, value.span]);
+                old
+            }
+            None => src,
+        };
+        self.close_place(&open, src, span);
+    }
+}

@@ -1,0 +1,611 @@
+//! Calls: arguments to parameters, and functions of the program followed once for each tuple of argument types.
+
+use std::rc::Rc;
+
+use super::env::{Frame, Out, Problem};
+use super::error::TypeError;
+use super::join::{Widen, is_deep, join, widen};
+use super::ty::{FnTy, Origin, StructInfo, StructTy, Ty};
+use super::{Checker, quoted};
+use crate::resolve::{FnId, GlobalId, LoadedModule, LocalId};
+use crate::source::Span;
+use crate::syntax::ast::{Arg, Expr, FnDecl};
+
+/// Module and function.
+pub(super) type FnKey = (u32, u32);
+
+/// An argument after evaluation.
+#[derive(Clone)]
+pub(super) struct ArgVal {
+    pub name: Option<Rc<str>>,
+    pub inout: bool,
+    pub ty: Ty,
+    pub span: Span,
+}
+
+impl ArgVal {
+    pub fn positional(ty: Ty, span: Span) -> ArgVal {
+        ArgVal { name: None, inout: false, ty, span }
+    }
+}
+
+/// What a call gives: its value, and what is left in the arguments that it changes (by index of the argument).
+pub(super) struct Outcome {
+    pub ty: Ty,
+    pub outs: Vec<(usize, Ty)>,
+}
+
+impl Outcome {
+    pub fn of(ty: Ty) -> Outcome {
+        Outcome { ty, outs: vec![] }
+    }
+
+    /// Nothing is known, not even of what the call changed.
+    pub fn unknown(args: &[ArgVal]) -> Outcome {
+        let outs = args.iter().enumerate().filter(|(_, a)| a.inout).map(|(i, _)| (i, Ty::Any)).collect();
+        Outcome { ty: Ty::Any, outs }
+    }
+}
+
+/// A function followed with one tuple of argument types.
+pub(super) struct Spec {
+    slots: Vec<Option<Ty>>,
+    captures: Rc<Vec<Ty>>,
+    state: SpecState,
+    ret: Ty,
+    outs: Vec<(usize, Ty)>,
+    problems: Rc<Vec<Problem>>,
+    reads: Rc<Vec<(GlobalId, Ty)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SpecState {
+    /// On the stack; `ret` is what is assumed of it so far.
+    Running,
+    Done,
+    /// Rests on an assumption that turned out too narrow.
+    Stale,
+}
+
+/// A specialization that is being followed.
+pub(super) struct Active {
+    key: FnKey,
+    spec: usize,
+    /// Its assumed result was used.
+    used: bool,
+    /// Specializations finished while it ran, which rest on its assumed result.
+    dependents: Vec<(FnKey, usize)>,
+}
+
+/// A parameter as matching sees it.
+pub(super) struct ParamInfo {
+    pub name: Rc<str>,
+    pub required: bool,
+    pub inout: bool,
+    /// Given by name only.
+    pub named_only: bool,
+}
+
+/// Calls that may be nested.
+const MAX_CALLS: usize = 40;
+
+impl Checker {
+    /// Evaluates arguments in order.
+    pub(super) fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
+        let eval = |a: &Arg| {
+            let ty = self.expr(&a.value);
+            ArgVal { name: a.name.as_ref().map(|n| n.name.clone()), inout: a.inout, ty, span: a.value.span }
+        };
+        args.iter().map(eval).collect()
+    }
+
+    /// Calls a value.
+    pub(super) fn call_value(&mut self, f: &Ty, args: Vec<ArgVal>, callee: Span, site: Span) -> Outcome {
+        if self.frame.dead {
+            return Outcome::of(Ty::Never);
+        }
+        let outcome = match f {
+            Ty::Any | Ty::Fn(FnTy::Unknown) | Ty::Never => Outcome::unknown(&args),
+            Ty::Fn(FnTy::User { module, index, captures }) => {
+                self.call_user((*module, *index), captures.clone(), args, site)
+            }
+            Ty::Fn(FnTy::Builtin(name)) => self.call_host(name, args, site),
+            Ty::Fn(FnTy::Made { transform, args: made }) => {
+                let made = made.clone();
+                self.call_made(transform, &made, args, callee, site)
+            }
+            Ty::StructType(info) => self.construct(&info.clone(), args, site),
+            Ty::Struct(s) => match self.method(&s.info, "call") {
+                Some(id) => {
+                    let mut all = vec![ArgVal::positional(f.clone(), callee)];
+                    all.extend(args);
+                    let mut outcome = self.call_user((s.info.at.module, id.0), Rc::default(), all, site);
+                    outcome.outs = outcome.outs.into_iter().filter_map(|(i, t)| Some((i.checked_sub(1)?, t))).collect();
+                    outcome
+                }
+                None => {
+                    self.report(TypeError::NotCallable { ty: f.clone(), callee }, site);
+                    Outcome::unknown(&args)
+                }
+            },
+            Ty::DType(dtype) => self.call_dtype(*dtype, &args),
+            _ => {
+                self.report(TypeError::NotCallable { ty: f.clone(), callee }, site);
+                Outcome::unknown(&args)
+            }
+        };
+        self.after_call(outcome, site)
+    }
+
+    /// What every call does at its end: note that it never returns, and where the user's code made a struct.
+    fn after_call(&mut self, mut outcome: Outcome, site: Span) -> Outcome {
+        if outcome.ty == Ty::Never {
+            self.frame.dead = true;
+        }
+        if let Ty::Struct(s) = &outcome.ty
+            && !self.frame.module.is_library
+            && s.origin.0.is_none()
+        {
+            let made = StructTy { origin: Origin(Some(site)), ..(**s).clone() };
+            outcome.ty = Ty::Struct(Rc::new(made));
+        }
+        outcome
+    }
+
+    /// Which argument each parameter gets; `None` after a report.
+    pub(super) fn match_args(
+        &mut self,
+        function: &str,
+        params: &[ParamInfo],
+        args: &[ArgVal],
+        declared: Option<Span>,
+        site: Span,
+    ) -> Option<Vec<Option<usize>>> {
+        let mut slots: Vec<Option<usize>> = vec![None; params.len()];
+        let positional = params.iter().filter(|p| !p.named_only).count();
+        let given = args.iter().filter(|a| a.name.is_none()).count();
+        if given > positional {
+            self.report(TypeError::TooMany { function: function.into(), takes: positional, given, declared }, site);
+            return None;
+        }
+        let mut next = 0;
+        for (i, arg) in args.iter().enumerate() {
+            let at = match &arg.name {
+                None => {
+                    next += 1;
+                    Some(next - 1)
+                }
+                Some(name) => params.iter().position(|p| p.name == *name),
+            };
+            let Some(at) = at else {
+                let name = arg.name.clone().unwrap_or_default();
+                let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
+                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.span }, site);
+                return None;
+            };
+            let Some(slot) = slots.get_mut(at) else { return None };
+            if slot.is_some() {
+                let name = arg.name.clone().unwrap_or_default();
+                self.report(TypeError::Twice { function: function.into(), name, place: arg.span }, site);
+                return None;
+            }
+            *slot = Some(i);
+        }
+        let lacking = params.iter().zip(&slots).filter(|(p, s)| p.required && s.is_none());
+        let missing: Vec<Rc<str>> = lacking.map(|(p, _)| p.name.clone()).collect();
+        if !missing.is_empty() {
+            self.report(TypeError::Missing { function: function.into(), params: missing, declared }, site);
+            return None;
+        }
+        for (param, slot) in params.iter().zip(&slots) {
+            let Some(arg) = slot.and_then(|i| args.get(i)) else { continue };
+            if param.inout && !arg.inout {
+                let param = param.name.clone();
+                self.report(TypeError::NeedsReference { function: function.into(), param, place: arg.span }, site);
+                return None;
+            }
+            if !param.inout && arg.inout {
+                self.report(TypeError::NoReference { function: function.into(), place: arg.span }, site);
+                return None;
+            }
+        }
+        Some(slots)
+    }
+
+    /// Calls a function of the program.
+    pub(super) fn call_user(&mut self, key: FnKey, captures: Rc<Vec<Ty>>, args: Vec<ArgVal>, site: Span) -> Outcome {
+        let Some(module) = self.module(key.0) else { return Outcome::unknown(&args) };
+        let Some(function) = module.resolved.functions.get(key.1 as usize) else { return Outcome::unknown(&args) };
+        let Some(decl) = function.decl.clone() else { return Outcome::unknown(&args) };
+        let params = params_of(&decl);
+        let declared = decl.name.as_ref().map(|n| n.span);
+        let Some(matched) = self.match_args(&quoted(&function.name), &params, &args, declared, site) else {
+            return Outcome::unknown(&args);
+        };
+        let mut dims = vec![];
+        let mut slots: Vec<Option<Ty>> = Vec::with_capacity(matched.len());
+        for (param, at) in decl.params.iter().zip(&matched) {
+            let Some(arg) = at.and_then(|i| args.get(i)) else {
+                slots.push(None);
+                continue;
+            };
+            let Some(annotation) = &param.ty else {
+                slots.push(Some(arg.ty.clone()));
+                continue;
+            };
+            match self.admit(annotation, &arg.ty, &module, &mut dims, arg.span) {
+                Ok(ty) => slots.push(Some(ty)),
+                Err(mismatch) => {
+                    let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
+                    self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
+                    return Outcome::unknown(&args);
+                }
+            }
+        }
+        let origins = matched.iter().map(|at| at.and_then(|i| args.get(i)).map(|a| a.span)).collect();
+        let (ret, outs) = self.specialize(key, &module, &decl, slots, captures, origins, site);
+        let back = |(param, ty): (usize, Ty)| matched.get(param).copied().flatten().map(|arg| (arg, ty));
+        Outcome { ty: ret, outs: outs.into_iter().filter_map(back).collect() }
+    }
+
+    /// Looks up or makes the specialization for these argument types.
+    #[allow(clippy::too_many_arguments)]
+    fn specialize(
+        &mut self,
+        key: FnKey,
+        module: &Rc<LoadedModule>,
+        decl: &Rc<FnDecl>,
+        mut slots: Vec<Option<Ty>>,
+        mut captures: Rc<Vec<Ty>>,
+        origins: Vec<Option<Span>>,
+        site: Span,
+    ) -> (Ty, Vec<(usize, Ty)>) {
+        let running = self.stack.iter().filter(|a| a.key == key).count();
+        let fresh = |s: &&Spec| s.state != SpecState::Stale;
+        let specs = self.memo.get(&key).map_or(0, |s| s.iter().filter(fresh).count());
+        let forget = match (specs, running) {
+            (64.., _) | (_, 9..) => Some(Widen::Everything),
+            (40.., _) | (_, 6..) => Some(Widen::Dims),
+            (20.., _) | (_, 3..) => Some(Widen::Constants),
+            _ => None,
+        };
+        if let Some(how) = forget {
+            for ty in slots.iter_mut().flatten() {
+                *ty = if is_deep(ty, 8) { Ty::Any } else { widen(ty, how) };
+            }
+            captures = Rc::new(captures.iter().map(|t| widen(t, how)).collect());
+        }
+        if let Some(found) = self.find_spec(key, &slots, &captures) {
+            return self.use_spec(key, found, site);
+        }
+        if self.stack.len() >= MAX_CALLS || self.gave_up {
+            let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Any)).collect();
+            return (Ty::Any, outs);
+        }
+        let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
+        let specs = self.memo.entry(key).or_default();
+        let spec = specs.len();
+        specs.push(Spec {
+            slots: slots.clone(),
+            captures: captures.clone(),
+            state: SpecState::Running,
+            ret: Ty::Never,
+            outs,
+            problems: Rc::default(),
+            reads: Rc::default(),
+        });
+        self.stack.push(Active { key, spec, used: false, dependents: vec![] });
+        for round in 0.. {
+            let frame = self.run_body(key, module, decl, &slots, &captures, &origins);
+            let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|o| (o.param, o.ty.clone())).collect();
+            let Some(active) = self.stack.last_mut() else { break };
+            let used = std::mem::take(&mut active.used);
+            let dependents = std::mem::take(&mut active.dependents);
+            let Some(entry) = self.memo.get_mut(&key).and_then(|s| s.get_mut(spec)) else { break };
+            let within = |old: &Ty, new: &Ty| join(old, new) == *old;
+            let outs_within = entry.outs.iter().zip(&outs).all(|(a, b)| within(&a.1, &b.1));
+            let settled = !used || (within(&entry.ret, &frame.returns) && outs_within) || round > 4;
+            if settled {
+                entry.state = SpecState::Done;
+                entry.ret = frame.returns;
+                entry.outs = outs;
+                entry.problems = Rc::new(frame.problems);
+                entry.reads = Rc::new(frame.reads);
+                // What rests on assumptions of outer calls must go when they change.
+                self.hand_down(key, spec, dependents);
+                break;
+            }
+            let mut ret = join(&entry.ret, &frame.returns);
+            if round >= 1 {
+                ret = if is_deep(&ret, 6) { Ty::Any } else { widen(&ret, Widen::Constants) };
+            }
+            if round >= 2 {
+                ret = widen(&ret, Widen::Dims);
+            }
+            if round >= 3 {
+                ret = Ty::Any;
+            }
+            entry.ret = ret;
+            for ((_, old), (_, new)) in entry.outs.iter_mut().zip(&outs) {
+                *old = if round >= 2 { Ty::Any } else { join(old, new) };
+            }
+            for (key, spec) in dependents {
+                if let Some(entry) = self.memo.get_mut(&key).and_then(|s| s.get_mut(spec)) {
+                    entry.state = SpecState::Stale;
+                }
+            }
+        }
+        self.stack.pop();
+        self.use_spec(key, spec, site)
+    }
+
+    fn hand_down(&mut self, key: FnKey, spec: usize, mut dependents: Vec<(FnKey, usize)>) {
+        let n = self.stack.len();
+        let Some(outer) = self.stack.get(..n.saturating_sub(1)) else { return };
+        let Some(at) = outer.iter().rposition(|a| a.used) else { return };
+        dependents.push((key, spec));
+        if let Some(active) = self.stack.get_mut(at) {
+            active.dependents.extend(dependents);
+        }
+    }
+
+    fn find_spec(&self, key: FnKey, slots: &[Option<Ty>], captures: &Rc<Vec<Ty>>) -> Option<usize> {
+        let fits = |spec: &Spec| {
+            spec.state != SpecState::Stale
+                && spec.slots == slots
+                && spec.captures == *captures
+                && spec.reads.iter().all(|(id, ty)| self.same_global(*id, ty))
+        };
+        self.memo.get(&key)?.iter().position(fits)
+    }
+
+    /// The result of a specialization; its problems become those of the caller.
+    fn use_spec(&mut self, key: FnKey, spec: usize, site: Span) -> (Ty, Vec<(usize, Ty)>) {
+        let Some(entry) = self.memo.get(&key).and_then(|s| s.get(spec)) else { return (Ty::Any, vec![]) };
+        let (ret, outs) = (entry.ret.clone(), entry.outs.clone());
+        let (problems, reads) = (entry.problems.clone(), entry.reads.clone());
+        if entry.state == SpecState::Running {
+            for active in &mut self.stack {
+                if active.key == key && active.spec == spec {
+                    active.used = true;
+                }
+            }
+        }
+        for (id, ty) in reads.iter() {
+            if !self.frame.reads.iter().any(|(known, _)| known == id) {
+                self.frame.reads.push((*id, ty.clone()));
+            }
+        }
+        for problem in problems.iter() {
+            self.take_problem(problem, key, site);
+        }
+        (ret, outs)
+    }
+
+    /// A callee's problem seen from the call. A place in a library moves to the first call in the user's code.
+    fn take_problem(&mut self, problem: &Problem, key: FnKey, site: Span) {
+        if self.gave_up {
+            return;
+        }
+        let mut problem = problem.clone();
+        if !self.frame.module.is_library {
+            if problem.in_library {
+                let module = self.module(key.0);
+                let name = module.as_ref().and_then(|m| Some(m.resolved.functions.get(key.1 as usize)?.name.clone()));
+                let place = match (&module, name) {
+                    (Some(module), Some(name)) => format!("fails here, in `{}.{name}`", module.name),
+                    _ => "fails here".into(),
+                };
+                for label in &mut problem.diagnostic.labels {
+                    if label.primary {
+                        label.primary = false;
+                        label.message = if label.message.is_empty() {
+                            place.clone()
+                        } else {
+                            format!("{}; {place}", label.message)
+                        };
+                    }
+                }
+                problem.diagnostic = problem.diagnostic.at(site, "in this call");
+                problem.in_library = false;
+            } else if problem.chain < 3 {
+                problem.diagnostic = problem.diagnostic.also(site, "called from here");
+                problem.chain += 1;
+            }
+        }
+        self.frame.add_problem(problem);
+    }
+
+    /// Follows a function's body in a frame of its own, which it returns.
+    fn run_body(
+        &mut self,
+        key: FnKey,
+        module: &Rc<LoadedModule>,
+        decl: &Rc<FnDecl>,
+        slots: &[Option<Ty>],
+        captures: &Rc<Vec<Ty>>,
+        origins: &[Option<Span>],
+    ) -> Frame {
+        let mut frame = Frame::new(module.clone(), FnId(key.1));
+        frame.itself = Ty::Fn(FnTy::User { module: key.0, index: key.1, captures: captures.clone() });
+        frame.ret = decl.ret.as_ref().map(|t| t.span);
+        let function = module.resolved.functions.get(key.1 as usize);
+        let local = |i: usize| function.and_then(|f| f.params.get(i).copied().flatten());
+        for (i, _) in decl.params.iter().enumerate().filter(|(_, p)| p.inout) {
+            frame.outs.extend(local(i).map(|local| Out { param: i, local, ty: Ty::Never }));
+        }
+        for (capture, ty) in function.iter().flat_map(|f| &f.captures).zip(captures.iter()) {
+            frame.set_local(capture.local, ty.clone(), None);
+        }
+        let outer = std::mem::replace(&mut self.frame, frame);
+        let unrolled = std::mem::replace(&mut self.unrolled, 1);
+        for (i, param) in decl.params.iter().enumerate() {
+            let mut ty = match slots.get(i) {
+                Some(Some(ty)) => ty.clone(),
+                _ => match &param.default {
+                    Some(default) => self.expr(default),
+                    None => Ty::Any,
+                },
+            };
+            if let Some(annotation) = &param.ty {
+                let mut dims = std::mem::take(&mut self.frame.dims);
+                ty = self.admit(annotation, &ty, module, &mut dims, param.span).unwrap_or(Ty::Any);
+                self.frame.dims = dims;
+                self.publish_dims();
+            }
+            match local(i) {
+                Some(local) => self.frame.set_local(local, ty, origins.get(i).copied().flatten()),
+                None => self.bind_pattern(&param.pattern, &ty, param.span),
+            }
+        }
+        let ty = self.expr(&decl.body);
+        if !self.frame.dead {
+            self.leave(ty, value_span(&decl.body), decl.ret.as_ref());
+        }
+        self.unrolled = unrolled;
+        std::mem::replace(&mut self.frame, outer)
+    }
+
+    /// Follows a function that nothing calls, with what its annotations say.
+    pub(super) fn check_uncalled(&mut self, module: &Rc<LoadedModule>, id: FnId) -> Vec<crate::diagnostic::Diagnostic> {
+        let key = (module.id.0, id.0);
+        let Some(function) = module.resolved.functions.get(id.0 as usize) else { return vec![] };
+        let Some(decl) = function.decl.clone() else { return vec![] };
+        let captures = match self.made.get(&key) {
+            Some(captures) => captures.clone(),
+            None => Rc::new(vec![Ty::Any; function.captures.len()]),
+        };
+        self.rigid = true;
+        let owner = function.owner.and_then(|o| self.struct_info(key.0, o));
+        let mut slots = vec![];
+        for param in &decl.params {
+            let is_self = param.pattern.name().is_some_and(|n| &*n.name == "self");
+            slots.push(Some(match (&param.ty, &owner) {
+                (Some(annotation), _) => self.annotated(annotation, module),
+                (None, Some(owner)) if is_self => self.declared_struct(owner, 2),
+                _ => Ty::Any,
+            }));
+        }
+        self.rigid = false;
+        let frame = self.run_body(key, module, &decl, &slots, &captures, &[]);
+        frame.problems.into_iter().map(|p| p.diagnostic).collect()
+    }
+
+    /// Builds a struct: fields are the parameters, defaults and annotations are evaluated in its constructor's scope.
+    pub(super) fn construct(&mut self, info: &Rc<StructInfo>, args: Vec<ArgVal>, site: Span) -> Outcome {
+        let Some(module) = self.module(info.at.module) else { return Outcome::unknown(&args) };
+        let Some(declared) = module.resolved.structs.get(info.at.index as usize) else {
+            return Outcome::unknown(&args);
+        };
+        let (decl, constructor) = (declared.decl.clone(), declared.constructor);
+        let params: Vec<ParamInfo> = decl
+            .fields
+            .iter()
+            .map(|f| ParamInfo {
+                name: f.name.name.clone(),
+                required: f.default.is_none(),
+                inout: false,
+                named_only: false,
+            })
+            .collect();
+        let name = format!("`{}`", info.name);
+        let Some(matched) = self.match_args(&name, &params, &args, Some(decl.name.span), site) else {
+            return Outcome::unknown(&args);
+        };
+        let mut fields: Vec<Ty> = Vec::with_capacity(params.len());
+        let mut dims = vec![];
+        for (field, at) in decl.fields.iter().zip(&matched) {
+            let Some(arg) = at.and_then(|i| args.get(i)) else {
+                fields.push(Ty::Never);
+                continue;
+            };
+            let Some(annotation) = &field.ty else {
+                fields.push(arg.ty.clone());
+                continue;
+            };
+            match self.admit(annotation, &arg.ty, &module, &mut dims, arg.span) {
+                Ok(ty) => fields.push(ty),
+                Err(mismatch) => {
+                    let what = format!("`{}.{}`", info.name, field.name.name);
+                    self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
+                    return Outcome::unknown(&args);
+                }
+            }
+        }
+        if matched.iter().any(Option::is_none) {
+            let function = module.resolved.functions.get(constructor.0 as usize);
+            let local =
+                |i: usize| function.and_then(|f| f.params.get(i).copied().flatten()).unwrap_or(LocalId(i as u32));
+            let mut frame = Frame::new(module.clone(), constructor);
+            frame.dims = dims;
+            for (i, ty) in fields.iter().enumerate() {
+                frame.set_local(local(i), ty.clone(), None);
+            }
+            let outer = std::mem::replace(&mut self.frame, frame);
+            self.publish_dims();
+            for (i, field) in decl.fields.iter().enumerate() {
+                if matched.get(i).copied().flatten().is_some() {
+                    continue;
+                }
+                let mut ty = field.default.as_ref().map_or(Ty::Any, |d| self.expr(d));
+                if let Some(annotation) = &field.ty {
+                    let mut dims = std::mem::take(&mut self.frame.dims);
+                    ty = self.admit(annotation, &ty, &module, &mut dims, annotation.span).unwrap_or(Ty::Any);
+                    self.frame.dims = dims;
+                    self.publish_dims();
+                }
+                self.frame.set_local(local(i), ty.clone(), None);
+                if let Some(slot) = fields.get_mut(i) {
+                    *slot = ty;
+                }
+            }
+            let inner = std::mem::replace(&mut self.frame, outer);
+            for problem in &inner.problems {
+                self.take_problem(problem, (info.at.module, constructor.0), site);
+            }
+        }
+        let origin = Origin((!self.frame.module.is_library).then_some(site));
+        Outcome::of(Ty::Struct(Rc::new(StructTy { info: info.clone(), fields, origin })))
+    }
+
+    /// A function of the program as a value.
+    pub(super) fn closure(&mut self, decl: &FnDecl) -> Ty {
+        let module = self.frame.module.clone();
+        let Some(id) = module.resolved.function_ids.get(&decl.id).copied() else { return Ty::Fn(FnTy::Unknown) };
+        let Some(function) = module.resolved.functions.get(id.0 as usize) else { return Ty::Fn(FnTy::Unknown) };
+        let captures: Vec<Ty> = function.captures.iter().map(|c| self.captured(c.from)).collect();
+        let captures = Rc::new(captures);
+        let key = (module.id.0, id.0);
+        match self.made.get_mut(&key) {
+            Some(old) if *old != captures => {
+                *old = Rc::new(old.iter().zip(captures.iter()).map(|(a, b)| join(a, b)).collect());
+            }
+            Some(_) => {}
+            None => drop(self.made.insert(key, captures.clone())),
+        }
+        Ty::Fn(FnTy::User { module: key.0, index: key.1, captures })
+    }
+}
+
+/// Parameters of a declared function.
+pub(super) fn params_of(decl: &FnDecl) -> Vec<ParamInfo> {
+    let info = |p: &crate::syntax::ast::Param| ParamInfo {
+        name: p.pattern.name().map_or_else(|| "".into(), |n| n.name.clone()),
+        required: p.default.is_none(),
+        inout: p.inout,
+        named_only: false,
+    };
+    decl.params.iter().map(info).collect()
+}
+
+/// The expression that is a body's value.
+pub(super) fn value_span(body: &Expr) -> Span {
+    use crate::syntax::ast::{ExprKind, StmtKind};
+    if let ExprKind::Block(block) = &body.kind
+        && let Some(last) = block.stmts.last()
+        && let StmtKind::Expr(e) = &last.kind
+    {
+        return value_span(e);
+    }
+    body.span
+}

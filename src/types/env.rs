@@ -1,0 +1,165 @@
+//! The state of the abstract interpreter: the running function's variables, and what joins at branches.
+
+use std::rc::Rc;
+
+use super::annot::DimBinding;
+use super::join::{Widen, is_deep, join, widen};
+use super::ty::Ty;
+use crate::diagnostic::Diagnostic;
+use crate::resolve::{FnId, GlobalId, LoadedModule, LocalId};
+use crate::source::Span;
+
+/// A problem found in a function, on its way to the program's top.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub diagnostic: Diagnostic,
+    /// The primary label lies in a library module; the first call in the user's code will take its place.
+    pub in_library: bool,
+    /// How many calls lie between the place and here.
+    pub chain: u32,
+}
+
+impl Problem {
+    /// Problems at one place with one code are one problem.
+    pub fn same_as(&self, other: &Problem) -> bool {
+        self.diagnostic.code == other.diagnostic.code && self.diagnostic.span() == other.diagnostic.span()
+    }
+}
+
+/// The function that is being followed.
+pub struct Frame {
+    pub module: Rc<LoadedModule>,
+    pub function: FnId,
+    /// By [`LocalId`]; `Never` until assigned.
+    pub locals: Vec<Ty>,
+    /// Where each local got its value last.
+    pub origins: Vec<Option<Span>>,
+    /// What follows is not reached.
+    pub dead: bool,
+    /// Join of what is returned so far.
+    pub returns: Ty,
+    /// `inout` parameters with the join of their values at each return.
+    pub outs: Vec<Out>,
+    pub loops: Vec<Loop>,
+    /// Variables as they may be at any point inside each enclosing `try`.
+    pub tries: Vec<State>,
+    pub problems: Vec<Problem>,
+    /// Globals read with what was known of them.
+    pub reads: Vec<(GlobalId, Ty)>,
+    pub dims: Vec<DimBinding>,
+    /// The function itself, for nested functions that call themselves.
+    pub itself: Ty,
+    /// How many branches and loops of unknown course are around.
+    pub branches: u32,
+    pub ret: Option<Span>,
+}
+
+/// An `inout` parameter.
+pub struct Out {
+    pub param: usize,
+    pub local: LocalId,
+    pub ty: Ty,
+}
+
+/// What can change at a branch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub locals: Vec<Ty>,
+    /// Globals of the module; empty unless its body runs.
+    pub globals: Vec<Ty>,
+    pub dead: bool,
+}
+
+/// Where `break` and `continue` of a loop lead.
+#[derive(Default)]
+pub struct Loop {
+    pub breaks: Option<State>,
+    pub continues: Option<State>,
+}
+
+impl State {
+    /// The state after two branches meet.
+    pub fn join(&mut self, other: &State) {
+        if other.dead {
+            return;
+        }
+        if self.dead {
+            *self = other.clone();
+            return;
+        }
+        join_into(&mut self.locals, &other.locals);
+        join_into(&mut self.globals, &other.globals);
+    }
+
+    /// Forgets what differs from `head`, so that a loop comes to rest.
+    pub fn widen_from(&mut self, head: &State, how: Widen) {
+        for (new, old) in self.locals.iter_mut().zip(&head.locals).chain(self.globals.iter_mut().zip(&head.globals)) {
+            if new != old {
+                *new = if is_deep(new, 6) { Ty::Any } else { widen(new, how) };
+            }
+        }
+    }
+}
+
+fn join_into(into: &mut [Ty], from: &[Ty]) {
+    for (a, b) in into.iter_mut().zip(from) {
+        if a != b {
+            *a = join(a, b);
+        }
+    }
+}
+
+impl Frame {
+    /// An empty frame of a function.
+    pub fn new(module: Rc<LoadedModule>, function: FnId) -> Frame {
+        let count = module.resolved.functions.get(function.0 as usize).map_or(0, |f| f.locals.len());
+        Frame {
+            module,
+            function,
+            locals: vec![Ty::Never; count],
+            origins: vec![None; count],
+            dead: false,
+            returns: Ty::Never,
+            outs: vec![],
+            loops: vec![],
+            tries: vec![],
+            problems: vec![],
+            reads: vec![],
+            dims: vec![],
+            itself: Ty::Any,
+            branches: 0,
+            ret: None,
+        }
+    }
+
+    /// Sets a local.
+    pub fn set_local(&mut self, local: LocalId, ty: Ty, origin: Option<Span>) {
+        let i = local.0 as usize;
+        for state in &mut self.tries {
+            if let Some(seen) = state.locals.get_mut(i) {
+                *seen = join(seen, &ty);
+            }
+        }
+        if let Some(place) = self.origins.get_mut(i) {
+            *place = origin;
+        }
+        if let Some(place) = self.locals.get_mut(i) {
+            *place = ty;
+        }
+    }
+
+    /// A local's type.
+    pub fn local(&self, local: LocalId) -> Ty {
+        match self.locals.get(local.0 as usize) {
+            None | Some(Ty::Never) => Ty::Any,
+            Some(ty) => ty.clone(),
+        }
+    }
+
+    /// Takes in a problem, unless it is there already.
+    pub fn add_problem(&mut self, problem: Problem) {
+        if !self.problems.iter().any(|p| p.same_as(&problem)) {
+            self.problems.push(problem);
+        }
+    }
+}

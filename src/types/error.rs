@@ -1,0 +1,381 @@
+//! What the checker has to say against a program, as data, and its conversion to a [`Diagnostic`].
+//!
+//! | code | mistake |
+//! | --- | --- |
+//! | E0301 E0303 E0304 E0310 E0401 ... | what a primitive says of its operands ([`TypeError::Operation`]) |
+//! | E0204 E0206 | a module has no such name, or it is private (as `resolve` says of `from` imports) |
+//! | E0302 | brackets whose elements do not make a tensor |
+//! | E0320 | an argument is missing, or there are too many |
+//! | E0321 | no parameter (or field) of that name |
+//! | E0322 | an argument given twice |
+//! | E0323 | a struct has no such field or method |
+//! | E0325 | what is called is not a function |
+//! | E0326 | `&` is missing, or stands where nothing is changed |
+//! | E0327 | a method that changes its receiver, on what cannot be changed |
+//! | E0330 | a value does not fit its annotation |
+//! | E0331 | the dims of a value do not fit its annotation |
+//! | E0332 | a condition is not one bool |
+//! | E0333 | what `for` runs over has no elements |
+//! | E0334 | a pattern has another number of names than the value has parts |
+//! | E0335 | what is indexed has no index, or the index is of the wrong kind |
+//! | E0340 | a derivative of what is not one float |
+//! | E0341 | a derivative with respect to what has none |
+//! | E0342 | `wrt` names no argument |
+
+use std::rc::Rc;
+
+use super::show::{show_a, show_ty};
+use super::ty::Ty;
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::error::Error;
+use crate::source::Span;
+
+/// A mistake in types or shapes. Each is certain: code that gets there fails.
+#[derive(Debug, Clone)]
+pub enum TypeError {
+    /// An operation refuses its operands; the spans are those of the operands, then where each was made, if elsewhere.
+    Operation {
+        error: Error,
+        operands: Vec<Span>,
+        origins: Vec<(Span, String)>,
+    },
+    /// `[1, "a"]`
+    NotElement {
+        element: Ty,
+        place: Span,
+    },
+    /// `[[1, 2], [3]]`
+    Ragged {
+        first: String,
+        first_place: Span,
+        other: String,
+        place: Span,
+    },
+    Missing {
+        function: String,
+        params: Vec<Rc<str>>,
+        declared: Option<Span>,
+    },
+    TooMany {
+        function: String,
+        takes: usize,
+        given: usize,
+        declared: Option<Span>,
+    },
+    UnknownParam {
+        function: String,
+        name: Rc<str>,
+        params: Vec<Rc<str>>,
+        place: Span,
+    },
+    Twice {
+        function: String,
+        name: Rc<str>,
+        place: Span,
+    },
+    NoField {
+        ty: Ty,
+        name: Rc<str>,
+        candidates: Vec<Rc<str>>,
+        method: bool,
+    },
+    Private {
+        module: Rc<str>,
+        name: Rc<str>,
+    },
+    NoExport {
+        module: Rc<str>,
+        name: Rc<str>,
+        candidates: Vec<Rc<str>>,
+    },
+    NotCallable {
+        ty: Ty,
+        callee: Span,
+    },
+    NeedsReference {
+        function: String,
+        param: Rc<str>,
+        place: Span,
+    },
+    NoReference {
+        function: String,
+        place: Span,
+    },
+    NotAPlace {
+        what: String,
+        place: Span,
+        made: Option<Span>,
+    },
+    Mismatch {
+        what: String,
+        expected: String,
+        actual: Ty,
+        place: Span,
+        annotation: Span,
+        help: Option<String>,
+    },
+    DimMismatch {
+        sentence: String,
+        actual: Ty,
+        place: Span,
+        annotation: Span,
+        bound: Option<(Span, String)>,
+    },
+    Condition {
+        ty: Ty,
+        place: Span,
+    },
+    NotIterable {
+        ty: Ty,
+        place: Span,
+    },
+    Unpack {
+        names: usize,
+        ty: Ty,
+        parts: usize,
+        pattern: Span,
+        value: Span,
+    },
+    NotIndexable {
+        ty: Ty,
+        base: Span,
+    },
+    BadIndex {
+        sentence: String,
+        base: (Span, String),
+        place: Span,
+        code: &'static str,
+    },
+    GradOutput {
+        transform: String,
+        ty: Ty,
+        of: String,
+    },
+    GradArgument {
+        transform: String,
+        ty: Ty,
+        place: Option<Span>,
+    },
+    Wrt {
+        sentence: String,
+        help: Option<String>,
+    },
+}
+
+impl TypeError {
+    /// As data for the renderer; `span` is the failing expression.
+    pub fn to_diagnostic(&self, span: Span) -> Diagnostic {
+        match self {
+            TypeError::Operation { error, operands, origins } => operation(error, operands, origins, span),
+            TypeError::NotElement { element, place } => {
+                let d = Diagnostic::error(
+                    "E0302",
+                    "brackets make a tensor: its elements are numbers, or tensors of one shape",
+                )
+                .at(*place, format!("this is {}", show_a(element)));
+                d.help("write list(...) for a list, which may hold anything")
+            }
+            TypeError::Ragged { first, first_place, other, place } => Diagnostic::error(
+                "E0302",
+                format!("brackets make a tensor, but its elements have shapes {first} and {other}"),
+            )
+            .at(*place, format!("shape {other}"))
+            .also(*first_place, format!("shape {first}"))
+            .help("all elements need one shape; write list(...) to keep values of different shapes"),
+            TypeError::Missing { function, params, declared } => {
+                let names = params.iter().map(|p| format!("`{p}`")).collect::<Vec<_>>().join(", ");
+                let plural = if params.len() == 1 { "argument" } else { "arguments" };
+                let d = Diagnostic::error("E0320", format!("{function} misses its {plural} {names}")).at(span, "");
+                declared_at(d, *declared)
+            }
+            TypeError::TooMany { function, takes, given, declared } => {
+                let arguments = if *takes == 1 { "argument" } else { "arguments" };
+                let d = Diagnostic::error("E0320", format!("{function} takes {takes} {arguments}, not {given}"))
+                    .at(span, "");
+                declared_at(d, *declared)
+            }
+            TypeError::UnknownParam { function, name, params, place } => {
+                let d = Diagnostic::error("E0321", format!("{function} has no parameter `{name}`")).at(*place, "");
+                match did_you_mean(name, params.iter().map(|p| &**p)) {
+                    Some(near) => d.help(format!("did you mean `{near}`?")),
+                    None if params.is_empty() => d.help("it takes no arguments"),
+                    None => d.help(format!("its parameters: {}", params.join(", "))),
+                }
+            }
+            TypeError::Twice { function, name, place } => {
+                Diagnostic::error("E0322", format!("{function} gets `{name}` twice")).at(*place, "given again here")
+            }
+            TypeError::NoField { ty, name, candidates, method } => no_field(ty, name, candidates, *method).at(span, ""),
+            TypeError::Private { module, name } => {
+                Diagnostic::error("E0206", format!("`{name}` is private to module `{module}`"))
+                    .at(span, "names that start with _ are not exported")
+            }
+            TypeError::NoExport { module, name, candidates } => {
+                let d = Diagnostic::error("E0204", format!("module `{module}` has no `{name}`")).at(span, "not there");
+                match did_you_mean(name, candidates.iter().map(|p| &**p)) {
+                    Some(near) => d.help(format!("did you mean `{module}.{near}`?")),
+                    None => d,
+                }
+            }
+            TypeError::NotCallable { ty, callee } => {
+                let d = Diagnostic::error("E0325", format!("{} cannot be called", show_a(ty)))
+                    .at(*callee, format!("this is {}", show_ty(ty)));
+                match ty {
+                    Ty::Struct(s) => d.help(format!(
+                        "give it `impl {} {{ fn call(self, ...) = ... }}` to call its values",
+                        s.info.name
+                    )),
+                    Ty::Tensor(_) | Ty::List(_) | Ty::Tuple(_) | Ty::Dict(_) => {
+                        d.help("elements are taken with brackets: x[i]")
+                    }
+                    Ty::Int(_) | Ty::Float => d.help("write `*` to multiply"),
+                    _ => d,
+                }
+            }
+            TypeError::NeedsReference { function, param, place } => {
+                Diagnostic::error("E0326", format!("{function} changes its argument `{param}`"))
+                    .at(*place, "this must be marked with `&`")
+                    .help("write `&name` to let the function change the variable")
+            }
+            TypeError::NoReference { function, place } => {
+                Diagnostic::error("E0326", format!("{function} does not change this argument"))
+                    .at(*place, "`&` is for `inout` parameters")
+                    .help("leave the `&` out, or declare the parameter `inout`")
+            }
+            TypeError::NotAPlace { what, place, made } => {
+                let d = Diagnostic::error("E0327", what.clone()).at(*place, "this cannot be changed");
+                match made {
+                    Some(made) => d.also(*made, "bound with `let` here").help("bind it with `var` to change it"),
+                    None => d.help("keep the value in a `var` and call the method on that"),
+                }
+            }
+            TypeError::Mismatch { what, expected, actual, place, annotation, help } => {
+                let d =
+                    Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
+                        .at(*place, format!("this is {}", show_ty(actual)));
+                let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
+                match help {
+                    Some(help) => d.help(help.clone()),
+                    None => d,
+                }
+            }
+            TypeError::DimMismatch { sentence, actual, place, annotation, bound } => {
+                let d = Diagnostic::error("E0331", sentence.clone())
+                    .at(*place, format!("this is {}", show_ty(actual)))
+                    .also(*annotation, "annotated here");
+                match bound {
+                    Some((span, remark)) if span != place => d.also(*span, remark.clone()),
+                    _ => d,
+                }
+            }
+            TypeError::Condition { ty, place } => {
+                let d = Diagnostic::error("E0332", format!("a condition is one bool, not {}", show_a(ty)))
+                    .at(*place, format!("this is {}", show_ty(ty)));
+                match ty {
+                    Ty::Tensor(_) => d.help("use all(...) or any(...)"),
+                    Ty::Int(_) | Ty::Float => d.help("compare it: `x != 0`"),
+                    Ty::None => d.help("compare it: `x != none`"),
+                    _ => d,
+                }
+            }
+            TypeError::NotIterable { ty, place } => {
+                let d = Diagnostic::error("E0333", format!("`for` cannot run over {}", show_a(ty)))
+                    .at(*place, format!("this is {}", show_ty(ty)));
+                match ty {
+                    Ty::Int(_) => d.help("write 0..n to count"),
+                    _ => d.help("it runs over ranges, tensors, lists, tuples, dicts and strings"),
+                }
+            }
+            TypeError::Unpack { names, ty, parts, pattern, value } => {
+                let plural = if *names == 1 { "name" } else { "names" };
+                let message = match ty {
+                    Ty::Tuple(_) | Ty::List(_) => format!("{names} {plural} for {parts} values"),
+                    _ => format!("{} has no parts to give {names} {plural}", show_a(ty)),
+                };
+                let d = Diagnostic::error("E0334", message).at(*pattern, format!("{names} {plural}"));
+                d.also(*value, format!("this is {}", show_ty(ty)))
+            }
+            TypeError::NotIndexable { ty, base } => {
+                Diagnostic::error("E0335", format!("{} has no elements to index", show_a(ty)))
+                    .at(span, "")
+                    .also(*base, format!("this is {}", show_ty(ty)))
+            }
+            TypeError::BadIndex { sentence, base, place, code } => {
+                Diagnostic::error(code, sentence.clone()).at(*place, "").also(base.0, base.1.clone())
+            }
+            TypeError::GradOutput { transform, ty, of } => {
+                let d = Diagnostic::error(
+                    "E0340",
+                    format!("{transform} needs one float, but {of} returns {}", show_ty(ty)),
+                )
+                .at(span, "");
+                match ty {
+                    Ty::Tensor(_) => d.help("reduce the result with sum(...) or mean(...), or use jacobian"),
+                    Ty::Int(_) => d.help("return a float: float(...), or write 1.0 for 1"),
+                    Ty::Tuple(items) if items.len() == 2 => d.help("with `aux: true`, f may return (loss, more)"),
+                    _ => d,
+                }
+            }
+            TypeError::GradArgument { transform, ty, place } => {
+                let d = Diagnostic::error(
+                    "E0341",
+                    format!("{transform} needs a float, and this argument is {}", show_a(ty)),
+                )
+                .at(place.unwrap_or(span), format!("this is {}", show_ty(ty)));
+                match ty {
+                    Ty::Int(Some(n)) => d.help(format!("write it as a float: {n}.0")),
+                    Ty::Int(_) => d.help("make it a float: float(x)"),
+                    Ty::Tensor(_) => d.help("make its elements floats: x.to(f32), or write [1.0, 2.0]"),
+                    _ => d.help("only floats and what is made of them have derivatives"),
+                }
+            }
+            TypeError::Wrt { sentence, help } => {
+                let d = Diagnostic::error("E0342", sentence.clone()).at(span, "");
+                match help {
+                    Some(help) => d.help(help.clone()),
+                    None => d,
+                }
+            }
+        }
+    }
+}
+
+fn declared_at(d: Diagnostic, declared: Option<Span>) -> Diagnostic {
+    match declared {
+        Some(span) => d.also(span, "declared here"),
+        None => d,
+    }
+}
+
+fn operation(error: &Error, operands: &[Span], origins: &[(Span, String)], span: Span) -> Diagnostic {
+    let data = &*error.0;
+    let mut d = Diagnostic::error(data.code, data.message.clone()).at(span, "");
+    for (i, remark) in &data.operands {
+        if let Some(place) = operands.get(*i) {
+            d = d.also(*place, remark.clone());
+        }
+    }
+    for (place, remark) in origins {
+        if !d.labels.iter().any(|l| l.span == *place) {
+            d = d.also(*place, remark.clone());
+        }
+    }
+    d.notes = data.notes.clone();
+    d.help = data.help.clone();
+    d
+}
+
+fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagnostic {
+    let owner = match ty {
+        Ty::Struct(s) => s.info.name.to_string(),
+        Ty::StructType(info) => info.name.to_string(),
+        other => show_a(other),
+    };
+    let kind = if method { "method" } else { "field" };
+    let d = Diagnostic::error("E0323", format!("{owner} has no {kind} `{name}`"));
+    match did_you_mean(name, candidates.iter().map(|p| &**p)) {
+        Some(near) => d.help(format!("did you mean `{near}`?")),
+        None if candidates.is_empty() => d,
+        None => d.help(format!("it has: {}", candidates.join(", "))),
+    }
+}

@@ -1,0 +1,232 @@
+//! Expressions: one arm for each form; the larger forms have files of their own.
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::error::TypeError;
+use super::host::Host;
+use super::ty::{FnTy, Ty};
+use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
+use crate::syntax::ast::{Arg, Block, Expr, ExprKind, FormatPart, StmtKind, UnOp};
+use crate::value::RangeValue;
+
+impl Checker {
+    /// The type of an expression; `Never` if it yields no value.
+    pub(super) fn expr(&mut self, e: &Expr) -> Ty {
+        if self.frame.dead {
+            return Ty::Never;
+        }
+        if !self.spend() {
+            return Ty::Any;
+        }
+        self.depth += 1;
+        let ty = self.form(e);
+        self.depth -= 1;
+        if self.frame.dead {
+            self.record(e.id, &Ty::Never);
+            return Ty::Never;
+        }
+        self.record(e.id, &ty);
+        ty
+    }
+
+    fn form(&mut self, e: &Expr) -> Ty {
+        match &e.kind {
+            ExprKind::None => Ty::None,
+            ExprKind::Bool(b) => Ty::Bool(Some(*b)),
+            ExprKind::Int(n) => Ty::Int(Some(*n)),
+            ExprKind::Float(_) => Ty::Float,
+            ExprKind::Str(s) => Ty::Str((s.len() <= 64).then(|| s.clone())),
+            ExprKind::Format(parts) => self.format(parts),
+            ExprKind::Name(_) => self.name(e),
+            ExprKind::Unary(op, operand) => self.unary(*op, operand, e.span),
+            ExprKind::Binary(op, a, b) => self.binary(*op, a, b, e.span),
+            ExprKind::Chain { first, rest } => self.chain(first, rest),
+            ExprKind::Range { lo, hi, inclusive } => self.range(lo, hi, *inclusive),
+            ExprKind::Call { callee, args } => self.call(e, callee, args),
+            ExprKind::Method { receiver, name, args } => self.method_call(e, receiver, name, args),
+            ExprKind::Index { base, items } => {
+                let ty = self.expr(base);
+                let items = self.index_items(items);
+                self.index(&ty, &items, base.span, e.span)
+            }
+            ExprKind::Field { base, name } => {
+                let ty = self.expr(base);
+                self.field(&ty, name, e.span)
+            }
+            ExprKind::Tuple(items) => {
+                let items = items.iter().map(|i| self.expr(i)).collect();
+                Ty::tuple(items)
+            }
+            ExprKind::Tensor(items) => self.brackets(items),
+            ExprKind::Comprehension { list, element, clauses } => self.comprehension(*list, element, clauses),
+            ExprKind::Lambda(decl) => self.closure(decl),
+            ExprKind::Block(block) => self.block(block),
+            ExprKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise.as_deref()),
+            ExprKind::Try { body, name, handler } => self.try_catch(body, name.as_ref().map(|n| n.1), handler),
+            ExprKind::Invalid => Ty::Any,
+        }
+    }
+
+    /// The value of a block is that of its last statement if that is an expression.
+    pub(super) fn block(&mut self, block: &Block) -> Ty {
+        let Some((last, before)) = block.stmts.split_last() else { return Ty::None };
+        for stmt in before {
+            self.stmt(stmt);
+        }
+        if let StmtKind::Expr(e) = &last.kind {
+            return self.expr(e);
+        }
+        self.stmt(last);
+        Ty::None
+    }
+
+    fn format(&mut self, parts: &[FormatPart]) -> Ty {
+        let mut text = String::new();
+        let mut known = true;
+        for part in parts {
+            match part {
+                FormatPart::Text(t) => text.push_str(t),
+                FormatPart::Value { value, .. } => {
+                    self.expr(value);
+                    known = false;
+                }
+            }
+        }
+        Ty::Str((known && text.len() <= 64).then(|| text.into()))
+    }
+
+    fn name(&mut self, e: &Expr) -> Ty {
+        match self.resolution(e.id) {
+            Some(res) => self.resolved(res),
+            None => Ty::Any,
+        }
+    }
+
+    /// The value that a name stands for.
+    pub(super) fn resolved(&mut self, res: Res) -> Ty {
+        match res {
+            Res::Local(local) => self.frame.local(local),
+            Res::Global(id) => self.global(id),
+            Res::Itself => self.frame.itself.clone(),
+            Res::Prim(prim) => {
+                self.host.entry(prim.name).or_insert(Host::Prim(prim));
+                Ty::Fn(FnTy::Builtin(prim.name))
+            }
+            Res::Builtin(builtin) => {
+                self.host.insert(builtin.name, Host::Builtin(builtin));
+                Ty::Fn(FnTy::Builtin(builtin.name))
+            }
+            Res::Constant(_) => Ty::Float,
+            Res::DType(dtype) => Ty::DType(Some(dtype)),
+            Res::Unknown => Ty::Any,
+        }
+    }
+
+    /// A global's value, noted as read by the running function.
+    pub(super) fn global(&mut self, id: GlobalId) -> Ty {
+        let Some(module) = self.module(id.module.0) else { return Ty::Any };
+        let Some(global) = module.resolved.globals.get(id.index as usize) else { return Ty::Any };
+        match &global.kind {
+            GlobalKind::Function(f) => Ty::Fn(FnTy::User { module: id.module.0, index: f.0, captures: Rc::default() }),
+            GlobalKind::Struct(index) => match self.struct_info(id.module.0, *index) {
+                Some(info) => Ty::StructType(info),
+                None => Ty::Any,
+            },
+            GlobalKind::Module(m) => Ty::Module(m.0),
+            GlobalKind::Imported(other) if *other != id => self.global(*other),
+            GlobalKind::Imported(_) => Ty::Any,
+            GlobalKind::Variable | GlobalKind::Param => {
+                let ty = self.stored_global(id);
+                if !self.frame.reads.iter().any(|(known, _)| *known == id) {
+                    self.frame.reads.push((id, ty.clone()));
+                }
+                ty
+            }
+        }
+    }
+
+    /// What is known of a global variable at this point of the program.
+    pub(super) fn stored_global(&self, id: GlobalId) -> Ty {
+        match self.globals.get(id.module.0 as usize).and_then(|m| m.get(id.index as usize)) {
+            None | Some(Ty::Never) => Ty::Any,
+            Some(ty) => ty.clone(),
+        }
+    }
+
+    pub(super) fn same_global(&self, id: GlobalId, ty: &Ty) -> bool {
+        match self.globals.get(id.module.0 as usize).and_then(|m| m.get(id.index as usize)) {
+            None | Some(Ty::Never) => *ty == Ty::Any,
+            Some(now) => now == ty,
+        }
+    }
+
+    pub(super) fn captured(&mut self, from: CaptureFrom) -> Ty {
+        match from {
+            CaptureFrom::Local(local) => self.frame.local(local),
+            CaptureFrom::Global(id) => self.global(id),
+        }
+    }
+
+    fn unary(&mut self, op: UnOp, operand: &Expr, span: crate::source::Span) -> Ty {
+        let ty = self.expr(operand);
+        match (op, &ty) {
+            (_, Ty::Any | Ty::Never) => ty,
+            (UnOp::Not, Ty::Bool(b)) => Ty::Bool(b.map(|b| !b)),
+            (UnOp::Not, _) => self.operator("not", &[ty], &[operand.span], span),
+            (UnOp::Neg, Ty::Int(n)) => Ty::Int(n.and_then(i64::checked_neg)),
+            (UnOp::Neg, Ty::Float) => Ty::Float,
+            (UnOp::Neg, _) => self.operator("neg", &[ty], &[operand.span], span),
+        }
+    }
+
+    fn range(&mut self, lo: &Expr, hi: &Expr, inclusive: bool) -> Ty {
+        let (a, b) = (self.expr(lo), self.expr(hi));
+        match (a, b) {
+            (Ty::Int(Some(start)), Ty::Int(Some(stop))) => match stop.checked_add(i64::from(inclusive)) {
+                Some(stop) => Ty::RangeOf(RangeValue { start, stop, step: 1 }),
+                None => Ty::Range,
+            },
+            _ => Ty::Range,
+        }
+    }
+
+    fn call(&mut self, e: &Expr, callee: &Expr, args: &[Arg]) -> Ty {
+        let f = self.expr(callee);
+        if let ([Arg { value, .. }], Ty::Fn(FnTy::Builtin("list"))) = (args, &f)
+            && let ExprKind::Comprehension { list: true, .. } = &value.kind
+        {
+            return self.expr(value);
+        }
+        self.warn_nested(e);
+        let values = self.args(args);
+        let outcome = self.call_value(&f, values, callee.span, e.span);
+        self.write_back(args, 0, outcome)
+    }
+
+    /// Copies what a call left in its `&` arguments back to their places. Argument `i` of the call is `args[i - skip]`.
+    pub(super) fn write_back(&mut self, args: &[Arg], skip: usize, outcome: super::call::Outcome) -> Ty {
+        for (i, ty) in outcome.outs {
+            let Some(arg) = i.checked_sub(skip).and_then(|i| args.get(i)) else { continue };
+            if arg.inout && arg.value.is_place() {
+                self.assign(&arg.value, &ty, arg.value.span);
+            }
+        }
+        outcome.ty
+    }
+
+    /// The condition of `if` and `while`: its value if known.
+    pub(super) fn condition(&mut self, cond: &Expr) -> Option<bool> {
+        let ty = self.expr(cond);
+        let wrong = match &ty {
+            Ty::Bool(known) => return *known,
+            Ty::Any | Ty::Never | Ty::DType(_) => false,
+            Ty::Tensor(t) => t.dims.is_some(),
+            _ => true,
+        };
+        if wrong {
+            self.report(TypeError::Condition { ty, place: cond.span }, cond.span);
+        }
+        None
+    }
+}

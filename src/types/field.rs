@@ -1,0 +1,301 @@
+//! Fields and methods: struct fields, `impl` methods, members of modules, facts of tensors, `name(x, ...)`.
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::call::{ArgVal, Outcome};
+use super::error::TypeError;
+use super::ty::{Dim, FnTy, StructInfo, StructTy, Ty};
+use crate::ops::prim::ParamKind;
+use crate::resolve::{GlobalId, LocalKind, ModuleId, Res};
+use crate::source::Span;
+use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
+use crate::tensor::DType;
+
+impl Checker {
+    /// `x.name`
+    pub(super) fn field(&mut self, ty: &Ty, name: &Ident, span: Span) -> Ty {
+        match ty {
+            Ty::Any | Ty::Never => Ty::Any,
+            Ty::Dict(dict) => match &dict.items {
+                // `d.key` reads an entry.
+                Some(entries) => match entries.iter().find(|(k, _)| *k == name.name) {
+                    Some((_, ty)) => ty.clone(),
+                    None => Ty::Any,
+                },
+                None => Ty::Any,
+            },
+            Ty::Struct(s) => {
+                if let Some(at) = s.info.field(&name.name) {
+                    return s.fields.get(at).cloned().unwrap_or_default();
+                }
+                match self.method(&s.info, &name.name) {
+                    Some(id) => {
+                        let f = FnTy::User { module: s.info.at.module, index: id.0, captures: Rc::default() };
+                        Ty::Fn(FnTy::Made { transform: "method", args: Rc::new(vec![ty.clone(), Ty::Fn(f)]) })
+                    }
+                    None => self.no_field(ty, name, false, span),
+                }
+            }
+            Ty::Module(module) => self.member(*module, name),
+            Ty::StructType(info) => match self.method(info, &name.name) {
+                Some(id) => Ty::Fn(FnTy::User { module: info.at.module, index: id.0, captures: Rc::default() }),
+                None => self.no_field(ty, name, true, span),
+            },
+            Ty::Tensor(_) | Ty::Float | Ty::Int(_) | Ty::Bool(_) => self.tensor_fact(ty, name, span),
+            Ty::None | Ty::Str(_) | Ty::Tuple(_) | Ty::List(_) => self.no_field(ty, name, false, span),
+            Ty::Range | Ty::RangeOf(_) | Ty::Fn(_) | Ty::DType(_) => Ty::Any,
+        }
+    }
+
+    fn tensor_fact(&mut self, ty: &Ty, name: &Ident, span: Span) -> Ty {
+        let dims = ty.dims();
+        match &*name.name {
+            "shape" => match dims {
+                Some(dims) => {
+                    let sizes = dims.iter().map(|d| match d {
+                        Dim::Known(n) => Ty::Int(i64::try_from(*n).ok()),
+                        _ => Ty::Int(None),
+                    });
+                    Ty::tuple(sizes.collect())
+                }
+                None => Ty::Any,
+            },
+            "rank" => Ty::Int(dims.and_then(|d| i64::try_from(d.len()).ok())),
+            "size" => {
+                let size = dims.and_then(|dims| {
+                    dims.iter().try_fold(1i64, |n, d| match d {
+                        Dim::Known(m) => n.checked_mul(i64::try_from(*m).ok()?),
+                        _ => None,
+                    })
+                });
+                Ty::Int(size)
+            }
+            "dtype" => Ty::DType(match ty {
+                Ty::Tensor(t) => t.dtype,
+                Ty::Int(_) => Some(DType::Int),
+                Ty::Bool(_) => Some(DType::Bool),
+                _ => Some(DType::F64),
+            }),
+            "t" => match (ty, dims) {
+                (Ty::Tensor(t), Some(dims)) if dims.len() == 2 => {
+                    Ty::of(t.dtype, Some(dims.into_iter().rev().collect()))
+                }
+                (Ty::Tensor(t), Some(dims)) if dims.len() == 1 => Ty::of(t.dtype, Some(dims)),
+                (Ty::Tensor(t), _) => Checker::some_tensor(t.dtype),
+                _ => ty.clone(),
+            },
+            // A function of that name without its call, or something of a later version.
+            _ => {
+                let facts = ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec();
+                self.report(
+                    TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates: facts, method: false },
+                    span,
+                )
+            }
+        }
+    }
+
+    fn no_field(&mut self, ty: &Ty, name: &Ident, method: bool, span: Span) -> Ty {
+        let candidates = match ty {
+            Ty::Struct(s) => self.members_of(&s.info, true),
+            Ty::StructType(info) => self.members_of(info, false),
+            _ => vec![],
+        };
+        self.report(TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates, method }, span)
+    }
+
+    fn members_of(&self, info: &StructInfo, fields: bool) -> Vec<Rc<str>> {
+        let mut out: Vec<Rc<str>> = vec![];
+        if fields {
+            out.extend(info.fields.iter().map(|f| f.name.clone()));
+        }
+        let module = self.modules.get(info.at.module as usize);
+        if let Some(s) = module.and_then(|m| m.resolved.structs.get(info.at.index as usize)) {
+            out.extend(s.methods.iter().map(|(n, _)| n.clone()));
+        }
+        out
+    }
+
+    /// `module.name`
+    fn member(&mut self, module: u32, name: &Ident) -> Ty {
+        let Some(home) = self.module(module) else { return Ty::Any };
+        let found = home.resolved.globals.iter().rposition(|g| g.name == name.name);
+        match found {
+            Some(_) if name.name.starts_with('_') && !self.frame.module.is_library => {
+                self.report(TypeError::Private { module: home.name.clone(), name: name.name.clone() }, name.span)
+            }
+            Some(index) => self.global(GlobalId { module: ModuleId(module), index: index as u32 }),
+            None => {
+                let names = home.resolved.globals.iter().map(|g| g.name.clone());
+                let candidates = names.filter(|n| !n.starts_with('_')).collect();
+                let error = TypeError::NoExport { module: home.name.clone(), name: name.name.clone(), candidates };
+                self.report(error, name.span)
+            }
+        }
+    }
+
+    /// `x.name(args)`
+    pub(super) fn method_call(&mut self, e: &Expr, receiver: &Expr, name: &Ident, args: &[Arg]) -> Ty {
+        let ty = self.expr(receiver);
+        if self.frame.dead {
+            return Ty::Never;
+        }
+        match &ty {
+            Ty::Module(_) | Ty::StructType(_) => {
+                let f = self.field(&ty, name, name.span);
+                let values = self.args(args);
+                let outcome = self.call_value(&f, values, name.span, e.span);
+                return self.write_back(args, 0, outcome);
+            }
+            Ty::Struct(s) => {
+                if let Some(id) = self.method(&s.info, &name.name) {
+                    let f = Ty::Fn(FnTy::User { module: s.info.at.module, index: id.0, captures: Rc::default() });
+                    return self.call_with_receiver(e, &f, &ty, receiver, name, args);
+                }
+                if let Some(at) = s.info.field(&name.name) {
+                    let f = s.fields.get(at).cloned().unwrap_or_default();
+                    let values = self.args(args);
+                    let outcome = self.call_value(&f, values, receiver.span.to(name.span), e.span);
+                    return self.write_back(args, 0, outcome);
+                }
+                if &*name.name == "with" {
+                    let values = self.args(args);
+                    return self.with(s, &values, e.span);
+                }
+            }
+            _ => {}
+        }
+        let function = self.frame.module.resolved.functions_by_method.get(&e.id).copied();
+        match (function, &ty) {
+            (_, Ty::Any) | (None, Ty::Dict(_) | Ty::Fn(_) | Ty::DType(_) | Ty::Range | Ty::RangeOf(_)) => {
+                let values = self.args(args);
+                let outcome = Outcome::unknown(&values);
+                self.write_back(args, 0, outcome);
+                if receiver.is_place() && self.is_variable(receiver) {
+                    // It may be a method that changes its receiver.
+                    self.forget(receiver);
+                }
+                Ty::Any
+            }
+            (Some(res), _) => {
+                let f = self.resolved(res);
+                self.call_with_receiver(e, &f, &ty, receiver, name, args)
+            }
+            (None, _) => {
+                self.args(args);
+                if matches!(&*name.name, "to" | "with" | "t") {
+                    return Ty::Any;
+                }
+                self.no_field(&ty, name, true, name.span)
+            }
+        }
+    }
+
+    /// A receiver of unknown type after an unknown method.
+    fn forget(&mut self, receiver: &Expr) {
+        let mut root = receiver;
+        while let ExprKind::Index { base, .. } | ExprKind::Field { base, .. } = &root.kind {
+            root = base;
+        }
+        if !std::ptr::eq(root, receiver) {
+            // Only a part of a known value is unknown; that part stays so.
+            return;
+        }
+        self.assign(root, &Ty::Any, receiver.span);
+    }
+
+    fn call_with_receiver(&mut self, e: &Expr, f: &Ty, ty: &Ty, receiver: &Expr, name: &Ident, args: &[Arg]) -> Ty {
+        let changes = self.changes_first(f);
+        let values = self.args(args);
+        if self.frame.dead {
+            return Ty::Never;
+        }
+        if changes && !(receiver.is_place() && self.is_variable(receiver)) {
+            return self.unchangeable(receiver, name);
+        }
+        let mut all = vec![ArgVal { name: None, inout: changes, ty: ty.clone(), span: receiver.span }];
+        all.extend(values);
+        let mut outcome = self.call_value(f, all, name.span, e.span);
+        if let Some(at) = outcome.outs.iter().position(|(i, _)| *i == 0) {
+            let (_, new) = outcome.outs.remove(at);
+            self.assign(receiver, &new, receiver.span);
+        }
+        self.write_back(args, 1, outcome)
+    }
+
+    fn unchangeable(&mut self, receiver: &Expr, name: &Ident) -> Ty {
+        let what = format!("`{}` changes its receiver", name.name);
+        let made = match (&receiver.kind, self.resolution(receiver.id)) {
+            (ExprKind::Name(_), Some(Res::Local(local))) => {
+                let module = self.frame.module.clone();
+                let function = module.resolved.functions.get(self.frame.function.0 as usize);
+                function.and_then(|f| f.locals.get(local.0 as usize)).map(|l| l.span)
+            }
+            (ExprKind::Name(_), Some(Res::Global(id))) => {
+                self.module(id.module.0).and_then(|m| m.resolved.globals.get(id.index as usize).map(|g| g.span))
+            }
+            _ => None,
+        };
+        self.report(TypeError::NotAPlace { what, place: receiver.span, made }, receiver.span)
+    }
+
+    /// True if the function's first parameter is `inout`.
+    fn changes_first(&self, f: &Ty) -> bool {
+        match f {
+            Ty::Fn(FnTy::User { module, index, .. }) => self
+                .modules
+                .get(*module as usize)
+                .and_then(|m| m.resolved.functions.get(*index as usize)?.decl.as_ref()?.params.first().map(|p| p.inout))
+                .unwrap_or(false),
+            Ty::Fn(FnTy::Builtin(name)) => {
+                self.host.get(name).and_then(|h| h.sig().params.first()).is_some_and(|p| p.kind == ParamKind::Inout)
+            }
+            _ => false,
+        }
+    }
+
+    /// True for a place inside a variable that may change here.
+    pub(super) fn is_variable(&self, place: &Expr) -> bool {
+        match &place.kind {
+            ExprKind::Index { base, .. } | ExprKind::Field { base, .. } => self.is_variable(base),
+            ExprKind::Name(_) => match self.resolution(place.id) {
+                Some(Res::Local(local)) => {
+                    let function = self.frame.module.resolved.functions.get(self.frame.function.0 as usize);
+                    function
+                        .and_then(|f| f.locals.get(local.0 as usize))
+                        .is_some_and(|l| l.mutable && l.kind != LocalKind::Capture)
+                }
+                Some(Res::Global(id)) => {
+                    let module = self.modules.get(id.module.0 as usize);
+                    let global = module.and_then(|m| m.resolved.globals.get(id.index as usize));
+                    self.frame.function.0 == 0 && global.is_some_and(|g| g.mutable)
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// `p.with(field: value)`
+    fn with(&mut self, s: &Rc<StructTy>, args: &[ArgVal], span: Span) -> Ty {
+        let mut new = (**s).clone();
+        for arg in args {
+            let Some(name) = &arg.name else { return Ty::Any };
+            match new.info.field(name) {
+                Some(at) => {
+                    if let Some(field) = new.fields.get_mut(at) {
+                        *field = arg.ty.clone();
+                    }
+                }
+                None => {
+                    let function = format!("`{}`", new.info.name);
+                    let params = new.info.fields.iter().map(|f| f.name.clone()).collect();
+                    let error = TypeError::UnknownParam { function, name: name.clone(), params, place: arg.span };
+                    return self.report(error, span);
+                }
+            }
+        }
+        Ty::Struct(Rc::new(new))
+    }
+}

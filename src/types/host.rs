@@ -1,0 +1,242 @@
+//! Calls of primitives and builtins: arguments in the order of the signature, then its `infer` rule, unless the
+//! checker knows more (`structures.rs`, `transforms.rs`).
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::call::{ArgVal, Outcome, ParamInfo};
+use super::error::TypeError;
+use super::operator::{infer_prim, plain};
+use super::ty::{TensorTy, Ty};
+use crate::builtins::Builtin;
+use crate::ops::prim::{Default, ParamKind, Prim, Sig};
+use crate::source::Span;
+use crate::tensor::DType;
+
+/// A function of the host.
+#[derive(Clone, Copy)]
+pub(super) enum Host {
+    Prim(&'static Prim),
+    Builtin(&'static Builtin),
+}
+
+impl Host {
+    pub fn sig(&self) -> &'static Sig {
+        match self {
+            Host::Prim(p) => &p.sig,
+            Host::Builtin(b) => &b.sig,
+        }
+    }
+}
+
+/// Arguments in the order of the signature.
+pub(super) struct HostArgs {
+    pub types: Vec<Ty>,
+    pub spans: Vec<Span>,
+    /// By parameter, the argument that it got.
+    pub from: Vec<Option<usize>>,
+}
+
+impl HostArgs {
+    pub fn ty(&self, i: usize) -> &Ty {
+        const ANY: &Ty = &Ty::Any;
+        self.types.get(i).unwrap_or(ANY)
+    }
+
+    pub fn span(&self, i: usize) -> Span {
+        self.spans.get(i).copied().unwrap_or_default()
+    }
+
+    pub fn is_given(&self, i: usize) -> bool {
+        self.from.get(i).is_some_and(|f| f.is_some())
+    }
+}
+
+impl Checker {
+    /// Calls a primitive or builtin.
+    pub(super) fn call_host(&mut self, name: &'static str, args: Vec<ArgVal>, site: Span) -> Outcome {
+        if name == "dict" {
+            return Outcome::of(self.make_dict(&args));
+        }
+        let Some(host) = self.host.get(name).copied() else { return Outcome::unknown(&args) };
+        let Some(matched) = self.host_args(name, host.sig(), &args, site) else { return Outcome::unknown(&args) };
+        if args.iter().any(|a| a.ty == Ty::Never) {
+            return Outcome::unknown(&args);
+        }
+        if let Some(outcome) = self.transform(name, &matched, site) {
+            return outcome;
+        }
+        if let Some(outcome) = self.structural(name, &matched, site) {
+            return outcome;
+        }
+        self.warn_call(name, &matched, site);
+        let result = match host {
+            Host::Prim(prim) => infer_prim(prim, &matched.types),
+            Host::Builtin(builtin) => {
+                let types: Vec<Ty> = matched.types.iter().map(plain).collect();
+                // A builtin of a primitive's name wraps it: `sum` of a list.
+                match self.prims.get(name).copied() {
+                    Some(prim) if is_numeric(matched.ty(0)) && fits(prim, builtin, &matched) => {
+                        infer_prim(prim, &types[..prim.sig.params.len()])
+                    }
+                    _ => (builtin.infer)(&types),
+                }
+            }
+        };
+        let ty = match result {
+            Ok(ty) => self.with_default_dtype(name, host.sig(), &matched, ty),
+            Err(error) => {
+                let operands = matched.spans.clone();
+                self.report(TypeError::Operation { error, operands, origins: vec![] }, site)
+            }
+        };
+        let outs = args.iter().enumerate().filter(|(_, a)| a.inout).map(|(i, _)| (i, Ty::Any)).collect();
+        Outcome { ty, outs }
+    }
+
+    /// A conversion: `int(x)`, `f32(x)` if names of dtypes are called.
+    pub(super) fn call_dtype(&mut self, dtype: Option<DType>, args: &[ArgVal]) -> Outcome {
+        let ty = match (args, dtype) {
+            ([x], Some(_)) => match &x.ty {
+                Ty::Tensor(t) => Ty::Tensor(TensorTy { dtype, dims: t.dims.clone() }),
+                _ => Ty::Any,
+            },
+            _ => Ty::Any,
+        };
+        Outcome::of(ty)
+    }
+
+    fn host_args(&mut self, name: &str, sig: &'static Sig, args: &[ArgVal], site: Span) -> Option<HostArgs> {
+        let function = format!("`{name}`");
+        let rest = sig.params.iter().position(|p| is_rest(p.kind));
+        let mut infos: Vec<ParamInfo> = sig
+            .params
+            .iter()
+            .enumerate()
+            .map(|(i, p)| ParamInfo {
+                name: p.name.into(),
+                required: matches!(p.kind, ParamKind::Required | ParamKind::Inout),
+                inout: p.kind == ParamKind::Inout,
+                named_only: rest.is_some_and(|r| i > r),
+            })
+            .collect();
+        // All further positional arguments go to `rest` as one tuple.
+        let mut rest_args: Vec<&ArgVal> = vec![];
+        let mut kept: Vec<ArgVal> = vec![];
+        let mut original: Vec<usize> = vec![];
+        let mut count = 0;
+        for (i, arg) in args.iter().enumerate() {
+            if arg.name.is_none() {
+                count += 1;
+                if rest.is_some_and(|r| count > r) {
+                    rest_args.push(arg);
+                    continue;
+                }
+            }
+            kept.push(arg.clone());
+            original.push(i);
+        }
+        if let Some(r) = rest
+            && let Some(info) = infos.get_mut(r)
+        {
+            // Given by position only.
+            info.required = false;
+            info.named_only = true;
+        }
+        let slots = self.match_args(&function, &infos, &kept, None, site)?;
+        let mut out = HostArgs { types: vec![], spans: vec![], from: vec![] };
+        for (i, param) in sig.params.iter().enumerate() {
+            if Some(i) == rest && slots.get(i).copied().flatten().is_none() {
+                out.types.push(rest_type(param.kind, &rest_args));
+                out.spans.push(span_of(&rest_args, site));
+                out.from.push(None);
+                continue;
+            }
+            let at = slots.get(i).copied().flatten();
+            match at.and_then(|k| kept.get(k)) {
+                Some(arg) => {
+                    out.types.push(arg.ty.clone());
+                    out.spans.push(arg.span);
+                }
+                None => {
+                    out.types.push(default_type(param.kind));
+                    out.spans.push(site);
+                }
+            }
+            out.from.push(at.and_then(|k| original.get(k).copied()));
+        }
+        Some(out)
+    }
+
+    /// Tensors made without a dtype have the default one.
+    fn with_default_dtype(&mut self, name: &str, sig: &Sig, args: &HostArgs, ty: Ty) -> Ty {
+        let Ty::Tensor(TensorTy { dtype: None, dims }) = &ty else { return ty };
+        let given = sig.params.iter().position(|p| p.name == "dtype").map(|i| args.ty(i).clone());
+        let makes_floats = match name {
+            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" => true,
+            "full" => args.types.contains(&Ty::Float),
+            "arange" => args.types.iter().take(3).any(|t| *t == Ty::Float),
+            _ => return ty,
+        };
+        let dtype = match given {
+            None | Some(Ty::None) if makes_floats => self.dtype,
+            Some(Ty::DType(dtype)) => dtype,
+            _ => None,
+        };
+        Ty::Tensor(TensorTy { dtype, dims: dims.clone() })
+    }
+}
+
+fn is_rest(kind: ParamKind) -> bool {
+    !matches!(kind, ParamKind::Required | ParamKind::Optional(_) | ParamKind::Inout)
+}
+
+/// A single tuple or list is the rest itself for [`ParamKind::Rest`].
+fn rest_type(kind: ParamKind, args: &[&ArgVal]) -> Ty {
+    if kind == ParamKind::Rest
+        && let [only] = args
+    {
+        match &only.ty {
+            Ty::Tuple(_) => return only.ty.clone(),
+            Ty::List(list) => {
+                return match &list.items {
+                    Some(items) => Ty::Tuple(Rc::new(items.clone())),
+                    None => Ty::Any,
+                };
+            }
+            Ty::Any => return Ty::Any,
+            _ => {}
+        }
+    }
+    Ty::tuple(args.iter().map(|a| a.ty.clone()).collect())
+}
+
+fn span_of(args: &[&ArgVal], site: Span) -> Span {
+    match args {
+        [] => site,
+        [first, .., last] => first.span.to(last.span),
+        [one] => one.span,
+    }
+}
+
+fn default_type(kind: ParamKind) -> Ty {
+    match kind {
+        ParamKind::Optional(Default::Bool(b)) => Ty::Bool(Some(b)),
+        ParamKind::Optional(Default::Int(n)) => Ty::Int(Some(n)),
+        ParamKind::Optional(Default::Float(_)) => Ty::Float,
+        ParamKind::Optional(Default::Str(s)) => Ty::Str(Some(s.into())),
+        _ => Ty::None,
+    }
+}
+
+fn is_numeric(ty: &Ty) -> bool {
+    matches!(ty, Ty::Tensor(_) | Ty::Float | Ty::Int(_) | Ty::Bool(_))
+}
+
+/// The wrapping builtin has the primitive's parameters, by name, and perhaps more that are not used.
+fn fits(prim: &Prim, builtin: &Builtin, args: &HostArgs) -> bool {
+    let (inner, outer) = (prim.sig.params, builtin.sig.params);
+    inner.len() <= outer.len()
+        && inner.iter().zip(outer).all(|(a, b)| a.name == b.name)
+        && (inner.len()..outer.len()).all(|i| !args.is_given(i))
+}

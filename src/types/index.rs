@@ -1,0 +1,364 @@
+//! Indexing: `x[i, 1:3, ..., none]` on tensors, `xs[i]` on lists, tuples, strings, dicts.
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::error::TypeError;
+use super::join::join;
+use super::show::{show_a, show_dims, show_ty};
+use super::ty::{DictTy, Dim, Dims, ListTy, TensorTy, Ty};
+use crate::source::Span;
+use crate::syntax::ast::{Expr, IndexItem};
+use crate::tensor::DType;
+
+/// An index after evaluation.
+pub(super) enum IndexTy {
+    At(Ty, Span),
+    Slice { start: Option<Ty>, stop: Option<Ty>, step: Option<Ty> },
+    Ellipsis,
+}
+
+impl Checker {
+    pub(super) fn index_items(&mut self, items: &[IndexItem]) -> Vec<IndexTy> {
+        let mut out = Vec::with_capacity(items.len());
+        for item in items {
+            let mut part = |e: &Option<Expr>| e.as_ref().map(|e| self.expr(e));
+            out.push(match item {
+                IndexItem::At(e) => IndexTy::At(self.expr(e), e.span),
+                IndexItem::Slice { start, stop, step, .. } => {
+                    let (start, stop, step) = (part(start), part(stop), part(step));
+                    IndexTy::Slice { start, stop, step }
+                }
+                IndexItem::Ellipsis(_) => IndexTy::Ellipsis,
+            });
+        }
+        out
+    }
+
+    /// The type of `base[items]`.
+    pub(super) fn index(&mut self, base: &Ty, items: &[IndexTy], base_span: Span, span: Span) -> Ty {
+        match base {
+            Ty::Any | Ty::Never => Ty::Any,
+            Ty::Tensor(t) => self.index_tensor(t, items, base_span, span),
+            Ty::Tuple(all) => match items {
+                [IndexTy::At(at, place)] => self.index_sequence(base, Some(all), None, at, *place, base_span),
+                [IndexTy::Slice { start, stop, step, .. }] => match slice(start, stop, step, all.len()) {
+                    Some(picked) => Ty::tuple(picked.filter_map(|i| all.get(i).cloned()).collect()),
+                    None => Ty::Any,
+                },
+                _ => Ty::Any,
+            },
+            Ty::List(list) => match items {
+                [IndexTy::At(at, place)] => {
+                    let all = list.items.as_ref();
+                    self.index_sequence(base, all, Some(&list.element), at, *place, base_span)
+                }
+                [IndexTy::Slice { start, stop, step, .. }] => {
+                    let picked = list.items.as_ref().and_then(|all| {
+                        let picked = slice(start, stop, step, all.len())?;
+                        Some(picked.filter_map(|i| all.get(i).cloned()).collect::<Vec<Ty>>())
+                    });
+                    picked.map_or_else(|| Ty::list_of(list.element.clone()), Ty::list)
+                }
+                _ => Ty::Any,
+            },
+            Ty::Dict(dict) => match (items, &dict.items) {
+                ([IndexTy::At(Ty::Str(Some(key)), place)], Some(entries)) => {
+                    match entries.iter().find(|(k, _)| k == key) {
+                        Some((_, ty)) => ty.clone(),
+                        None => self.no_key(key, entries, base_span, *place),
+                    }
+                }
+                _ => Ty::Any,
+            },
+            Ty::Str(_) => Ty::Str(None),
+            Ty::Range | Ty::RangeOf(_) => match items {
+                [IndexTy::At(Ty::Int(_), _)] => Ty::Int(None),
+                _ => Ty::Any,
+            },
+            Ty::Bool(_) | Ty::Int(_) | Ty::Float
+                if !items.iter().any(|i| matches!(i, IndexTy::At(Ty::Int(_), _) | IndexTy::Slice { .. })) =>
+            {
+                Ty::Any
+            }
+            _ => self.report(TypeError::NotIndexable { ty: base.clone(), base: base_span }, span),
+        }
+    }
+
+    fn no_key(&mut self, key: &str, entries: &[(Rc<str>, Ty)], base: Span, place: Span) -> Ty {
+        let keys: Vec<&str> = entries.iter().map(|e| &*e.0).collect();
+        let remark = match crate::diagnostic::did_you_mean(key, keys.iter().copied()) {
+            Some(near) => format!("it has `{near}`"),
+            None => format!("its keys: {}", keys.join(", ")),
+        };
+        let sentence = format!("the dict has no key \"{key}\"");
+        self.report(TypeError::BadIndex { sentence, base: (base, remark), place, code: "E0402" }, place)
+    }
+
+    fn index_sequence(
+        &mut self,
+        base: &Ty,
+        all: Option<&Vec<Ty>>,
+        element: Option<&Ty>,
+        at: &Ty,
+        place: Span,
+        base_span: Span,
+    ) -> Ty {
+        let any = || match (element, all) {
+            (Some(Ty::Never), _) => Ty::Any,
+            (Some(ty), _) => ty.clone(),
+            (None, Some(all)) if !all.is_empty() => all.iter().fold(Ty::Never, |a, b| join(&a, b)),
+            _ => Ty::Any,
+        };
+        match (at, all) {
+            (Ty::Int(Some(i)), Some(all)) => match position(*i, all.len()) {
+                Some(i) => all.get(i).cloned().unwrap_or_default(),
+                None => {
+                    let sentence = format!("index {i} is out of range: the length is {}", all.len());
+                    let remark = format!("this is {}, of length {}", show_a(base), all.len());
+                    let base = (base_span, remark);
+                    self.report(TypeError::BadIndex { sentence, base, place, code: "E0401" }, place)
+                }
+            },
+            (Ty::Int(_), _) => any(),
+            (Ty::Float | Ty::Str(_) | Ty::None, _) => self.bad_index(base, at, base_span, place),
+            _ => Ty::Any,
+        }
+    }
+
+    fn bad_index(&mut self, base: &Ty, at: &Ty, base_span: Span, place: Span) -> Ty {
+        let sentence = format!("{} is indexed by ints, not by {}", show_a(base), show_a(at));
+        let base = (base_span, format!("this is {}", show_ty(base)));
+        self.report(TypeError::BadIndex { sentence, base, place, code: "E0335" }, place)
+    }
+
+    fn index_tensor(&mut self, t: &TensorTy, items: &[IndexTy], base_span: Span, span: Span) -> Ty {
+        let base_ty = Ty::Tensor(t.clone());
+        let mut used = 0;
+        let mut gathers = 0;
+        let mut ints = 0;
+        let mut known = true;
+        for item in items {
+            match item {
+                IndexTy::At(at, place) => match at {
+                    Ty::Int(_) => (used, ints) = (used + 1, ints + 1),
+                    Ty::None => {}
+                    Ty::Range | Ty::RangeOf(_) => (used, gathers) = (used + 1, gathers + 1),
+                    Ty::Tensor(TensorTy { dtype: Some(DType::Int), dims: Some(_) }) => {
+                        (used, gathers) = (used + 1, gathers + 1);
+                    }
+                    Ty::Tensor(TensorTy { dtype: Some(DType::Bool), dims: Some(d) }) => {
+                        (used, gathers) = (used + d.len(), gathers + 1);
+                    }
+                    Ty::Float | Ty::Str(_) | Ty::Struct(_) | Ty::Dict(_) | Ty::Fn(_) => {
+                        return self.bad_index(&base_ty, at, base_span, *place);
+                    }
+                    _ => known = false,
+                },
+                IndexTy::Slice { .. } => used += 1,
+                IndexTy::Ellipsis => {}
+            }
+        }
+        let Some(dims) = &t.dims else { return Checker::some_tensor(t.dtype) };
+        if used > dims.len() && known {
+            let sentence =
+                format!("{used} indices for {} {}", dims.len(), if dims.len() == 1 { "axis" } else { "axes" });
+            let base = (base_span, format!("this is {}", show_ty(&base_ty)));
+            return self.report(TypeError::BadIndex { sentence, base, place: span, code: "E0401" }, span);
+        }
+        // Several index tensors broadcast, and move axes when mixed with ints.
+        if !known || gathers > 1 || (gathers > 0 && ints > 0) {
+            return Checker::some_tensor(t.dtype);
+        }
+        let mut out = Dims::new();
+        let mut axis = 0;
+        let rest = dims.len() - used;
+        let has_ellipsis = items.iter().any(|i| matches!(i, IndexTy::Ellipsis));
+        for item in items {
+            let here = dims.get(axis).copied().unwrap_or(Dim::Unknown);
+            match item {
+                IndexTy::At(Ty::Int(i), place) => {
+                    if let (Some(i), Dim::Known(n)) = (i, here)
+                        && position(*i, n).is_none()
+                    {
+                        let sentence = format!("index {i} is out of range: axis {axis} has length {n}");
+                        let base = (base_span, format!("this is {}", show_ty(&base_ty)));
+                        return self
+                            .report(TypeError::BadIndex { sentence, base, place: *place, code: "E0401" }, *place);
+                    }
+                    axis += 1;
+                }
+                IndexTy::At(Ty::None, _) => out.push(Dim::Known(1)),
+                IndexTy::At(Ty::RangeOf(r), _) => {
+                    out.push(Dim::Known(r.len()));
+                    axis += 1;
+                }
+                IndexTy::At(Ty::Range, _) => {
+                    out.push(Dim::Unknown);
+                    axis += 1;
+                }
+                IndexTy::At(Ty::Tensor(idx), place) => {
+                    let idx_dims = idx.dims.clone().unwrap_or_default();
+                    if idx.dtype == Some(DType::Bool) {
+                        for (i, mask) in idx_dims.iter().enumerate() {
+                            if let (Dim::Known(m), Some(Dim::Known(n))) = (mask, dims.get(axis + i))
+                                && m != n
+                            {
+                                let sentence = format!(
+                                    "the mask has shape {}, but axis {} has length {n}",
+                                    show_dims(&idx_dims),
+                                    axis + i
+                                );
+                                let base = (base_span, format!("this is {}", show_ty(&base_ty)));
+                                return self.report(
+                                    TypeError::BadIndex { sentence, base, place: *place, code: "E0401" },
+                                    *place,
+                                );
+                            }
+                        }
+                        axis += idx_dims.len();
+                        out.push(Dim::Unknown);
+                    } else {
+                        axis += 1;
+                        out.extend(idx_dims);
+                    }
+                }
+                IndexTy::At(..) => axis += 1,
+                IndexTy::Slice { start, stop, step, .. } => {
+                    out.push(match (start, stop, step, here) {
+                        (None, None, None, d) => d,
+                        (_, _, _, Dim::Known(n)) => {
+                            slice(start, stop, step, n).map_or(Dim::Unknown, |s| Dim::Known(s.count()))
+                        }
+                        _ => Dim::Unknown,
+                    });
+                    axis += 1;
+                }
+                IndexTy::Ellipsis => {
+                    out.extend(dims.iter().skip(axis).take(rest).copied());
+                    axis += rest;
+                }
+            }
+        }
+        if !has_ellipsis {
+            out.extend(dims.iter().skip(axis).copied());
+        }
+        Ty::of(t.dtype, Some(out))
+    }
+
+    /// The type of `base` after `base[items] = value`.
+    pub(super) fn with_index(
+        &mut self,
+        base: &Ty,
+        items: &[IndexTy],
+        value: &Ty,
+        base_span: Span,
+        span: Span,
+        value_span: Span,
+    ) -> Ty {
+        match base {
+            Ty::Tensor(t) => {
+                let part = self.index_tensor(t, items, base_span, span);
+                if let (Some(part), Some(given)) = (part.dims(), value.dims())
+                    && !fits_into(&given, &part)
+                {
+                    let sentence =
+                        format!("a value of shape {} does not fit into {}", show_dims(&given), show_dims(&part));
+                    let base = (span, format!("this part has shape {}", show_dims(&part)));
+                    self.report(TypeError::BadIndex { sentence, base, place: value_span, code: "E0301" }, value_span);
+                }
+                if matches!(value, Ty::Str(_) | Ty::Struct(_) | Ty::Dict(_) | Ty::None | Ty::Fn(_)) {
+                    let sentence = format!("the elements of a tensor are numbers, not {}", show_a(value));
+                    let base = (base_span, format!("this is {}", show_ty(base)));
+                    self.report(TypeError::BadIndex { sentence, base, place: value_span, code: "E0335" }, value_span);
+                }
+                let float = |d: Option<DType>| d.is_none_or(DType::is_float);
+                let dtype = if float(t.dtype) { t.dtype } else { t.dtype.filter(|_| !matches!(value, Ty::Float)) };
+                Ty::Tensor(TensorTy { dtype, dims: t.dims.clone() })
+            }
+            Ty::List(list) => {
+                let element = join(&list.element, value);
+                let all = match (items, &list.items) {
+                    ([IndexTy::At(Ty::Int(Some(i)), place)], Some(all)) => {
+                        let mut all = all.clone();
+                        match position(*i, all.len()).and_then(|i| all.get_mut(i)) {
+                            Some(slot) => *slot = value.clone(),
+                            None => {
+                                self.index(base, items, base_span, *place);
+                            }
+                        }
+                        Some(all)
+                    }
+                    _ => None,
+                };
+                let slices = !matches!(items, [IndexTy::At(..)]);
+                Ty::List(Rc::new(ListTy { items: all, element: if slices { Ty::Any } else { element } }))
+            }
+            Ty::Dict(dict) => match (items, &dict.items) {
+                ([IndexTy::At(Ty::Str(Some(key)), _)], Some(entries)) => {
+                    let mut entries = entries.clone();
+                    match entries.iter_mut().find(|(k, _)| k == key) {
+                        Some(entry) => entry.1 = value.clone(),
+                        None => entries.push((key.clone(), value.clone())),
+                    }
+                    let items = (entries.len() <= 32).then_some(entries);
+                    Ty::Dict(Rc::new(DictTy { items, value: join(&dict.value, value) }))
+                }
+                _ => Ty::Dict(Rc::new(DictTy { items: None, value: join(&dict.value, value) })),
+            },
+            Ty::None | Ty::Int(_) | Ty::Float | Ty::Bool(_) | Ty::Fn(_) => {
+                self.report(TypeError::NotIndexable { ty: base.clone(), base: base_span }, span)
+            }
+            _ => Ty::Any,
+        }
+    }
+}
+
+/// The position of index `i` (negative from the end), if within range.
+pub(super) fn position(i: i64, length: usize) -> Option<usize> {
+    let length = i64::try_from(length).ok()?;
+    let at = if i < 0 { i.checked_add(length)? } else { i };
+    if (0..length).contains(&at) { usize::try_from(at).ok() } else { None }
+}
+
+/// The positions that a slice picks; `None` if its ends are not known. Ends are clamped as in Python.
+fn slice(
+    start: &Option<Ty>,
+    stop: &Option<Ty>,
+    step: &Option<Ty>,
+    length: usize,
+) -> Option<impl Iterator<Item = usize> + use<>> {
+    let known = |ty: &Option<Ty>| match ty {
+        None | Some(Ty::None) => Some(None),
+        Some(Ty::Int(Some(i))) => Some(Some(*i)),
+        _ => None,
+    };
+    let (start, stop, step) = (known(start)?, known(stop)?, known(step)?.unwrap_or(1));
+    let n = i64::try_from(length).ok()?;
+    if step == 0 {
+        return None;
+    }
+    let clamp = |i: i64, lo: i64, hi: i64| (if i < 0 { i.saturating_add(n) } else { i }).clamp(lo, hi);
+    let (from, to) = if step > 0 {
+        (start.map_or(0, |i| clamp(i, 0, n)), stop.map_or(n, |i| clamp(i, 0, n)))
+    } else {
+        (start.map_or(n - 1, |i| clamp(i, -1, n - 1)), stop.map_or(-1, |i| clamp(i, -1, n - 1)))
+    };
+    let range = crate::value::RangeValue { start: from, stop: to, step };
+    Some((0..range.len()).filter_map(move |i| usize::try_from(range.at(i)).ok()))
+}
+
+/// False if a value of these dims certainly does not broadcast into the part.
+fn fits_into(value: &Dims, part: &Dims) -> bool {
+    if value.len() > part.len() {
+        // Leading axes of size 1 may be dropped.
+        let extra = value.len() - part.len();
+        if value.iter().take(extra).any(|d| matches!(d, Dim::Known(n) if *n != 1)) {
+            return false;
+        }
+    }
+    value.iter().rev().zip(part.iter().rev()).all(|(v, p)| match (v, p) {
+        (Dim::Known(v), Dim::Known(p)) => v == p || *v == 1,
+        _ => true,
+    })
+}

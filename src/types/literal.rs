@@ -1,0 +1,221 @@
+//! Brackets and comprehensions: tensors of known shape, lists of known length.
+
+use super::Checker;
+use super::error::TypeError;
+use super::join::join;
+use super::pattern::Items;
+use super::show::show_dims;
+use super::ty::{Dim, Dims, TensorTy, Ty};
+use crate::source::Span;
+use crate::syntax::ast::{Clause, Expr};
+use crate::tensor::DType;
+
+/// Iterations of a comprehension or `for` that are followed one by one.
+pub(super) const MAX_UNROLLED: usize = 16;
+/// The same for nested loops taken together.
+pub(super) const MAX_UNROLLED_NESTED: usize = 64;
+
+impl Checker {
+    /// `[a, b]`
+    pub(super) fn brackets(&mut self, items: &[Expr]) -> Ty {
+        let types: Vec<(Ty, Span)> = items.iter().map(|e| (self.expr(e), e.span)).collect();
+        self.stack(&types, Some(types.len()))
+    }
+
+    /// The tensor of these elements, `count` of them if known; `elements` may be one for all.
+    fn stack(&mut self, elements: &[(Ty, Span)], count: Option<usize>) -> Ty {
+        if elements.is_empty() {
+            let dims = Dims::from_slice(&[count.map_or(Dim::Unknown, Dim::Known)]);
+            return Ty::Tensor(TensorTy { dtype: self.dtype, dims: (count == Some(0)).then_some(dims) });
+        }
+        for (ty, place) in elements {
+            let wrong = match ty {
+                Ty::Any | Ty::Never | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_) => false,
+                // What holds numbers might be stacked at run time; brackets in the contract take scalars and tensors.
+                _ => true,
+            };
+            if wrong {
+                return self.report(TypeError::NotElement { element: ty.clone(), place: *place }, *place);
+            }
+        }
+        let mut dims: Option<Dims> = None;
+        let mut first: Option<(String, Span)> = None;
+        for (ty, place) in elements {
+            let Some(these) = ty.dims() else { continue };
+            match (&mut dims, &first) {
+                (Some(dims), Some((shape, first_place))) => {
+                    if !meet(dims, &these) {
+                        let other = if these.is_empty() { "of a scalar".into() } else { show_dims(&these) };
+                        let first = if dims.is_empty() { "of a scalar".into() } else { shape.clone() };
+                        let first_place = *first_place;
+                        return self.report(TypeError::Ragged { first, first_place, other, place: *place }, *place);
+                    }
+                }
+                _ => {
+                    first = Some((show_dims(&these), *place));
+                    dims = Some(these);
+                }
+            }
+        }
+        let dtype = self.stacked_dtype(elements);
+        let dims = dims.map(|inner| {
+            let mut all = Dims::new();
+            all.push(count.map_or(Dim::Unknown, Dim::Known));
+            all.extend(inner);
+            all
+        });
+        Ty::Tensor(TensorTy { dtype, dims })
+    }
+
+    fn stacked_dtype(&self, elements: &[(Ty, Span)]) -> Option<DType> {
+        let (mut ints, mut bools, mut floats, mut tensors) = (0, 0, 0, None);
+        for (ty, _) in elements {
+            match ty {
+                Ty::Int(_) => ints += 1,
+                Ty::Bool(_) => bools += 1,
+                Ty::Float => floats += 1,
+                Ty::Tensor(TensorTy { dtype: Some(d), .. }) if tensors.is_none_or(|t| t == *d) => tensors = Some(*d),
+                _ => return None,
+            }
+        }
+        match (ints, bools, floats, tensors) {
+            (_, 0, 0, None) => Some(DType::Int),
+            (0, _, 0, None) => Some(DType::Bool),
+            (_, 0, _, None) => self.dtype,
+            (0, 0, 0, Some(d)) => Some(d),
+            (0, 0, _, Some(d)) if d.is_float() => Some(d),
+            _ => None,
+        }
+    }
+
+    /// `[e for p in xs if c]`, `list(e for p in xs)`
+    pub(super) fn comprehension(&mut self, list: bool, element: &Expr, clauses: &[Clause]) -> Ty {
+        let unrolled = self.unrolled;
+        let mut out = Elements { items: vec![], exact: true };
+        self.frame.branches += 1;
+        self.clauses(clauses, element, &mut out);
+        self.frame.branches -= 1;
+        self.unrolled = unrolled;
+        if self.frame.dead {
+            return Ty::Never;
+        }
+        if list {
+            let items: Vec<Ty> = out.items.into_iter().map(|(t, _)| t).collect();
+            return match out.exact {
+                true => Ty::list(items),
+                false => Ty::list_of(items.iter().fold(Ty::Never, |a, b| join(&a, b))),
+            };
+        }
+        if !out.exact
+            && let Some((ty, _)) = out.items.first()
+            && matches!(ty, Ty::Any)
+        {
+            return Ty::Tensor(TensorTy { dtype: None, dims: None });
+        }
+        let count = if out.exact { Some(out.items.len()) } else { self.known_length(clauses) };
+        self.stack(&out.items, count)
+    }
+
+    /// The length of a comprehension over one known range or tensor without conditions.
+    fn known_length(&mut self, clauses: &[Clause]) -> Option<usize> {
+        match clauses {
+            [Clause::For { iter, .. }] => {
+                let ty = self.types.get(self.frame.module.id, iter.id).clone();
+                match self.items(&ty) {
+                    Items::Repeated { count, .. } => count,
+                    Items::Each(items) => Some(items.len()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn clauses(&mut self, clauses: &[Clause], element: &Expr, out: &mut Elements) {
+        let Some((clause, rest)) = clauses.split_first() else {
+            let ty = self.expr(element);
+            out.items.push((ty, element.span));
+            return;
+        };
+        match clause {
+            Clause::If(cond) => match self.condition(cond) {
+                Some(false) => {}
+                Some(true) => self.clauses(rest, element, out),
+                None => {
+                    out.exact = false;
+                    self.clauses(rest, element, out);
+                }
+            },
+            Clause::For { pattern, iter } => {
+                let ty = self.expr(iter);
+                if self.frame.dead {
+                    return;
+                }
+                let before = self.unrolled;
+                match self.items(&ty) {
+                    Items::Each(items) if self.may_unroll(items.len()) => {
+                        self.unrolled *= items.len().max(1);
+                        for item in &items {
+                            self.bind_pattern(pattern, item, iter.span);
+                            self.clauses(rest, element, out);
+                        }
+                    }
+                    Items::Each(items) => {
+                        let item = items.iter().fold(Ty::Never, |a, b| join(&a, b));
+                        self.one_for_all(pattern, &item, iter.span, rest, element, out);
+                    }
+                    Items::Repeated { item, count: Some(0) } => {
+                        let _ = item;
+                    }
+                    Items::Repeated { item, .. } => {
+                        self.one_for_all(pattern, &item, iter.span, rest, element, out);
+                    }
+                    Items::None => {
+                        self.report(TypeError::NotIterable { ty, place: iter.span }, iter.span);
+                        self.one_for_all(pattern, &Ty::Any, iter.span, rest, element, out);
+                    }
+                }
+                self.unrolled = before;
+            }
+        }
+    }
+
+    fn one_for_all(
+        &mut self,
+        pattern: &crate::syntax::ast::Pattern,
+        item: &Ty,
+        span: Span,
+        rest: &[Clause],
+        element: &Expr,
+        out: &mut Elements,
+    ) {
+        out.exact = false;
+        self.bind_pattern(pattern, item, span);
+        self.clauses(rest, element, out);
+    }
+
+    pub(super) fn may_unroll(&self, count: usize) -> bool {
+        count <= MAX_UNROLLED && self.unrolled.saturating_mul(count) <= MAX_UNROLLED_NESTED
+    }
+}
+
+struct Elements {
+    items: Vec<(Ty, Span)>,
+    /// The items are all, in order.
+    exact: bool,
+}
+
+/// Takes in what `other` tells of the common dims; false if they certainly differ.
+fn meet(dims: &mut Dims, other: &Dims) -> bool {
+    if dims.len() != other.len() {
+        return false;
+    }
+    for (a, b) in dims.iter_mut().zip(other) {
+        match (*a, b) {
+            (Dim::Known(x), Dim::Known(y)) if x != *y => return false,
+            (Dim::Unknown, d) | (Dim::Var(_), d @ Dim::Known(_)) => *a = *d,
+            _ => {}
+        }
+    }
+    true
+}

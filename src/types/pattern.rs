@@ -1,0 +1,144 @@
+//! Patterns, and what can be run over.
+
+use super::Checker;
+use super::error::TypeError;
+use super::join::join;
+use super::ty::{Dim, Dims, TensorTy, Ty};
+use crate::resolve::{GlobalId, LocalId, Res};
+use crate::source::Span;
+use crate::syntax::ast::{NodeId, Pattern};
+
+/// What iterating over a value gives.
+pub(super) enum Items {
+    Each(Vec<Ty>),
+    Repeated {
+        item: Ty,
+        count: Option<usize>,
+    },
+    /// Certainly not iterable.
+    None,
+}
+
+impl Checker {
+    /// What `for` sees of a value.
+    pub(super) fn items(&mut self, ty: &Ty) -> Items {
+        let unknown = |item: Ty| Items::Repeated { item, count: None };
+        match ty {
+            Ty::Any | Ty::Never | Ty::Fn(super::ty::FnTy::Unknown) => unknown(Ty::Any),
+            Ty::Range => unknown(Ty::Int(None)),
+            Ty::RangeOf(r) => {
+                if r.len() <= super::literal::MAX_UNROLLED {
+                    return Items::Each((0..r.len()).map(|i| Ty::Int(Some(r.at(i)))).collect());
+                }
+                Items::Repeated { item: Ty::Int(None), count: Some(r.len()) }
+            }
+            Ty::Tuple(items) => Items::Each(items.to_vec()),
+            Ty::List(list) => match &list.items {
+                Some(items) => Items::Each(items.clone()),
+                None if list.element == Ty::Never => unknown(Ty::Any),
+                None => unknown(list.element.clone()),
+            },
+            Ty::Dict(dict) => match &dict.items {
+                Some(items) => Items::Repeated { item: Ty::Any, count: Some(items.len()) },
+                None => unknown(Ty::Any),
+            },
+            Ty::Str(_) => unknown(Ty::Str(None)),
+            Ty::Tensor(t) => match &t.dims {
+                Some(dims) => {
+                    let count = match dims.first() {
+                        Some(Dim::Known(n)) => Some(*n),
+                        _ => None,
+                    };
+                    let rest: Dims = dims.iter().skip(1).copied().collect();
+                    let dtype = if rest.is_empty() && t.dtype.is_none() { None } else { t.dtype };
+                    Items::Repeated { item: Ty::of(dtype, Some(rest)), count }
+                }
+                None => unknown(Ty::Any),
+            },
+            Ty::None
+            | Ty::Bool(_)
+            | Ty::Int(_)
+            | Ty::Float
+            | Ty::Struct(_)
+            | Ty::Fn(_)
+            | Ty::DType(_)
+            | Ty::StructType(_)
+            | Ty::Module(_) => Items::None,
+        }
+    }
+
+    /// Binds the names of a pattern; `value` is where the value stands.
+    pub(super) fn bind_pattern(&mut self, pattern: &Pattern, ty: &Ty, value: Span) {
+        match pattern {
+            Pattern::Name { id, .. } => self.set_name(*id, ty.clone(), value),
+            Pattern::Ignore(_) => {}
+            Pattern::Tuple(parts, span) => {
+                let types = self.unpack(ty, parts.len(), *span, value);
+                for (part, ty) in parts.iter().zip(types) {
+                    self.bind_pattern(part, &ty, value);
+                }
+            }
+        }
+    }
+
+    /// The parts of a value for a pattern of `names` parts; a tensor gives its rows.
+    pub(super) fn unpack(&mut self, ty: &Ty, names: usize, pattern: Span, value: Span) -> Vec<Ty> {
+        let parts = match ty {
+            Ty::Tuple(items) => Some(items.to_vec()),
+            Ty::List(list) => list.items.clone(),
+            Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Struct(_) | Ty::DType(_) | Ty::Module(_) => {
+                Some(vec![])
+            }
+            Ty::Tensor(_) => {
+                return match self.items(ty) {
+                    Items::Repeated { item, .. } => vec![item; names],
+                    _ => vec![Ty::Any; names],
+                };
+            }
+            _ => None,
+        };
+        match parts {
+            Some(parts) if parts.len() == names => parts,
+            Some(parts) => {
+                self.report(TypeError::Unpack { names, ty: ty.clone(), parts: parts.len(), pattern, value }, pattern);
+                vec![Ty::Any; names]
+            }
+            None => vec![Ty::Any; names],
+        }
+    }
+
+    /// Sets the local or global that a binding stands for.
+    pub(super) fn set_name(&mut self, id: NodeId, ty: Ty, origin: Span) {
+        self.record(id, &ty);
+        match self.resolution(id) {
+            Some(Res::Local(local)) => self.set_local(local, ty, origin),
+            Some(Res::Global(id)) => self.set_global(id, ty),
+            _ => {}
+        }
+    }
+
+    pub(super) fn set_local(&mut self, local: LocalId, ty: Ty, origin: Span) {
+        self.frame.set_local(local, ty, Some(origin));
+    }
+
+    pub(super) fn set_global(&mut self, id: GlobalId, ty: Ty) {
+        // A global of another module (an earlier line of the REPL) is no part of the state that branches restore.
+        let foreign = id.module != self.frame.module.id && self.frame.branches > 0;
+        let Some(place) = self.globals.get_mut(id.module.0 as usize).and_then(|m| m.get_mut(id.index as usize)) else {
+            return;
+        };
+        for state in &mut self.frame.tries {
+            if let Some(seen) = state.globals.get_mut(id.index as usize)
+                && !foreign
+            {
+                *seen = join(seen, &ty);
+            }
+        }
+        *place = if foreign { Ty::Any } else { ty };
+    }
+
+    /// A tensor of which nothing is known but perhaps its dtype.
+    pub(super) fn some_tensor(dtype: Option<crate::tensor::DType>) -> Ty {
+        Ty::Tensor(TensorTy { dtype, dims: None })
+    }
+}

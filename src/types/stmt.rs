@@ -1,0 +1,182 @@
+//! Statements: bindings, assignments to places, loops, `param`.
+
+use super::Checker;
+use super::error::TypeError;
+use super::join::{Widen, widen};
+use super::ty::Ty;
+use crate::resolve::Res;
+use crate::source::Span;
+use crate::syntax::ast::{BinOp, Expr, ExprKind, Pattern, Stmt, StmtKind, TypeExpr};
+
+impl Checker {
+    /// Follows one statement.
+    pub(super) fn stmt(&mut self, stmt: &Stmt) {
+        if self.frame.dead || self.gave_up {
+            return;
+        }
+        match &stmt.kind {
+            StmtKind::Let { pattern, ty, value, .. } => self.let_stmt(pattern, ty.as_ref(), value),
+            StmtKind::Assign { target, op, value } => self.assign_stmt(target, *op, value, stmt.span),
+            StmtKind::Fn(decl) => {
+                if let Some(Res::Local(local)) = self.resolution(decl.id) {
+                    let ty = self.closure(decl);
+                    self.set_local(local, ty, stmt.span);
+                }
+            }
+            StmtKind::Param { name, id, ty, default } => {
+                let mut value = self.expr(default);
+                value = match self.params.get(&name.name) {
+                    Some(given) if self.is_main() => given.clone(),
+                    // The command line may give another value, of the same type.
+                    _ => widen(&value, Widen::Constants),
+                };
+                if let Some(annotation) = ty {
+                    value = self.admit_or_report(annotation, &value, default.span, || format!("`{}`", name.name));
+                }
+                self.set_name(*id, value, default.span);
+            }
+            StmtKind::Test { body, .. } => {
+                if self.tests {
+                    let f = self.closure(body);
+                    let before = self.state();
+                    self.call_value(&f, vec![], stmt.span, stmt.span);
+                    self.restore(before);
+                }
+            }
+            StmtKind::While { cond, body } => self.while_loop(cond, body),
+            StmtKind::For { pattern, iter, body } => self.for_loop(pattern, iter, body),
+            StmtKind::Break => self.jump(true),
+            StmtKind::Continue => self.jump(false),
+            StmtKind::Return(value) => self.return_stmt(value.as_ref(), stmt.span),
+            StmtKind::Expr(e) => {
+                self.expr(e);
+            }
+            StmtKind::Struct(_) | StmtKind::Impl { .. } | StmtKind::Import(_) => {}
+        }
+    }
+
+    fn let_stmt(&mut self, pattern: &Pattern, annotation: Option<&TypeExpr>, value: &Expr) {
+        let mut ty = self.expr(value);
+        if self.frame.dead {
+            return;
+        }
+        if let Some(annotation) = annotation {
+            let what = || pattern.name().map_or("this pattern".into(), |n| format!("`{}`", n.name));
+            ty = self.admit_or_report(annotation, &ty, value.span, what);
+        }
+        self.bind_pattern(pattern, &ty, value.span);
+    }
+
+    /// The value refined by its annotation; if it does not fit, the annotation's type after a report.
+    fn admit_or_report(&mut self, annotation: &TypeExpr, ty: &Ty, place: Span, what: impl FnOnce() -> String) -> Ty {
+        let module = self.frame.module.clone();
+        let mut dims = std::mem::take(&mut self.frame.dims);
+        let known = dims.len();
+        self.in_frame = true;
+        let admitted = self.admit(annotation, ty, &module, &mut dims, place);
+        self.in_frame = false;
+        self.frame.dims = dims;
+        self.publish_dims();
+        if self.frame.branches > 0 || !self.frame.loops.is_empty() {
+            // A dim bound in a loop may be another one the next time.
+            self.frame.dims.truncate(known);
+        }
+        match admitted {
+            Ok(ty) => ty,
+            Err(mismatch) => {
+                self.report_mismatch(mismatch, what(), ty, place, annotation.span);
+                self.annotated(annotation, &module)
+            }
+        }
+    }
+
+    fn return_stmt(&mut self, value: Option<&Expr>, span: Span) {
+        let ty = value.map_or(Ty::None, |e| self.expr(e));
+        if self.frame.dead {
+            return;
+        }
+        let module = self.frame.module.clone();
+        let function = module.resolved.functions.get(self.frame.function.0 as usize);
+        let annotation = function.and_then(|f| f.decl.as_ref()).and_then(|d| d.ret.as_ref());
+        self.leave(ty, value.map_or(span, |e| e.span), annotation);
+    }
+
+    fn assign_stmt(&mut self, target: &Expr, op: Option<BinOp>, value: &Expr, span: Span) {
+        let ty = match op {
+            None => self.expr(value),
+            Some(op) => {
+                let old = self.expr(target);
+                let new = self.expr(value);
+                if self.frame.dead {
+                    return;
+                }
+                self.warn_binary(op, &old, &new, target, value, span);
+                let origins = self.origins_of(&[target, value]);
+                self.apply(op, &old, &new, [target.span, value.span], span, origins)
+            }
+        };
+        if !self.frame.dead {
+            self.assign(target, &ty, value.span);
+        }
+    }
+
+    /// Puts a value into a place. Assigning to a part changes the variable that holds it.
+    pub(super) fn assign(&mut self, target: &Expr, ty: &Ty, value: Span) {
+        match &target.kind {
+            ExprKind::Name(_) => {
+                self.record(target.id, ty);
+                match self.resolution(target.id) {
+                    Some(Res::Local(local)) => self.set_local(local, ty.clone(), value),
+                    Some(Res::Global(id)) => self.set_global(id, ty.clone()),
+                    _ => {}
+                }
+            }
+            ExprKind::Field { base, name } => {
+                let old = self.expr(base);
+                let new = self.with_field(&old, name, ty, target.span);
+                self.assign(base, &new, value);
+            }
+            ExprKind::Index { base, items } => {
+                let old = self.expr(base);
+                let items = self.index_items(items);
+                let new = self.with_index(&old, &items, ty, base.span, target.span, value);
+                self.assign(base, &new, value);
+            }
+            ExprKind::Tuple(parts) => {
+                let types = self.unpack(ty, parts.len(), target.span, value);
+                for (part, ty) in parts.iter().zip(types) {
+                    self.assign(part, &ty, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn with_field(&mut self, old: &Ty, name: &crate::syntax::ast::Ident, ty: &Ty, span: Span) -> Ty {
+        let Ty::Struct(s) = old else {
+            return match old {
+                Ty::Any | Ty::Never => Ty::Any,
+                Ty::Dict(_) => {
+                    let key = super::index::IndexTy::At(Ty::Str(Some(name.name.clone())), span);
+                    self.with_index(old, &[key], ty, span, span, span)
+                }
+                _ => self.report(
+                    TypeError::NoField { ty: old.clone(), name: name.name.clone(), candidates: vec![], method: false },
+                    span,
+                ),
+            };
+        };
+        let Some(at) = s.info.field(&name.name) else {
+            let candidates = s.info.fields.iter().map(|f| f.name.clone()).collect();
+            return self.report(
+                TypeError::NoField { ty: old.clone(), name: name.name.clone(), candidates, method: false },
+                span,
+            );
+        };
+        let mut new = (**s).clone();
+        if let Some(field) = new.fields.get_mut(at) {
+            *field = ty.clone();
+        }
+        Ty::Struct(std::rc::Rc::new(new))
+    }
+}

@@ -1,0 +1,422 @@
+//! Builtins that take functions or structures, followed instead of asked: `map`, `filter`, `zip`, `enumerate`, `range`,
+//! `len`, `list`, `dict`, `tree_map`, `sorted`, `push` and their like.
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::call::{ArgVal, Outcome};
+use super::host::HostArgs;
+use super::join::join;
+use super::literal::MAX_UNROLLED;
+use super::pattern::Items;
+use super::ty::{DictTy, Dim, FnTy, ListTy, StructTy, TensorTy, Ty};
+use crate::source::Span;
+use crate::tensor::DType;
+use crate::value::RangeValue;
+
+/// Entries of lists and dicts that are kept one by one.
+const MAX_ITEMS: usize = 64;
+
+impl Checker {
+    /// The result of a builtin that the checker follows itself; `None` for all others.
+    pub(super) fn structural(&mut self, name: &str, args: &HostArgs, site: Span) -> Option<Outcome> {
+        let ty = match name {
+            "list" => self.make_list(args),
+            "map" => self.map(args, site),
+            "filter" => {
+                let (f, xs) = self.function_first(args);
+                let item = self.joined_items(&xs)?;
+                self.call_quiet_result(&f, vec![item.clone()], args.span(0), site);
+                Ty::list_of(item)
+            }
+            "zip" => self.zip(args)?,
+            "enumerate" => self.enumerate(args)?,
+            "reversed" => match args.ty(0) {
+                Ty::List(list) => match &list.items {
+                    Some(items) => Ty::list(items.iter().rev().cloned().collect()),
+                    None => args.ty(0).clone(),
+                },
+                _ => return None,
+            },
+            "sorted" => {
+                let item = self.joined_items(args.ty(0))?;
+                let key = args.ty(1).clone();
+                if matches!(key, Ty::Fn(_)) {
+                    self.call_quiet_result(&key, vec![item.clone()], args.span(1), site);
+                }
+                match args.ty(0) {
+                    Ty::List(_) => Ty::list_of(item),
+                    _ => return None,
+                }
+            }
+            "range" => self.make_range(args)?,
+            "len" => Ty::Int(length(args.ty(0)).or_else(|| range_length(args.ty(0)))?),
+            "tree_map" => self.tree_map(args, site)?,
+            "type" => Ty::Str(type_name(args.ty(0))),
+            "sum" => match args.ty(0) {
+                Ty::Tuple(_) | Ty::List(_) => Ty::Any,
+                _ => return None,
+            },
+            "zeros_like" | "ones_like" if args.ty(0).is_structure() => like(args.ty(0), 0),
+            "push" => return Some(self.push(args)),
+            "extend" => return Some(self.extend(args)),
+            "insert" => {
+                let Ty::List(list) = args.ty(0) else { return Some(changed(args, Ty::None, Ty::Any)) };
+                let new = Ty::list_of(join(&list.element, args.ty(2)));
+                return Some(changed(args, Ty::None, new));
+            }
+            "pop" => {
+                let Ty::List(list) = args.ty(0) else { return Some(changed(args, Ty::Any, Ty::Any)) };
+                let element = if list.element == Ty::Never { Ty::Any } else { list.element.clone() };
+                let new = Ty::list_of(list.element.clone());
+                return Some(changed(args, element, new));
+            }
+            "set_dtype" => {
+                self.set_dtype(args.ty(0));
+                Ty::None
+            }
+            _ => return None,
+        };
+        Some(Outcome::of(ty))
+    }
+
+    /// One use at the top level is followed; elsewhere the default dtype becomes unknown.
+    fn set_dtype(&mut self, ty: &Ty) {
+        let straight = self.frame.function.0 == 0 && self.frame.branches == 0 && self.dtype.is_some();
+        self.dtype = match ty {
+            Ty::DType(Some(d)) if straight && d.is_float() => Some(*d),
+            _ => None,
+        };
+        self.memo.clear();
+    }
+
+    fn function_first(&self, args: &HostArgs) -> (Ty, Ty) {
+        // `xs |> map(f)` arrives with the list first.
+        match (args.ty(0), args.ty(1)) {
+            (a, b @ (Ty::Fn(_) | Ty::Struct(_))) if !matches!(a, Ty::Fn(_)) => (b.clone(), a.clone()),
+            (a, b) => (a.clone(), b.clone()),
+        }
+    }
+
+    /// What a function gives for these arguments.
+    pub(super) fn call_quiet_result(&mut self, f: &Ty, args: Vec<Ty>, place: Span, site: Span) -> Ty {
+        let args = args.into_iter().map(|t| ArgVal::positional(t, place)).collect();
+        let dead = self.frame.dead;
+        let ty = self.call_value(f, args, place, site).ty;
+        // The host calls it, perhaps never.
+        self.frame.dead = dead;
+        ty
+    }
+
+    fn joined_items(&mut self, ty: &Ty) -> Option<Ty> {
+        match self.items(ty) {
+            Items::Each(items) if items.is_empty() => None,
+            Items::Each(items) => Some(items.iter().fold(Ty::Never, |a, b| join(&a, b))),
+            Items::Repeated { count: Some(0), .. } | Items::None => None,
+            Items::Repeated { item, .. } => Some(item),
+        }
+    }
+
+    fn map(&mut self, args: &HostArgs, site: Span) -> Ty {
+        let (f, xs) = self.function_first(args);
+        let more = match args.ty(2) {
+            Ty::Tuple(more) => more.clone(),
+            _ => Rc::default(),
+        };
+        if matches!(&f, Ty::Any) {
+            return Ty::Any;
+        }
+        let mut columns = vec![];
+        for xs in std::iter::once(&xs).chain(more.iter()) {
+            columns.push(self.items(xs));
+        }
+        let length = columns.iter().map(|c| if let Items::Each(i) = c { i.len() } else { usize::MAX }).min();
+        if let Some(n) = length
+            && n <= MAX_UNROLLED
+            && columns.iter().all(|c| matches!(c, Items::Each(_)))
+        {
+            let mut out = vec![];
+            for i in 0..n {
+                let row = columns.iter().map(|c| match c {
+                    Items::Each(items) => items.get(i).cloned().unwrap_or_default(),
+                    _ => Ty::Any,
+                });
+                let row = row.collect();
+                out.push(self.call_quiet_result(&f, row, args.span(0), site));
+            }
+            return Ty::list(out);
+        }
+        let mut row = vec![];
+        for column in columns {
+            row.push(match column {
+                Items::Each(items) => items.iter().fold(Ty::Never, |a, b| join(&a, b)),
+                Items::Repeated { item, .. } => item,
+                Items::None => return Ty::Any,
+            });
+        }
+        Ty::list_of(self.call_quiet_result(&f, row, args.span(0), site))
+    }
+
+    fn zip(&mut self, args: &HostArgs) -> Option<Ty> {
+        let Ty::Tuple(sequences) = args.ty(0).clone() else { return None };
+        let mut columns = vec![];
+        for xs in sequences.iter() {
+            columns.push(self.items(xs));
+        }
+        let each: Option<Vec<&Vec<Ty>>> =
+            columns.iter().map(|c| if let Items::Each(items) = c { Some(items) } else { None }).collect();
+        if let Some(each) = each
+            && let Some(n) = each.iter().map(|c| c.len()).min()
+            && n <= MAX_ITEMS
+        {
+            let row = |i: usize| Ty::tuple(each.iter().map(|c| c.get(i).cloned().unwrap_or_default()).collect());
+            return Some(Ty::list((0..n).map(row).collect()));
+        }
+        let mut row = vec![];
+        for column in columns {
+            row.push(match column {
+                Items::Each(items) => items.iter().fold(Ty::Never, |a, b| join(&a, b)),
+                Items::Repeated { item, .. } => item,
+                Items::None => return None,
+            });
+        }
+        Some(Ty::list_of(Ty::tuple(row)))
+    }
+
+    fn enumerate(&mut self, args: &HostArgs) -> Option<Ty> {
+        match self.items(args.ty(0)) {
+            Items::Each(items) if items.len() <= MAX_ITEMS => {
+                let start = match args.ty(1) {
+                    Ty::Int(start) => *start,
+                    _ => None,
+                };
+                let pair = |(i, ty): (usize, &Ty)| {
+                    let at = start.and_then(|s| s.checked_add(i64::try_from(i).ok()?));
+                    Ty::tuple(vec![Ty::Int(at), ty.clone()])
+                };
+                Some(Ty::list(items.iter().enumerate().map(pair).collect()))
+            }
+            Items::Each(items) => {
+                let item = items.iter().fold(Ty::Never, |a, b| join(&a, b));
+                Some(Ty::list_of(Ty::tuple(vec![Ty::Int(None), item])))
+            }
+            Items::Repeated { item, .. } => Some(Ty::list_of(Ty::tuple(vec![Ty::Int(None), item]))),
+            Items::None => None,
+        }
+    }
+
+    fn make_list(&mut self, args: &HostArgs) -> Ty {
+        let Ty::Tuple(items) = args.ty(0) else { return Ty::list_of(Ty::Any) };
+        match items.as_slice() {
+            [Ty::Any] => Ty::list_of(Ty::Any),
+            [Ty::Range] => Ty::list_of(Ty::Int(None)),
+            [Ty::RangeOf(r)] if r.len() <= MAX_ITEMS => {
+                Ty::list((0..r.len()).map(|i| Ty::Int(Some(r.at(i)))).collect())
+            }
+            [Ty::RangeOf(_)] => Ty::list_of(Ty::Int(None)),
+            all if all.len() <= MAX_ITEMS => Ty::list(all.to_vec()),
+            all => Ty::list_of(all.iter().fold(Ty::Never, |a, b| join(&a, b))),
+        }
+    }
+
+    /// `dict(lr: 0.1)`
+    pub(super) fn make_dict(&mut self, args: &[ArgVal]) -> Ty {
+        let unknown = || Ty::Dict(Rc::new(DictTy { items: None, value: Ty::Any }));
+        if args.len() > MAX_ITEMS {
+            return unknown();
+        }
+        let mut items: Vec<(Rc<str>, Ty)> = vec![];
+        for arg in args {
+            match &arg.name {
+                Some(name) => match items.iter_mut().find(|(k, _)| k == name) {
+                    Some(entry) => entry.1 = arg.ty.clone(),
+                    None => items.push((name.clone(), arg.ty.clone())),
+                },
+                None => return unknown(),
+            }
+        }
+        let value = items.iter().fold(Ty::Never, |a, (_, t)| join(&a, t));
+        Ty::Dict(Rc::new(DictTy { items: Some(items), value }))
+    }
+
+    fn make_range(&mut self, args: &HostArgs) -> Option<Ty> {
+        match (args.ty(0), args.ty(1), args.ty(2)) {
+            (Ty::Int(Some(stop)), Ty::None, Ty::Int(Some(1))) => {
+                Some(Ty::RangeOf(RangeValue { start: 0, stop: *stop, step: 1 }))
+            }
+            (Ty::Int(Some(start)), Ty::Int(Some(stop)), Ty::Int(Some(step))) if *step != 0 => {
+                Some(Ty::RangeOf(RangeValue { start: *start, stop: *stop, step: *step }))
+            }
+            _ => None,
+        }
+    }
+
+    fn tree_map(&mut self, args: &HostArgs, site: Span) -> Option<Ty> {
+        let (f, t) = self.function_first(args);
+        let more = match args.ty(2) {
+            Ty::Tuple(more) => more.to_vec(),
+            _ => return None,
+        };
+        let mut parts = vec![t];
+        parts.extend(more);
+        Some(self.map_leaves(&f, &parts, args.span(0), site, 0))
+    }
+
+    fn map_leaves(&mut self, f: &Ty, parts: &[Ty], place: Span, site: Span, depth: usize) -> Ty {
+        let Some(lead) = parts.first() else { return Ty::Any };
+        if depth > 16 || matches!(lead, Ty::Any) {
+            return Ty::Any;
+        }
+        let each = |checker: &mut Checker, n: usize| -> Option<Vec<Ty>> {
+            let mut out = vec![];
+            for i in 0..n {
+                let row: Option<Vec<Ty>> = parts.iter().map(|p| child(p, i)).collect();
+                out.push(checker.map_leaves(f, &row?, place, site, depth + 1));
+            }
+            Some(out)
+        };
+        match lead {
+            Ty::Tuple(items) => each(self, items.len()).map_or(Ty::Any, Ty::tuple),
+            Ty::List(list) => match &list.items {
+                Some(items) if items.len() <= MAX_UNROLLED => each(self, items.len()).map_or(Ty::Any, Ty::list),
+                _ => Ty::Any,
+            },
+            Ty::Struct(s) => match each(self, s.fields.len()) {
+                Some(fields) => Ty::Struct(Rc::new(StructTy { fields, ..(**s).clone() })),
+                None => Ty::Any,
+            },
+            Ty::Dict(d) if d.items.is_some() => {
+                let entries = d.items.clone().unwrap_or_default();
+                match each(self, entries.len()) {
+                    Some(values) => {
+                        let value = values.iter().fold(Ty::Never, |a, b| join(&a, b));
+                        let items = entries.into_iter().map(|e| e.0).zip(values).collect();
+                        Ty::Dict(Rc::new(DictTy { items: Some(items), value }))
+                    }
+                    None => Ty::Any,
+                }
+            }
+            Ty::Dict(_) => Ty::Any,
+            Ty::Float | Ty::Int(_) | Ty::Bool(_) | Ty::Tensor(_) => {
+                if parts.iter().any(|p| matches!(p, Ty::None)) {
+                    return lead.clone();
+                }
+                if parts.iter().any(|p| matches!(p, Ty::Any) || p.is_structure()) {
+                    return Ty::Any;
+                }
+                self.call_quiet_result(f, parts.to_vec(), place, site)
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn push(&mut self, args: &HostArgs) -> Outcome {
+        let new = match args.ty(0) {
+            Ty::List(list) => match &list.items {
+                Some(items) if items.len() < MAX_ITEMS => {
+                    let mut items = items.clone();
+                    items.push(args.ty(1).clone());
+                    Ty::List(Rc::new(ListTy { element: join(&list.element, args.ty(1)), items: Some(items) }))
+                }
+                _ => Ty::list_of(join(&list.element, args.ty(1))),
+            },
+            _ => Ty::Any,
+        };
+        changed(args, Ty::None, new)
+    }
+
+    fn extend(&mut self, args: &HostArgs) -> Outcome {
+        let more = self.items(args.ty(1));
+        let new = match (args.ty(0), more) {
+            (Ty::List(list), Items::Each(more)) => match &list.items {
+                Some(items) if items.len() + more.len() <= MAX_ITEMS => {
+                    Ty::list(items.iter().cloned().chain(more).collect())
+                }
+                _ => Ty::list_of(more.iter().fold(list.element.clone(), |a, b| join(&a, b))),
+            },
+            (Ty::List(list), Items::Repeated { item, .. }) => Ty::list_of(join(&list.element, &item)),
+            _ => Ty::Any,
+        };
+        changed(args, Ty::None, new)
+    }
+}
+
+/// A builtin that leaves something else in its first argument.
+fn changed(args: &HostArgs, ty: Ty, new: Ty) -> Outcome {
+    let outs = args.from.first().copied().flatten().map(|i| (i, new)).into_iter().collect();
+    Outcome { ty, outs }
+}
+
+fn child(ty: &Ty, i: usize) -> Option<Ty> {
+    match ty {
+        Ty::Tuple(items) => items.get(i).cloned(),
+        Ty::List(list) => list.items.as_ref()?.get(i).cloned(),
+        Ty::Struct(s) => s.fields.get(i).cloned(),
+        Ty::Dict(d) => d.items.as_ref()?.get(i).map(|e| e.1.clone()),
+        Ty::None => Some(Ty::None),
+        _ => None,
+    }
+}
+
+/// `len(x)`: known, or known to be an int.
+fn length(ty: &Ty) -> Option<Option<i64>> {
+    let n = match ty {
+        Ty::Tuple(items) => Some(items.len()),
+        Ty::List(list) => list.items.as_ref().map(Vec::len),
+        Ty::Dict(dict) => dict.items.as_ref().map(Vec::len),
+        Ty::Str(text) => text.as_ref().map(|t| t.chars().count()),
+        Ty::Tensor(TensorTy { dims: Some(dims), .. }) => match dims.first() {
+            Some(Dim::Known(n)) => Some(*n),
+            _ => None,
+        },
+        _ => return None,
+    };
+    Some(n.and_then(|n| i64::try_from(n).ok()))
+}
+
+fn range_length(ty: &Ty) -> Option<Option<i64>> {
+    match ty {
+        Ty::RangeOf(r) => Some(i64::try_from(r.len()).ok()),
+        Ty::Range => Some(None),
+        _ => None,
+    }
+}
+
+/// What `type(x)` gives.
+fn type_name(ty: &Ty) -> Option<Rc<str>> {
+    let name = match ty {
+        Ty::None => "none",
+        Ty::Bool(_) => "bool",
+        Ty::Int(_) => "int",
+        Ty::Float => "float",
+        Ty::Str(_) => "str",
+        Ty::Tensor(TensorTy { dims: Some(_), .. }) => "tensor",
+        Ty::Tuple(_) => "tuple",
+        Ty::List(_) => "list",
+        Ty::Dict(_) => "dict",
+        Ty::Struct(s) => return Some(s.info.name.clone()),
+        _ => return None,
+    };
+    Some(name.into())
+}
+
+/// A structure of zeros like another; what is no number stays.
+fn like(ty: &Ty, depth: usize) -> Ty {
+    if depth > 16 {
+        return Ty::Any;
+    }
+    let all = |items: &[Ty]| items.iter().map(|t| like(t, depth + 1)).collect::<Vec<Ty>>();
+    match ty {
+        Ty::Tuple(items) => Ty::tuple(all(items)),
+        Ty::List(list) => {
+            let items = list.items.as_ref().map(|i| all(i));
+            Ty::List(Rc::new(ListTy { items, element: like(&list.element, depth + 1) }))
+        }
+        Ty::Struct(s) => Ty::Struct(Rc::new(StructTy { fields: all(&s.fields), ..(**s).clone() })),
+        Ty::Float => Ty::Float,
+        Ty::Tensor(t) if t.dtype.is_none_or(DType::is_float) => ty.clone(),
+        Ty::Never => Ty::Never,
+        Ty::Fn(FnTy::Unknown) | Ty::Str(_) | Ty::None => Ty::Any,
+        _ => Ty::Any,
+    }
+}

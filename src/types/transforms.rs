@@ -1,0 +1,406 @@
+//! `grad` and its kin: functions made of functions, and the types of derivatives.
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::call::{ArgVal, Outcome};
+use super::error::TypeError;
+use super::host::HostArgs;
+use super::join::join;
+use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
+use crate::source::Span;
+
+/// Which arguments a derivative is asked of.
+enum Wrt {
+    One(usize),
+    Many(Vec<usize>),
+    Unknown,
+}
+
+impl Checker {
+    /// The result of a transform; `None` if `name` is none.
+    pub(super) fn transform(&mut self, name: &'static str, args: &HostArgs, site: Span) -> Option<Outcome> {
+        let made = |args: Vec<Ty>| Outcome::of(Ty::Fn(FnTy::Made { transform: name, args: Rc::new(args) }));
+        match name {
+            "grad" | "value_and_grad" | "derivative" | "jacobian" | "hessian" | "vmap" | "custom_vjp"
+            | "custom_jvp" => {
+                let f = args.ty(0);
+                if certainly_not_callable(f) {
+                    self.report(TypeError::NotCallable { ty: f.clone(), callee: args.span(0) }, args.span(0));
+                    return Some(Outcome::of(Ty::Any));
+                }
+                Some(made(args.types.clone()))
+            }
+            "checkpoint" => Some(Outcome::of(args.ty(0).clone())),
+            "stop_grad" => Some(Outcome::of(args.ty(0).clone())),
+            "vjp" | "jvp" | "hvp" => {
+                let f = args.ty(0).clone();
+                // `vjp` takes several points, as a tuple.
+                let xs = match (name, args.ty(1)) {
+                    (_, Ty::Any) => return None,
+                    ("vjp", Ty::Tuple(xs)) => xs.to_vec(),
+                    (_, x) => vec![x.clone()],
+                };
+                for x in &xs {
+                    if xs.len() == 1 && self.refuse_argument(name, &ArgVal::positional(x.clone(), args.span(1))) {
+                        return Some(Outcome::of(Ty::Any));
+                    }
+                }
+                let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
+                let x = match xs.as_slice() {
+                    [x] => gradient_of(x, 0),
+                    all => Ty::tuple(all.iter().map(|x| gradient_of(x, 0)).collect()),
+                };
+                Some(Outcome::of(match name {
+                    "vjp" => {
+                        let pullback = FnTy::Made { transform: "pullback", args: Rc::new(vec![x]) };
+                        Ty::tuple(vec![ret, Ty::Fn(pullback)])
+                    }
+                    "jvp" => Ty::tuple(vec![ret.clone(), gradient_of(&ret, 0)]),
+                    _ => x,
+                }))
+            }
+            "check_grad" => {
+                let f = args.ty(0).clone();
+                match args.ty(1) {
+                    Ty::Any | Ty::Tuple(_) => {}
+                    x => {
+                        let x = x.clone();
+                        self.call_quiet_result(&f, vec![x], args.span(1), site);
+                    }
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Calls a function that a transform made.
+    pub(super) fn call_made(
+        &mut self,
+        transform: &'static str,
+        made: &Rc<Vec<Ty>>,
+        args: Vec<ArgVal>,
+        callee: Span,
+        site: Span,
+    ) -> Outcome {
+        let at = |i: usize| made.get(i).cloned().unwrap_or_default();
+        let f = at(0);
+        match transform {
+            "method" => {
+                let mut all = vec![ArgVal::positional(f, callee)];
+                all.extend(args);
+                let mut outcome = self.call_value(&at(1), all, callee, site);
+                outcome.outs = outcome.outs.into_iter().filter_map(|(i, t)| Some((i.checked_sub(1)?, t))).collect();
+                outcome
+            }
+            "pullback" => Outcome::of(f),
+            "grad" | "value_and_grad" => {
+                let aux = made.get(2).cloned().unwrap_or(Ty::Bool(Some(false)));
+                self.call_grad(transform, &f, &at(1), &aux, args, callee, site)
+            }
+            "derivative" => {
+                if let Some(x) = args.first()
+                    && self.refuse_argument("derivative", x)
+                {
+                    return Outcome::of(Ty::Any);
+                }
+                let ret = self.call_value(&f, args, callee, site).ty;
+                Outcome::of(gradient_of(&ret, 0))
+            }
+            "jacobian" | "hessian" => {
+                if let Some(x) = args.first()
+                    && self.refuse_argument(transform, x)
+                {
+                    return Outcome::of(Ty::Any);
+                }
+                let x = args.first().map(|a| a.ty.clone()).unwrap_or_default();
+                let single = args.len() == 1;
+                let ret = self.call_value(&f, args, callee, site).ty;
+                let out = if transform == "hessian" { &x } else { &ret };
+                let ty = match (out.dims(), x.dims(), single) {
+                    (Some(out_dims), Some(in_dims), true) => {
+                        let dims: Dims = out_dims.iter().chain(in_dims.iter()).copied().collect();
+                        let dtype = match (out, &x) {
+                            (Ty::Tensor(a), Ty::Tensor(b)) if a.dtype == b.dtype => a.dtype,
+                            (Ty::Tensor(a), Ty::Float) | (Ty::Float, Ty::Tensor(a)) => a.dtype,
+                            _ => None,
+                        };
+                        if dims.is_empty() { Ty::Float } else { Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) }
+                    }
+                    _ => Ty::Any,
+                };
+                Outcome::of(ty)
+            }
+            "vmap" => self.call_vmap(&f, &at(1), args, callee, site),
+            // The rule has the same value; only its derivative differs.
+            "custom_vjp" | "custom_jvp" => self.call_value(&f, args, callee, site),
+            _ => Outcome::unknown(&args),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn call_grad(
+        &mut self,
+        transform: &'static str,
+        f: &Ty,
+        wrt: &Ty,
+        aux: &Ty,
+        args: Vec<ArgVal>,
+        callee: Span,
+        site: Span,
+    ) -> Outcome {
+        if args.iter().any(|a| a.inout) {
+            return Outcome::unknown(&args);
+        }
+        let wrt = self.wrt(f, wrt, &args, site);
+        let mut wrong = false;
+        let mut gradient = |checker: &mut Checker, i: usize| {
+            let Some(arg) = args.get(i) else { return Ty::Any };
+            wrong |= checker.refuse_argument(transform, arg);
+            gradient_of(&arg.ty, 0)
+        };
+        let gradient = match &wrt {
+            Wrt::One(i) => gradient(self, *i),
+            Wrt::Many(all) => Ty::tuple(all.iter().map(|i| gradient(self, *i)).collect()),
+            Wrt::Unknown => Ty::Any,
+        };
+        let ret = self.call_value(f, args, callee, site).ty;
+        if wrong || self.frame.dead {
+            return Outcome::of(Ty::Any);
+        }
+        let (loss, known) = match (aux, &ret) {
+            (Ty::Bool(Some(false)) | Ty::None, _) => (ret.clone(), true),
+            (Ty::Bool(Some(true)), Ty::Tuple(items)) if items.len() == 2 => {
+                (items.first().cloned().unwrap_or_default(), true)
+            }
+            _ => (Ty::Any, false),
+        };
+        if known && certainly_not_float(&loss) {
+            let of = self.function_name(f);
+            let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of };
+            return Outcome::of(self.report(error, site));
+        }
+        let value = match (&ret, aux) {
+            (Ty::Any, Ty::Bool(Some(false)) | Ty::None) => Ty::Float,
+            _ => ret,
+        };
+        Outcome::of(if transform == "grad" { gradient } else { Ty::tuple(vec![value, gradient]) })
+    }
+
+    /// Which arguments `wrt` means, by position in the call.
+    fn wrt(&mut self, f: &Ty, wrt: &Ty, args: &[ArgVal], site: Span) -> Wrt {
+        let names = self.parameter_names(f);
+        let position = |checker: &mut Checker, ty: &Ty| -> Option<usize> {
+            match ty {
+                Ty::Int(Some(i)) => {
+                    // Negative positions count from the last argument.
+                    let given = i64::try_from(args.len()).unwrap_or(i64::MAX);
+                    let at = usize::try_from(if *i < 0 { i.saturating_add(given) } else { *i }).ok();
+                    let beyond = |n: &Vec<Rc<str>>| at.is_none_or(|i| i >= n.len());
+                    if let Some(names) = names.as_ref().filter(|n| beyond(n)) {
+                        let plural = if names.len() == 1 { "parameter" } else { "parameters" };
+                        let sentence = format!("there is no argument {i}: the function has {} {plural}", names.len());
+                        checker.report(TypeError::Wrt { sentence, help: Some("arguments count from 0".into()) }, site);
+                        return None;
+                    }
+                    let name = names.as_ref().and_then(|n| n.get(at?));
+                    let positional = args.iter().take_while(|a| a.name.is_none()).count();
+                    match at {
+                        Some(i) if i < positional => Some(i),
+                        _ => args.iter().position(|a| a.name.is_some() && a.name.as_ref() == name),
+                    }
+                }
+                Ty::Str(Some(name)) => {
+                    if let Some(names) = &names
+                        && !names.iter().any(|n| n == name)
+                    {
+                        let near = crate::diagnostic::did_you_mean(name, names.iter().map(|n| &**n));
+                        let help = near.map(|n| format!("did you mean \"{n}\"?"));
+                        let sentence = format!("wrt: the function has no parameter `{name}`");
+                        checker.report(TypeError::Wrt { sentence, help }, site);
+                        return None;
+                    }
+                    let named = args.iter().position(|a| a.name.as_ref() == Some(name));
+                    named.or_else(|| names.as_ref()?.iter().position(|n| n == name).filter(|i| *i < args.len()))
+                }
+                _ => None,
+            }
+        };
+        match wrt {
+            Ty::Tuple(all) => {
+                let all: Option<Vec<usize>> = all.iter().map(|t| position(self, t)).collect();
+                all.map_or(Wrt::Unknown, Wrt::Many)
+            }
+            Ty::None => Wrt::One(0),
+            other => position(self, other).map_or(Wrt::Unknown, Wrt::One),
+        }
+    }
+
+    /// Names of a function's parameters, without `self` of a value that is called.
+    fn parameter_names(&self, f: &Ty) -> Option<Vec<Rc<str>>> {
+        let (module, index, skip) = match f {
+            Ty::Fn(FnTy::User { module, index, .. }) => (*module, *index, 0),
+            Ty::Struct(s) => (s.info.at.module, self.method(&s.info, "call")?.0, 1),
+            _ => return None,
+        };
+        let decl = self.modules.get(module as usize)?.resolved.functions.get(index as usize)?.decl.clone()?;
+        let name = |p: &crate::syntax::ast::Param| p.pattern.name().map_or_else(|| "".into(), |n| n.name.clone());
+        Some(decl.params.iter().skip(skip).map(name).collect())
+    }
+
+    fn function_name(&self, f: &Ty) -> String {
+        let name = match f {
+            Ty::Fn(FnTy::User { module, index, .. }) => {
+                self.modules.get(*module as usize).and_then(|m| m.resolved.functions.get(*index as usize))
+            }
+            _ => None,
+        };
+        name.map_or("the function".into(), |f| super::quoted(&f.name))
+    }
+
+    /// Reports an argument that has no derivative at all; true if it did.
+    fn refuse_argument(&mut self, transform: &str, arg: &ArgVal) -> bool {
+        let refused = certainly_without_float(&arg.ty, 0);
+        if refused {
+            let error = TypeError::GradArgument {
+                transform: format!("`{transform}`"),
+                ty: arg.ty.clone(),
+                place: Some(arg.span),
+            };
+            self.report(error, arg.span);
+        }
+        refused
+    }
+
+    /// `vmap(f)(xs, ...)`: f of the elements along axis 0, results stacked.
+    fn call_vmap(&mut self, f: &Ty, axes: &Ty, args: Vec<ArgVal>, callee: Span, site: Span) -> Outcome {
+        if !matches!(axes, Ty::Int(Some(0))) || args.iter().any(|a| a.inout) {
+            let unknown = Outcome::unknown(&args);
+            let args = args.into_iter().map(|a| ArgVal { ty: Ty::Any, ..a }).collect();
+            self.call_value(f, args, callee, site);
+            return unknown;
+        }
+        let mut count = None;
+        let inner = args.iter().map(|a| ArgVal { ty: example(&a.ty, &mut count, 0), ..a.clone() }).collect();
+        let ret = self.call_value(f, inner, callee, site).ty;
+        Outcome::of(match count {
+            Some(count) => batched(&ret, count, 0),
+            None => Ty::Any,
+        })
+    }
+}
+
+/// One example of a batch; scalars go to every example.
+fn example(ty: &Ty, count: &mut Option<Dim>, depth: usize) -> Ty {
+    match ty {
+        _ if depth > 16 => Ty::Any,
+        Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) if !dims.is_empty() => {
+            let first = dims.first().copied().unwrap_or(Dim::Unknown);
+            if !matches!(count, Some(Dim::Known(_))) {
+                *count = Some(first);
+            }
+            Ty::of(*dtype, Some(dims.iter().skip(1).copied().collect()))
+        }
+        Ty::Tensor(_) => Ty::Any,
+        Ty::Tuple(items) => Ty::tuple(items.iter().map(|t| example(t, count, depth + 1)).collect()),
+        Ty::Struct(s) => {
+            let fields = s.fields.iter().map(|t| example(t, count, depth + 1)).collect();
+            Ty::Struct(Rc::new(StructTy { fields, ..(**s).clone() }))
+        }
+        Ty::List(_) | Ty::Dict(_) => Ty::Any,
+        other => other.clone(),
+    }
+}
+
+/// True for an argument in which nothing has a derivative.
+fn certainly_without_float(ty: &Ty, depth: usize) -> bool {
+    // An empty structure is a vector of no entries.
+    let none_of = |items: &[Ty]| !items.is_empty() && items.iter().all(|t| certainly_without_float(t, depth + 1));
+    match ty {
+        _ if depth > 16 => false,
+        Ty::Int(_) | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Range | Ty::RangeOf(_) => true,
+        Ty::Tensor(t) => t.dims.is_some() && t.dtype.is_some_and(|d| !d.is_float()),
+        Ty::Tuple(items) => none_of(items),
+        Ty::List(list) => list.items.as_ref().is_some_and(|items| none_of(items)),
+        Ty::Struct(s) => {
+            let mut fields = s.info.fields.iter().zip(&s.fields);
+            !s.fields.is_empty() && fields.all(|(f, t)| f.nograd || certainly_without_float(t, depth + 1))
+        }
+        _ => false,
+    }
+}
+
+fn certainly_not_callable(ty: &Ty) -> bool {
+    matches!(ty, Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Str(_) | Ty::Tensor(_) | Ty::List(_) | Ty::Range)
+}
+
+/// A tensor of unknown rank may be a float.
+fn certainly_not_float(ty: &Ty) -> bool {
+    match ty {
+        Ty::Any | Ty::Float | Ty::Never => false,
+        Ty::Tensor(t) => t.dims.is_some(),
+        _ => true,
+    }
+}
+
+/// The gradient with respect to a value: its structure, with `none` for what has no derivative.
+pub(super) fn gradient_of(ty: &Ty, depth: usize) -> Ty {
+    if depth > 16 {
+        return Ty::Any;
+    }
+    let all = |items: &[Ty]| items.iter().map(|t| gradient_of(t, depth + 1)).collect::<Vec<Ty>>();
+    match ty {
+        Ty::Float => Ty::Float,
+        Ty::Tensor(t) => match t.dtype {
+            Some(d) if !d.is_float() => Ty::None,
+            _ if t.dims.is_none() => Ty::Any,
+            _ => ty.clone(),
+        },
+        Ty::Tuple(items) => Ty::tuple(all(items)),
+        Ty::List(list) => {
+            let items = list.items.as_ref().map(|i| all(i));
+            Ty::List(Rc::new(ListTy { items, element: gradient_of(&list.element, depth + 1) }))
+        }
+        Ty::Dict(dict) => {
+            let items = dict
+                .items
+                .as_ref()
+                .map(|d| d.iter().map(|(k, t)| (k.clone(), gradient_of(t, depth + 1))).collect::<Vec<_>>());
+            let value = match &items {
+                Some(items) => items.iter().fold(Ty::Never, |a, (_, t)| join(&a, t)),
+                None => Ty::Any,
+            };
+            Ty::Dict(Rc::new(DictTy { items, value }))
+        }
+        Ty::Struct(s) => {
+            let field = |(info, ty): (&super::ty::FieldInfo, &Ty)| {
+                if info.nograd { Ty::None } else { gradient_of(ty, depth + 1) }
+            };
+            let fields = s.info.fields.iter().zip(&s.fields).map(field).collect();
+            Ty::Struct(Rc::new(StructTy { info: s.info.clone(), fields, origin: s.origin }))
+        }
+        Ty::Any => Ty::Any,
+        Ty::Never => Ty::Never,
+        _ => Ty::None,
+    }
+}
+
+/// Results of all elements along a new leading axis.
+fn batched(ty: &Ty, count: Dim, depth: usize) -> Ty {
+    let all = |items: &[Ty]| items.iter().map(|t| batched(t, count, depth + 1)).collect::<Vec<Ty>>();
+    let front = |dims: &Dims| std::iter::once(count).chain(dims.iter().copied()).collect::<Dims>();
+    use crate::tensor::DType;
+    match ty {
+        _ if depth > 16 => Ty::Any,
+        Ty::Float => Ty::Tensor(TensorTy { dtype: None, dims: Some(front(&Dims::new())) }),
+        Ty::Int(_) => Ty::Tensor(TensorTy { dtype: Some(DType::Int), dims: Some(front(&Dims::new())) }),
+        Ty::Bool(_) => Ty::Tensor(TensorTy { dtype: Some(DType::Bool), dims: Some(front(&Dims::new())) }),
+        Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) => {
+            Ty::Tensor(TensorTy { dtype: *dtype, dims: Some(front(dims)) })
+        }
+        Ty::Tuple(items) => Ty::tuple(all(items)),
+        Ty::Struct(s) => Ty::Struct(Rc::new(StructTy { fields: all(&s.fields), ..(**s).clone() })),
+        _ => Ty::Any,
+    }
+}

@@ -1,0 +1,219 @@
+//! Operators on what is not two floats or two ints.
+
+use std::rc::Rc;
+
+use crate::ad::Cx;
+use crate::builtins::collections;
+use crate::error::{Error, Result};
+use crate::ops::compare::{AND, EQ, NE, NOT, OR};
+use crate::ops::elementwise::{FLOORDIV, REM};
+use crate::ops::linalg::MATMUL;
+use crate::ops::prim::Prim;
+use crate::ops::reshape::STACK;
+use crate::syntax::ast::BinOp;
+use crate::tensor::DType;
+use crate::value::Value;
+use crate::vm::call::a_value;
+
+#[cold]
+pub fn overflow(op: &str, x: i64, y: i64) -> Error {
+    Error::new("E0411", format!("{x} {op} {y} does not fit an int (64 bits)"))
+        .help("compute with floats: float(x)")
+}
+
+/// `+ - * /` on mixed numbers, tensors, structures; `+` joins strings.
+pub fn general(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
+    if let (Value::Str(x), Value::Str(y), "add") = (a, b, prim.name) {
+        return Ok(Value::str(format!("{x}{y}")));
+    }
+    // Numbers and tensors are checked by the primitive; all else is refused here, in the words of the operator.
+    if !computes(a) || !computes(b) {
+        return Err(no_operator(prim.name, a, b));
+    }
+    cx.apply(prim, &[a.clone(), b.clone()])
+}
+
+fn computes(v: &Value) -> bool {
+    matches!(
+        v,
+        Value::Int(_)
+            | Value::Float(..)
+            | Value::Tensor(..)
+            | Value::Tuple(_)
+            | Value::List(_)
+            | Value::Dict(_)
+            | Value::Struct(_)
+    )
+}
+
+fn no_operator(name: &str, a: &Value, b: &Value) -> Error {
+    let symbol = match name {
+        "add" => "+",
+        "sub" => "-",
+        "mul" => "*",
+        "div" => "/",
+        "pow" => "^",
+        "lt" => "<",
+        "le" => "<=",
+        "gt" => ">",
+        "ge" => ">=",
+        other => other,
+    };
+    let error = Error::new("E0310", format!("`{symbol}` does not work on {} and {}", a_value(a), a_value(b)))
+        .operand(0, format!("this is {}", a_value(a)))
+        .operand(1, format!("this is {}", a_value(b)));
+    match (a, b) {
+        (Value::Str(_), Value::Int(_) | Value::Float(..)) | (Value::Int(_) | Value::Float(..), Value::Str(_)) => {
+            error.help("to join text write f\"...{x}...\"; to compute write float(text)")
+        }
+        (Value::None, _) | (_, Value::None) => {
+            error.help("one side has no value: a function without a last expression gives none")
+        }
+        (Value::Bool(_), _) | (_, Value::Bool(_)) => error.help("count with int(b), or choose with where(b, x, y)"),
+        (Value::Fn(_), _) | (_, Value::Fn(_)) => error.help("call the function: f(x)"),
+        _ => error,
+    }
+}
+
+/// `^`
+pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
+    if let (&Value::Float(sa, x), &Value::Float(sb, y)) = (a, b) {
+        if sa.is_const() && sb.is_const() && cx.watch == crate::ad::Watch::Off {
+            return Ok(Value::float(x.powf(y)));
+        }
+        return cx.apply_scalar2(prim, (sa, x), (sb, y));
+    }
+    if let (&Value::Float(s, x), &Value::Int(2)) = (a, b)
+        && s.is_const()
+        && cx.watch == crate::ad::Watch::Off
+    {
+        return Ok(Value::float(x * x));
+    }
+    general(cx, prim, a, b)
+}
+
+/// Comparisons of what is not two floats or two ints.
+pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
+    let is_eq = std::ptr::eq(prim, &EQ);
+    if is_eq || std::ptr::eq(prim, &NE) {
+        let tensors = matches!(a, Value::Tensor(..)) || matches!(b, Value::Tensor(..));
+        let numeric = a.shape().is_some() && b.shape().is_some();
+        if tensors && numeric {
+            return cx.apply(prim, &[a.clone(), b.clone()]);
+        }
+        let equal = collections::values_equal(a, b)?;
+        return Ok(Value::Bool(equal == is_eq));
+    }
+    match (a, b) {
+        (Value::Str(x), Value::Str(y)) => Ok(Value::Bool(match prim.name {
+            "lt" => x < y,
+            "le" => x <= y,
+            "gt" => x > y,
+            _ => x >= y,
+        })),
+        _ if a.shape().is_some() && b.shape().is_some() => cx.apply(prim, &[a.clone(), b.clone()]),
+        _ => Err(no_operator(prim.name, a, b)),
+    }
+}
+
+/// `// % @ in and or`
+pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
+    match op {
+        BinOp::FloorDiv => general(cx, &FLOORDIV, a, b),
+        BinOp::Rem => general(cx, &REM, a, b),
+        BinOp::MatMul => {
+            if !matches!(a, Value::Tensor(..)) || !matches!(b, Value::Tensor(..)) {
+                let error = Error::new("E0310", format!("`@` multiplies tensors, not {} and {}", a_value(a), a_value(b)))
+                    .operand(0, format!("this is {}", a_value(a)))
+                    .operand(1, format!("this is {}", a_value(b)));
+                return Err(error.help("scale by a number with *"));
+            }
+            cx.apply(&MATMUL, &[a.clone(), b.clone()])
+        }
+        BinOp::In => collections::contains(b, a).map(Value::Bool),
+        BinOp::NotIn => collections::contains(b, a).map(|found| Value::Bool(!found)),
+        BinOp::And | BinOp::Or => {
+            let boolean = |v: &Value| match v {
+                Value::Bool(_) => true,
+                Value::Tensor(_, t) => t.dtype() == DType::Bool,
+                _ => false,
+            };
+            if !boolean(a) || !boolean(b) {
+                let which = usize::from(boolean(a));
+                let wrong = if which == 0 { a } else { b };
+                return Err(Error::new("E0311", format!("`{}` joins bools, not {}", op.symbol(), a_value(wrong)))
+                    .operand(which, format!("this is {}", a_value(wrong)))
+                    .help("compare first: x > 0 and y > 0"));
+            }
+            if let (Value::Bool(x), Value::Bool(y)) = (a, b) {
+                return Ok(Value::Bool(if op == BinOp::And { *x && *y } else { *x || *y }));
+            }
+            cx.apply(if op == BinOp::And { &AND } else { &OR }, &[a.clone(), b.clone()])
+        }
+        other => Err(Error::new("E0999", format!("operator {} has its own instruction", other.symbol()))),
+    }
+}
+
+/// A primitive of one argument on whatever it is.
+pub fn unary(cx: &mut Cx, prim: &'static Prim, x: &Value) -> Result<Value> {
+    if prim.name == "neg" && !computes(x) {
+        return Err(Error::new("E0310", format!("`-` does not work on {}", a_value(x)))
+            .operand(0, format!("this is {}", a_value(x))));
+    }
+    cx.apply(prim, std::slice::from_ref(x))
+}
+
+/// `not x`
+pub fn not(cx: &mut Cx, x: &Value) -> Result<Value> {
+    match x {
+        Value::Tensor(_, t) if t.dtype() == DType::Bool => cx.apply(&NOT, std::slice::from_ref(x)),
+        other => Err(Error::new("E0311", format!("`not` turns a bool around, not {}", a_value(other)))
+            .operand(0, format!("this is {}", a_value(other)))
+            .help("compare first: not x > 0, or x == none")),
+    }
+}
+
+/// `if` and `while` want one bool.
+#[cold]
+pub fn no_condition(v: &Value) -> Error {
+    let error = Error::new("E0312", format!("a condition is one bool, and this is {}", a_value(v)));
+    match v {
+        Value::Tensor(_, t) if t.dtype() == DType::Bool => {
+            error.help("use all(...) or any(...); where(cond, a, b) chooses element by element")
+        }
+        Value::Tensor(..) => error.help("compare it and use all(...) or any(...): if all(x > 0) { ... }"),
+        Value::Int(_) | Value::Float(..) => error.help("compare it: x != 0"),
+        Value::None => error.help("compare it: x != none"),
+        Value::Str(_) | Value::List(_) | Value::Dict(_) => error.help("compare its length: len(x) > 0"),
+        _ => error,
+    }
+}
+
+/// A literal of floats in the default dtype.
+pub fn literal(cx: &Cx, value: &Value) -> Result<Value> {
+    match value {
+        Value::Tensor(slot, t) if t.dtype() != cx.env.dtype => {
+            Ok(Value::Tensor(*slot, Rc::new(t.cast(cx.env.dtype)?)))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+/// `[a, b]`: a tensor of scalars, or of tensors of one shape.
+pub fn brackets(cx: &mut Cx, items: &[Value]) -> Result<Value> {
+    if items.iter().all(|v| v.slot().is_const()) {
+        return crate::tensor::create::tensor_from_values(&mut cx.env, items);
+    }
+    let mut args = Vec::with_capacity(items.len() + 1);
+    args.push(Value::Int(0));
+    // Checks that they fit together, and says so in the words of the literal.
+    let plain: Vec<Value> = items.iter().map(|v| v.with_slot(crate::ad::slot::Slot::CONST)).collect();
+    let whole = crate::tensor::create::tensor_from_values(&mut cx.env, &plain)?;
+    let Value::Tensor(_, whole) = whole else { return Ok(whole) };
+    args.extend(items.iter().cloned());
+    let stacked = cx.apply(&STACK, &args)?;
+    match &stacked {
+        Value::Tensor(_, t) if t.dtype() != whole.dtype() => cx.cast(&stacked, whole.dtype()),
+        _ => Ok(stacked),
+    }
+}

@@ -1,0 +1,186 @@
+//! How arguments meet parameters when that was not clear before running.
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::bytecode::chunk::{CallSite, Chunk};
+use crate::builtins::iterate::default_value;
+use crate::diagnostic::did_you_mean;
+use crate::error::{Error, Result};
+use crate::ops::prim::{ParamKind, Sig};
+use crate::symbol::Symbol;
+use crate::value::Value;
+
+/// Bit `i`: parameter `i` was given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Given(pub u64);
+
+impl Given {
+    /// The first `n`.
+    pub fn all(n: usize) -> Given {
+        Given(if n >= 64 { u64::MAX } else { (1 << n) - 1 })
+    }
+}
+
+/// Puts the arguments of a call into the order of the parameters; gives what was given, and which `inout` parameters
+/// have to go back to which argument.
+pub fn arrange(chunk: &Chunk, window: &mut [Value], site: &CallSite) -> Result<(Given, Vec<(usize, usize)>)> {
+    let count = site.count as usize;
+    let positional = count - site.names.len();
+    let params = &chunk.params;
+    if positional > params.len() {
+        return Err(too_many(&chunk.name, params.len(), positional).operand(params.len(), "one too many"));
+    }
+    let mut place: Vec<usize> = (0..positional).collect();
+    for (i, name) in site.names.iter().enumerate() {
+        let Some(at) = params.iter().position(|p| p.name == *name) else {
+            let names: Vec<_> = params.iter().map(|p| p.name.name()).collect();
+            return Err(unknown_name(&chunk.name, *name, names.iter().map(|n| &**n)).operand(positional + i, "here"));
+        };
+        if place.contains(&at) {
+            return Err(twice(&chunk.name, *name).operand(positional + i, "given again"));
+        }
+        place.push(at);
+    }
+    let mut given = 0u64;
+    let mut inout = 0u64;
+    for (arg, &at) in place.iter().enumerate() {
+        given |= 1 << at;
+        inout |= (site.inout >> arg & 1) << at;
+    }
+    for (i, param) in params.iter().enumerate() {
+        if given & (1 << i) == 0 && !param.has_default {
+            return Err(missing(&chunk.name, &param.name.name()));
+        }
+    }
+    if inout != chunk.inout {
+        return Err(inout_differs(chunk, inout, &place));
+    }
+    let mut values: Vec<Value> = window[..count].iter_mut().map(std::mem::take).collect();
+    let mut moves = vec![];
+    let identity = place.iter().enumerate().all(|(i, &at)| i == at);
+    for (arg, &at) in place.iter().enumerate() {
+        window[at] = std::mem::take(&mut values[arg]);
+        if !identity && chunk.inout & (1 << at) != 0 {
+            moves.push((at, arg));
+        }
+    }
+    Ok((Given(given), moves))
+}
+
+fn inout_differs(chunk: &Chunk, inout: u64, place: &[usize]) -> Error {
+    let differs = (inout ^ chunk.inout).trailing_zeros() as usize;
+    let name = chunk.params.get(differs).map_or_else(|| "?".into(), |p| p.name.name());
+    let arg = place.iter().position(|&at| at == differs).unwrap_or(0);
+    if chunk.inout & (1 << differs) == 0 {
+        return Error::new("E0407", format!("`{}` does not change its parameter `{name}`", chunk.name))
+            .operand(arg, "passed with &")
+            .help("leave out the &");
+    }
+    if &*name == "self" {
+        return Error::new("E0407", format!("`{}` changes its receiver, which must be a variable", chunk.name))
+            .operand(0, "this is not a var")
+            .help("bind it with var, and call the method on the variable");
+    }
+    Error::new("E0407", format!("`{}` changes its parameter `{name}`: pass a variable with &", chunk.name))
+        .operand(arg, "passed without &")
+        .help(format!("write &{name} (a var)"))
+}
+
+/// Arguments of a host function in the order of its signature, and where each came from.
+type Bound = (SmallVec<[Value; 8]>, SmallVec<[usize; 8]>);
+
+/// Binds arguments to a host function's signature, filling in defaults and collecting the rest.
+pub fn to_signature(
+    name: &str,
+    sig: Sig,
+    mut args: SmallVec<[Value; 8]>,
+    names: &[Symbol],
+    inout: u64,
+) -> Result<Bound> {
+    let params = sig.params;
+    let positional = args.len() - names.len();
+    let mut out: SmallVec<[Value; 8]> = smallvec![Value::None; params.len()];
+    let mut homes: SmallVec<[usize; 8]> = smallvec![0; params.len()];
+    let mut filled: u64 = 0;
+    let mut next = 0;
+    let mut collected = vec![];
+    for (i, arg) in args[..positional].iter_mut().enumerate() {
+        let arg = std::mem::take(arg);
+        if params.get(next).is_some_and(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Variadic)) {
+            collected.push(arg);
+            continue;
+        }
+        if next >= params.len() {
+            return Err(too_many(name, params.len(), positional).operand(i, "one too many"));
+        }
+        out[next] = arg;
+        homes[next] = i;
+        filled |= 1 << next;
+        next += 1;
+    }
+    for (i, symbol) in names.iter().enumerate() {
+        let text = symbol.name();
+        let Some(at) = params.iter().position(|p| p.name == &*text) else {
+            return Err(unknown_name(name, *symbol, params.iter().map(|p| p.name)).operand(positional + i, "here"));
+        };
+        if filled & (1 << at) != 0 {
+            return Err(twice(name, *symbol).operand(positional + i, "given again"));
+        }
+        out[at] = std::mem::take(&mut args[positional + i]);
+        homes[at] = positional + i;
+        filled |= 1 << at;
+    }
+    for (i, param) in params.iter().enumerate() {
+        if filled & (1 << i) != 0 {
+            if (param.kind == ParamKind::Inout) != (inout >> homes[i] & 1 != 0) {
+                return Err(host_inout(name, param.name, param.kind == ParamKind::Inout, homes[i]));
+            }
+            continue;
+        }
+        out[i] = match param.kind {
+            ParamKind::Optional(default) => default_value(default),
+            ParamKind::Rest => match (collected.len(), collected.first()) {
+                (1, Some(whole @ (Value::Tuple(_) | Value::List(_)))) => whole.clone(),
+                _ => Value::tuple(std::mem::take(&mut collected)),
+            },
+            ParamKind::Variadic => Value::tuple(std::mem::take(&mut collected)),
+            ParamKind::Required | ParamKind::Inout => return Err(missing(name, param.name)),
+        };
+    }
+    Ok((out, homes))
+}
+
+fn host_inout(function: &str, param: &str, wants: bool, arg: usize) -> Error {
+    if wants {
+        Error::new("E0407", format!("`{function}` changes its argument, which must be a variable"))
+            .operand(arg, "this is not a var that may change")
+            .help(format!("bind it with var, then write x.{function}(...) or {function}(&x, ...)"))
+    } else {
+        Error::new("E0407", format!("`{function}` does not change its parameter `{param}`"))
+            .operand(arg, "passed with &")
+            .help("leave out the &")
+    }
+}
+
+fn too_many(function: &str, params: usize, given: usize) -> Error {
+    let plural = if params == 1 { "" } else { "s" };
+    Error::new("E0406", format!("`{function}` takes {params} argument{plural}, and {given} are given"))
+}
+
+fn missing(function: &str, param: &str) -> Error {
+    Error::new("E0406", format!("`{function}` needs its argument `{param}`")).help(format!("add {param}: ..."))
+}
+
+fn twice(function: &str, name: Symbol) -> Error {
+    Error::new("E0406", format!("`{function}` gets its argument `{name}` twice"))
+}
+
+fn unknown_name<'a>(function: &str, name: Symbol, known: impl Iterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.collect();
+    let error = Error::new("E0406", format!("`{function}` has no parameter `{name}`"));
+    match did_you_mean(&name.name(), known.iter().copied()) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None if known.is_empty() => error.help("it takes no arguments"),
+        None => error.help(format!("its parameters are {}", known.join(", "))),
+    }
+}

@@ -1,0 +1,394 @@
+//! The hot loop: instructions that need registers, the dispatcher and globals, and nothing else of the machine.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use crate::ad::slot::Slot;
+use crate::ad::{Cx, Watch};
+use crate::bytecode::chunk::{CaptureSource, Host};
+use crate::bytecode::op::{Op, Reg};
+use crate::error::{Cause, Error, Result};
+use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
+use crate::ops::elementwise::{ADD, DIV, MUL, NEG, POW, SUB};
+use crate::ops::lanes::Scalar;
+use crate::ops::prim::Eval;
+use crate::syntax::ast::BinOp;
+use crate::value::{Closure, Value};
+use crate::vm::{INTERRUPT, arith, fields, items, typetest};
+
+/// Why the loop stops.
+pub enum Exit {
+    /// The instruction before `pc` needs the whole machine.
+    Machine(Op),
+    Return(Reg),
+}
+
+/// What the loop works on.
+pub struct State<'a> {
+    pub regs: &'a mut [Value],
+    pub cx: &'a mut Cx,
+    pub globals: &'a mut Vec<Option<Value>>,
+    pub closure: &'a Rc<Closure>,
+    pub given: u64,
+}
+
+/// Runs from `pc` until something needs the machine. On an error `pc` stands behind the failing instruction.
+pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
+    let chunk = &*state.closure.chunk;
+    let code = &chunk.code[..];
+    let regs = &mut *state.regs;
+    let cx = &mut *state.cx;
+    let trap = cx.watch != Watch::Off;
+    let mut at = *pc;
+
+    macro_rules! r {
+        ($reg:expr) => {
+            regs[$reg.0 as usize]
+        };
+    }
+    // Errors leave through here so that the place is known.
+    macro_rules! ok {
+        ($result:expr) => {
+            match $result {
+                Ok(value) => value,
+                Err(error) => {
+                    *pc = at;
+                    return Err(error);
+                }
+            }
+        };
+    }
+    macro_rules! arithmetic {
+        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident) => {{
+            let value = match (&r!($a), &r!($b)) {
+                (&Value::Float(sa, x), &Value::Float(sb, y)) => {
+                    if sa.is_const() && sb.is_const() && !trap {
+                        Value::Float(Slot::CONST, x $op y)
+                    } else {
+                        ok!(cx.apply_scalar2(&$prim, (sa, x), (sb, y)))
+                    }
+                }
+                (&Value::Int(x), &Value::Int(y)) => match x.$checked(y) {
+                    Some(z) => Value::Int(z),
+                    None => ok!(Err(arith::overflow(stringify!($op), x, y))),
+                },
+                (a, b) => ok!(arith::general(cx, &$prim, a, b)),
+            };
+            r!($dst) = value;
+        }};
+    }
+    macro_rules! compare {
+        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
+            let value = match (&r!($a), &r!($b)) {
+                (&Value::Float(_, x), &Value::Float(_, y)) => Value::Bool(x $op y),
+                (&Value::Int(x), &Value::Int(y)) => Value::Bool(x $op y),
+                (a, b) => ok!(arith::compare(cx, &$prim, a, b)),
+            };
+            r!($dst) = value;
+        }};
+    }
+
+    loop {
+        let op = code[at];
+        at += 1;
+        match op {
+            Op::Move { dst, src } => r!(dst) = r!(src).clone(),
+            Op::Take { dst, src } => r!(dst) = std::mem::take(&mut r!(src)),
+            Op::Load { dst, value } => r!(dst) = chunk.consts[value.0 as usize].clone(),
+            Op::LoadNone { dst } => r!(dst) = Value::None,
+            Op::LoadTensor { dst, value } => {
+                r!(dst) = ok!(arith::literal(cx, &chunk.consts[value.0 as usize]));
+            }
+            Op::GetGlobal { dst, global } => match state.globals.get(global.0 as usize) {
+                Some(Some(value)) => r!(dst) = value.clone(),
+                _ => ok!(Err(not_yet())),
+            },
+            Op::SetGlobal { src, global } => {
+                if let Some(slot) = state.globals.get_mut(global.0 as usize) {
+                    *slot = Some(std::mem::take(&mut r!(src)));
+                }
+            }
+            Op::Itself { dst } => r!(dst) = Value::Fn(state.closure.clone()),
+
+            Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add),
+            Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub),
+            Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul),
+            Op::Div { dst, a, b } => {
+                let value = match (&r!(a), &r!(b)) {
+                    (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
+                        if sa.is_const() && sb.is_const() {
+                            Value::Float(Slot::CONST, x / y)
+                        } else {
+                            ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)))
+                        }
+                    }
+                    (a, b) => ok!(arith::general(cx, &DIV, a, b)),
+                };
+                r!(dst) = value;
+            }
+            Op::Pow { dst, a, b } => {
+                let value = ok!(arith::power(cx, &POW, &r!(a), &r!(b)));
+                r!(dst) = value;
+            }
+            Op::Lt { dst, a, b } => compare!(dst, a, b, LT, <),
+            Op::Le { dst, a, b } => compare!(dst, a, b, LE, <=),
+            Op::Gt { dst, a, b } => compare!(dst, a, b, GT, >),
+            Op::Ge { dst, a, b } => compare!(dst, a, b, GE, >=),
+            Op::Eq { dst, a, b } => compare!(dst, a, b, EQ, ==),
+            Op::Ne { dst, a, b } => compare!(dst, a, b, NE, !=),
+            Op::Binary { dst, a, b } => {
+                let Op::Operator { op } = code[at] else {
+                    unreachable!("Binary is followed by Operator");
+                };
+                at += 1;
+                let operator = chunk.operators[op.0 as usize];
+                let value = match (&r!(a), &r!(b), operator) {
+                    (&Value::Int(x), &Value::Int(y), BinOp::Rem) if y > 0 => Value::Int(x.rem_euclid(y)),
+                    (&Value::Int(x), &Value::Int(y), BinOp::FloorDiv) if y > 0 => Value::Int(x.div_euclid(y)),
+                    (a, b, operator) => ok!(arith::binary(cx, operator, a, b)),
+                };
+                r!(dst) = value;
+            }
+            Op::Operator { .. } => {}
+            Op::Neg { dst, src } => {
+                let value = match &r!(src) {
+                    &Value::Float(s, x) if s.is_const() => Value::float(-x),
+                    &Value::Float(s, x) => ok!(cx.apply_scalar1(&NEG, s, x)),
+                    other => ok!(arith::unary(cx, &NEG, other)),
+                };
+                r!(dst) = value;
+            }
+            Op::Not { dst, src } => {
+                let value = match &r!(src) {
+                    Value::Bool(b) => Value::Bool(!b),
+                    other => ok!(arith::not(cx, other)),
+                };
+                r!(dst) = value;
+            }
+            Op::Prim1 { dst, src, prim } => {
+                let Host::Prim(prim) = chunk.hosts[prim.0 as usize] else {
+                    unreachable!("Prim1 names a primitive");
+                };
+                let value = match (&r!(src), &prim.eval) {
+                    (&Value::Float(s, x), Eval::Elementwise(e)) if !trap => {
+                        if s.is_const()
+                            && let Scalar::Unary { f, .. } = e.scalar
+                        {
+                            Value::float(f(x))
+                        } else {
+                            ok!(cx.apply_scalar1(prim, s, x))
+                        }
+                    }
+                    (x, _) => ok!(arith::unary(cx, prim, x)),
+                };
+                r!(dst) = value;
+            }
+
+            Op::Jump { to } => {
+                if (to.0 as usize) < at && INTERRUPT.load(Ordering::Relaxed) {
+                    ok!(Err(Error::leave(Cause::Interrupt)));
+                }
+                at = to.0 as usize;
+            }
+            Op::JumpUnless { cond, to } => match &r!(cond) {
+                Value::Bool(true) => {}
+                Value::Bool(false) => at = to.0 as usize,
+                other => ok!(Err(arith::no_condition(other))),
+            },
+            Op::SkipIfFalse { src, to } => {
+                if let Value::Bool(false) = r!(src) {
+                    at = to.0 as usize;
+                }
+            }
+            Op::SkipIfTrue { src, to } => {
+                if let Value::Bool(true) = r!(src) {
+                    at = to.0 as usize;
+                }
+            }
+            Op::SkipIfGiven { param, to } => {
+                if state.given & (1 << param.0) != 0 {
+                    at = to.0 as usize;
+                }
+            }
+            Op::ForStart { iter } => {
+                let i = iter.0 as usize;
+                let source = std::mem::take(&mut regs[i]);
+                match source {
+                    Value::Range(range) => {
+                        regs[i] = Value::Int(range.start);
+                        regs[i + 1] = Value::Int(range.len() as i64);
+                        regs[i + 2] = Value::Int(range.step);
+                    }
+                    other => {
+                        let source = ok!(items::iterable(other));
+                        regs[i] = Value::Int(0);
+                        regs[i + 1] = source;
+                        regs[i + 2] = Value::None;
+                    }
+                }
+            }
+            Op::ForNext { iter, to } => {
+                let i = iter.0 as usize;
+                match (&regs[i], &regs[i + 1], &regs[i + 2]) {
+                    (&Value::Int(current), &Value::Int(left), &Value::Int(step)) => {
+                        if left <= 0 {
+                            at = to.0 as usize;
+                        } else {
+                            regs[i + 3] = Value::Int(current);
+                            regs[i] = Value::Int(current.wrapping_add(step));
+                            regs[i + 1] = Value::Int(left - 1);
+                        }
+                    }
+                    (&Value::Int(index), source, _) => match ok!(items::next(cx, source, index as usize)) {
+                        Some(item) => {
+                            regs[i + 3] = item;
+                            regs[i] = Value::Int(index + 1);
+                        }
+                        None => {
+                            regs[i + 1] = Value::None;
+                            at = to.0 as usize;
+                        }
+                    },
+                    _ => at = to.0 as usize,
+                }
+            }
+
+            Op::MakeTuple { dst, first, n } => {
+                let f = first.0 as usize;
+                let tuple = regs[f..f + n.0 as usize].iter_mut().map(std::mem::take).collect();
+                r!(dst) = Value::tuple(tuple);
+            }
+            Op::MakeTensor { dst, first, n } => {
+                let f = first.0 as usize;
+                let value = ok!(arith::brackets(cx, &regs[f..f + n.0 as usize]));
+                r!(dst) = value;
+            }
+            Op::MakeList { dst } => r!(dst) = Value::list(vec![]),
+            Op::Push { list, src } => {
+                let item = r!(src).clone();
+                if let Value::List(items) = &mut r!(list) {
+                    Rc::make_mut(items).push(item);
+                }
+            }
+            Op::ListToTensor { dst, list } => {
+                let value = match &r!(list) {
+                    Value::List(items) => ok!(arith::brackets(cx, items)),
+                    _ => Value::None,
+                };
+                r!(dst) = value;
+            }
+            Op::MakeDict { dst, first, site } => {
+                let keys = &chunk.dict_keys[site.0 as usize];
+                let f = first.0 as usize;
+                let entries = keys.iter().cloned().zip(regs[f..f + keys.len()].iter_mut().map(std::mem::take));
+                r!(dst) = Value::Dict(Rc::new(entries.collect()));
+            }
+            Op::MakeRange { dst, lo, hi } => {
+                let value = ok!(items::range(&r!(lo), &r!(hi), false));
+                r!(dst) = value;
+            }
+            Op::MakeRangeInclusive { dst, lo, hi } => {
+                let value = ok!(items::range(&r!(lo), &r!(hi), true));
+                r!(dst) = value;
+            }
+            Op::MakeClosure { dst, function } => {
+                let site = &chunk.functions[function.0 as usize];
+                let captures = site.captures.iter().map(|source| match *source {
+                    CaptureSource::Reg(reg) => Ok(r!(reg).clone()),
+                    CaptureSource::Global(g) => {
+                        state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet)
+                    }
+                });
+                let captures = ok!(captures.collect::<Result<Vec<Value>>>());
+                r!(dst) = Value::Fn(Rc::new(Closure { chunk: site.chunk.clone(), captures }));
+            }
+            Op::MakeStruct { dst, def } => {
+                let value = ok!(fields::build(&chunk.consts[def.0 as usize], regs, chunk.params.len()));
+                r!(dst) = value;
+            }
+            Op::Unpack { first, src, n } => {
+                let f = first.0 as usize;
+                let parts = ok!(items::unpack(cx, &r!(src), n.0 as usize));
+                for (i, part) in parts.into_iter().enumerate() {
+                    regs[f + i] = part;
+                }
+            }
+            Op::Format { dst, first, format } => {
+                let pieces = &chunk.formats[format.0 as usize];
+                let text = ok!(items::format(pieces, &regs[first.0 as usize..]));
+                r!(dst) = Value::str(text);
+            }
+
+            Op::GetField { dst, object, name } => {
+                let value = ok!(fields::get(cx, state.globals, &r!(object), chunk.names[name.0 as usize]));
+                r!(dst) = value;
+            }
+            Op::TakeField { dst, object, name } => {
+                let symbol = chunk.names[name.0 as usize];
+                let value = ok!(fields::take(cx, state.globals, &mut r!(object), symbol));
+                r!(dst) = value;
+            }
+            Op::SetField { object, name, value } => {
+                let value = std::mem::take(&mut r!(value));
+                ok!(fields::set(&mut r!(object), chunk.names[name.0 as usize], value));
+            }
+            Op::GetItem { dst, object, index } => {
+                let value = ok!(items::get(cx, &r!(object), &r!(index)));
+                r!(dst) = value;
+            }
+            Op::TakeItem { dst, object, index } => {
+                let key = r!(index).clone();
+                let value = ok!(items::take(cx, &mut r!(object), &key));
+                r!(dst) = value;
+            }
+            Op::SetItem { object, index, value } => {
+                let item = std::mem::take(&mut r!(value));
+                let key = r!(index).clone();
+                ok!(items::set(cx, &mut r!(object), &key, item));
+            }
+            Op::GetIndex { dst, first, index } => {
+                let f = first.0 as usize;
+                let value = ok!(items::get_index(cx, &regs[f], &chunk.indices[index.0 as usize], &regs[f + 1..]));
+                r!(dst) = value;
+            }
+            Op::SetIndex { object, first, index } => {
+                let f = first.0 as usize;
+                let item = std::mem::take(&mut regs[f]);
+                let mut target = std::mem::take(&mut r!(object));
+                let parts = &chunk.indices[index.0 as usize];
+                let result = items::set_index(cx, &mut target, parts, &regs[f + 1..], item);
+                r!(object) = target;
+                ok!(result);
+            }
+            Op::Check { reg, test } => {
+                let test = &chunk.types[test.0 as usize];
+                if !typetest::quick(test, &r!(reg)) {
+                    let dtype = cx.env.dtype;
+                    ok!(typetest::check(regs, reg.0 as usize, test, state.globals, dtype));
+                }
+            }
+
+            Op::Return { src } => {
+                *pc = at;
+                return Ok(Exit::Return(src));
+            }
+            Op::Call { .. }
+            | Op::CallMethod { .. }
+            | Op::CallHost { .. }
+            | Op::TryStart { .. }
+            | Op::TryEnd {}
+            | Op::Override { .. } => {
+                *pc = at;
+                return Ok(Exit::Machine(op));
+            }
+            // Behind an Override whose param was not given.
+            Op::OverrideTo { .. } => {}
+        }
+    }
+}
+
+#[cold]
+fn not_yet() -> Error {
+    Error::new("E0404", "this name has no value yet")
+        .help("the function that uses it was called before the line that defines it")
+}

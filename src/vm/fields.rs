@@ -1,0 +1,174 @@
+//! Fields: of structs, dicts and modules, and the properties of tensors.
+
+use std::rc::Rc;
+
+use crate::ad::Cx;
+use crate::diagnostic::did_you_mean;
+use crate::error::{Error, Result};
+use crate::ops::reshape::TRANSPOSE;
+use crate::symbol::Symbol;
+use crate::value::{Key, StructValue, Value};
+use crate::vm::call::a_value;
+
+type Globals = Vec<Option<Value>>;
+
+/// A struct of the definition in `def` with the first `n` registers as fields, which are moved.
+pub fn build(def: &Value, regs: &mut [Value], n: usize) -> Result<Value> {
+    let Value::StructType(def) = def else {
+        return Err(Error::new("E0999", "a constructor lacks its definition"));
+    };
+    let fields = regs[..n].iter_mut().map(std::mem::take).collect();
+    Ok(Value::Struct(Rc::new(StructValue { def: def.clone(), fields })))
+}
+
+/// `object.name`
+pub fn get(cx: &mut Cx, globals: &Globals, object: &Value, name: Symbol) -> Result<Value> {
+    match object {
+        Value::Struct(s) => {
+            if let Some(i) = s.def.field(name) {
+                return Ok(s.fields.get(i).cloned().unwrap_or_default());
+            }
+            let method = s.def.methods.borrow().get(&name).cloned();
+            if let Some(method) = method {
+                return Ok(Value::native(BoundMethod { receiver: object.clone(), method, name }));
+            }
+        }
+        Value::Tensor(..) | Value::Float(..) | Value::Int(_) | Value::Bool(_) => {
+            if let Some(value) = property(cx, object, &name.name())? {
+                return Ok(value);
+            }
+        }
+        Value::Module(module) => {
+            if let Some(value) = module.exports.get(&name).and_then(|&i| globals.get(i as usize)) {
+                return value.clone().ok_or_else(|| {
+                    Error::new("E0404", format!("`{}.{name}` has no value yet", module.name))
+                });
+            }
+        }
+        Value::StructType(def) => {
+            if let Some(method) = def.methods.borrow().get(&name) {
+                return Ok(method.clone());
+            }
+        }
+        Value::Dict(dict) => {
+            if let Some(value) = dict.get(&Key::Str(name.name())) {
+                return Ok(value.clone());
+            }
+        }
+        _ => {}
+    }
+    Err(no_field(object, name).operand(0, format!("this is {}", a_value(object))))
+}
+
+/// `x.shape`, `x.t` and the like.
+fn property(cx: &mut Cx, object: &Value, name: &str) -> Result<Option<Value>> {
+    let Some(shape) = object.shape() else { return Ok(None) };
+    Ok(Some(match name {
+        "shape" => Value::tuple(shape.iter().map(|&n| Value::Int(n as i64)).collect()),
+        "rank" => Value::Int(shape.len() as i64),
+        "size" => Value::Int(shape.iter().product::<usize>() as i64),
+        "dtype" => Value::DType(match object {
+            Value::Tensor(_, t) => t.dtype(),
+            Value::Int(_) => crate::tensor::DType::Int,
+            Value::Bool(_) => crate::tensor::DType::Bool,
+            _ => crate::tensor::DType::F64,
+        }),
+        "t" if shape.is_empty() => object.clone(),
+        "t" => cx.apply(&TRANSPOSE, std::slice::from_ref(object))?,
+        _ => return Ok(None),
+    }))
+}
+
+/// The field, moved out where nothing else could see that.
+pub fn take(cx: &mut Cx, globals: &Globals, object: &mut Value, name: Symbol) -> Result<Value> {
+    match object {
+        Value::Struct(s) => {
+            if let Some(i) = s.def.field(name)
+                && let Some(field) = Rc::make_mut(s).fields.get_mut(i)
+            {
+                return Ok(std::mem::take(field));
+            }
+        }
+        Value::Dict(dict) => {
+            if let Some(value) = Rc::make_mut(dict).get_mut(&Key::Str(name.name())) {
+                return Ok(std::mem::take(value));
+            }
+        }
+        _ => {}
+    }
+    get(cx, globals, object, name)
+}
+
+/// `object.name = value`
+pub fn set(object: &mut Value, name: Symbol, value: Value) -> Result<()> {
+    match object {
+        Value::Struct(s) => {
+            if let Some(i) = s.def.field(name)
+                && let Some(field) = Rc::make_mut(s).fields.get_mut(i)
+            {
+                *field = value;
+                return Ok(());
+            }
+        }
+        Value::Dict(dict) => {
+            Rc::make_mut(dict).insert(Key::Str(name.name()), value);
+            return Ok(());
+        }
+        _ => {}
+    }
+    Err(no_field(object, name))
+}
+
+/// There is no such field.
+pub fn no_field(object: &Value, name: Symbol) -> Error {
+    let text = name.name();
+    let error = |of: &str| Error::new("E0402", format!("{of} has no field `{text}`"));
+    let near = |e: Error, known: Vec<Rc<str>>| match did_you_mean(&text, known.iter().map(|n| &**n)) {
+        Some(near) => e.help(format!("did you mean `{near}`?")),
+        None if known.is_empty() => e,
+        None => e.help(format!("its fields are {}", known.join(", "))),
+    };
+    match object {
+        Value::Struct(s) => {
+            let mut known: Vec<Rc<str>> = s.def.fields.iter().map(|f| f.name.name()).collect();
+            known.extend(s.def.methods.borrow().keys().map(|m| m.name()));
+            near(error(&format!("`{}`", s.def.name)), known)
+        }
+        Value::Module(m) => near(
+            Error::new("E0204", format!("module `{}` has no `{text}`", m.name)),
+            m.exports.keys().map(|s| s.name()).collect(),
+        ),
+        Value::Dict(d) => {
+            let known = d.keys().filter_map(|k| if let Key::Str(s) = k { Some(s.clone()) } else { None });
+            near(Error::new("E0402", format!("the dict has no key \"{text}\"")), known.collect())
+        }
+        Value::Tensor(..) => near(
+            error("a tensor"),
+            ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec(),
+        ),
+        Value::None => error("none").help("a function without a last expression gives none"),
+        other => error(&a_value(other)),
+    }
+}
+
+/// `x.method` without a call.
+struct BoundMethod {
+    receiver: Value,
+    method: Value,
+    name: Symbol,
+}
+
+impl crate::value::NativeFn for BoundMethod {
+    fn describe(&self) -> String {
+        format!("{}.{}", self.receiver.type_name(), self.name)
+    }
+
+    fn call(&self, vm: &mut crate::vm::Vm, mut args: crate::value::Args) -> Result<Value> {
+        args.positional.insert(0, self.receiver.clone());
+        vm.call_args(&self.method, args)
+    }
+
+    fn captured(&self) -> Vec<Value> {
+        vec![self.receiver.clone()]
+    }
+}

@@ -1,0 +1,65 @@
+//! Putting a compiled module into the machine: its functions, structs and imports become globals.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::bytecode::chunk::Chunk;
+use crate::compile::CompiledModule;
+use crate::resolve::{GlobalKind, LoadedModule, Program};
+use crate::symbol::Symbol;
+use crate::value::{Closure, FieldDef, ModuleValue, StructDef, Value};
+use crate::vm::Vm;
+
+impl Vm {
+    /// Sets what is known before the module's body runs; gives the body.
+    pub fn load(&mut self, program: &Program, compiled: CompiledModule, bases: &[u32]) -> Rc<Closure> {
+        let module = program.module(compiled.id);
+        let end = bases[compiled.id.0 as usize] as usize + module.resolved.globals.len();
+        if self.globals.len() < end {
+            self.globals.resize(end, None);
+        }
+        for (global, chunk) in compiled.functions {
+            self.globals[global as usize] = Some(Value::Fn(closure(chunk)));
+        }
+        for s in compiled.structs {
+            let fields = s.fields.into_iter();
+            let fields =
+                fields.map(|(name, nograd, has_default)| FieldDef { name, nograd, has_default }).collect();
+            let methods = s.methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk)))).collect();
+            let def = Rc::new(StructDef {
+                name: s.name,
+                fields,
+                methods: std::cell::RefCell::new(methods),
+                constructor: Default::default(),
+            });
+            if let Ok(mut chunk) = Rc::try_unwrap(s.constructor) {
+                // Constant 0 stands for the definition (see `compile/structs.rs`).
+                chunk.consts[0] = Value::StructType(def.clone());
+                *def.constructor.borrow_mut() = Some(closure(Rc::new(chunk)));
+            }
+            self.globals[s.global as usize] = Some(Value::StructType(def));
+        }
+        for (global, id) in compiled.modules {
+            let value = module_value(program.module(id), bases);
+            self.globals[global as usize] = Some(Value::Module(Rc::new(value)));
+        }
+        closure(compiled.main)
+    }
+}
+
+/// A function that captures nothing.
+pub fn closure(chunk: Rc<Chunk>) -> Rc<Closure> {
+    Rc::new(Closure { chunk, captures: vec![] })
+}
+
+fn module_value(module: &LoadedModule, bases: &[u32]) -> ModuleValue {
+    let mut exports = HashMap::new();
+    for (i, global) in module.resolved.globals.iter().enumerate() {
+        // What a module imports is not its own to export.
+        let own = !matches!(global.kind, GlobalKind::Module(_) | GlobalKind::Imported(_));
+        if own && !global.name.starts_with('_') {
+            exports.insert(Symbol::new(&global.name), bases[module.id.0 as usize] + i as u32);
+        }
+    }
+    ModuleValue { name: module.name.clone(), exports }
+}

@@ -1,0 +1,192 @@
+//! `x.name(args)`: a field that is called, a method, `with`, or the function `name` applied to `x`.
+
+use std::rc::Rc;
+
+use crate::bytecode::chunk::CallSite;
+use crate::diagnostic::did_you_mean;
+use crate::error::{Error, Result};
+use crate::value::{Closure, StructValue, Value};
+use crate::vm::{Vm, fields};
+
+impl Vm {
+    /// Receiver at `at + 1`, the function of that name (or `none`) at `at`.
+    pub(super) fn call_method(&mut self, at: usize, site: &CallSite) -> Result<()> {
+        let Some(name) = site.method else { return self.call_site(at, site) };
+        match &self.stack[at + 1] {
+            Value::Struct(s) => {
+                let method = s.def.methods.borrow().get(&name).cloned();
+                if let Some(Value::Fn(closure)) = method {
+                    return self.enter_method(closure, at, site);
+                }
+                if let Some(field) = s.def.field(name) {
+                    let function = s.fields.get(field).cloned().unwrap_or_default();
+                    return self.call_part(function, at, site);
+                }
+                if &*name.name() == "with" {
+                    return self.with(at, site);
+                }
+            }
+            Value::StructType(def) => {
+                let method = def.methods.borrow().get(&name).cloned();
+                let Some(Value::Fn(closure)) = method else {
+                    let names: Vec<_> = def.methods.borrow().keys().map(|s| s.name()).collect();
+                    return Err(no_method(&def.name, &name.name(), names.iter().map(|n| &**n)));
+                };
+                return self.call_part(Value::Fn(closure), at, site);
+            }
+            Value::Module(module) => {
+                let index = module.exports.get(&name).copied();
+                let function = index.and_then(|i| self.globals.get(i as usize).cloned().flatten());
+                if let Some(function) = function {
+                    return self.call_part(function, at, site);
+                }
+                let names: Vec<_> = module.exports.keys().map(|s| s.name()).collect();
+                return Err(no_method(&module.name, &name.name(), names.iter().map(|n| &**n)));
+            }
+            // `x.to(f64)` and the like are fields or builtins of tensors.
+            _ => {}
+        }
+        if !matches!(self.stack[at], Value::None) {
+            return self.call_on_receiver(at, site);
+        }
+        if let Value::Dict(dict) = &self.stack[at + 1]
+            && let Some(function) = dict.get(&crate::value::Key::Str(name.name()))
+        {
+            let function = function.clone();
+            return self.call_part(function, at, site);
+        }
+        let receiver = &self.stack[at + 1];
+        Err(match receiver {
+            Value::Struct(s) => {
+                let mut names: Vec<_> = s.def.methods.borrow().keys().map(|s| s.name()).collect();
+                names.extend(s.def.fields.iter().map(|f| f.name.name()));
+                no_method(&s.def.name, &name.name(), names.iter().map(|n| &**n))
+            }
+            other => {
+                let names: Vec<&str> = crate::resolve::builtin_names::all().collect();
+                no_method(&other.type_name(), &name.name(), names.into_iter())
+            }
+        })
+    }
+
+    /// The function `name` with the receiver as first argument. A receiver that may change but is not changed by the
+    /// function goes back unharmed.
+    fn call_on_receiver(&mut self, at: usize, site: &CallSite) -> Result<()> {
+        if site.inout & 1 != 0 {
+            let takes_inout = match &self.stack[at] {
+                Value::Fn(f) => f.chunk.inout & 1 != 0,
+                Value::Builtin(b) => {
+                    b.sig.params.first().is_some_and(|p| p.kind == crate::ops::prim::ParamKind::Inout)
+                }
+                _ => false,
+            };
+            if !takes_inout {
+                let plain = CallSite {
+                    count: site.count,
+                    names: site.names.clone(),
+                    inout: site.inout & !1,
+                    ..CallSite::default()
+                };
+                let receiver = self.stack[at + 1].clone();
+                if let Value::Fn(closure) = &self.stack[at] {
+                    let closure = closure.clone();
+                    return self.enter(closure, at, &plain, Some(receiver));
+                }
+                self.call_site(at, &plain)?;
+                self.stack[at + 1] = receiver;
+                return Ok(());
+            }
+        }
+        self.call_site(at, site)
+    }
+
+    fn enter_method(&mut self, closure: Rc<Closure>, at: usize, site: &CallSite) -> Result<()> {
+        if site.inout & 1 != 0 && closure.chunk.inout & 1 == 0 {
+            let plain = CallSite {
+                count: site.count,
+                names: site.names.clone(),
+                inout: site.inout & !1,
+                ..CallSite::default()
+            };
+            let receiver = self.stack[at + 1].clone();
+            return self.enter(closure, at, &plain, Some(receiver));
+        }
+        self.enter(closure, at, site, None)
+    }
+
+    /// Calls a function that was a part of the receiver, which is no argument then.
+    fn call_part(&mut self, function: Value, at: usize, site: &CallSite) -> Result<()> {
+        let count = site.count as usize;
+        let changes = site.inout & 1 != 0;
+        let inner = CallSite {
+            count: site.count - 1,
+            names: site.names.clone(),
+            inout: site.inout >> 1,
+            ..CallSite::default()
+        };
+        if changes || inner.inout != 0 {
+            // Places must stay where they are: run the call to its end beside the arguments.
+            let args: Vec<Value> = self.stack[at + 2..at + 1 + count].to_vec();
+            if inner.inout != 0 {
+                return Err(Error::new("E0407", "a function kept in a field cannot change its arguments")
+                    .help("bind it first: let f = x.field, then f(&y)"));
+            }
+            let tail = args.len() - inner.names.len();
+            let (positional, named) = args.split_at(tail);
+            let args = crate::value::Args {
+                positional: positional.to_vec(),
+                named: inner.names.iter().copied().zip(named.iter().cloned()).collect(),
+            };
+            let value = self.call_args_above(at + 1 + count, &function, args)?;
+            self.stack[at] = value;
+            return Ok(());
+        }
+        self.stack[at] = function;
+        for i in 1..count {
+            self.stack[at + i] = std::mem::take(&mut self.stack[at + i + 1]);
+        }
+        self.call_site(at, &inner)
+    }
+
+    /// `p.with(w: w2)`: a copy with other fields.
+    fn with(&mut self, at: usize, site: &CallSite) -> Result<()> {
+        let count = site.count as usize;
+        let Value::Struct(s) = self.stack[at + 1].clone() else { return Ok(()) };
+        if site.names.len() + 1 != count {
+            return Err(Error::new("E0406", "`with` takes named fields only")
+                .help("name the fields that change: p.with(x: 1.0)"));
+        }
+        let mut copy: StructValue = (*s).clone();
+        let first = at + 1 + count - site.names.len();
+        for (i, name) in site.names.iter().enumerate() {
+            let Some(field) = copy.def.field(*name) else {
+                return Err(fields::no_field(&Value::Struct(s.clone()), *name).operand(i + 1, "not a field"));
+            };
+            copy.fields[field] = std::mem::take(&mut self.stack[first + i]);
+        }
+        let def = copy.def.clone();
+        // The constructor checks annotations of the new fields.
+        let constructor = def.constructor.borrow().clone();
+        let value = match constructor {
+            Some(closure) => {
+                let args = crate::value::Args { positional: copy.fields, named: vec![] };
+                self.call_args_above(at + 1 + count, &Value::Fn(closure), args)?
+            }
+            None => Value::Struct(Rc::new(copy)),
+        };
+        if site.inout & 1 == 0 {
+            self.stack[at + 1] = Value::None;
+        }
+        self.stack[at] = value;
+        Ok(())
+    }
+}
+
+fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
+    let error = Error::new("E0403", format!("{of} has no method or function `{name}`"));
+    match did_you_mean(name, known) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+

@@ -1,0 +1,211 @@
+//! Annotations while running: the value must be of the type; ints become floats where that is asked; dimension
+//! variables are bound by the first value that shows them.
+
+use std::rc::Rc;
+
+use crate::bytecode::chunk::{DimTest, TypeTest};
+use crate::error::{Error, Result};
+use crate::syntax::ast::BinOp;
+use crate::tensor::{DType, show_shape};
+use crate::value::{Key, Value};
+use crate::vm::call::a_value;
+
+/// The common cases, without a look at anything else.
+#[inline]
+pub fn quick(test: &TypeTest, value: &Value) -> bool {
+    matches!(
+        (test, value),
+        (TypeTest::Float, Value::Float(..))
+            | (TypeTest::Int, Value::Int(_))
+            | (TypeTest::Bool, Value::Bool(_))
+            | (TypeTest::Str, Value::Str(_))
+    )
+}
+
+/// Checks the register `at` in full; may change it and the registers of dimension variables.
+pub fn check(
+    regs: &mut [Value],
+    at: usize,
+    test: &TypeTest,
+    globals: &[Option<Value>],
+    default: DType,
+) -> Result<()> {
+    let value = std::mem::take(&mut regs[at]);
+    let mut checker = Checker { regs, globals, default };
+    let checked = checker.value(value, test);
+    match checked {
+        Ok(value) => {
+            regs[at] = value;
+            Ok(())
+        }
+        Err(error) => Err(error.operand(0, format!("declared as {}", show(test)))),
+    }
+}
+
+struct Checker<'a> {
+    regs: &'a mut [Value],
+    globals: &'a [Option<Value>],
+    default: DType,
+}
+
+impl Checker<'_> {
+    fn value(&mut self, value: Value, test: &TypeTest) -> Result<Value> {
+        match (test, &value) {
+            (TypeTest::Any, _)
+            | (TypeTest::None, Value::None)
+            | (TypeTest::Bool, Value::Bool(_))
+            | (TypeTest::Int, Value::Int(_))
+            | (TypeTest::Float, Value::Float(..))
+            | (TypeTest::Str, Value::Str(_))
+            | (TypeTest::Optional(_), Value::None) => Ok(value),
+            (TypeTest::Float, Value::Int(i)) => Ok(Value::float(*i as f64)),
+            (TypeTest::Optional(inner), _) => self.value(value, inner),
+            (TypeTest::Fn, _) => {
+                let callable = matches!(
+                    value,
+                    Value::Fn(_) | Value::Builtin(_) | Value::Prim(_) | Value::Native(_) | Value::StructType(_)
+                ) || matches!(&value, Value::Struct(s)
+                    if s.def.methods.borrow().contains_key(&crate::symbol::Symbol::new("call")));
+                if callable { Ok(value) } else { Err(mismatch(test, &value)) }
+            }
+            (TypeTest::Struct { global, .. }, Value::Struct(s)) => {
+                match self.globals.get(*global as usize) {
+                    Some(Some(Value::StructType(def))) if !Rc::ptr_eq(def, &s.def) => Err(mismatch(test, &value)),
+                    _ => Ok(value),
+                }
+            }
+            (TypeTest::Tensor { dtype, dims, open, text }, Value::Tensor(slot, t)) => {
+                let mut value = value.clone();
+                let float = text.starts_with("float");
+                if float && t.dtype() == DType::Int {
+                    value = Value::Tensor(*slot, Rc::new(t.cast(self.default)?));
+                } else if float && t.dtype() == DType::Bool || dtype.is_some_and(|d| d != t.dtype()) {
+                    return Err(dtype_mismatch(test, &value));
+                }
+                self.dims(&value, dims, *open, test)?;
+                Ok(value)
+            }
+            (TypeTest::Tensor { dims, open: true, .. }, Value::Float(..)) if dims.is_empty() => Ok(value),
+            (TypeTest::Tuple(tests), Value::Tuple(items)) if tests.len() == items.len() => {
+                let checked = items.iter().cloned().zip(tests).map(|(v, t)| self.value(v, t));
+                Ok(Value::tuple(checked.collect::<Result<Vec<_>>>()?))
+            }
+            (TypeTest::List(test), Value::List(items)) => {
+                if matches!(**test, TypeTest::Any) {
+                    return Ok(value);
+                }
+                let checked = items.iter().cloned().map(|v| self.value(v, test));
+                Ok(Value::list(checked.collect::<Result<Vec<_>>>()?))
+            }
+            (TypeTest::Dict(key, item), Value::Dict(dict)) => {
+                let mut out = crate::value::Dict::with_capacity(dict.len());
+                for (k, v) in dict.iter() {
+                    let fits = match (&**key, k) {
+                        (TypeTest::Int, Key::Int(_)) | (TypeTest::Str, Key::Str(_)) | (TypeTest::Any, _) => true,
+                        _ => false,
+                    };
+                    if !fits {
+                        return Err(mismatch(test, &value));
+                    }
+                    out.insert(k.clone(), self.value(v.clone(), item)?);
+                }
+                Ok(Value::Dict(Rc::new(out)))
+            }
+            _ => Err(mismatch(test, &value)),
+        }
+    }
+
+    fn dims(&mut self, value: &Value, dims: &[DimTest], open: bool, test: &TypeTest) -> Result<()> {
+        let Some(shape) = value.shape() else { return Ok(()) };
+        if shape.len() < dims.len() || (!open && shape.len() != dims.len()) {
+            return Err(mismatch(test, value));
+        }
+        let tail = &shape[shape.len() - dims.len()..];
+        // Plain variables first, so that `float[2*n, n]` knows n.
+        for (dim, &size) in dims.iter().zip(tail) {
+            if let DimTest::Var(reg, _) = dim
+                && matches!(self.regs[reg.0 as usize], Value::None)
+            {
+                self.regs[reg.0 as usize] = Value::Int(size as i64);
+            }
+        }
+        for (dim, &size) in dims.iter().zip(tail) {
+            let Some(want) = self.dim(dim) else { continue };
+            if want != size as i64 {
+                return Err(dim_mismatch(test, value, dim, want, size));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a dim must be, if that is known.
+    fn dim(&self, dim: &DimTest) -> Option<i64> {
+        let int = |v: &Value| if let Value::Int(i) = v { Some(*i) } else { None };
+        match dim {
+            DimTest::Any => None,
+            DimTest::Known(n) => Some(*n),
+            DimTest::Var(reg, _) => int(&self.regs[reg.0 as usize]),
+            DimTest::Global(g, _) => int(self.globals.get(*g as usize)?.as_ref()?),
+            DimTest::Binary(op, a, b) => {
+                let (a, b) = (self.dim(a)?, self.dim(b)?);
+                match op {
+                    BinOp::Add => a.checked_add(b),
+                    BinOp::Sub => a.checked_sub(b),
+                    BinOp::Mul => a.checked_mul(b),
+                    BinOp::FloorDiv | BinOp::Div if b > 0 => Some(a.div_euclid(b)),
+                    _ => None,
+                }
+            }
+        }
+    }
+}
+
+fn mismatch(test: &TypeTest, value: &Value) -> Error {
+    let error = Error::new("E0330", format!("expected {}, found {}", show(test), a_value(value)));
+    match (test, value) {
+        (TypeTest::Int, Value::Float(..)) => error.help("make it an int: int(x)"),
+        (TypeTest::Float, Value::Tensor(..)) => error.help("reduce it to one number: sum(...), mean(...), x[0]"),
+        (TypeTest::Tensor { .. }, Value::List(_)) => error.help("make it a tensor: tensor(xs)"),
+        (TypeTest::Str, _) => error.help("make it text: str(x)"),
+        _ => error,
+    }
+}
+
+fn dtype_mismatch(test: &TypeTest, value: &Value) -> Error {
+    let dtype = match test {
+        TypeTest::Tensor { dtype: Some(d), .. } => d.to_string(),
+        _ => "f32".into(),
+    };
+    Error::new("E0330", format!("expected {}, found {}", show(test), value.type_name()))
+        .help(format!("convert it: x.to({dtype})"))
+}
+
+fn dim_mismatch(test: &TypeTest, value: &Value, dim: &DimTest, want: i64, size: usize) -> Error {
+    let name = match dim {
+        DimTest::Var(_, name) | DimTest::Global(_, name) => format!("{name} is {want} here, and "),
+        DimTest::Binary(..) => format!("this dim must be {want}, and "),
+        _ => String::new(),
+    };
+    let shape = show_shape(value.shape().unwrap_or(&[]));
+    Error::new("E0330", format!("expected {}, found {}", show(test), value.type_name()))
+        .note(format!("{name}the value has shape {shape} with {size} in that place, where {want} is expected"))
+}
+
+/// A type as it is written.
+fn show(test: &TypeTest) -> String {
+    match test {
+        TypeTest::Any => "any".into(),
+        TypeTest::None => "none".into(),
+        TypeTest::Bool => "bool".into(),
+        TypeTest::Int => "int".into(),
+        TypeTest::Float => "float".into(),
+        TypeTest::Str => "str".into(),
+        TypeTest::Tensor { text, .. } => text.clone(),
+        TypeTest::List(t) => format!("list[{}]", show(t)),
+        TypeTest::Dict(k, v) => format!("dict[{}, {}]", show(k), show(v)),
+        TypeTest::Tuple(items) => format!("({})", items.iter().map(show).collect::<Vec<_>>().join(", ")),
+        TypeTest::Fn => "a function".into(),
+        TypeTest::Struct { name, .. } => name.to_string(),
+        TypeTest::Optional(t) => format!("{}?", show(t)),
+    }
+}

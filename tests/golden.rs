@@ -1,0 +1,205 @@
+//! Golden tests: each file in `tests/golden/<suite>/*.dl` is a source text, then the expected output as trailing
+//! lines that start with `#>` (an empty output line is a bare `#>`).
+//!
+//! The expected lines are cut off before the run. `DLANG_BLESS=1 cargo test --test golden` rewrites them;
+//! `DLANG_GOLDEN=word` runs only the files whose path contains the word. A new file needs no registration, a new
+//! suite one row in [`SUITES`].
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dlang::source::{SourceId, SourceMap};
+use dlang::syntax;
+
+/// Makes the output from the source.
+type Run = fn(&str) -> String;
+
+/// Name of the folder, and what runs its files.
+const SUITES: &[(&str, Run)] = &[("lex", lex), ("parse", parse), ("syntax_error", syntax_error)];
+
+fn sources(text: &str) -> (SourceMap, SourceId) {
+    let mut map = SourceMap::default();
+    let id = map.add("test.dl", text);
+    (map, id)
+}
+
+fn lex(text: &str) -> String {
+    let (map, id) = sources(text);
+    let (tokens, problems) = syntax::tokens(id, text);
+    let mut out = syntax::dump::tokens(&tokens, |span| map.get(span.source).line_col(span.start));
+    out += &problem_lines(&map, &problems);
+    out
+}
+
+fn parse(text: &str) -> String {
+    let (map, id) = sources(text);
+    let parsed = syntax::parse(id, text);
+    problem_lines(&map, &parsed.problems) + &syntax::dump::module(&parsed.module)
+}
+
+fn syntax_error(text: &str) -> String {
+    let (map, id) = sources(text);
+    let parsed = syntax::parse(id, text);
+    let mut out = problem_lines(&map, &parsed.problems);
+    if parsed.problems.is_empty() {
+        out += "no problems\n";
+    }
+    if parsed.incomplete {
+        out += "more input could make it right\n";
+    }
+    out
+}
+
+fn problem_lines(map: &SourceMap, problems: &[syntax::error::SyntaxError]) -> String {
+    let mut out = String::new();
+    for problem in problems {
+        let d = problem.to_diagnostic();
+        let _ = writeln!(out, "{} {}", d.code, d.message);
+        for label in &d.labels {
+            let source = map.get(label.span.source);
+            let (line, column) = source.line_col(label.span.start);
+            let mark = if label.primary { "at" } else { "see" };
+            let shown = map.text(label.span).escape_debug();
+            let _ = writeln!(out, "  {mark} {line}:{column} `{shown}`: {}", label.message);
+        }
+        for note in &d.notes {
+            let _ = writeln!(out, "  note: {note}");
+        }
+        if let Some(help) = &d.help {
+            let _ = writeln!(out, "  help: {help}");
+        }
+    }
+    out
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+/// All `.dl` files under a folder, sorted.
+fn dl_files(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return vec![] };
+    let mut files = vec![];
+    for path in entries.flatten().map(|e| e.path()) {
+        if path.is_dir() {
+            files.extend(dl_files(&path));
+        } else if path.extension().is_some_and(|e| e == "dl") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Source and expected output of a golden file.
+fn split(content: &str) -> (String, String) {
+    let lines: Vec<&str> = content.lines().collect();
+    let source_len = lines.iter().rposition(|l| !l.starts_with("#>")).map_or(0, |i| i + 1);
+    let source: String = lines[..source_len].iter().flat_map(|l| [l, "\n"]).collect();
+    let expected = lines[source_len..].iter().flat_map(|l| [l.strip_prefix("#> ").unwrap_or(&l[2..]), "\n"]).collect();
+    (source, expected)
+}
+
+fn join(source: &str, output: &str) -> String {
+    let mut content = source.to_string();
+    for line in output.lines() {
+        content += if line.is_empty() { "#>" } else { "#> " };
+        content += line;
+        content.push('\n');
+    }
+    content
+}
+
+/// The lines that differ, with the equal ones around them.
+fn diff(expected: &str, actual: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
+    // Lengths of the longest common subsequences of all pairs of tails.
+    let mut table = vec![vec![0usize; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            table[i][j] = if old[i] == new[j] { table[i + 1][j + 1] + 1 } else { table[i + 1][j].max(table[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut out) = (0, 0, String::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            let _ = writeln!(out, "    {}", old[i]);
+            (i, j) = (i + 1, j + 1);
+        } else if j == new.len() || (i < old.len() && table[i + 1][j] >= table[i][j + 1]) {
+            let _ = writeln!(out, "  - {}", old[i]);
+            i += 1;
+        } else {
+            let _ = writeln!(out, "  + {}", new[j]);
+            j += 1;
+        }
+    }
+    out
+}
+
+#[test]
+fn golden() {
+    let bless = std::env::var_os("DLANG_BLESS").is_some_and(|v| v == "1");
+    let filter = std::env::var("DLANG_GOLDEN").unwrap_or_default();
+    let mut failures = String::new();
+    let mut count = 0;
+    for (suite, run) in SUITES {
+        let files = dl_files(&root().join("tests/golden").join(suite));
+        assert!(!files.is_empty(), "the suite {suite} has no files");
+        for path in files.iter().filter(|p| p.to_string_lossy().contains(&filter)) {
+            let content = fs::read_to_string(path).unwrap();
+            let (source, expected) = split(&content);
+            let output = run(&source);
+            // Compared as the file would hold it: a final line break more or less is no difference.
+            let (wanted, got) = (join(&source, &expected), join(&source, &output));
+            count += 1;
+            if bless && content != got {
+                fs::write(path, got).unwrap();
+            } else if wanted != got {
+                let _ = writeln!(failures, "{}:\n{}", path.display(), diff(&expected, &output));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "(- expected, + actual; DLANG_BLESS=1 accepts)\n{failures}");
+    println!("{count} golden files");
+}
+
+/// Parse, print, parse: the same tree.
+#[test]
+fn printing_round_trips() {
+    let mut failures = String::new();
+    let mut count = 0;
+    for folder in ["tests/golden", "stdlib", "examples"] {
+        for path in dl_files(&root().join(folder)) {
+            let (text, _) = split(&fs::read_to_string(&path).unwrap());
+            let first = syntax::parse(SourceId(0), &text);
+            if !first.problems.is_empty() {
+                continue;
+            }
+            count += 1;
+            let printed = syntax::print::module(&first.module);
+            let second = syntax::parse(SourceId(0), &printed);
+            let (before, after) = (syntax::dump::module(&first.module), syntax::dump::module(&second.module));
+            let (map, _) = sources(&printed);
+            if !second.problems.is_empty() {
+                let problems = problem_lines(&map, &second.problems);
+                let _ = writeln!(failures, "{}: the printed text has problems\n{problems}\n{printed}", path.display());
+            } else if before != after {
+                let _ = writeln!(failures, "{}:\n{}\n{printed}", path.display(), diff(&before, &after));
+            }
+            if syntax::print::module(&second.module) != printed {
+                let _ = writeln!(failures, "{}: printing twice differs", path.display());
+            }
+        }
+    }
+    assert!(count > 0, "no file to try");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn the_harness_notices_a_difference() {
+    let (source, expected) = split("let x = 1\n#> one\n#>\n#> two\n");
+    assert_eq!((source.as_str(), expected.as_str()), ("let x = 1\n", "one\n\ntwo\n"));
+    assert_eq!(join(&source, &expected), "let x = 1\n#> one\n#>\n#> two\n");
+    assert_eq!(diff("a\nb\nc\n", "a\nc\nd\n"), "    a\n  - b\n    c\n  + d\n");
+}
