@@ -165,8 +165,7 @@ impl Cx {
         let mut parts = partials.into_iter();
         let (a, pa, sa) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
         let (b, pb, sb) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
-        let mut node =
-            tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
+        let mut node = tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
         for (c, pc, sc) in parts {
             let entry = Entry { a: node.0, b: c.0, pa: 1.0, pb: pc };
             node = tape.push_nested(entry, Lower { primal: lower, pa: Slot::CONST, pb: sc })?;
@@ -347,8 +346,9 @@ fn refused(prim: &Prim, reason: &str) -> Error {
 
 #[cold]
 pub(crate) fn escaped() -> Error {
-    Error::new("E0434", "a value is used after the derivative that it belongs to is finished")
-        .help("return such values from the differentiated function (with aux: true) instead of keeping a pullback of it")
+    Error::new("E0434", "a value is used after the derivative that it belongs to is finished").help(
+        "return such values from the differentiated function (with aux: true) instead of keeping a pullback of it",
+    )
 }
 
 /// False if a float in it (scalar or tensor) is NaN or infinite.

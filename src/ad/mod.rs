@@ -155,10 +155,6 @@ impl Cx {
     /// The value as seen below `level`: if it is a node of that level, its primal.
     pub fn primal(&self, value: &Value, level: Level) -> Value {
         let slot = value.slot();
-        if !slot.is_const() && slot.level() == level {
-            value.with_slot(self.primal_slot(slot))
-        } else {
-            value.clone()
-        }
+        if !slot.is_const() && slot.level() == level { value.with_slot(self.primal_slot(slot)) } else { value.clone() }
     }
 }

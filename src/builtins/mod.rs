@@ -39,23 +39,25 @@ pub struct Builtin {
     pub run: fn(&mut Vm, &mut [Value]) -> Result<Value>,
 }
 
+/// The families.
+static FAMILIES: &[&[&Builtin]] = &[
+    crate::ad::transforms::FAMILY,
+    collections::FAMILY,
+    files::FAMILY,
+    higher_order::FAMILY,
+    json::FAMILY,
+    process::FAMILY,
+    progress::FAMILY,
+    safetensors::FAMILY,
+    structures::FAMILY,
+    tables::FAMILY,
+    text::FAMILY,
+    wraps::FAMILY,
+];
+
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 12] = [
-        crate::ad::transforms::FAMILY,
-        collections::FAMILY,
-        files::FAMILY,
-        higher_order::FAMILY,
-        json::FAMILY,
-        process::FAMILY,
-        progress::FAMILY,
-        safetensors::FAMILY,
-        structures::FAMILY,
-        tables::FAMILY,
-        text::FAMILY,
-        wraps::FAMILY,
-    ];
-    families.into_iter().flatten().copied()
+    FAMILIES.iter().copied().flatten().copied()
 }
 
 /// The builtin of this name.

@@ -50,6 +50,16 @@ impl Tensor {
         T::wrap(array(shape, data))
     }
 
+    /// A row-major f64 tensor; an error if the buffer does not fill the shape.
+    pub fn from_f64(data: Vec<f64>, shape: &[usize]) -> Result<Tensor> {
+        filled(data, shape)
+    }
+
+    /// A row-major int tensor; an error if the buffer does not fill the shape.
+    pub fn from_ints(data: Vec<i64>, shape: &[usize]) -> Result<Tensor> {
+        filled(data, shape)
+    }
+
     /// All elements alike, cast to `dtype`.
     pub fn full(shape: &[usize], dtype: DType, x: f64) -> Tensor {
         let n = count(shape);
@@ -78,6 +88,13 @@ impl Tensor {
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::array(self)?.as_slice()
     }
+}
+
+fn filled<T: Element>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
+    if data.len() == count(shape) {
+        return Ok(Tensor::from_vec(shape, data));
+    }
+    Err(Error::new("E0303", format!("{} elements do not fill the shape {}", data.len(), show_shape(shape))))
 }
 
 /// Zeros of a shape; the scalar 0.0 for no dims.

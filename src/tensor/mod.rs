@@ -11,9 +11,9 @@ pub mod format;
 pub mod format_spec;
 pub mod index;
 pub mod lanes;
-pub mod vecs;
 pub mod reduce;
 pub mod scan;
+pub mod vecs;
 pub mod view;
 
 use std::borrow::Cow;

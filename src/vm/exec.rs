@@ -301,9 +301,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let site = &chunk.functions[function.0 as usize];
                 let captures = site.captures.iter().map(|source| match *source {
                     CaptureSource::Reg(reg) => Ok(r!(reg).clone()),
-                    CaptureSource::Global(g) => {
-                        state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet)
-                    }
+                    CaptureSource::Global(g) => state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet),
                 });
                 let captures = ok!(captures.collect::<Result<Vec<Value>>>());
                 r!(dst) = Value::Fn(Rc::new(Closure { chunk: site.chunk.clone(), captures }));

@@ -40,9 +40,7 @@ pub static CHECK_GRAD: Builtin = Builtin {
 
 fn check(vm: &mut Vm, f: &Value, x: &Value, tol: f64) -> Result<()> {
     let x = lift::map_leaves(x, &mut |leaf| match leaf {
-        Value::Tensor(_, t) if t.dtype().is_float() => {
-            Ok(Value::Tensor(Slot::CONST, Rc::new(t.cast(DType::F64)?)))
-        }
+        Value::Tensor(_, t) if t.dtype().is_float() => Ok(Value::Tensor(Slot::CONST, Rc::new(t.cast(DType::F64)?))),
         other => Ok(other.with_slot(Slot::CONST)),
     })?;
     let rng = vm.cx.env.rng.clone();

@@ -173,11 +173,7 @@ fn reverse(vm: &mut Vm, mut recorded: Recorded) -> Result<Value> {
 }
 
 /// Values of one structure, joined leaf by leaf.
-pub fn combine(
-    first: &Value,
-    all: &[Value],
-    join: &mut dyn FnMut(&Value, &[Value]) -> Result<Value>,
-) -> Result<Value> {
+pub fn combine(first: &Value, all: &[Value], join: &mut dyn FnMut(&Value, &[Value]) -> Result<Value>) -> Result<Value> {
     if let Some(parts) = lift::children(first) {
         let mut joined = Vec::with_capacity(parts.len());
         for (i, part) in parts.into_iter().enumerate() {
