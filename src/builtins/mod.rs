@@ -2,6 +2,7 @@
 
 pub mod collections;
 pub mod csv_rows;
+pub mod dtypes;
 pub mod fail;
 pub mod files;
 pub mod higher_order;
@@ -9,8 +10,10 @@ pub mod infer;
 pub mod iterate;
 pub mod json;
 pub mod load_like;
+pub mod make;
 pub mod process;
 pub mod progress;
+pub mod random;
 pub mod safetensors;
 pub mod saved;
 #[cfg(test)]
@@ -41,13 +44,16 @@ pub struct Builtin {
 
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 11] = [
+    let families: [&'static [&'static Builtin]; 14] = [
         collections::FAMILY,
+        dtypes::FAMILY,
         files::FAMILY,
         higher_order::FAMILY,
         json::FAMILY,
+        make::FAMILY,
         process::FAMILY,
         progress::FAMILY,
+        random::FAMILY,
         safetensors::FAMILY,
         structures::FAMILY,
         tables::FAMILY,

@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod fast;
 pub mod gamma;
 pub mod lanes;
+pub mod linalg;
 pub mod math;
 pub mod norm;
 pub mod num;
@@ -30,7 +31,7 @@ use prim::Prim;
 
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 13] = [
+    let families: [&'static [&'static Prim]; 14] = [
         arith::PRIMS,
         math::PRIMS,
         special::PRIMS,
@@ -44,6 +45,7 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
         norm::PRIMS,
         cumulative::PRIMS,
         reshape::PRIMS,
+        linalg::PRIMS,
     ];
     families.into_iter().flatten().copied()
 }
