@@ -2,6 +2,7 @@
 
 pub mod collections;
 pub mod csv_rows;
+pub mod dtypes;
 pub mod fail;
 pub mod files;
 pub mod higher_order;
@@ -9,8 +10,10 @@ pub mod infer;
 pub mod iterate;
 pub mod json;
 pub mod load_like;
+pub mod make;
 pub mod process;
 pub mod progress;
+pub mod random;
 pub mod safetensors;
 pub mod saved;
 #[cfg(test)]
@@ -43,11 +46,14 @@ pub struct Builtin {
 static FAMILIES: &[&[&Builtin]] = &[
     crate::ad::transforms::FAMILY,
     collections::FAMILY,
+    dtypes::FAMILY,
     files::FAMILY,
     higher_order::FAMILY,
     json::FAMILY,
+    make::FAMILY,
     process::FAMILY,
     progress::FAMILY,
+    random::FAMILY,
     safetensors::FAMILY,
     structures::FAMILY,
     tables::FAMILY,

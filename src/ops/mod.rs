@@ -56,6 +56,7 @@ static FAMILIES: &[&[&Prim]] = &[
     reshape::PRIMS,
     join::PRIMS,
     index::PRIMS,
+    linalg::PRIMS,
 ];
 
 /// Every primitive.

@@ -76,6 +76,23 @@ impl Tensor {
         Tensor::full(shape, dtype, 0.0)
     }
 
+    /// Ones on the main diagonal.
+    pub fn eye(rows: usize, columns: usize, dtype: DType) -> Tensor {
+        fn go<T: Element>(rows: usize, columns: usize, one: T) -> Tensor {
+            let mut data = vec![T::default(); rows * columns];
+            for x in data.iter_mut().step_by(columns + 1).take(rows.min(columns)) {
+                *x = one;
+            }
+            Tensor::from_vec(&[rows, columns], data)
+        }
+        match dtype {
+            DType::Bool => go(rows, columns, true),
+            DType::Int => go(rows, columns, 1i64),
+            DType::F32 => go(rows, columns, 1f32),
+            DType::F64 => go(rows, columns, 1f64),
+        }
+    }
+
     /// The elements of an iterator of known length, cast to a float dtype.
     pub fn floats(shape: &[usize], dtype: DType, items: impl Iterator<Item = f64>) -> Tensor {
         match dtype {
