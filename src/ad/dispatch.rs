@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
-use crate::ad::{Cx, Dual, Mode, Watch};
+use crate::ad::{Cx, Dual, Mode, Noted, Watch};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
@@ -42,10 +42,27 @@ impl Cx {
             }
             Eval::General(eval) => eval(&mut self.env, args)?,
         };
-        if self.watch == Watch::Trap {
-            trap_nonfinite(prim, args, &out)?;
+        if self.watch != Watch::Off {
+            self.watch_result(prim, args, &out)?;
         }
         Ok(out)
+    }
+
+    #[cold]
+    fn watch_result(&mut self, prim: &'static Prim, args: &[Value], out: &Value) -> Result<()> {
+        if all_finite(out) || !args.iter().all(all_finite) {
+            return Ok(());
+        }
+        let message = format!("`{}` made a NaN or infinity out of finite numbers", prim.name);
+        if self.watch == Watch::Note {
+            self.noted.get_or_insert(Noted { message, span: None });
+            return Ok(());
+        }
+        let mut error = Error::new("E0440", message);
+        for (i, arg) in args.iter().enumerate() {
+            error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
+        }
+        Err(error)
     }
 
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
@@ -148,8 +165,7 @@ impl Cx {
         let mut parts = partials.into_iter();
         let (a, pa, sa) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
         let (b, pb, sb) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
-        let mut node =
-            tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
+        let mut node = tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
         for (c, pc, sc) in parts {
             let entry = Entry { a: node.0, b: c.0, pa: 1.0, pb: pc };
             node = tape.push_nested(entry, Lower { primal: lower, pa: Slot::CONST, pb: sc })?;
@@ -330,26 +346,16 @@ fn refused(prim: &Prim, reason: &str) -> Error {
 
 #[cold]
 pub(crate) fn escaped() -> Error {
-    Error::new("E0434", "a value is used after the derivative that it belongs to is finished")
-        .help("return such values from the differentiated function (with aux: true) instead of keeping a pullback of it")
-}
-
-fn trap_nonfinite(prim: &Prim, args: &[Value], out: &Value) -> Result<()> {
-    if all_finite(out) || !args.iter().all(all_finite) {
-        return Ok(());
-    }
-    let mut error = Error::new("E0440", format!("`{}` made a NaN or infinity out of finite numbers", prim.name));
-    for (i, arg) in args.iter().enumerate() {
-        error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
-    }
-    Err(error)
+    Error::new("E0434", "a value is used after the derivative that it belongs to is finished").help(
+        "return such values from the differentiated function (with aux: true) instead of keeping a pullback of it",
+    )
 }
 
 /// False if a float in it (scalar or tensor) is NaN or infinite.
 pub fn all_finite(value: &Value) -> bool {
     match value {
         Value::Float(_, x) => x.is_finite(),
-        Value::Tensor(_, t) => t.all_finite(),
+        Value::Tensor(_, t) if t.dtype().is_float() => t.iter_f64().all(f64::is_finite),
         _ => true,
     }
 }

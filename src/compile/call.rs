@@ -2,17 +2,17 @@
 
 use std::rc::Rc;
 
+use crate::builtins::iterate::default_value;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::bytecode::op::{Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::place::OpenPlace;
-use crate::builtins::iterate::default_value;
 use crate::ops::prim::{Default, Eval, Param, ParamKind};
 use crate::resolve::{GlobalKind, LocalKind, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::*;
-use crate::value::{Key, Value};
+use crate::value::Key;
 
 impl FnCompiler<'_> {
     /// `callee(args)`
@@ -121,12 +121,7 @@ impl FnCompiler<'_> {
                     self.load_default(Reg(base.0 + 1 + at as u16), default, span);
                 }
             }
-            let site = CallSite {
-                count: params.len() as u16,
-                host: Some(host),
-                arranged: true,
-                ..CallSite::default()
-            };
+            let site = CallSite { count: params.len() as u16, host: Some(host), arranged: true, ..CallSite::default() };
             self.writer.chunk.calls.push(site);
             let site = self.writer.table(self.writer.chunk.calls.len());
             self.writer.emit(Op::CallHost { base, site }, span, &places);

@@ -1,9 +1,12 @@
 //! The rows of GRADIENT_CONVENTIONS.md that this folder's primitives decide: slopes at kinks, ties, edges and infinities.
 
 use super::elementwise::*;
+use super::extremum::MAX;
 use super::lanes::Scalar;
+use super::moment::{STD, VAR};
 use super::prim::{ArgShape, Call, Diff, Eval, Prim};
-use super::reduce::{MAX, MEAN, PROD, STD, VAR};
+use super::product::PROD;
+use super::reduce::MEAN;
 use super::softmax::{LOG_SOFTMAX, LOGSUMEXP, SOFTMAX};
 use super::{cumulative::CUMPROD, norm::NORM};
 use crate::ad::Cx;

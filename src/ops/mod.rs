@@ -8,20 +8,26 @@ mod convention_tests;
 pub mod convert;
 pub mod cumulative;
 pub mod elementwise;
+pub mod extremum;
 pub mod fast;
 pub mod gamma;
 pub mod index;
 pub mod index_rules;
 pub mod join;
 pub mod lanes;
+pub mod linalg;
 pub mod math;
+pub mod moment;
 pub mod norm;
 pub mod num;
 pub mod operand;
 pub mod order;
+pub mod pad;
 pub mod prim;
+pub mod product;
 pub mod real;
 pub mod reduce;
+pub mod repeat;
 pub mod reshape;
 #[cfg(test)]
 mod rule_tests;
@@ -31,31 +37,41 @@ pub mod softmax;
 pub mod special;
 pub mod strong;
 pub mod take;
+pub mod triangle;
 
 use prim::Prim;
 
+/// The families.
+static FAMILIES: &[&[&Prim]] = &[
+    arith::PRIMS,
+    math::PRIMS,
+    special::PRIMS,
+    activation::PRIMS,
+    select::PRIMS,
+    strong::PRIMS,
+    compare::PRIMS,
+    convert::PRIMS,
+    reduce::PRIMS,
+    product::PRIMS,
+    extremum::PRIMS,
+    moment::PRIMS,
+    softmax::PRIMS,
+    norm::PRIMS,
+    cumulative::PRIMS,
+    reshape::PRIMS,
+    join::PRIMS,
+    index::PRIMS,
+    take::PRIMS,
+    order::PRIMS,
+    repeat::PRIMS,
+    pad::PRIMS,
+    triangle::PRIMS,
+    linalg::PRIMS,
+];
+
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 17] = [
-        arith::PRIMS,
-        math::PRIMS,
-        special::PRIMS,
-        activation::PRIMS,
-        select::PRIMS,
-        strong::PRIMS,
-        compare::PRIMS,
-        convert::PRIMS,
-        reduce::PRIMS,
-        softmax::PRIMS,
-        norm::PRIMS,
-        cumulative::PRIMS,
-        reshape::PRIMS,
-        join::PRIMS,
-        index::PRIMS,
-        take::PRIMS,
-        order::PRIMS,
-    ];
-    families.into_iter().flatten().copied()
+    FAMILIES.iter().copied().flatten().copied()
 }
 
 /// The primitive of this name.

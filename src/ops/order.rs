@@ -121,6 +121,6 @@ pub static UNIQUE: Prim = Prim {
         Ok(Ty::of(x.and_then(|x| x.dtype), Some(Dims::from_slice(&[Dim::Unknown]))))
     },
     eval: Eval::General(unique),
-    diff: Diff::Refused("which elements are equal has no derivative; write unique(stop_gradient(x))"),
+    diff: Diff::Refused("which elements are equal has no derivative; write unique(stop_grad(x))"),
     probe: Probe { samples: &[] },
 };

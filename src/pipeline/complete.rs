@@ -10,7 +10,8 @@ impl Session {
     pub fn completions(&self, line: &str, pos: usize) -> (usize, Vec<String>) {
         let before = line.get(..pos).unwrap_or(line);
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let start = before.rfind(|c| !is_word(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
+        let start =
+            before.rfind(|c| !is_word(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
         let word = &before[start..];
         let mut all: Vec<String> = match before[..start].strip_suffix('.') {
             Some(path) => self.members(path),
@@ -49,12 +50,13 @@ impl Session {
             Some(Value::StructType(def)) => def.methods.borrow().keys().map(|m| m.to_string()).collect(),
             Some(Value::Module(m)) => m.exports.keys().map(|s| s.to_string()).collect(),
             Some(Value::Tensor(..)) => {
-                let mut names: Vec<String> =
-                    ["shape", "rank", "size", "dtype", "t", "to"].map(str::to_string).to_vec();
+                let mut names: Vec<String> = ["shape", "rank", "size", "dtype", "t", "to"].map(str::to_string).to_vec();
                 names.extend(crate::ops::table().map(|p| p.name.to_string()).filter(|n| !n.starts_with('_')));
                 names
             }
-            Some(Value::List(_)) => ["push", "pop", "insert", "extend", "len", "map", "filter"].map(Into::into).to_vec(),
+            Some(Value::List(_)) => {
+                ["push", "pop", "insert", "extend", "len", "map", "filter"].map(Into::into).to_vec()
+            }
             Some(Value::Dict(_)) => ["keys", "values", "items", "get", "len"].map(Into::into).to_vec(),
             _ => vec![],
         }

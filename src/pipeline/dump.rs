@@ -4,7 +4,9 @@ use crate::bytecode::disasm::disassemble;
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::load::Load;
 use crate::pipeline::{Mode, Session};
+use crate::resolve::ModuleId;
 use crate::syntax;
+use crate::syntax::ast::{Expr, Module};
 
 /// A phase whose result can be shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +25,7 @@ impl Session {
                 let source = self.sources.add(name, text);
                 let (tokens, problems) = syntax::tokens(source, text);
                 if problems.is_empty() {
-                    Ok(syntax::dump::tokens(&tokens, text))
+                    Ok(syntax::dump::tokens(&tokens, |span| self.sources.get(span.source).line_col(span.start)))
                 } else {
                     Err(problems.iter().map(|p| p.to_diagnostic()).collect())
                 }
@@ -44,9 +46,7 @@ impl Session {
                 match module {
                     Some(module) if !diagnostics.iter().any(Diagnostic::is_error) => {
                         let tree = self.program.module(module).tree.clone();
-                        Ok(syntax::dump::typed(&tree, &|id| {
-                            crate::types::show_ty(self.checker.types.get(module, id))
-                        }))
+                        Ok(self.typed(module, &tree))
                     }
                     _ => Err(diagnostics),
                 }
@@ -76,5 +76,25 @@ impl Session {
                 Ok(out)
             }
         }
+    }
+
+    /// Each expression with its type: the join over all calls that reach it.
+    fn typed(&self, module: ModuleId, tree: &Module) -> String {
+        let mut out = String::new();
+        let mut line = |e: &Expr| {
+            let (number, column) = self.sources.get(e.span.source).line_col(e.span.start);
+            let text = self.sources.text(e.span);
+            let first = text.lines().next().unwrap_or("");
+            let more = if first.len() < text.len() { " ..." } else { "" };
+            let types = &self.checker.types;
+            let ty = if types.is_reached(module, e.id) {
+                crate::types::show_ty(types.get(module, e.id))
+            } else {
+                "not reached".into()
+            };
+            out.push_str(&format!("{:<8} {first}{more} : {ty}\n", format!("{number}:{column}")));
+        };
+        tree.stmts.iter().for_each(|s| syntax::visit::stmt(s, &mut line));
+        out
     }
 }

@@ -88,9 +88,7 @@ impl<'a> Load<'a> {
         let failed = broken || !problems.is_empty();
         self.diagnostics.extend(problems.iter().map(NameError::to_diagnostic));
         let base = match self.session.program.modules.last() {
-            Some(last) => {
-                self.session.bases[last.id.0 as usize] + last.resolved.globals.len() as u32
-            }
+            Some(last) => self.session.bases[last.id.0 as usize] + last.resolved.globals.len() as u32,
             None => 0,
         };
         self.session.bases.push(base);
@@ -116,8 +114,11 @@ impl<'a> Load<'a> {
         for stmt in &tree.stmts {
             let StmtKind::Import(import) = &stmt.kind else { continue };
             let path = import_path(import);
-            let module =
-                if path.is_file { self.file(&path.path, path.span, folder) } else { self.library(&path.path, path.span) };
+            let module = if path.is_file {
+                self.file(&path.path, path.span, folder)
+            } else {
+                self.library(&path.path, path.span)
+            };
             if let Some(module) = module {
                 found.insert(path.span, module);
             }

@@ -72,15 +72,12 @@ impl Kind {
                 _ => None,
             },
             Kind::Str => Some(Value::str(text)),
-            Kind::Any => [Kind::Int, Kind::Float]
-                .into_iter()
-                .find_map(|k| k.parse(text))
-                .or_else(|| match text {
-                    "true" => Some(Value::Bool(true)),
-                    "false" => Some(Value::Bool(false)),
-                    "none" => Some(Value::None),
-                    _ => Some(Value::str(text)),
-                }),
+            Kind::Any => [Kind::Int, Kind::Float].into_iter().find_map(|k| k.parse(text)).or_else(|| match text {
+                "true" => Some(Value::Bool(true)),
+                "false" => Some(Value::Bool(false)),
+                "none" => Some(Value::None),
+                _ => Some(Value::str(text)),
+            }),
         }
     }
 }

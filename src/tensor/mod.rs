@@ -12,9 +12,12 @@ pub mod format;
 pub mod format_spec;
 pub mod index;
 pub mod lanes;
-pub mod vecs;
+pub mod matmul;
+pub mod random;
+pub mod room;
 pub mod reduce;
 pub mod scan;
+pub mod vecs;
 pub mod view;
 
 use std::borrow::Cow;

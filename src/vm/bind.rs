@@ -2,8 +2,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
-use crate::bytecode::chunk::{CallSite, Chunk};
 use crate::builtins::iterate::default_value;
+use crate::bytecode::chunk::{CallSite, Chunk};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
 use crate::ops::prim::{ParamKind, Sig};

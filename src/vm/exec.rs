@@ -89,6 +89,12 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
 
     loop {
+        if trap
+            && let Some(noted) = &mut cx.noted
+            && noted.span.is_none()
+        {
+            noted.span = chunk.spans.get(at.wrapping_sub(1)).map(|p| p.span);
+        }
         let op = code[at];
         at += 1;
         match op {
@@ -295,9 +301,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let site = &chunk.functions[function.0 as usize];
                 let captures = site.captures.iter().map(|source| match *source {
                     CaptureSource::Reg(reg) => Ok(r!(reg).clone()),
-                    CaptureSource::Global(g) => {
-                        state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet)
-                    }
+                    CaptureSource::Global(g) => state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet),
                 });
                 let captures = ok!(captures.collect::<Result<Vec<Value>>>());
                 r!(dst) = Value::Fn(Rc::new(Closure { chunk: site.chunk.clone(), captures }));

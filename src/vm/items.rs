@@ -240,13 +240,7 @@ fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
 }
 
 /// `object[1:3, :, i] = value`
-pub fn set_index(
-    cx: &mut Cx,
-    object: &mut Value,
-    parts: &[IndexPart],
-    values: &[Value],
-    value: Value,
-) -> Result<()> {
+pub fn set_index(cx: &mut Cx, object: &mut Value, parts: &[IndexPart], values: &[Value], value: Value) -> Result<()> {
     if let Value::Tensor(..) = object {
         let index = encode(parts, values);
         let taken = std::mem::take(object);
@@ -268,9 +262,7 @@ fn encode(parts: &[IndexPart], values: &[Value]) -> Value {
         out.push(match part {
             IndexPart::At => next(true),
             IndexPart::Ellipsis => Value::str("..."),
-            IndexPart::Slice { start, stop, step } => {
-                Value::tuple(vec![next(*start), next(*stop), next(*step)])
-            }
+            IndexPart::Slice { start, stop, step } => Value::tuple(vec![next(*start), next(*stop), next(*step)]),
         });
     }
     Value::tuple(out)

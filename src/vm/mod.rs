@@ -137,6 +137,12 @@ impl Vm {
         }
     }
 
+    /// Where and how the first NaN or infinity arose since the last call, if that is being noted.
+    pub fn first_nonfinite(&self) -> Option<(crate::source::Span, String)> {
+        let noted = self.cx.noted.as_ref()?;
+        Some((noted.span?, noted.message.clone()))
+    }
+
     /// From now on output is kept; [`Vm::take_output`] gives it.
     pub fn capture_output(&mut self) {
         self.out = Output::Captured(String::new());
