@@ -92,7 +92,7 @@ fn item(v: &Value) -> Result<IndexSpec> {
         },
         Value::Range(range) => {
             let n = range.len();
-            crate::tensor::view::room("the index", &[n])?;
+            crate::tensor::room::check(&[n], DType::Int)?;
             IndexSpec::Ints(Rc::new(Tensor::from_vec(&[n], (0..n).map(|i| range.at(i)).collect())))
         }
         other => return Err(bad_item(&other.type_name())),

@@ -7,7 +7,7 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::{article, scalar_f64};
-use crate::tensor::{DType, Shape, Tensor, index as kernel, view};
+use crate::tensor::{DType, Shape, Tensor, index as kernel, room};
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 
@@ -104,7 +104,7 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
     let widths = widths(args.get(1), t.rank())?;
     let mode = mode(args.get(2))?;
     let shape: Shape = t.shape().iter().zip(&widths).map(|(n, (a, b))| n.saturating_add(*a).saturating_add(*b)).collect();
-    view::room("pad", &shape)?;
+    room::check(&shape, t.dtype())?;
     if mode != Mode::Constant {
         let mut out = t.clone();
         for (axis, (&n, &width)) in t.shape().iter().zip(&widths).enumerate() {

@@ -3,9 +3,8 @@
 
 use ndarray::{Axis, IxDyn, Slice};
 
-use crate::error::{Error, Result};
 use crate::tensor::create::{Element, array};
-use crate::tensor::{Arr, DType, Tensor, flat, show_shape};
+use crate::tensor::{Arr, DType, Tensor, flat};
 
 /// Maps the array of whichever dtype to an array of the same dtype.
 #[macro_export]
@@ -18,18 +17,6 @@ macro_rules! map_dtype {
             $crate::tensor::Tensor::F64($a) => $crate::tensor::Tensor::F64($body),
         }
     };
-}
-
-/// An error if a tensor of this shape would not fit into memory. Whatever takes sizes from a program asks first.
-pub fn room(name: &str, shape: &[usize]) -> Result<()> {
-    let bytes = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
-    if bytes.is_some_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok()) {
-        return Ok(());
-    }
-    Err(Error::new(
-        "E0454",
-        format!("{name} would give the shape {}, which does not fit into memory", show_shape(shape)),
-    ))
 }
 
 /// The array in row-major order without gaps; shares the buffer if it is so already.
