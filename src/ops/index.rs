@@ -167,6 +167,11 @@ pub fn set_in_place(x: &mut Rc<Tensor>, index: &Value, v: &Value) -> Result<()> 
     kernel::set_index(x, &spec(index)?, v)
 }
 
+/// Adds `v` at the index: in place if `x` is unshared. For constants.
+pub fn add_in_place(x: &mut Rc<Tensor>, index: &Value, v: &Value) -> Result<()> {
+    kernel::index_add(x, &spec(index)?, v)
+}
+
 fn write(args: &[Value], f: fn(&mut Rc<Tensor>, &[IndexSpec], &Value) -> Result<()>) -> Result<Value> {
     match args {
         [Value::Tensor(_, t), index, v] => {
