@@ -130,10 +130,9 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
     let mut out = std::rc::Rc::new(Tensor::zeros(&shape, t.dtype()));
     match args.get(3) {
         None => {}
+        Some(value) if scalar_f64(value) == Some(0.0) => {}
         Some(value @ (Value::Int(_) | Value::Float(..) | Value::Bool(_))) => {
-            if scalar_f64(value) != Some(0.0) {
-                kernel::set_index(&mut out, &[kernel::IndexSpec::Ellipsis], value)?;
-            }
+            kernel::set_index(&mut out, &[kernel::IndexSpec::Ellipsis], value)?;
         }
         Some(other) => {
             let kind = article(&other.type_name());

@@ -155,7 +155,7 @@ fn diag_matrix_arr<T: Element>(a: &Arr<T>, k: i64) -> Arr<T> {
     let mut data = vec![T::default(); n * n];
     for (i, x) in a.iter().enumerate() {
         if let Some(place) = data.get_mut((i + down) * n + i + right) {
-            *place = x.clone();
+            *place = *x;
         }
     }
     array(&[n, n], data)
