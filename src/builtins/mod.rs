@@ -9,9 +9,11 @@ pub mod files;
 pub mod higher_order;
 pub mod infer;
 pub mod iterate;
+pub mod join;
 pub mod json;
 pub mod load_like;
 pub mod make;
+pub mod order;
 pub mod process;
 pub mod progress;
 pub mod random;
@@ -51,8 +53,10 @@ static FAMILIES: &[&[&Builtin]] = &[
     einsum::FAMILY,
     files::FAMILY,
     higher_order::FAMILY,
+    join::FAMILY,
     json::FAMILY,
     make::FAMILY,
+    order::FAMILY,
     process::FAMILY,
     progress::FAMILY,
     random::FAMILY,
