@@ -149,8 +149,11 @@ fn sizes(text: &str, plan: &Plan, dims: &[Dims], kinds: &[String]) -> Result<Has
                     };
                     let kind = |i: usize| kinds.get(i).map_or("", String::as_str);
                     let (first, second) = (entry.1, i);
-                    let mut error = Error::new("E0303", format!("einsum \"{text}\": {named} is {a} and {b}"))
-                        .operand(first + 1, format!("this is {}", kind(first)));
+                    let mut error = Error::new(
+                        "E0303",
+                        format!("einsum \"{text}\": {named} is {a} in {} and {b} in {}", kind(first), kind(second)),
+                    )
+                    .operand(first + 1, format!("this is {}", kind(first)));
                     if second != first {
                         error = error.operand(second + 1, format!("this is {}", kind(second)));
                     }
