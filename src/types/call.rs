@@ -18,6 +18,8 @@ pub(super) type FnKey = (u32, u32);
 #[derive(Clone)]
 pub(super) struct ArgVal {
     pub name: Option<Rc<str>>,
+    /// Where the name stands, else the value.
+    pub name_span: Span,
     pub inout: bool,
     pub ty: Ty,
     pub span: Span,
@@ -25,7 +27,7 @@ pub(super) struct ArgVal {
 
 impl ArgVal {
     pub fn positional(ty: Ty, span: Span) -> ArgVal {
-        ArgVal { name: None, inout: false, ty, span }
+        ArgVal { name: None, name_span: span, inout: false, ty, span }
     }
 }
 
@@ -94,7 +96,8 @@ impl Checker {
     pub(super) fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
         let eval = |a: &Arg| {
             let ty = self.expr(&a.value);
-            ArgVal { name: a.name.as_ref().map(|n| n.name.clone()), inout: a.inout, ty, span: a.value.span }
+            let name_span = a.name.as_ref().map_or(a.value.span, |n| n.span);
+            ArgVal { name: a.name.as_ref().map(|n| n.name.clone()), name_span, inout: a.inout, ty, span: a.value.span }
         };
         args.iter().map(eval).collect()
     }
@@ -180,13 +183,13 @@ impl Checker {
             let Some(at) = at else {
                 let name = arg.name.clone().unwrap_or_default();
                 let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
-                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.span }, site);
+                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span }, site);
                 return None;
             };
             let Some(slot) = slots.get_mut(at) else { return None };
             if slot.is_some() {
                 let name = arg.name.clone().unwrap_or_default();
-                self.report(TypeError::Twice { function: function.into(), name, place: arg.span }, site);
+                self.report(TypeError::Twice { function: function.into(), name, place: arg.name_span }, site);
                 return None;
             }
             *slot = Some(i);
@@ -354,6 +357,7 @@ impl Checker {
             spec.state != SpecState::Stale
                 && spec.slots == slots
                 && spec.captures == *captures
+                && (spec.problems.is_empty() || same_origins(&spec.slots, slots))
                 && spec.reads.iter().all(|(id, ty)| self.same_global(*id, ty))
         };
         self.memo.get(&key)?.iter().position(fits)
@@ -585,6 +589,26 @@ impl Checker {
         }
         Ty::Fn(FnTy::User { module: key.0, index: key.1, captures })
     }
+}
+
+/// True if structs in these arguments were made at the same places; what is reported of them names the places.
+fn same_origins(a: &[Option<Ty>], b: &[Option<Ty>]) -> bool {
+    fn same(a: &Ty, b: &Ty) -> bool {
+        let all = |x: &[Ty], y: &[Ty]| x.iter().zip(y).all(|(x, y)| same(x, y));
+        match (a, b) {
+            (Ty::Struct(x), Ty::Struct(y)) => x.origin.0 == y.origin.0 && all(&x.fields, &y.fields),
+            (Ty::Tuple(x), Ty::Tuple(y)) => all(x, y),
+            (Ty::List(x), Ty::List(y)) => match (&x.items, &y.items) {
+                (Some(x), Some(y)) => all(x, y),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+    a.iter().zip(b).all(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => same(a, b),
+        _ => true,
+    })
 }
 
 /// Parameters of a declared function.

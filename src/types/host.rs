@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Checker;
 use super::call::{ArgVal, Outcome, ParamInfo};
 use super::error::TypeError;
-use super::operator::{infer_prim, plain};
+use super::leafwise::{infer_prim, plain};
 use super::ty::{TensorTy, Ty};
 use crate::builtins::Builtin;
 use crate::ops::prim::{Default, ParamKind, Prim, Sig};

@@ -21,6 +21,7 @@ mod flow;
 mod host;
 mod index;
 pub mod join;
+mod leafwise;
 mod literal;
 mod operator;
 mod pattern;
