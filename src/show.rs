@@ -164,6 +164,11 @@ fn function(closure: &Closure) -> String {
     if chunk.name.starts_with('<') { format!("<fn({names})>") } else { format!("<fn {}({names})>", chunk.name) }
 }
 
+/// `clamp(x, lo, hi)`: how a host function is called.
+pub fn signature(name: &str, sig: Sig) -> String {
+    format!("{name}({})", parameters(&sig))
+}
+
 fn parameters(sig: &Sig) -> String {
     let names = sig.params.iter().map(|p| match p.kind {
         ParamKind::Inout => format!("inout {}", p.name),

@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
-use crate::ad::{Cx, Dual, Mode, Watch};
+use crate::ad::{Cx, Dual, Mode, Noted, Watch};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
-use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim};
+use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim, arg_bit};
 use crate::value::Value;
 
 type Values = SmallVec<[Value; 3]>;
@@ -42,10 +42,27 @@ impl Cx {
             }
             Eval::General(eval) => eval(&mut self.env, args)?,
         };
-        if self.watch == Watch::Trap {
-            trap_nonfinite(prim, args, &out)?;
+        if self.watch != Watch::Off {
+            self.watch_result(prim, args, &out)?;
         }
         Ok(out)
+    }
+
+    #[cold]
+    fn watch_result(&mut self, prim: &'static Prim, args: &[Value], out: &Value) -> Result<()> {
+        if all_finite(out) || !args.iter().all(all_finite) {
+            return Ok(());
+        }
+        let message = format!("`{}` made a NaN or infinity out of finite numbers", prim.name);
+        if self.watch == Watch::Note {
+            self.noted.get_or_insert(Noted { message, span: None });
+            return Ok(());
+        }
+        let mut error = Error::new("E0440", message);
+        for (i, arg) in args.iter().enumerate() {
+            error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
+        }
+        Err(error)
     }
 
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
@@ -105,7 +122,7 @@ impl Cx {
         }
         let mut wanted = 0;
         for (i, node) in nodes.iter().enumerate() {
-            wanted |= u32::from(node.0 != 0) << i;
+            wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
         }
         let shapes = args.iter().map(arg_shape).collect();
         let primal_slot = out.slot();
@@ -148,8 +165,7 @@ impl Cx {
         let mut parts = partials.into_iter();
         let (a, pa, sa) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
         let (b, pb, sb) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
-        let mut node =
-            tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
+        let mut node = tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
         for (c, pc, sc) in parts {
             let entry = Entry { a: node.0, b: c.0, pa: 1.0, pb: pc };
             node = tape.push_nested(entry, Lower { primal: lower, pa: Slot::CONST, pb: sc })?;
@@ -290,13 +306,14 @@ fn kept(prim: &'static Prim, primals: &[Value], out: &Value, wanted: u32) -> (Va
     let args = primals
         .iter()
         .enumerate()
-        .map(|(i, v)| if reads & (1 << i) != 0 || !v.is_differentiable() { v.clone() } else { Value::None })
+        .map(|(i, v)| if reads & arg_bit(i) != 0 || !v.is_differentiable() { v.clone() } else { Value::None })
         .collect();
-    (args, if reads & (1 << arity) != 0 { out.clone() } else { Value::None })
+    (args, if reads & arg_bit(arity) != 0 { out.clone() } else { Value::None })
 }
 
 fn keep_mask(keep: Keep, arity: usize) -> u32 {
-    (if keep.args { (1u32 << arity) - 1 } else { 0 }) | (u32::from(keep.out) << arity)
+    (if keep.args { (0..arity.min(32)).fold(0, |mask, i| mask | arg_bit(i)) } else { 0 })
+        | (if keep.out { arg_bit(arity) } else { 0 })
 }
 
 /// Shape and dtype of an argument.
@@ -329,26 +346,16 @@ fn refused(prim: &Prim, reason: &str) -> Error {
 
 #[cold]
 pub(crate) fn escaped() -> Error {
-    Error::new("E0434", "a value is used after the derivative that it belongs to is finished")
-        .help("return such values from the differentiated function (with aux: true) instead of keeping a pullback of it")
-}
-
-fn trap_nonfinite(prim: &Prim, args: &[Value], out: &Value) -> Result<()> {
-    if all_finite(out) || !args.iter().all(all_finite) {
-        return Ok(());
-    }
-    let mut error = Error::new("E0440", format!("`{}` made a NaN or infinity out of finite numbers", prim.name));
-    for (i, arg) in args.iter().enumerate() {
-        error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
-    }
-    Err(error)
+    Error::new("E0434", "a value is used after the derivative that it belongs to is finished").help(
+        "return such values from the differentiated function (with aux: true) instead of keeping a pullback of it",
+    )
 }
 
 /// False if a float in it (scalar or tensor) is NaN or infinite.
 pub fn all_finite(value: &Value) -> bool {
     match value {
         Value::Float(_, x) => x.is_finite(),
-        Value::Tensor(_, t) => t.all_finite(),
+        Value::Tensor(_, t) if t.dtype().is_float() => t.iter_f64().all(f64::is_finite),
         _ => true,
     }
 }

@@ -20,9 +20,8 @@ pub fn map_gradient(value: &Value, f: &mut impl FnMut(&Value) -> Result<Value>) 
 }
 
 fn map_fields(value: &Value, drop_nograd: bool, f: &mut impl FnMut(&Value) -> Result<Value>) -> Result<Value> {
-    let mut each = |items: &[Value]| -> Result<Vec<Value>> {
-        items.iter().map(|v| map_fields(v, drop_nograd, f)).collect()
-    };
+    let mut each =
+        |items: &[Value]| -> Result<Vec<Value>> { items.iter().map(|v| map_fields(v, drop_nograd, f)).collect() };
     Ok(match value {
         Value::Tuple(items) => Value::tuple(each(items)?),
         Value::List(items) => Value::list(each(items)?),
@@ -36,11 +35,7 @@ fn map_fields(value: &Value, drop_nograd: bool, f: &mut impl FnMut(&Value) -> Re
         Value::Struct(s) => {
             let mut fields = Vec::with_capacity(s.fields.len());
             for (v, def) in s.fields.iter().zip(&s.def.fields) {
-                fields.push(if drop_nograd && def.nograd {
-                    Value::None
-                } else {
-                    map_fields(v, drop_nograd, f)?
-                });
+                fields.push(if drop_nograd && def.nograd { Value::None } else { map_fields(v, drop_nograd, f)? });
             }
             Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields }))
         }
@@ -101,9 +96,8 @@ impl Cx {
             }
             return Ok(Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields })));
         }
-        let mut each = |items: &[Value]| -> Result<Vec<Value>> {
-            items.iter().map(|v| self.lift_where(v, f)).collect()
-        };
+        let mut each =
+            |items: &[Value]| -> Result<Vec<Value>> { items.iter().map(|v| self.lift_where(v, f)).collect() };
         Ok(match value {
             Value::Tuple(items) => Value::tuple(each(items)?),
             Value::List(items) => Value::list(each(items)?),

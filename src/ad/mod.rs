@@ -28,8 +28,18 @@ pub struct Cx {
     /// Tapes that were used before, for their memory.
     pool: Vec<Tape>,
     next_serial: u64,
-    /// Where results that are not finite arose, if that is recorded (see [`nonfinite`](Cx::watch_nonfinite)).
+    /// What to do about results that are not finite.
     pub watch: Watch,
+    /// The first of them, with [`Watch::Note`].
+    pub noted: Option<Noted>,
+}
+
+/// An operation that made a NaN or infinity out of finite numbers.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    pub message: String,
+    /// Filled in by the run loop.
+    pub span: Option<crate::source::Span>,
 }
 
 /// What to do when an operation makes a NaN or infinity out of finite numbers.
@@ -37,6 +47,8 @@ pub struct Cx {
 pub enum Watch {
     #[default]
     Off,
+    /// Remember the first: the REPL.
+    Note,
     /// Stop with an error: `--check-nan`.
     Trap,
 }
@@ -143,10 +155,6 @@ impl Cx {
     /// The value as seen below `level`: if it is a node of that level, its primal.
     pub fn primal(&self, value: &Value, level: Level) -> Value {
         let slot = value.slot();
-        if !slot.is_const() && slot.level() == level {
-            value.with_slot(self.primal_slot(slot))
-        } else {
-            value.clone()
-        }
+        if !slot.is_const() && slot.level() == level { value.with_slot(self.primal_slot(slot)) } else { value.clone() }
     }
 }

@@ -11,7 +11,7 @@ use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::{ADD, MUL};
 use crate::ops::lanes;
-use crate::ops::prim::{Call, Cotangents, Diff};
+use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
 use crate::tensor::DType;
 use crate::value::Value;
 use crate::vm::Vm;
@@ -75,11 +75,8 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
             General::Leaf | General::Part => {}
             General::Prim(_) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
-                let entry = if consume {
-                    std::mem::replace(&mut tape.general[general], General::Leaf)
-                } else {
-                    General::Leaf
-                };
+                let entry =
+                    if consume { std::mem::replace(&mut tape.general[general], General::Leaf) } else { General::Leaf };
                 let entry = if consume { &entry } else { &tape.general[general] };
                 if let General::Prim(p) = entry {
                     let cotangents = pull(vm, p, y_bar)?;
@@ -161,7 +158,7 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
 fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
     let mut wanted = 0u32;
     for (i, node) in entry.nodes.iter().enumerate() {
-        wanted |= u32::from(node.0 != 0) << i;
+        wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
     }
     let call = Call { prim: entry.prim, args: &entry.args, out: &entry.out, shapes: &entry.shapes, wanted };
     let mut cotangents = match &entry.prim.diff {
@@ -180,9 +177,8 @@ fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
 }
 
 fn pull_elementwise(vm: &mut Vm, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
-    let constant = y_bar.slot().is_const()
-        && call.out.slot().is_const()
-        && call.args.iter().all(|a| a.slot().is_const());
+    let constant =
+        y_bar.slot().is_const() && call.out.slot().is_const() && call.args.iter().all(|a| a.slot().is_const());
     let mut cotangents = SmallVec::new();
     for i in 0..call.args.len() {
         cotangents.push(if !call.wants(i) {
@@ -202,7 +198,8 @@ fn fit(vm: &mut Vm, cotangent: Value, call: &Call<'_>, i: usize) -> Result<Value
     let shape = call.shape(i);
     let mut c = cotangent;
     if c.shape() != Some(shape) {
-        c = if c.shape().is_some_and(|s| s.len() < shape.len() || s.iter().product::<usize>() < shape.iter().product()) {
+        c = if c.shape().is_some_and(|s| s.len() < shape.len() || s.iter().product::<usize>() < shape.iter().product())
+        {
             vm.cx.broadcast_to(&c, shape)?
         } else {
             vm.cx.sum_to(&c, shape)?

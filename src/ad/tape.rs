@@ -133,10 +133,7 @@ impl Tape {
     pub fn push_general(&mut self, general: General, primal: Slot) -> Result<Node> {
         let index = self.general.len() as u32;
         self.general.push(general);
-        self.push_nested(
-            Entry { a: GENERAL, b: index, pa: 0.0, pb: 0.0 },
-            Lower { primal, ..Lower::default() },
-        )
+        self.push_nested(Entry { a: GENERAL, b: index, pa: 0.0, pb: 0.0 }, Lower { primal, ..Lower::default() })
     }
 }
 

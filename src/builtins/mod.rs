@@ -2,6 +2,7 @@
 
 pub mod collections;
 pub mod csv_rows;
+pub mod dtypes;
 pub mod fail;
 pub mod files;
 pub mod higher_order;
@@ -9,8 +10,10 @@ pub mod infer;
 pub mod iterate;
 pub mod json;
 pub mod load_like;
+pub mod make;
 pub mod process;
 pub mod progress;
+pub mod random;
 pub mod safetensors;
 pub mod saved;
 #[cfg(test)]
@@ -39,22 +42,28 @@ pub struct Builtin {
     pub run: fn(&mut Vm, &mut [Value]) -> Result<Value>,
 }
 
+/// The families.
+static FAMILIES: &[&[&Builtin]] = &[
+    crate::ad::transforms::FAMILY,
+    collections::FAMILY,
+    dtypes::FAMILY,
+    files::FAMILY,
+    higher_order::FAMILY,
+    json::FAMILY,
+    make::FAMILY,
+    process::FAMILY,
+    progress::FAMILY,
+    random::FAMILY,
+    safetensors::FAMILY,
+    structures::FAMILY,
+    tables::FAMILY,
+    text::FAMILY,
+    wraps::FAMILY,
+];
+
 /// Every builtin.
 pub fn table() -> impl Iterator<Item = &'static Builtin> {
-    let families: [&'static [&'static Builtin]; 11] = [
-        collections::FAMILY,
-        files::FAMILY,
-        higher_order::FAMILY,
-        json::FAMILY,
-        process::FAMILY,
-        progress::FAMILY,
-        safetensors::FAMILY,
-        structures::FAMILY,
-        tables::FAMILY,
-        text::FAMILY,
-        wraps::FAMILY,
-    ];
-    families.into_iter().flatten().copied()
+    FAMILIES.iter().copied().flatten().copied()
 }
 
 /// The builtin of this name.

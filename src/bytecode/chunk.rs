@@ -96,7 +96,10 @@ pub enum CaptureSource {
 pub enum Piece {
     Text(String),
     /// The next register, shown as `spec` says; the span is that of the value.
-    Value { spec: String, span: Span },
+    Value {
+        spec: String,
+        span: Span,
+    },
 }
 
 /// One item of an index; values stand in consecutive registers.
@@ -117,12 +120,20 @@ pub enum TypeTest {
     Float,
     Str,
     /// `float[..]` is `Err(())`-less: `None` accepts both float dtypes.
-    Tensor { dtype: Option<DType>, dims: Vec<DimTest>, open: bool, text: String },
+    Tensor {
+        dtype: Option<DType>,
+        dims: Vec<DimTest>,
+        open: bool,
+        text: String,
+    },
     List(Box<TypeTest>),
     Dict(Box<TypeTest>, Box<TypeTest>),
     Tuple(Vec<TypeTest>),
     Fn,
-    Struct { global: u32, name: Rc<str> },
+    Struct {
+        global: u32,
+        name: Rc<str>,
+    },
     Optional(Box<TypeTest>),
 }
 

@@ -100,10 +100,12 @@ impl Writer {
             debug_assert!(target.is_some(), "a label of `{}` is not bound", self.chunk.name);
             self.chunk.code[at] = self.chunk.code[at].retarget(Target(target.unwrap_or_default()));
         }
-        debug_assert!(
-            self.chunk.code.iter().all(|op| op.operands().iter().all(|(_, o)| !matches!(o, Operand::Target(t)
-                if t.0 as usize > self.chunk.code.len()))),
-        );
+        debug_assert!(self.chunk.code.iter().all(|op| {
+            op.operands().iter().all(|(_, o)| {
+                !matches!(o, Operand::Target(t)
+                if t.0 as usize > self.chunk.code.len())
+            })
+        }),);
         if self.too_large { Err(TooLarge) } else { Ok(self.chunk) }
     }
 }

@@ -51,7 +51,10 @@ impl FnCompiler<'_> {
         let program = self.context.program;
         let find = |id, name: &str| {
             let globals = &program.module(id).resolved.globals;
-            globals.iter().position(|g| &*g.name == name).map(|i| crate::resolve::GlobalId { module: id, index: i as u32 })
+            globals
+                .iter()
+                .position(|g| &*g.name == name)
+                .map(|i| crate::resolve::GlobalId { module: id, index: i as u32 })
         };
         if let Some(module) = module {
             let global = find(self.context.module, &module.name).and_then(|g| match self.context.kind(g) {
@@ -90,9 +93,7 @@ impl FnCompiler<'_> {
         match dim {
             DimExpr::Int(n, _) => DimTest::Known(*n),
             DimExpr::Any(_) | DimExpr::Ellipsis(_) => DimTest::Any,
-            DimExpr::Binary(op, a, b) => {
-                DimTest::Binary(*op, Box::new(self.dim_test(a)), Box::new(self.dim_test(b)))
-            }
+            DimExpr::Binary(op, a, b) => DimTest::Binary(*op, Box::new(self.dim_test(a)), Box::new(self.dim_test(b))),
             DimExpr::Var { ident, id } => match self.res(*id) {
                 Res::Local(local) => DimTest::Var(self.reg(local), ident.name.clone()),
                 Res::Global(global) => DimTest::Global(self.context.global(global), ident.name.clone()),

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::builtins::iterate::default_value;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::bytecode::op::{Op, Reg};
 use crate::compile::FnCompiler;
@@ -11,7 +12,7 @@ use crate::resolve::{GlobalKind, LocalKind, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::*;
-use crate::value::{Key, Value};
+use crate::value::Key;
 
 impl FnCompiler<'_> {
     /// `callee(args)`
@@ -120,12 +121,7 @@ impl FnCompiler<'_> {
                     self.load_default(Reg(base.0 + 1 + at as u16), default, span);
                 }
             }
-            let site = CallSite {
-                count: params.len() as u16,
-                host: Some(host),
-                arranged: true,
-                ..CallSite::default()
-            };
+            let site = CallSite { count: params.len() as u16, host: Some(host), arranged: true, ..CallSite::default() };
             self.writer.chunk.calls.push(site);
             let site = self.writer.table(self.writer.chunk.calls.len());
             self.writer.emit(Op::CallHost { base, site }, span, &places);
@@ -238,20 +234,9 @@ impl FnCompiler<'_> {
     }
 }
 
-/// The value of a default.
-pub fn default_value(default: Default) -> Value {
-    match default {
-        Default::None => Value::None,
-        Default::Bool(b) => Value::Bool(b),
-        Default::Int(i) => Value::Int(i),
-        Default::Float(x) => Value::float(x),
-        Default::Str(s) => Value::str(s),
-    }
-}
-
 /// Position in the signature of each argument, if that is clear before running.
 fn arrange(params: &[Param], args: &[Arg]) -> Option<Vec<usize>> {
-    if params.iter().any(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Inout)) {
+    if params.iter().any(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Variadic | ParamKind::Inout)) {
         return None;
     }
     let mut order = vec![];

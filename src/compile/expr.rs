@@ -58,9 +58,7 @@ impl FnCompiler<'_> {
             ExprKind::Binary(_, a, b) | ExprKind::Range { lo: a, hi: b, .. } => {
                 self.may_assign(a) || self.may_assign(b)
             }
-            ExprKind::Chain { first, rest } => {
-                self.may_assign(first) || rest.iter().any(|(_, e)| self.may_assign(e))
-            }
+            ExprKind::Chain { first, rest } => self.may_assign(first) || rest.iter().any(|(_, e)| self.may_assign(e)),
             ExprKind::Tuple(items) | ExprKind::Tensor(items) => items.iter().any(|e| self.may_assign(e)),
             ExprKind::Index { base, items } => {
                 self.may_assign(base) || items.iter().any(|i| matches!(i, IndexItem::At(e) if self.may_assign(e)))
@@ -139,8 +137,7 @@ impl FnCompiler<'_> {
                 let acc = self.temp();
                 self.emit(Op::MakeList { dst: acc }, span);
                 self.clauses(clauses, element, acc);
-                let op =
-                    if *list { Op::Take { dst, src: acc } } else { Op::ListToTensor { dst, list: acc } };
+                let op = if *list { Op::Take { dst, src: acc } } else { Op::ListToTensor { dst, list: acc } };
                 self.writer.emit(op, span, &[element.span]);
             }
             ExprKind::Lambda(decl) => self.closure(decl, dst),
@@ -201,13 +198,7 @@ impl FnCompiler<'_> {
             BinOp::Ge => Op::Ge { dst, a, b },
             BinOp::Eq => Op::Eq { dst, a, b },
             BinOp::Ne => Op::Ne { dst, a, b },
-            BinOp::FloorDiv
-            | BinOp::Rem
-            | BinOp::MatMul
-            | BinOp::In
-            | BinOp::NotIn
-            | BinOp::And
-            | BinOp::Or => {
+            BinOp::FloorDiv | BinOp::Rem | BinOp::MatMul | BinOp::In | BinOp::NotIn | BinOp::And | BinOp::Or => {
                 self.writer.emit(Op::Binary { dst, a, b }, span, operands);
                 let known = self.writer.chunk.operators.iter().position(|o| *o == op);
                 let index = known.unwrap_or_else(|| {

@@ -111,10 +111,7 @@ impl<'a> FnCompiler<'a> {
     fn declared(&mut self, decl: &FnDecl) {
         for (i, param) in decl.params.iter().enumerate() {
             let name = param.pattern.name().map_or_else(|| format!("_{i}").into(), |n| n.name.clone());
-            self.writer.chunk.params.push(ParamInfo {
-                name: Symbol::new(&name),
-                has_default: param.default.is_some(),
-            });
+            self.writer.chunk.params.push(ParamInfo { name: Symbol::new(&name), has_default: param.default.is_some() });
             if param.inout {
                 self.writer.chunk.inout |= 1u64.checked_shl(i as u32).unwrap_or(0);
             }

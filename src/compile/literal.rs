@@ -10,11 +10,11 @@ pub fn constant_tensor(items: &[Expr]) -> Option<Tensor> {
     if flat.shape.contains(&0) {
         return None;
     }
-    if flat.floats {
-        Tensor::from_f64(flat.values, &flat.shape).ok()
+    Some(if flat.floats {
+        Tensor::from_vec(&flat.shape, flat.values)
     } else {
-        Tensor::from_ints(flat.ints, &flat.shape).ok()
-    }
+        Tensor::from_vec(&flat.shape, flat.ints)
+    })
 }
 
 #[derive(Default)]

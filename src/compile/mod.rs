@@ -104,8 +104,7 @@ pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<Com
                 let Some(constructor) = chunk(s.constructor) else { continue };
                 let methods = s.methods.iter().filter_map(|(n, id)| Some((Symbol::new(n), chunk(*id)?))).collect();
                 let fields = s.decl.fields.iter();
-                let fields =
-                    fields.map(|f| (Symbol::new(&f.name.name), f.nograd, f.default.is_some())).collect();
+                let fields = fields.map(|f| (Symbol::new(&f.name.name), f.nograd, f.default.is_some())).collect();
                 structs.push(CompiledStruct {
                     global: number,
                     name: s.decl.name.name.clone(),

@@ -30,7 +30,11 @@ enum Step {
     Field(crate::bytecode::op::Name, Span),
     Item(Reg, Span),
     /// Values stand from `first + 1`; `first` itself is for the container or the value.
-    Index { first: Reg, index: Table, span: Span },
+    Index {
+        first: Reg,
+        index: Table,
+        span: Span,
+    },
 }
 
 impl FnCompiler<'_> {

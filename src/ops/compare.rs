@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::tensor::broadcast::{broadcast_values, stretch};
 use crate::tensor::cast::{Float, Kind, promote};
 use crate::tensor::create::{article, scalar_f64};
-use crate::tensor::elementwise::{load_ints, wrong_kind};
+use crate::tensor::elementwise::{Loaded, load, load_ints, operands, wrong_kind};
 use crate::tensor::lanes::{Lanes, run};
 use crate::tensor::{DType, Shape, Tensor, flat};
 use crate::types::ty::Ty;
@@ -127,14 +127,8 @@ fn compare(test: Test, env: &mut Env, args: &[Value]) -> Result<Value> {
 }
 
 fn floats<T: Float>(test: Test, args: &[Value], shape: &[usize]) -> Vec<bool> {
-    let held: SmallVec<[(Cow<'_, [T]>, &[usize]); 2]> = args
-        .iter()
-        .map(|v| match v {
-            Value::Tensor(_, t) => (T::load(t), t.shape()),
-            scalar => (Cow::Owned(vec![T::c(scalar_f64(scalar).unwrap_or(f64::NAN))]), &[] as &[usize]),
-        })
-        .collect();
-    let operands: SmallVec<[(&[T], &[usize]); 2]> = held.iter().map(|(d, s)| (&**d, *s)).collect();
+    let held: SmallVec<[Loaded<'_, T>; 2]> = args.iter().map(load).collect();
+    let operands = operands(&held);
     let mut out = vec![];
     run(shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
     out

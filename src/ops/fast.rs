@@ -8,6 +8,12 @@ const ROUND: f32 = 12_582_912.0;
 const LN2_HI: f32 = 0.693_359_4;
 const LN2_LO: f32 = -2.121_944_4e-4;
 
+/// `a * b + c`, in one instruction where the target has it (elsewhere it would be a call).
+#[inline(always)]
+fn fma(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(target_feature = "fma") { a.mul_add(b, c) } else { a * b + c }
+}
+
 /// `2^(n/2)` twice, as two factors: a result may be subnormal or just below infinity, where one factor would not do.
 #[inline(always)]
 fn scale(x: f32, n: i32) -> f32 {
@@ -27,11 +33,11 @@ pub fn exp(x: f32) -> f32 {
     let r = clamped - k * LN2_HI - k * LN2_LO;
     // Taylor's last coefficients, bent a little so that the error is spread over the interval.
     let p = 1.987_569_1e-4;
-    let p = p * r + 1.398_199_9e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 0.5;
+    let p = fma(p, r, 1.398_199_9e-3);
+    let p = fma(p, r, 8.333_452e-3);
+    let p = fma(p, r, 4.166_579_6e-2);
+    let p = fma(p, r, 1.666_666_5e-1);
+    let p = fma(p, r, 0.5);
     scale(p * r * r + r + 1.0, if x.is_nan() { 0 } else { n })
 }
 
@@ -47,14 +53,14 @@ pub fn ln(x: f32) -> f32 {
     let m = f32::from_bits(bits.wrapping_sub(e << 23) as u32) - 1.0;
     let e = e as f32 - if tiny { 23.0 } else { 0.0 };
     let p = 7.037_683_6e-2;
-    let p = p * m - 1.151_461e-1;
-    let p = p * m + 1.167_699_9e-1;
-    let p = p * m - 1.242_014_1e-1;
-    let p = p * m + 1.424_932_3e-1;
-    let p = p * m - 1.666_805_7e-1;
-    let p = p * m + 2.000_071_5e-1;
-    let p = p * m - 2.499_999_4e-1;
-    let p = p * m + 3.333_333e-1;
+    let p = fma(p, m, -1.151_461e-1);
+    let p = fma(p, m, 1.167_699_9e-1);
+    let p = fma(p, m, -1.242_014_1e-1);
+    let p = fma(p, m, 1.424_932_3e-1);
+    let p = fma(p, m, -1.666_805_7e-1);
+    let p = fma(p, m, 2.000_071_5e-1);
+    let p = fma(p, m, -2.499_999_4e-1);
+    let p = fma(p, m, 3.333_333e-1);
     let square = m * m;
     let tail = p * m * square + e * LN2_LO - 0.5 * square;
     let log = m + tail + e * LN2_HI;
@@ -78,11 +84,11 @@ pub fn ln1p(x: f32) -> f32 {
 pub fn tanh(x: f32) -> f32 {
     let a = x.abs();
     let s = x * x;
-    let p = -5.704_988_7e-3;
-    let p = p * s + 2.063_908_9e-2;
-    let p = p * s - 5.373_971_6e-2;
-    let p = p * s + 1.333_144_2e-1;
-    let p = p * s - 3.333_328_2e-1;
+    let p = -5.704_989e-3;
+    let p = fma(p, s, 2.063_909e-2);
+    let p = fma(p, s, -5.373_972e-2);
+    let p = fma(p, s, 1.333_144_2e-1);
+    let p = fma(p, s, -3.333_328e-1);
     let near = p * s * x + x;
     let far = 1.0 - 2.0 / (exp(2.0 * a) + 1.0);
     let far = if x < 0.0 { -far } else { far };
@@ -96,21 +102,20 @@ pub fn erf(x: f32) -> f32 {
     let c = if c < -4.0 { -4.0 } else { c };
     let s = c * c;
     let p = -2.726_142_3e-10;
-    let p = p * s + 2.770_681_4e-8;
-    let p = p * s - 2.101_024e-6;
-    let p = p * s - 5.692_506e-5;
-    let p = p * s - 7.349_906e-4;
-    let p = p * s - 2.954_599_8e-3;
-    let p = p * s - 1.609_603_3e-2;
+    let p = fma(p, s, 2.770_681_4e-8);
+    let p = fma(p, s, -2.101_024e-6);
+    let p = fma(p, s, -5.692_506e-5);
+    let p = fma(p, s, -7.349_906e-4);
+    let p = fma(p, s, -2.954_6e-3);
+    let p = fma(p, s, -1.609_603_3e-2);
     let q = -1.456_607_2e-5;
-    let q = q * s - 2.133_740_6e-4;
-    let q = q * s - 1.682_827e-3;
-    let q = q * s - 7.373_329e-3;
-    let q = q * s - 1.426_473_9e-2;
+    let q = fma(q, s, -2.133_740_6e-4);
+    let q = fma(q, s, -1.682_827e-3);
+    let q = fma(q, s, -7.373_329e-3);
+    let q = fma(q, s, -1.426_473_9e-2);
     let y = c * p / q;
     let y = if x > 3.92 { 1.0 } else { y };
     if x < -3.92 { -1.0 } else { y }
-}
 }
 
 /// Distribution function of the standard normal; the lower tail goes through `f64`'s complement only in scalar code,

@@ -24,10 +24,20 @@ pub struct Elementwise {
     /// Partial derivatives, one for each argument, as expressions over arguments and result.
     pub partials: fn() -> Vec<Ex>,
     /// A cheaper equivalent for these arguments (`x ^ 2`); its partial for argument 0 is the same function.
-    pub special: Option<fn(&[Value]) -> Option<&'static Elementwise>>,
+    pub special: Option<Specialize>,
     /// Refuses arguments that no result exists for.
-    pub check: Option<fn(&[Value]) -> Result<()>>,
+    pub check: Option<Check>,
 }
+
+/// Finds a cheaper equivalent for some arguments.
+pub type Specialize = fn(&[Value]) -> Option<&'static Elementwise>;
+
+/// Refuses arguments.
+pub type Check = fn(&[Value]) -> Result<()>;
+
+/// Partials of an elementwise function of two or three arguments; they take the arguments and the result.
+pub type Partial2 = fn(f64, f64, f64) -> f64;
+pub type Partial3 = fn(f64, f64, f64, f64) -> f64;
 
 /// Appends `n` results for the lanes of the arguments.
 pub type LaneKernel<T> = fn(usize, &[Lanes<'_, T>], &mut Vec<T>);
@@ -38,8 +48,8 @@ pub type PullKernel<T> = fn(&[&[T]], &[T], &[T], &mut Vec<T>);
 /// Scalar evaluation and partials; partials take the arguments and then the result.
 pub enum Scalar {
     Unary { f: fn(f64) -> f64, d: fn(f64, f64) -> f64 },
-    Binary { f: fn(f64, f64) -> f64, d: [fn(f64, f64, f64) -> f64; 2] },
-    Ternary { f: fn(f64, f64, f64) -> f64, d: [fn(f64, f64, f64, f64) -> f64; 3] },
+    Binary { f: fn(f64, f64) -> f64, d: [Partial2; 2] },
+    Ternary { f: fn(f64, f64, f64) -> f64, d: [Partial3; 3] },
 }
 
 /// How an elementwise primitive treats ints.
@@ -131,13 +141,13 @@ pub const fn ternary<R: TernaryRule>(ints: Ints) -> Elementwise {
 
 impl Elementwise {
     /// With a cheaper equivalent for some arguments.
-    pub const fn with_special(mut self, special: fn(&[Value]) -> Option<&'static Elementwise>) -> Elementwise {
+    pub const fn with_special(mut self, special: Specialize) -> Elementwise {
         self.special = Some(special);
         self
     }
 
     /// With arguments it refuses.
-    pub const fn with_check(mut self, check: fn(&[Value]) -> Result<()>) -> Elementwise {
+    pub const fn with_check(mut self, check: Check) -> Elementwise {
         self.check = Some(check);
         self
     }

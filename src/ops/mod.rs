@@ -3,19 +3,31 @@
 pub mod activation;
 pub mod arith;
 pub mod compare;
+#[cfg(test)]
+mod convention_tests;
 pub mod convert;
 pub mod cumulative;
 pub mod elementwise;
+pub mod extremum;
 pub mod fast;
 pub mod gamma;
+pub mod index;
+pub mod index_rules;
+pub mod join;
 pub mod lanes;
+pub mod linalg;
 pub mod math;
+pub mod moment;
 pub mod norm;
 pub mod num;
+pub mod operand;
 pub mod prim;
+pub mod product;
 pub mod real;
 pub mod reduce;
 pub mod reshape;
+#[cfg(test)]
+mod rule_tests;
 pub mod select;
 pub mod shape_rules;
 pub mod softmax;
@@ -24,24 +36,32 @@ pub mod strong;
 
 use prim::Prim;
 
+/// The families.
+static FAMILIES: &[&[&Prim]] = &[
+    arith::PRIMS,
+    math::PRIMS,
+    special::PRIMS,
+    activation::PRIMS,
+    select::PRIMS,
+    strong::PRIMS,
+    compare::PRIMS,
+    convert::PRIMS,
+    reduce::PRIMS,
+    product::PRIMS,
+    extremum::PRIMS,
+    moment::PRIMS,
+    softmax::PRIMS,
+    norm::PRIMS,
+    cumulative::PRIMS,
+    reshape::PRIMS,
+    join::PRIMS,
+    index::PRIMS,
+    linalg::PRIMS,
+];
+
 /// Every primitive.
 pub fn table() -> impl Iterator<Item = &'static Prim> {
-    let families: [&'static [&'static Prim]; 13] = [
-        arith::PRIMS,
-        math::PRIMS,
-        special::PRIMS,
-        activation::PRIMS,
-        select::PRIMS,
-        strong::PRIMS,
-        compare::PRIMS,
-        convert::PRIMS,
-        reduce::PRIMS,
-        softmax::PRIMS,
-        norm::PRIMS,
-        cumulative::PRIMS,
-        reshape::PRIMS,
-    ];
-    families.into_iter().flatten().copied()
+    FAMILIES.iter().copied().flatten().copied()
 }
 
 /// The primitive of this name.

@@ -1,8 +1,9 @@
 //! Vector norms over axes. Slope 0 at the zero vector.
 
 use super::arith::{ABS, SIGN};
+use super::extremum::TIE_SHARES;
 use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
-use super::reduce::{Plan, SUM, TIE_SHARES, axes_value, call_axes, floats, only};
+use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
 use crate::env::Env;

@@ -77,10 +77,15 @@ pub struct ArgShape {
     pub dtype: Option<crate::tensor::DType>,
 }
 
+/// The bit of argument `i` in a mask. Primitives that join values have any number of arguments: from 31 on they share one.
+pub const fn arg_bit(i: usize) -> u32 {
+    1 << if i < 31 { i } else { 31 }
+}
+
 impl Call<'_> {
     /// True if the cotangent of argument `i` is needed.
     pub fn wants(&self, i: usize) -> bool {
-        self.wanted & (1 << i) != 0
+        self.wanted & arg_bit(i) != 0
     }
 
     /// Shape of argument `i`; empty for scalars.

@@ -2,8 +2,9 @@
 //! slope 0.
 
 use super::compare::EQ;
+use super::extremum::MAX;
 use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
-use super::reduce::{MAX, Plan, SUM, axes_value, call_axes, floats, only};
+use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
 use crate::env::Env;

@@ -3,10 +3,12 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use super::gamma;
-use super::lanes::Ints;
+use super::lanes::{BinaryRule, Elementwise, Ints};
 use super::num::Num;
-use super::prim::Prim;
-use crate::{binary_prims, unary_prims};
+use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::real::Real;
+use crate::types::ty::Ty;
+use crate::unary_prims;
 
 /// The family.
 pub static PRIMS: &[&Prim] = &[&ERF, &NDTR, &LGAMMA, &DIGAMMA, &POLYGAMMA];
@@ -40,11 +42,33 @@ unary_prims! {
         probe: 0.5..4.0, &[1.0, -0.5];
 }
 
-binary_prims! {
-    POLYGAMMA "_polygamma" ("order", "x"), "The derivative of `digamma` of a whole order, elementwise. Slope 0 in the order.",
-        ints: Ints::Promote,
-        f(n, x) n.polygamma(x),
-        d0(n, x, y) N::c(0.0),
-        d1(n, x, y) (n + N::c(1.0)).polygamma(x),
-        probe: 1.0..1.0, 0.5..4.0, &[1.0, 2.0], &[1.0, 2.0];
-}
+/// The derivatives of digamma.
+pub static POLYGAMMA: Prim = {
+    struct Rule;
+    impl BinaryRule for Rule {
+        fn f<T: Real>(order: T, x: T) -> T {
+            order.polygamma(x)
+        }
+        fn d0<N: Num>(_: N, _: N, _: N) -> N {
+            N::c(0.0)
+        }
+        fn d1<N: Num>(order: N, x: N, _: N) -> N {
+            (order + N::c(1.0)).polygamma(x)
+        }
+    }
+    static INSIDE: Elementwise = super::lanes::binary::<Rule>(Ints::Promote);
+    Prim {
+        name: "_polygamma",
+        doc: "The derivative of `digamma` of a whole order, elementwise. Slope 0 in the order.",
+        sig: Sig { params: &[req("order"), req("x")] },
+        infer: |args: &[Ty]| super::shape_rules::elementwise("polygamma", args, true),
+        eval: Eval::Elementwise(&INSIDE),
+        diff: Diff::Elementwise,
+        probe: Probe {
+            samples: &[
+                Sample { args: &[ProbeArg::Int(1), ProbeArg::Float { shape: &[2, 3], lo: 0.5, hi: 4.0 }] },
+                Sample { args: &[ProbeArg::Int(2), ProbeArg::Point(&[-0.5])] },
+            ],
+        },
+    }
+};

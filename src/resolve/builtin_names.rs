@@ -19,11 +19,7 @@ pub fn find(name: &str, in_library: bool) -> Option<Res> {
         "f64" => Res::DType(DType::F64),
         _ => {
             // A builtin of the same name wraps the primitive (`sum` of a list, `max` of two).
-            if let Some(builtin) = builtins::find(name) {
-                Res::Builtin(builtin)
-            } else {
-                Res::Prim(ops::find(name)?)
-            }
+            if let Some(builtin) = builtins::find(name) { Res::Builtin(builtin) } else { Res::Prim(ops::find(name)?) }
         }
     })
 }

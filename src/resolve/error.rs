@@ -50,8 +50,8 @@ impl NameError {
             }
             NoModule { path, span, similar, is_file } => {
                 let what = if *is_file { "file" } else { "library module" };
-                let d = Diagnostic::error("E0203", format!("there is no {what} `{path}`"))
-                    .at(*span, "cannot be imported");
+                let d =
+                    Diagnostic::error("E0203", format!("there is no {what} `{path}`")).at(*span, "cannot be imported");
                 if similar.is_none() && !is_file {
                     d.help(format!("a file of your own is imported by its path: import \"./{path}.dl\""))
                 } else {
@@ -87,13 +87,12 @@ impl NameError {
                     .also(*bound, "set here")
                     .help(format!("copy it: var my_{name} = {name}"))
             }
-            AssignToCaptured { name, span, bound } => Diagnostic::error(
-                "E0211",
-                format!("`{name}` is captured by this function, which cannot change it"),
-            )
-            .at(*span, "a closure keeps the value that the variable had when the closure was made")
-            .also(*bound, "the variable is defined outside")
-            .help(format!("return the new value, or pass the variable: |inout {name}| ... called with &{name}")),
+            AssignToCaptured { name, span, bound } => {
+                Diagnostic::error("E0211", format!("`{name}` is captured by this function, which cannot change it"))
+                    .at(*span, "a closure keeps the value that the variable had when the closure was made")
+                    .also(*bound, "the variable is defined outside")
+                    .help(format!("return the new value, or pass the variable: |inout {name}| ... called with &{name}"))
+            }
             AssignToGlobal { name, span, bound } => {
                 Diagnostic::error("E0213", format!("a function cannot change the top-level `{name}`"))
                     .at(*span, "changed here")

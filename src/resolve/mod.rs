@@ -187,4 +187,3 @@ impl Program {
         &self.module(id.module).resolved.globals[id.index as usize]
     }
 }
-

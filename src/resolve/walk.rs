@@ -130,11 +130,7 @@ impl Walk<'_> {
             let Some(index) = found else {
                 let names: Vec<_> = self.out.structs.iter().map(|s| s.decl.name.name.clone()).collect();
                 let similar = did_you_mean(&name.name, names.iter().map(|n| &**n)).map(str::to_string);
-                self.problems.push(NameError::ImplWithoutStruct {
-                    name: name.name.clone(),
-                    span: name.span,
-                    similar,
-                });
+                self.problems.push(NameError::ImplWithoutStruct { name: name.name.clone(), span: name.span, similar });
                 continue;
             };
             for method in methods {
@@ -193,11 +189,7 @@ impl Walk<'_> {
         let position = loaded.resolved.globals.iter().position(|g| g.name == name.name);
         let module_name = loaded.name.clone();
         if name.name.starts_with('_') {
-            self.problems.push(NameError::Private {
-                module: module_name,
-                name: name.name.clone(),
-                span: name.span,
-            });
+            self.problems.push(NameError::Private { module: module_name, name: name.name.clone(), span: name.span });
             return None;
         }
         match position {
@@ -238,13 +230,7 @@ impl Walk<'_> {
         self.out.names.insert(id, res);
     }
 
-    fn new_function(
-        &mut self,
-        decl: &Rc<FnDecl>,
-        name: Rc<str>,
-        owner: Option<u32>,
-        parent: Option<FnId>,
-    ) -> FnId {
+    fn new_function(&mut self, decl: &Rc<FnDecl>, name: Rc<str>, owner: Option<u32>, parent: Option<FnId>) -> FnId {
         let id = FnId(self.out.functions.len() as u32);
         if decl.params.len() > 64 {
             self.problems.push(NameError::TooManyParams {
@@ -532,9 +518,7 @@ impl Walk<'_> {
                 };
                 let bound = global.span;
                 match global.kind {
-                    GlobalKind::Variable if self.scopes.len() > 1 => {
-                        NameError::AssignToGlobal { name, span, bound }
-                    }
+                    GlobalKind::Variable if self.scopes.len() > 1 => NameError::AssignToGlobal { name, span, bound },
                     GlobalKind::Variable if global.mutable => return,
                     GlobalKind::Variable => NameError::AssignToLet { name, span, bound },
                     GlobalKind::Function(_) => NameError::AssignToFixed { name, span, what: "a function" },
@@ -762,9 +746,8 @@ impl Walk<'_> {
     }
 
     fn type_name(&mut self, module: Option<&Ident>, name: &Ident) {
-        const BASIC: [&str; 13] = [
-            "int", "float", "bool", "str", "none", "any", "f32", "f64", "list", "dict", "fn", "tuple", "tensor",
-        ];
+        const BASIC: [&str; 13] =
+            ["int", "float", "bool", "str", "none", "any", "f32", "f64", "list", "dict", "fn", "tuple", "tensor"];
         if module.is_none() && BASIC.contains(&&*name.name) {
             return;
         }
@@ -775,7 +758,9 @@ impl Walk<'_> {
             let candidates = BASIC.into_iter().chain(names.iter().map(|n| &**n));
             let similar = did_you_mean(&first.name, candidates).map(str::to_string);
             let hint = match &*first.name {
-                "Tensor" | "tensor" | "array" | "ndarray" => Some("write a tensor type with its shape: float[n, 3]".into()),
+                "Tensor" | "tensor" | "array" | "ndarray" => {
+                    Some("write a tensor type with its shape: float[n, 3]".into())
+                }
                 "string" | "String" => Some("text is `str`".into()),
                 "double" | "Float64" => Some("write `float`".into()),
                 _ => None,

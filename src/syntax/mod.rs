@@ -16,6 +16,7 @@ pub mod print;
 mod recover;
 pub mod token;
 mod validate;
+pub mod visit;
 
 lalrpop_util::lalrpop_mod!(
     #[allow(clippy::all, unused, missing_docs, rustdoc::all)]

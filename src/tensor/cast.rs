@@ -13,7 +13,7 @@ const INT_LIMIT: f64 = 9_223_372_036_854_775_808.0;
 
 /// A float as an int, cut towards zero; NaN and what does not fit are errors.
 pub fn float_to_int(x: f64) -> Result<i64> {
-    if x >= -INT_LIMIT && x < INT_LIMIT {
+    if (-INT_LIMIT..INT_LIMIT).contains(&x) {
         return Ok(x as i64);
     }
     let shown = super::format::format_float(x);

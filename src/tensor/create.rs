@@ -50,6 +50,16 @@ impl Tensor {
         T::wrap(array(shape, data))
     }
 
+    /// A row-major f64 tensor; an error if the buffer does not fill the shape.
+    pub fn from_f64(data: Vec<f64>, shape: &[usize]) -> Result<Tensor> {
+        filled(data, shape)
+    }
+
+    /// A row-major int tensor; an error if the buffer does not fill the shape.
+    pub fn from_ints(data: Vec<i64>, shape: &[usize]) -> Result<Tensor> {
+        filled(data, shape)
+    }
+
     /// All elements alike, cast to `dtype`.
     pub fn full(shape: &[usize], dtype: DType, x: f64) -> Tensor {
         let n = count(shape);
@@ -66,6 +76,23 @@ impl Tensor {
         Tensor::full(shape, dtype, 0.0)
     }
 
+    /// Ones on the main diagonal.
+    pub fn eye(rows: usize, columns: usize, dtype: DType) -> Tensor {
+        fn go<T: Element>(rows: usize, columns: usize, one: T) -> Tensor {
+            let mut data = vec![T::default(); rows * columns];
+            for x in data.iter_mut().step_by(columns + 1).take(rows.min(columns)) {
+                *x = one;
+            }
+            Tensor::from_vec(&[rows, columns], data)
+        }
+        match dtype {
+            DType::Bool => go(rows, columns, true),
+            DType::Int => go(rows, columns, 1i64),
+            DType::F32 => go(rows, columns, 1f32),
+            DType::F64 => go(rows, columns, 1f64),
+        }
+    }
+
     /// The elements of an iterator of known length, cast to a float dtype.
     pub fn floats(shape: &[usize], dtype: DType, items: impl Iterator<Item = f64>) -> Tensor {
         match dtype {
@@ -78,6 +105,13 @@ impl Tensor {
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::array(self)?.as_slice()
     }
+}
+
+fn filled<T: Element>(data: Vec<T>, shape: &[usize]) -> Result<Tensor> {
+    if data.len() == count(shape) {
+        return Ok(Tensor::from_vec(shape, data));
+    }
+    Err(Error::new("E0303", format!("{} elements do not fill the shape {}", data.len(), show_shape(shape))))
 }
 
 /// Zeros of a shape; the scalar 0.0 for no dims.

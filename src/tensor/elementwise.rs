@@ -176,12 +176,13 @@ pub fn load_ints(v: &Value) -> (Cow<'_, [i64]>, Shape) {
 }
 
 /// An operand as lanes of `T` need it: a scalar, or a row-major buffer.
-enum Loaded<'a, T: Clone> {
+pub enum Loaded<'a, T: Clone> {
     Scalar(T),
     Buffer(Cow<'a, [T]>, &'a [usize]),
 }
 
-fn load<T: Float>(v: &Value) -> Loaded<'_, T> {
+/// A number or tensor as lanes of `T`.
+pub fn load<T: Float>(v: &Value) -> Loaded<'_, T> {
     match v {
         Value::Tensor(_, t) => Loaded::Buffer(T::load(t), t.shape()),
         scalar => Loaded::Scalar(T::c(scalar_f64(scalar).unwrap_or(f64::NAN))),
@@ -220,7 +221,8 @@ fn float_tensor<T: Float>(prim: &'static Prim, kernel: LaneKernel<T>, args: &[Va
     Ok(Value::tensor(Tensor::from_vec(&shape, out)))
 }
 
-fn operands<'a, T: Clone>(loaded: &'a [Loaded<'a, T>]) -> SmallVec<[(&'a [T], &'a [usize]); 5]> {
+/// Buffers with their shapes.
+pub fn operands<'a, T: Clone>(loaded: &'a [Loaded<'a, T>]) -> SmallVec<[(&'a [T], &'a [usize]); 5]> {
     loaded
         .iter()
         .map(|l| match l {
@@ -273,9 +275,7 @@ fn pull_tensor<T: Float>(
     y_bar: &Value,
     i: usize,
 ) -> Result<Value> {
-    let present: SmallVec<[Value; 5]> =
-        args.iter().chain([out, y_bar]).map(|v| if v.shape().is_some() { v.clone() } else { Value::Int(0) }).collect();
-    let shape = broadcast_values(prim.name, &present)?;
+    let shape = pull_shape(prim, args, out, y_bar)?;
     if let Some(Ex::Const(c)) = partial_program(prim, i) {
         return scaled::<T>(y_bar, *c, &shape);
     }
@@ -291,6 +291,21 @@ fn pull_tensor<T: Float>(
     let mut splat: Vec<T> = Vec::new();
     run(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst, &mut splat));
     Ok(Value::tensor(Tensor::from_vec(&shape, result)))
+}
+
+/// The shape that what is present broadcasts to.
+fn pull_shape(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Value) -> Result<Shape> {
+    let mut tensors = args.iter().chain([out, y_bar]).filter_map(|v| match v {
+        Value::Tensor(_, t) => Some(t.shape()),
+        _ => None,
+    });
+    let first = tensors.next().unwrap_or(&[]);
+    if tensors.all(|s| s == first) {
+        return Ok(first.into());
+    }
+    let numeric = |v: &&Value| v.shape().is_some();
+    let present: SmallVec<[Value; 5]> = args.iter().chain([out, y_bar]).filter(numeric).cloned().collect();
+    broadcast_values(prim.name, &present)
 }
 
 /// One run of a pullback: scalars are splat over blocks, as the kernel wants slices.

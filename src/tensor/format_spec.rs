@@ -239,9 +239,9 @@ impl FormatSpec {
         let head = format!("{sign}{prefix}");
         let body = match self.grouping {
             Some(c) => {
-                let whole = digits.chars().take_while(char::is_ascii_hexdigit).count();
-                let end = digits.find(['.', 'e', '%']).unwrap_or(whole).min(digits.len());
-                let size = if matches!(self.kind, Some('x' | 'X' | 'b' | 'o')) { 4 } else { 3 };
+                let radix = matches!(self.kind, Some('x' | 'X' | 'b' | 'o'));
+                let decimal = digits.chars().take_while(char::is_ascii_digit).count();
+                let (end, size) = if radix { (digits.len(), 4) } else { (decimal, 3) };
                 group(&digits, end, c, size, self.zero_width(head.chars().count(), digits.len() - end))
             }
             None => digits,
@@ -275,8 +275,7 @@ impl FormatSpec {
 fn group(digits: &str, end: usize, separator: char, size: usize, width: usize) -> String {
     let (whole, tail) = digits.split_at_checked(end).unwrap_or((digits, ""));
     let mut reversed = String::new();
-    let mut count = 0;
-    for c in whole.chars().rev().chain(std::iter::repeat_n('0', width)) {
+    for (count, c) in whole.chars().rev().chain(std::iter::repeat_n('0', width)).enumerate() {
         let filling = count >= whole.len();
         if filling && reversed.chars().count() >= width {
             break;
@@ -285,7 +284,6 @@ fn group(digits: &str, end: usize, separator: char, size: usize, width: usize) -
             reversed.push(separator);
         }
         reversed.push(c);
-        count += 1;
     }
     reversed.chars().rev().chain(tail.chars()).collect()
 }
@@ -307,16 +305,16 @@ mod tests {
     /// Expected values are Python's.
     #[test]
     fn like_python() {
-        assert_eq!(float(".4f", 3.14159265), "3.1416");
+        assert_eq!(float(".4f", 2.7654321), "2.7654");
         assert_eq!(float("8.3f", -1.5), "  -1.500");
         assert_eq!(float("+.1e", 12345.0), "+1.2e+04");
         assert_eq!(float("g", 0.00001234), "1.234e-05");
         assert_eq!(float(".3g", 1234.5), "1.23e+03");
         assert_eq!(float(".1%", 0.1234), "12.3%");
-        assert_eq!(float("010.2f", -3.14159), "-000003.14");
+        assert_eq!(float("010.2f", -2.76543), "-000002.77");
         assert_eq!(float(",.2f", 1234567.891), "1,234,567.89");
         assert_eq!(float("^9.1f", 2.0), "   2.0   ");
-        assert_eq!(float(".3", 3.14159), "3.14");
+        assert_eq!(float(".3", 2.76543), "2.77");
         assert_eq!(float(".2", 3.0), "3.0");
         assert_eq!(float("", 3.0), "3.0");
         assert_eq!(float("6", 2.5), "   2.5");
@@ -332,6 +330,7 @@ mod tests {
         assert_eq!(int("012,d", 1234567), "0,001,234,567");
         assert_eq!(int("x", 255), "ff");
         assert_eq!(int("#b", 5), "0b101");
+        assert_eq!(int("_x", 0xfedcba), "fe_dcba");
         assert_eq!(int("*^7", 42), "**42***");
         assert_eq!(int("+d", 5), "+5");
         assert_eq!(int(".2f", 3), "3.00");

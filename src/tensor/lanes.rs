@@ -70,16 +70,16 @@ pub fn run<T: Copy, O>(
     let outer = dims.len().saturating_sub(1);
     let mut bases: SmallVec<[usize; 5]> = SmallVec::from_elem(0, operands.len());
     let mut index: Shape = SmallVec::from_elem(0, outer);
+    let mut lanes: Run<T> = SmallVec::new();
     for _ in 0..count(&dims[..outer]) {
-        let lanes: Run<T> = operands
-            .iter()
-            .zip(&strides)
-            .zip(&bases)
-            .filter_map(|(((data, _), steps), &base)| match steps.last() {
+        lanes.clear();
+        for (((data, _), steps), &base) in operands.iter().zip(&strides).zip(&bases) {
+            let lane = match steps.last() {
                 Some(0) | None => data.get(base).map(|&x| Lanes::Same(x)),
                 _ => data.get(base..base + inner).map(Lanes::Each),
-            })
-            .collect();
+            };
+            lanes.extend(lane);
+        }
         kernel(inner, &lanes, out);
         for axis in (0..outer).rev() {
             index[axis] += 1;

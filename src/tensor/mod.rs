@@ -9,10 +9,15 @@ pub mod create;
 pub mod elementwise;
 pub mod format;
 pub mod format_spec;
+pub mod index;
 pub mod lanes;
-pub mod vecs;
+pub mod matmul;
+pub mod random;
+pub mod room;
 pub mod reduce;
 pub mod scan;
+pub mod vecs;
+pub mod view;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -17,8 +17,7 @@ use crate::vm::call::a_value;
 
 #[cold]
 pub fn overflow(op: &str, x: i64, y: i64) -> Error {
-    Error::new("E0411", format!("{x} {op} {y} does not fit an int (64 bits)"))
-        .help("compute with floats: float(x)")
+    Error::new("E0411", format!("{x} {op} {y} does not fit an int (64 bits)")).help("compute with floats: float(x)")
 }
 
 /// `+ - * /` on mixed numbers, tensors, structures; `+` joins strings.
@@ -123,9 +122,10 @@ pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
         BinOp::Rem => general(cx, &REM, a, b),
         BinOp::MatMul => {
             if !matches!(a, Value::Tensor(..)) || !matches!(b, Value::Tensor(..)) {
-                let error = Error::new("E0310", format!("`@` multiplies tensors, not {} and {}", a_value(a), a_value(b)))
-                    .operand(0, format!("this is {}", a_value(a)))
-                    .operand(1, format!("this is {}", a_value(b)));
+                let error =
+                    Error::new("E0310", format!("`@` multiplies tensors, not {} and {}", a_value(a), a_value(b)))
+                        .operand(0, format!("this is {}", a_value(a)))
+                        .operand(1, format!("this is {}", a_value(b)));
                 return Err(error.help("scale by a number with *"));
             }
             cx.apply(&MATMUL, &[a.clone(), b.clone()])
@@ -192,9 +192,7 @@ pub fn no_condition(v: &Value) -> Error {
 /// A literal of floats in the default dtype.
 pub fn literal(cx: &Cx, value: &Value) -> Result<Value> {
     match value {
-        Value::Tensor(slot, t) if t.dtype() != cx.env.dtype => {
-            Ok(Value::Tensor(*slot, Rc::new(t.cast(cx.env.dtype)?)))
-        }
+        Value::Tensor(slot, t) if t.dtype() != cx.env.dtype => Ok(Value::Tensor(*slot, Rc::new(t.cast(cx.env.dtype)?))),
         other => Ok(other.clone()),
     }
 }

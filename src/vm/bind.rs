@@ -2,8 +2,8 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::builtins::iterate::default_value;
 use crate::bytecode::chunk::{CallSite, Chunk};
-use crate::compile::default_value;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
 use crate::ops::prim::{ParamKind, Sig};
@@ -106,7 +106,7 @@ pub fn to_signature(
     let mut collected = vec![];
     for (i, arg) in args[..positional].iter_mut().enumerate() {
         let arg = std::mem::take(arg);
-        if params.get(next).is_some_and(|p| p.kind == ParamKind::Rest) {
+        if params.get(next).is_some_and(|p| matches!(p.kind, ParamKind::Rest | ParamKind::Variadic)) {
             collected.push(arg);
             continue;
         }
@@ -143,6 +143,7 @@ pub fn to_signature(
                 (1, Some(whole @ (Value::Tuple(_) | Value::List(_)))) => whole.clone(),
                 _ => Value::tuple(std::mem::take(&mut collected)),
             },
+            ParamKind::Variadic => Value::tuple(std::mem::take(&mut collected)),
             ParamKind::Required | ParamKind::Inout => return Err(missing(name, param.name)),
         };
     }

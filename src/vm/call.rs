@@ -162,8 +162,7 @@ impl Vm {
     fn take_args(&mut self, at: usize, site: &CallSite) -> Args {
         let count = site.count as usize;
         let named = site.names.len();
-        let mut values: Vec<Value> =
-            self.stack[at + 1..at + 1 + count].iter_mut().map(std::mem::take).collect();
+        let mut values: Vec<Value> = self.stack[at + 1..at + 1 + count].iter_mut().map(std::mem::take).collect();
         let tail = values.split_off(count - named);
         Args { positional: values, named: site.names.iter().copied().zip(tail).collect() }
     }
@@ -179,8 +178,7 @@ impl Vm {
     fn host_from_stack(&mut self, host: Host, at: usize, site: &CallSite) -> Result<()> {
         let count = site.count as usize;
         let range = at + 1..at + 1 + count;
-        let mut args: SmallVec<[Value; 8]> =
-            self.stack[range.clone()].iter_mut().map(std::mem::take).collect();
+        let mut args: SmallVec<[Value; 8]> = self.stack[range.clone()].iter_mut().map(std::mem::take).collect();
         let mut homes: SmallVec<[usize; 8]> = (0..count).collect();
         if !site.arranged {
             let sig = match host {
@@ -224,7 +222,8 @@ impl Vm {
     /// Runs host code; calls that it makes use registers above `base` and above the running frame.
     fn above<T>(&mut self, base: usize, f: impl FnOnce(&mut Vm) -> Result<T>) -> Result<T> {
         let base = base.max(self.top());
-        let outer = std::mem::replace(&mut self.host_base, base.max(self.host_base));
+        let base = base.max(self.host_base);
+        let outer = std::mem::replace(&mut self.host_base, base);
         let result = f(self);
         self.host_base = outer;
         result

@@ -13,7 +13,7 @@ use crate::ops::elementwise::{ADD, DIV, MUL, NEG, POW, SUB};
 use crate::ops::lanes::Scalar;
 use crate::ops::prim::Eval;
 use crate::syntax::ast::BinOp;
-use crate::value::{Closure, RangeValue, Value};
+use crate::value::{Closure, Value};
 use crate::vm::{INTERRUPT, arith, fields, items, typetest};
 
 /// Why the loop stops.
@@ -89,6 +89,12 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
 
     loop {
+        if trap
+            && let Some(noted) = &mut cx.noted
+            && noted.span.is_none()
+        {
+            noted.span = chunk.spans.get(at.wrapping_sub(1)).map(|p| p.span);
+        }
         let op = code[at];
         at += 1;
         match op {
@@ -295,9 +301,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let site = &chunk.functions[function.0 as usize];
                 let captures = site.captures.iter().map(|source| match *source {
                     CaptureSource::Reg(reg) => Ok(r!(reg).clone()),
-                    CaptureSource::Global(g) => {
-                        state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet)
-                    }
+                    CaptureSource::Global(g) => state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet),
                 });
                 let captures = ok!(captures.collect::<Result<Vec<Value>>>());
                 r!(dst) = Value::Fn(Rc::new(Closure { chunk: site.chunk.clone(), captures }));
@@ -391,9 +395,4 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
 fn not_yet() -> Error {
     Error::new("E0404", "this name has no value yet")
         .help("the function that uses it was called before the line that defines it")
-}
-
-/// The ints of a range literal.
-pub fn range_value(start: i64, stop: i64) -> Value {
-    Value::Range(Rc::new(RangeValue { start, stop, step: 1 }))
 }

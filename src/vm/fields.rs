@@ -40,9 +40,9 @@ pub fn get(cx: &mut Cx, globals: &Globals, object: &Value, name: Symbol) -> Resu
         }
         Value::Module(module) => {
             if let Some(value) = module.exports.get(&name).and_then(|&i| globals.get(i as usize)) {
-                return value.clone().ok_or_else(|| {
-                    Error::new("E0404", format!("`{}.{name}` has no value yet", module.name))
-                });
+                return value
+                    .clone()
+                    .ok_or_else(|| Error::new("E0404", format!("`{}.{name}` has no value yet", module.name)));
             }
         }
         Value::StructType(def) => {
@@ -142,10 +142,7 @@ pub fn no_field(object: &Value, name: Symbol) -> Error {
             let known = d.keys().filter_map(|k| if let Key::Str(s) = k { Some(s.clone()) } else { None });
             near(Error::new("E0402", format!("the dict has no key \"{text}\"")), known.collect())
         }
-        Value::Tensor(..) => near(
-            error("a tensor"),
-            ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec(),
-        ),
+        Value::Tensor(..) => near(error("a tensor"), ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec()),
         Value::None => error("none").help("a function without a last expression gives none"),
         other => error(&a_value(other)),
     }

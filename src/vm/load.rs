@@ -23,8 +23,7 @@ impl Vm {
         }
         for s in compiled.structs {
             let fields = s.fields.into_iter();
-            let fields =
-                fields.map(|(name, nograd, has_default)| FieldDef { name, nograd, has_default }).collect();
+            let fields = fields.map(|(name, nograd, has_default)| FieldDef { name, nograd, has_default }).collect();
             let methods = s.methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk)))).collect();
             let def = Rc::new(StructDef {
                 name: s.name,

@@ -75,9 +75,7 @@ impl Vm {
         if site.inout & 1 != 0 {
             let takes_inout = match &self.stack[at] {
                 Value::Fn(f) => f.chunk.inout & 1 != 0,
-                Value::Builtin(b) => {
-                    b.sig.params.first().is_some_and(|p| p.kind == crate::ops::prim::ParamKind::Inout)
-                }
+                Value::Builtin(b) => b.sig.params.first().is_some_and(|p| p.kind == crate::ops::prim::ParamKind::Inout),
                 _ => false,
             };
             if !takes_inout {
@@ -189,4 +187,3 @@ fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
         None => error,
     }
 }
-

@@ -10,7 +10,7 @@ mod bind;
 mod call;
 mod exec;
 mod fields;
-mod items;
+pub(crate) mod items;
 pub mod load;
 mod method;
 mod run;
@@ -135,6 +135,12 @@ impl Vm {
             Output::Captured(_) => Ok(()),
             Output::Stdout(out) => out.flush().map_err(output_error),
         }
+    }
+
+    /// Where and how the first NaN or infinity arose since the last call, if that is being noted.
+    pub fn first_nonfinite(&self) -> Option<(crate::source::Span, String)> {
+        let noted = self.cx.noted.as_ref()?;
+        Some((noted.span?, noted.message.clone()))
     }
 
     /// From now on output is kept; [`Vm::take_output`] gives it.

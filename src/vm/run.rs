@@ -181,11 +181,8 @@ impl Vm {
 /// Clears a frame's registers, keeping what `inout` hands back.
 fn finish(window: &mut [Value], inout: u64, after: Option<Box<After>>) {
     let after = after.map(|a| *a).unwrap_or_default();
-    let mut kept: Vec<(usize, Value)> = after
-        .moves
-        .iter()
-        .filter_map(|&(param, arg)| Some((arg, std::mem::take(window.get_mut(param)?))))
-        .collect();
+    let mut kept: Vec<(usize, Value)> =
+        after.moves.iter().filter_map(|&(param, arg)| Some((arg, std::mem::take(window.get_mut(param)?)))).collect();
     if let Some(receiver) = after.receiver {
         kept.push((0, receiver));
     }

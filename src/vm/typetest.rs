@@ -23,13 +23,7 @@ pub fn quick(test: &TypeTest, value: &Value) -> bool {
 }
 
 /// Checks the register `at` in full; may change it and the registers of dimension variables.
-pub fn check(
-    regs: &mut [Value],
-    at: usize,
-    test: &TypeTest,
-    globals: &[Option<Value>],
-    default: DType,
-) -> Result<()> {
+pub fn check(regs: &mut [Value], at: usize, test: &TypeTest, globals: &[Option<Value>], default: DType) -> Result<()> {
     let value = std::mem::take(&mut regs[at]);
     let mut checker = Checker { regs, globals, default };
     let checked = checker.value(value, test);
@@ -68,12 +62,10 @@ impl Checker<'_> {
                     if s.def.methods.borrow().contains_key(&crate::symbol::Symbol::new("call")));
                 if callable { Ok(value) } else { Err(mismatch(test, &value)) }
             }
-            (TypeTest::Struct { global, .. }, Value::Struct(s)) => {
-                match self.globals.get(*global as usize) {
-                    Some(Some(Value::StructType(def))) if !Rc::ptr_eq(def, &s.def) => Err(mismatch(test, &value)),
-                    _ => Ok(value),
-                }
-            }
+            (TypeTest::Struct { global, .. }, Value::Struct(s)) => match self.globals.get(*global as usize) {
+                Some(Some(Value::StructType(def))) if !Rc::ptr_eq(def, &s.def) => Err(mismatch(test, &value)),
+                _ => Ok(value),
+            },
             (TypeTest::Tensor { dtype, dims, open, text }, Value::Tensor(slot, t)) => {
                 let mut value = value.clone();
                 let float = text.starts_with("float");

@@ -40,9 +40,7 @@ pub static CHECK_GRAD: Builtin = Builtin {
 
 fn check(vm: &mut Vm, f: &Value, x: &Value, tol: f64) -> Result<()> {
     let x = lift::map_leaves(x, &mut |leaf| match leaf {
-        Value::Tensor(_, t) if t.dtype().is_float() => {
-            Ok(Value::Tensor(Slot::CONST, Rc::new(t.cast(DType::F64)?)))
-        }
+        Value::Tensor(_, t) if t.dtype().is_float() => Ok(Value::Tensor(Slot::CONST, Rc::new(t.cast(DType::F64)?))),
         other => Ok(other.with_slot(Slot::CONST)),
     })?;
     let rng = vm.cx.env.rng.clone();
@@ -101,7 +99,7 @@ fn unflatten(like: &Value, data: &mut dyn Iterator<Item = f64>) -> Result<Value>
         Value::Float(..) => Ok(Value::float(data.next().unwrap_or(0.0))),
         Value::Tensor(_, t) if t.dtype().is_float() => {
             let values: Vec<f64> = data.take(t.len()).collect();
-            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_f64(values, t.shape())?)))
+            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(t.shape(), values))))
         }
         Value::Struct(s) => {
             let mut parts = vec![];
@@ -133,7 +131,7 @@ fn weights_like(value: &Value) -> Result<Value> {
         }
         Value::Tensor(_, t) if t.dtype().is_float() => {
             let data: Vec<f64> = (0..t.len() as u32).map(|i| weight(i + k)).collect();
-            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_f64(data, t.shape())?)))
+            Ok(Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(t.shape(), data))))
         }
         _ => Ok(Value::None),
     })

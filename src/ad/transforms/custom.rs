@@ -11,7 +11,6 @@ use crate::builtins::Builtin;
 use crate::env::Rng;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Sig, req};
-use crate::types::ty::Ty;
 use crate::value::{Args, Closure, NativeFn, Value};
 use crate::vm::Vm;
 
@@ -150,10 +149,9 @@ fn captures(f: &Value) -> Vec<Value> {
 
 fn with_captures(f: &Value, captures: &[Value]) -> Value {
     match f {
-        Value::Fn(closure) if !closure.captures.is_empty() => Value::Fn(std::rc::Rc::new(Closure {
-            chunk: closure.chunk.clone(),
-            captures: captures.to_vec(),
-        })),
+        Value::Fn(closure) if !closure.captures.is_empty() => {
+            Value::Fn(std::rc::Rc::new(Closure { chunk: closure.chunk.clone(), captures: captures.to_vec() }))
+        }
         Value::Struct(_) => captures.first().cloned().unwrap_or_default(),
         other => other.clone(),
     }

@@ -173,11 +173,7 @@ fn reverse(vm: &mut Vm, mut recorded: Recorded) -> Result<Value> {
 }
 
 /// Values of one structure, joined leaf by leaf.
-pub fn combine(
-    first: &Value,
-    all: &[Value],
-    join: &mut dyn FnMut(&Value, &[Value]) -> Result<Value>,
-) -> Result<Value> {
+pub fn combine(first: &Value, all: &[Value], join: &mut dyn FnMut(&Value, &[Value]) -> Result<Value>) -> Result<Value> {
     if let Some(parts) = lift::children(first) {
         let mut joined = Vec::with_capacity(parts.len());
         for (i, part) in parts.into_iter().enumerate() {
@@ -215,7 +211,7 @@ fn basis(like: &Value, shape: &[usize], i: usize) -> Result<Value> {
     if let Some(x) = data.get_mut(i) {
         *x = 1.0;
     }
-    let tensor = Tensor::from_f64(data, shape)?;
+    let tensor = Tensor::from_vec(shape, data);
     let dtype = if let Value::Tensor(_, t) = like { t.dtype() } else { DType::F64 };
     Ok(Value::Tensor(Slot::CONST, Rc::new(tensor.cast(dtype)?)))
 }

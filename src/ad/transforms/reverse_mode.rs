@@ -83,11 +83,7 @@ pub fn record(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result<
     result
 }
 
-fn record_open(
-    vm: &mut Vm,
-    x: &Value,
-    f: impl FnOnce(&mut Vm, &Value) -> Result<Value>,
-) -> Result<Recorded> {
+fn record_open(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result<Value>) -> Result<Recorded> {
     let level = vm.cx.open_reverse()?;
     let lifted = vm.cx.lift_reverse(x, level)?;
     let inside = f(vm, &lifted)?;
@@ -180,7 +176,10 @@ impl NativeFn for Gradient {
                 other => {
                     return Err(Error::new(
                         "E0436",
-                        format!("with aux: true the function returns (loss, aux), and it returned {}", other.type_name()),
+                        format!(
+                            "with aux: true the function returns (loss, aux), and it returned {}",
+                            other.type_name()
+                        ),
                     ));
                 }
             }
@@ -208,9 +207,7 @@ fn not_one_float(transform: &str, result: &Value) -> Error {
     let error =
         Error::new("E0436", format!("`{transform}` needs one float, and the function returned {}", result.type_name()));
     match result {
-        Value::Tensor(..) => {
-            error.help("reduce it: sum(...) or mean(...); jacobian(f) differentiates every element")
-        }
+        Value::Tensor(..) => error.help("reduce it: sum(...) or mean(...); jacobian(f) differentiates every element"),
         Value::Int(_) => error.help("an int has no derivative: compute with floats"),
         Value::Tuple(_) => error.help("to return more than the loss, use value_and_grad(f, aux: true)"),
         Value::None => error.help("the function's last statement is no expression: let it end with the loss"),

@@ -1,7 +1,7 @@
 //! Which arguments a derivative is with respect to.
 
-use crate::error::{Error, Result};
 use crate::ad::lift::children;
+use crate::error::{Error, Result};
 use crate::symbol::Symbol;
 use crate::value::{Args, Value};
 
@@ -38,9 +38,7 @@ impl Wrt {
             .help("write wrt: 0, wrt: \"x\" or wrt: (0, 1)")),
         };
         match value {
-            Value::Tuple(items) => {
-                Ok(Wrt { targets: items.iter().map(one).collect::<Result<_>>()?, tuple: true })
-            }
+            Value::Tuple(items) => Ok(Wrt { targets: items.iter().map(one).collect::<Result<_>>()?, tuple: true }),
             single => Ok(Wrt { targets: vec![one(single)?], tuple: false }),
         }
     }

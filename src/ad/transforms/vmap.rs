@@ -36,10 +36,9 @@ impl Vmap {
         };
         match &self.axes {
             Value::Tuple(axes) if axes.len() == count => one(&axes[i]),
-            Value::Tuple(axes) => Err(Error::new(
-                "E0438",
-                format!("vmap has {} axes for {count} arguments", axes.len()),
-            )),
+            Value::Tuple(axes) => {
+                Err(Error::new("E0438", format!("vmap has {} axes for {count} arguments", axes.len())))
+            }
             single => one(single),
         }
     }
@@ -87,13 +86,13 @@ impl NativeFn for Vmap {
         match results.first().cloned() {
             Some(first) => combine(&first, &results, &mut |leaf, parts| match leaf {
                 Value::Float(..) | Value::Tensor(..) => stack(vm, parts),
-                Value::Int(_) | Value::Bool(_) => {
-                    crate::tensor::create::tensor_from_values(&mut vm.cx.env, parts)
-                }
+                Value::Int(_) | Value::Bool(_) => crate::tensor::create::tensor_from_values(&mut vm.cx.env, parts),
                 _ => Ok(Value::list(parts.to_vec())),
             }),
-            None => Err(Error::new("E0438", "vmap over an axis of length 0 has no result")
-                .help("give it at least one example")),
+            None => {
+                Err(Error::new("E0438", "vmap over an axis of length 0 has no result")
+                    .help("give it at least one example"))
+            }
         }
     }
 

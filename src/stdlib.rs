@@ -1,0 +1,23 @@
+//! The library modules, inside the binary.
+
+/// Name and text of each module.
+const MODULES: &[(&str, &str)] = &[
+    ("data", include_str!("../stdlib/data.dl")),
+    ("init", include_str!("../stdlib/init.dl")),
+    ("io", include_str!("../stdlib/io.dl")),
+    ("loss", include_str!("../stdlib/loss.dl")),
+    ("metrics", include_str!("../stdlib/metrics.dl")),
+    ("nn", include_str!("../stdlib/nn.dl")),
+    ("optim", include_str!("../stdlib/optim.dl")),
+    ("progress", include_str!("../stdlib/progress.dl")),
+];
+
+/// The text of a library module.
+pub fn text(name: &str) -> Option<&'static str> {
+    MODULES.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+}
+
+/// Names of all library modules.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|(name, _)| *name)
+}

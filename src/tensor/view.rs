@@ -1,0 +1,189 @@
+//! Rearrangement of tensors. In: tensor, shape or axes already checked by the caller (`ops/reshape.rs`). Out: a tensor
+//! that shares the buffer wherever strides allow (`reshape` of a contiguous tensor, `permute`, slices, flips), else a copy.
+
+use ndarray::{Axis, IxDyn, Slice};
+
+use crate::error::{Error, Result};
+use crate::tensor::create::{Element, array};
+use crate::tensor::{Arr, DType, Tensor, flat, show_shape};
+
+/// Maps the array of whichever dtype to an array of the same dtype.
+#[macro_export]
+macro_rules! map_dtype {
+    ($tensor:expr, $a:ident => $body:expr) => {
+        match $tensor {
+            $crate::tensor::Tensor::Bool($a) => $crate::tensor::Tensor::Bool($body),
+            $crate::tensor::Tensor::Int($a) => $crate::tensor::Tensor::Int($body),
+            $crate::tensor::Tensor::F32($a) => $crate::tensor::Tensor::F32($body),
+            $crate::tensor::Tensor::F64($a) => $crate::tensor::Tensor::F64($body),
+        }
+    };
+}
+
+/// An error if a tensor of this shape would not fit into memory. Whatever takes sizes from a program asks first.
+pub fn room(name: &str, shape: &[usize]) -> Result<()> {
+    let bytes = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
+    if bytes.is_some_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok()) {
+        return Ok(());
+    }
+    Err(Error::new(
+        "E0454",
+        format!("{name} would give the shape {}, which does not fit into memory", show_shape(shape)),
+    ))
+}
+
+/// The array in row-major order without gaps; shares the buffer if it is so already.
+pub(crate) fn standard<T: Element>(a: &Arr<T>) -> Arr<T> {
+    if a.is_standard_layout() { a.clone() } else { array(a.shape(), flat(a).into_owned()) }
+}
+
+fn reshape_arr<T: Element>(a: &Arr<T>, shape: &[usize]) -> Arr<T> {
+    let a = standard(a);
+    a.clone().into_shape_with_order(IxDyn(shape)).unwrap_or_else(|_| array(shape, flat(&a).into_owned()))
+}
+
+/// The same elements in row-major order under another shape of as many elements.
+pub fn reshape(t: &Tensor, shape: &[usize]) -> Tensor {
+    map_dtype!(t, a => reshape_arr(a, shape))
+}
+
+/// Axis `i` of the result is axis `axes[i]` of `t`. A view.
+pub fn permute(t: &Tensor, axes: &[usize]) -> Tensor {
+    map_dtype!(t, a => a.clone().permuted_axes(IxDyn(axes)))
+}
+
+/// Inserts an axis of length 1. A view.
+pub fn insert_axis(t: &Tensor, axis: usize) -> Tensor {
+    map_dtype!(t, a => a.clone().insert_axis(Axis(axis)))
+}
+
+/// Drops `axis` at position `i`, which is in range. A view.
+pub fn index_axis(t: &Tensor, axis: usize, i: usize) -> Tensor {
+    map_dtype!(t, a => a.clone().index_axis_move(Axis(axis), i))
+}
+
+/// `start..stop` by `step` (1 or more) of one axis; bounds are in range. A view.
+pub fn slice_axis(t: &Tensor, axis: usize, start: usize, stop: usize, step: usize) -> Tensor {
+    let range = Slice::new(start as isize, Some(stop.max(start) as isize), step as isize);
+    map_dtype!(t, a => a.clone().slice_axis_move(Axis(axis), range))
+}
+
+/// Reverses one axis. A view.
+pub fn flip_axis(t: &Tensor, axis: usize) -> Tensor {
+    map_dtype!(t, a => {
+        let mut a = a.clone();
+        a.invert_axis(Axis(axis));
+        a
+    })
+}
+
+fn concat_arrs<T: Element>(parts: &[&Arr<T>], axis: usize, shape: &[usize]) -> Arr<T> {
+    let outer: usize = shape[..axis].iter().product();
+    let inner: usize = shape[axis + 1..].iter().product();
+    let parts: Vec<Arr<T>> = parts.iter().map(|p| standard(p)).collect();
+    let mut data = Vec::with_capacity(shape.iter().product());
+    for block in 0..outer {
+        for p in &parts {
+            let size = p.shape()[axis] * inner;
+            if let Some(s) = p.as_slice().and_then(|s| s.get(block * size..(block + 1) * size)) {
+                data.extend_from_slice(s);
+            }
+        }
+    }
+    array(shape, data)
+}
+
+/// Joins tensors of one dtype and rank along an axis; all other dims agree. `parts` is not empty.
+pub fn concat(parts: &[Tensor], axis: usize) -> Tensor {
+    let mut shape = parts.first().map_or_else(|| vec![0], |p| p.shape().to_vec());
+    shape[axis] = parts.iter().map(|p| p.shape()[axis]).sum();
+    macro_rules! join {
+        ($variant:ident) => {{
+            let arrs: Vec<_> =
+                parts.iter().filter_map(|p| if let Tensor::$variant(a) = p { Some(a) } else { None }).collect();
+            Tensor::$variant(concat_arrs(&arrs, axis, &shape))
+        }};
+    }
+    match parts.first().map_or(DType::Bool, Tensor::dtype) {
+        DType::Bool => join!(Bool),
+        DType::Int => join!(Int),
+        DType::F32 => join!(F32),
+        DType::F64 => join!(F64),
+    }
+}
+
+fn repeat_arr<T: Element>(a: &Arr<T>, axis: usize, n: usize) -> Arr<T> {
+    let mut shape = a.shape().to_vec();
+    let inner: usize = shape[axis + 1..].iter().product();
+    shape[axis] *= n;
+    let a = standard(a);
+    let mut data = Vec::with_capacity(shape.iter().product());
+    if inner > 0 {
+        for block in a.as_slice().unwrap_or(&[]).chunks(inner) {
+            for _ in 0..n {
+                data.extend_from_slice(block);
+            }
+        }
+    }
+    array(&shape, data)
+}
+
+/// Each entry along `axis` `n` times in a row.
+pub fn repeat(t: &Tensor, axis: usize, n: usize) -> Tensor {
+    map_dtype!(t, a => repeat_arr(a, axis, n))
+}
+
+fn triangle_arr<T: Element>(a: &Arr<T>, keep: impl Fn(i64, i64) -> bool) -> Arr<T> {
+    let rank = a.ndim();
+    let (rows, cols) = (a.shape()[rank - 2], a.shape()[rank - 1]);
+    let mut a = array(a.shape(), a.iter().cloned().collect());
+    if rows * cols > 0
+        && let Some(s) = a.as_slice_mut()
+    {
+        for (i, row) in s.chunks_mut(cols).enumerate() {
+            let i = (i % rows) as i64;
+            for (j, x) in row.iter_mut().enumerate() {
+                if !keep(i, j as i64) {
+                    *x = T::default();
+                }
+            }
+        }
+    }
+    a
+}
+
+/// The lower triangle of the last two axes up to diagonal `k`, zeros above it; rank is 2 or more.
+pub fn tril(t: &Tensor, k: i64) -> Tensor {
+    map_dtype!(t, a => triangle_arr(a, |i, j| j.saturating_sub(i) <= k))
+}
+
+/// The upper triangle of the last two axes from diagonal `k`, zeros below it; rank is 2 or more.
+pub fn triu(t: &Tensor, k: i64) -> Tensor {
+    map_dtype!(t, a => triangle_arr(a, |i, j| j.saturating_sub(i) >= k))
+}
+
+fn diag_matrix_arr<T: Element>(a: &Arr<T>, k: i64) -> Arr<T> {
+    let (down, right) = (k.min(0).unsigned_abs() as usize, k.max(0) as usize);
+    let n = a.len() + down + right;
+    let mut data = vec![T::default(); n * n];
+    for (i, x) in a.iter().enumerate() {
+        if let Some(place) = data.get_mut((i + down) * n + i + right) {
+            *place = x.clone();
+        }
+    }
+    array(&[n, n], data)
+}
+
+/// The square matrix with a vector on its diagonal `k`.
+pub fn diag_matrix(t: &Tensor, k: i64) -> Tensor {
+    map_dtype!(t, a => diag_matrix_arr(a, k))
+}
+
+/// Row-major strides of a shape.
+pub(crate) fn row_major(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i];
+    }
+    strides
+}

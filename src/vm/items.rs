@@ -1,0 +1,285 @@
+//! Items, slices, iteration, unpacking, f-strings: what brackets and loops do with a value.
+
+use std::rc::Rc;
+
+use crate::ad::Cx;
+use crate::builtins::{collections, iterate, text};
+use crate::bytecode::chunk::{IndexPart, Piece};
+use crate::error::{Error, Result};
+use crate::ops::index::{self, GET_INDEX, SET_INDEX};
+use crate::tensor::DType;
+use crate::value::{RangeValue, Value};
+use crate::vm::call::a_value;
+
+/// `lo..hi`
+pub fn range(lo: &Value, hi: &Value, inclusive: bool) -> Result<Value> {
+    let (Value::Int(start), Value::Int(stop)) = (lo, hi) else {
+        let wrong = usize::from(matches!(lo, Value::Int(_)));
+        let value = if wrong == 0 { lo } else { hi };
+        let error = Error::new("E0310", format!("a range goes from int to int, not {}", a_value(value)))
+            .operand(wrong, format!("this is {}", a_value(value)));
+        return Err(match value {
+            Value::Float(..) => error.help("for evenly spaced floats use linspace(a, b, n)"),
+            _ => error,
+        });
+    };
+    let stop = if inclusive { stop.checked_add(1) } else { Some(*stop) };
+    match stop {
+        Some(stop) => Ok(Value::Range(Rc::new(RangeValue { start: *start, stop, step: 1 }))),
+        None => Err(Error::new("E0411", "the end of this range does not fit an int")),
+    }
+}
+
+/// What a loop goes through.
+pub fn iterable(value: Value) -> Result<Value> {
+    iterate::iter_source(&value)
+}
+
+/// Item `i`, or nothing at the end.
+#[inline]
+pub fn next(cx: &mut Cx, source: &Value, i: usize) -> Result<Option<Value>> {
+    match source {
+        Value::List(items) | Value::Tuple(items) => Ok(items.get(i).cloned()),
+        other => iterate::iter_next(cx, other, i),
+    }
+}
+
+/// The items of a pattern's value.
+pub fn unpack(cx: &mut Cx, value: &Value, n: usize) -> Result<Vec<Value>> {
+    let count = match value {
+        Value::Tuple(items) | Value::List(items) if items.len() == n => return Ok(items.to_vec()),
+        Value::Tuple(items) | Value::List(items) => items.len(),
+        Value::Tensor(_, t) => t.shape().first().copied().unwrap_or(0),
+        other => {
+            return Err(Error::new("E0408", format!("{} cannot be taken apart into {n} values", a_value(other)))
+                .operand(1, format!("this is {}", a_value(other))));
+        }
+    };
+    if count != n {
+        return Err(Error::new("E0408", format!("{n} names for {count} values"))
+            .operand(0, format!("{n} names"))
+            .operand(1, format!("{} of {count}", a_value(value))));
+    }
+    iterate::items(cx, value)
+}
+
+/// The text of an f-string from the values in a row of registers.
+pub fn format(pieces: &[Piece], values: &[Value]) -> Result<String> {
+    let mut out = String::new();
+    let mut i = 0;
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Value { spec, .. } => {
+                out.push_str(&text::format_value(&values[i], spec).map_err(|e| e.operand(i, "formatted here"))?);
+                i += 1;
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// `object[index]`
+#[inline]
+pub fn get(cx: &mut Cx, object: &Value, index: &Value) -> Result<Value> {
+    match (object, index) {
+        (Value::List(items) | Value::Tuple(items), Value::Int(i)) => {
+            let at = position(*i, items.len())?;
+            Ok(items[at].clone())
+        }
+        (Value::Tensor(slot, t), Value::Int(i)) if slot.is_const() => index::get_at(t, *i),
+        (Value::Tensor(..), _) => cx.apply(&GET_INDEX, &[object.clone(), Value::tuple(vec![index.clone()])]),
+        (Value::Dict(dict), _) => {
+            let key = iterate::value_key(index)?;
+            dict.get(&key).cloned().ok_or_else(|| collections::missing_key(dict, &key))
+        }
+        (Value::Range(range), Value::Int(i)) => {
+            let at = position(*i, range.len())?;
+            Ok(Value::Int(range.at(at)))
+        }
+        (Value::Str(s), Value::Int(i)) => {
+            let count = s.chars().count();
+            let at = position(*i, count)?;
+            Ok(s.chars().nth(at).map_or(Value::None, Value::str))
+        }
+        (Value::List(items), Value::Tensor(_, t)) if t.dtype() == DType::Int => {
+            let picked = t.iter_f64().map(|i| Ok(items[position(i as i64, items.len())?].clone()));
+            Ok(Value::list(picked.collect::<Result<Vec<_>>>()?))
+        }
+        _ => Err(no_index(object, index)),
+    }
+}
+
+fn position(i: i64, len: usize) -> Result<usize> {
+    let at = if i < 0 { i.checked_add(len as i64) } else { Some(i) };
+    match at {
+        Some(at) if at >= 0 && (at as usize) < len => Ok(at as usize),
+        _ => Err(Error::new("E0401", format!("index {i} is out of range for length {len}"))
+            .operand(1, format!("this is {i}"))
+            .operand(0, format!("its length is {len}"))),
+    }
+}
+
+#[cold]
+fn no_index(object: &Value, index: &Value) -> Error {
+    let sequence = matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_) | Value::Range(_));
+    if sequence {
+        return Error::new("E0409", format!("the index of {} is an int, not {}", a_value(object), a_value(index)))
+            .operand(1, format!("this is {}", a_value(index)));
+    }
+    let error = Error::new("E0409", format!("{} has no items", a_value(object)))
+        .operand(0, format!("this is {}", a_value(object)));
+    match object {
+        Value::Float(..) | Value::Int(_) => error.help("it is one number already"),
+        Value::Struct(_) => error.help("fields are read with a point: p.x"),
+        Value::Fn(_) | Value::Prim(_) | Value::Builtin(_) => error.help("call it with round brackets: f(x)"),
+        _ => error,
+    }
+}
+
+/// The item, moved out of a list or dict.
+pub fn take(cx: &mut Cx, object: &mut Value, index: &Value) -> Result<Value> {
+    match (&mut *object, index) {
+        (Value::List(items) | Value::Tuple(items), Value::Int(i)) => {
+            let at = position(*i, items.len())?;
+            Ok(std::mem::take(&mut Rc::make_mut(items)[at]))
+        }
+        (Value::Dict(dict), _) => {
+            let key = iterate::value_key(index)?;
+            match Rc::make_mut(dict).get_mut(&key) {
+                Some(value) => Ok(std::mem::take(value)),
+                None => Err(collections::missing_key(dict, &key)),
+            }
+        }
+        _ => get(cx, object, index),
+    }
+}
+
+/// `object[index] = value`
+pub fn set(cx: &mut Cx, object: &mut Value, index: &Value, value: Value) -> Result<()> {
+    match (&mut *object, index) {
+        (Value::List(items), Value::Int(i)) => {
+            let at = position(*i, items.len())?;
+            Rc::make_mut(items)[at] = value;
+            Ok(())
+        }
+        (Value::Dict(dict), _) => {
+            let key = iterate::value_key(index)?;
+            Rc::make_mut(dict).insert(key, value);
+            Ok(())
+        }
+        (Value::Tensor(..), _) => {
+            let taken = std::mem::take(object);
+            set_tensor(cx, object, taken, Value::tuple(vec![index.clone()]), value)
+        }
+        (Value::Tuple(_), _) => Err(Error::new("E0409", "the items of a tuple cannot be changed")
+            .operand(0, "this is a tuple")
+            .help("use a list: list(a, b)")),
+        (Value::Str(_), _) => Err(Error::new("E0409", "the characters of a str cannot be changed")
+            .help("build a new text: s[:i] + \"x\" + s[i + 1:]")),
+        _ => Err(no_index(object, index)),
+    }
+}
+
+/// Writes into a tensor: in place if neither it nor the value is being differentiated and nothing else holds it.
+fn set_tensor(cx: &mut Cx, place: &mut Value, tensor: Value, index: Value, value: Value) -> Result<()> {
+    if let Value::Tensor(slot, mut t) = tensor {
+        if slot.is_const() && value.slot().is_const() {
+            let result = index::set_in_place(&mut t, &index, &value);
+            *place = Value::Tensor(slot, t);
+            return result;
+        }
+        *place = Value::Tensor(slot, t);
+    }
+    *place = cx.apply(&SET_INDEX, &[place.clone(), index, value])?;
+    Ok(())
+}
+
+/// `object[1:3, :, i]`
+pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Value]) -> Result<Value> {
+    if let Value::Tensor(..) = object {
+        return cx.apply(&GET_INDEX, &[object.clone(), encode(parts, values)]);
+    }
+    let [IndexPart::Slice { .. }] = parts else {
+        if parts.len() > 1 && matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_)) {
+            return Err(Error::new("E0409", format!("{} has one axis, not {}", a_value(object), parts.len()))
+                .operand(0, format!("this is {}", a_value(object)))
+                .help("index step by step: xs[i][j]"));
+        }
+        return Err(no_index(object, values.first().unwrap_or(&Value::None)));
+    };
+    let Value::Tuple(bounds) = encode_one(parts, values) else { return Ok(Value::None) };
+    match object {
+        Value::List(items) => Ok(Value::list(slice(items, &bounds)?)),
+        Value::Tuple(items) => Ok(Value::tuple(slice(items, &bounds)?)),
+        Value::Str(s) => {
+            let chars: Vec<Value> = s.chars().map(Value::str).collect();
+            let picked = slice(&chars, &bounds)?;
+            let text: String = picked.iter().map(crate::show::display).collect();
+            Ok(Value::str(text))
+        }
+        Value::Range(range) => {
+            let all: Vec<Value> = (0..range.len()).map(|i| Value::Int(range.at(i))).collect();
+            Ok(Value::list(slice(&all, &bounds)?))
+        }
+        other => Err(no_index(other, &Value::None)),
+    }
+}
+
+fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
+    let int = |v: &Value| match v {
+        Value::None => Ok(None),
+        Value::Int(i) => Ok(Some(*i)),
+        other => Err(Error::new("E0409", format!("a slice goes from int to int, not {}", a_value(other)))),
+    };
+    let [start, stop, step] = bounds else { return Ok(vec![]) };
+    let (start, stop, step) = (int(start)?, int(stop)?, int(step)?.unwrap_or(1));
+    let (first, count, step) = crate::tensor::index::slice_bounds(start, stop, step, items.len())?;
+    let at = |k: usize| (first as i64 + k as i64 * step as i64) as usize;
+    Ok((0..count).filter_map(|k| items.get(at(k)).cloned()).collect())
+}
+
+/// `object[1:3, :, i] = value`
+pub fn set_index(cx: &mut Cx, object: &mut Value, parts: &[IndexPart], values: &[Value], value: Value) -> Result<()> {
+    if let Value::Tensor(..) = object {
+        let index = encode(parts, values);
+        let taken = std::mem::take(object);
+        return set_tensor(cx, object, taken, index, value);
+    }
+    if let (Value::List(_), [IndexPart::Slice { .. }]) = (&*object, parts) {
+        return Err(Error::new("E0409", "a slice of a list cannot be assigned")
+            .help("assign item by item, or build a new list"));
+    }
+    Err(no_index(object, values.first().unwrap_or(&Value::None)))
+}
+
+/// An index as primitives take it (see `ops/index.rs`).
+fn encode(parts: &[IndexPart], values: &[Value]) -> Value {
+    let mut out = Vec::with_capacity(parts.len());
+    let mut values = values.iter();
+    let mut next = |given: bool| if given { values.next().cloned().unwrap_or_default() } else { Value::None };
+    for part in parts {
+        out.push(match part {
+            IndexPart::At => next(true),
+            IndexPart::Ellipsis => Value::str("..."),
+            IndexPart::Slice { start, stop, step } => Value::tuple(vec![next(*start), next(*stop), next(*step)]),
+        });
+    }
+    Value::tuple(out)
+}
+
+fn encode_one(parts: &[IndexPart], values: &[Value]) -> Value {
+    match encode(parts, values) {
+        Value::Tuple(items) => items.first().cloned().unwrap_or_default(),
+        other => other,
+    }
+}
+
+/// Entry `k` along an axis.
+pub fn along(cx: &mut Cx, tensor: &Value, axis: i64, k: usize) -> Result<Value> {
+    let rank = tensor.shape().map_or(0, <[usize]>::len) as i64;
+    let at = if axis < 0 { axis + rank } else { axis };
+    let mut items = vec![Value::tuple(vec![Value::None, Value::None, Value::None]); at.max(0) as usize];
+    items.push(Value::Int(k as i64));
+    cx.apply(&GET_INDEX, &[tensor.clone(), Value::tuple(items)])
+}
