@@ -381,25 +381,20 @@ impl Checker {
             }
         }
         for problem in problems.iter() {
-            self.take_problem(problem, key, site);
+            self.take_problem(problem, site);
         }
         (ret, outs)
     }
 
     /// A callee's problem seen from the call. A place in a library moves to the first call in the user's code.
-    fn take_problem(&mut self, problem: &Problem, key: FnKey, site: Span) {
+    fn take_problem(&mut self, problem: &Problem, site: Span) {
         if self.gave_up {
             return;
         }
         let mut problem = problem.clone();
         if !self.frame.module.is_library {
-            if problem.in_library {
-                let module = self.module(key.0);
-                let name = module.as_ref().and_then(|m| Some(m.resolved.functions.get(key.1 as usize)?.name.clone()));
-                let place = match (&module, name) {
-                    (Some(module), Some(name)) => format!("fails here, in `{}.{name}`", module.name),
-                    _ => "fails here".into(),
-                };
+            if let Some(function) = problem.library.take() {
+                let place = format!("fails here, in `{function}`");
                 for label in &mut problem.diagnostic.labels {
                     if label.primary {
                         label.primary = false;
@@ -411,7 +406,6 @@ impl Checker {
                     }
                 }
                 problem.diagnostic = problem.diagnostic.at(site, "in this call");
-                problem.in_library = false;
             } else if problem.chain < 3 {
                 problem.diagnostic = problem.diagnostic.also(site, "called from here");
                 problem.chain += 1;
@@ -565,7 +559,7 @@ impl Checker {
             }
             let inner = std::mem::replace(&mut self.frame, outer);
             for problem in &inner.problems {
-                self.take_problem(problem, (info.at.module, constructor.0), site);
+                self.take_problem(problem, site);
             }
         }
         let origin = Origin((!self.frame.module.is_library).then_some(site));

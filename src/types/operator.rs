@@ -174,6 +174,7 @@ impl Checker {
                 _ => {}
             }
         }
+        out.retain(|(place, _)| !self.is_library_place(*place));
         out
     }
 }

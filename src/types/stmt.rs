@@ -36,7 +36,7 @@ impl Checker {
                 self.set_name(*id, value, default.span);
             }
             StmtKind::Test { body, .. } => {
-                if self.tests {
+                if self.tests && self.is_main() {
                     let f = self.closure(body);
                     let before = self.state();
                     self.call_value(&f, vec![], stmt.span, stmt.span);
