@@ -8,9 +8,11 @@ pub mod files;
 pub mod higher_order;
 pub mod infer;
 pub mod iterate;
+pub mod join;
 pub mod json;
 pub mod load_like;
 pub mod make;
+pub mod order;
 pub mod process;
 pub mod progress;
 pub mod random;
@@ -49,8 +51,10 @@ static FAMILIES: &[&[&Builtin]] = &[
     dtypes::FAMILY,
     files::FAMILY,
     higher_order::FAMILY,
+    join::FAMILY,
     json::FAMILY,
     make::FAMILY,
+    order::FAMILY,
     process::FAMILY,
     progress::FAMILY,
     random::FAMILY,

@@ -6,7 +6,7 @@
 
 use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::builtins::iterate::{self, default_value, primitive};
-use crate::builtins::{Builtin, infer, text};
+use crate::builtins::{Builtin, infer, join, text};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Param, ParamKind, Prim, Sig, opt, req};
 use crate::types::ty::Ty;
@@ -222,7 +222,8 @@ static SPLIT: Builtin = Builtin {
     sig: Sig { params: PARTS },
     infer: |args| match args {
         [Ty::Str(_), ..] => infer::list_of_str(args),
-        _ => infer_by("split", PARTS, args),
+        [x @ Ty::Tensor(_), ..] => Ok(join::infer_split(x)),
+        _ => Ok(Ty::Any),
     },
     run: |vm, args| match &*args {
         [Value::Str(s), Value::None, _] => Ok(text::words(s)),
@@ -232,7 +233,7 @@ static SPLIT: Builtin = Builtin {
             Err(Error::new(fail::BAD_ARGUMENT, "split of a tensor needs the number of parts")
                 .help("write split(x, 3), or split(x, (2, 4)) for parts of these sizes"))
         }
-        [x, ..] if is_number(x) => forward(vm, "split", PARTS, args),
+        [x, parts, axis] if is_number(x) => join::split(vm, x, parts, axis),
         [other, ..] => Err(wrong_kind("split", 0, "a str or tensor", other)),
         [] => Err(arity("split")),
     },

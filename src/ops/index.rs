@@ -119,7 +119,7 @@ fn get(_: &mut Env, args: &[Value]) -> Result<Value> {
 }
 
 /// Zeros of argument 0, with `v` added at the index.
-fn spread(cx: &mut Cx, call: &Call<'_>, index: &Value, v: &Value) -> Result<Value> {
+pub(super) fn spread(cx: &mut Cx, call: &Call<'_>, index: &Value, v: &Value) -> Result<Value> {
     let dtype = call.shapes.first().and_then(|s| s.dtype).unwrap_or(DType::F64);
     let zeros = cx.zeros(call.shape(0), dtype);
     cx.apply(&INDEX_ADD, &[zeros, index.clone(), v.clone()])
@@ -180,7 +180,7 @@ fn write(args: &[Value], f: fn(&mut Rc<Tensor>, &[IndexSpec], &Value) -> Result<
 }
 
 /// A cotangent of the selected part in a shape that sums to that of the value written there, which may have more axes.
-fn value_bar(cx: &mut Cx, call: &Call<'_>, part: Value) -> Result<Value> {
+pub(super) fn value_bar(cx: &mut Cx, call: &Call<'_>, part: Value) -> Result<Value> {
     let (have, want) = (part.shape().map_or(0, <[usize]>::len), call.shape(2).len());
     if want <= have {
         return Ok(part);

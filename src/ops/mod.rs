@@ -21,10 +21,13 @@ pub mod moment;
 pub mod norm;
 pub mod num;
 pub mod operand;
+pub mod order;
+pub mod pad;
 pub mod prim;
 pub mod product;
 pub mod real;
 pub mod reduce;
+pub mod repeat;
 pub mod reshape;
 #[cfg(test)]
 mod rule_tests;
@@ -33,6 +36,8 @@ pub mod shape_rules;
 pub mod softmax;
 pub mod special;
 pub mod strong;
+pub mod take;
+pub mod triangle;
 
 use prim::Prim;
 
@@ -56,6 +61,11 @@ static FAMILIES: &[&[&Prim]] = &[
     reshape::PRIMS,
     join::PRIMS,
     index::PRIMS,
+    take::PRIMS,
+    order::PRIMS,
+    repeat::PRIMS,
+    pad::PRIMS,
+    triangle::PRIMS,
     linalg::PRIMS,
 ];
 

@@ -207,4 +207,5 @@ pub enum ProbeArg {
     Bool(bool),
     None,
     Tuple(&'static [i64]),
+    Str(&'static str),
 }

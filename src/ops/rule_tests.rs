@@ -35,6 +35,7 @@ fn make(cx: &mut Cx, arg: &ProbeArg) -> Value {
         ProbeArg::Int(i) => Value::Int(i),
         ProbeArg::Bool(b) => Value::Bool(b),
         ProbeArg::None => Value::None,
+        ProbeArg::Str(s) => Value::str(s),
         ProbeArg::Tuple(items) => Value::tuple(items.iter().map(|&i| Value::Int(i)).collect()),
     }
 }

@@ -1,0 +1,149 @@
+//! `stack`, `concat`, and `split` of tensors: lists of tensors in, primitives applied to their elements.
+
+use std::rc::Rc;
+
+use crate::builtins::fail::{self, arity, wrong_kind};
+use crate::builtins::{Builtin, iterate};
+use crate::error::{Error, Result};
+use crate::ops::index::{GET_INDEX, part_index, slice};
+use crate::ops::join::{CONCAT, STACK};
+use crate::ops::operand;
+use crate::ops::prim::{Default, Param, Prim, Sig, opt, req};
+use crate::tensor::show_shape;
+use crate::types::ty::{ListTy, Ty};
+use crate::value::Value;
+use crate::vm::Vm;
+
+/// What this file brings.
+pub static FAMILY: &[&Builtin] = &[&STACK_LIST, &CONCAT_LIST];
+
+const PARTS: &[Param] = &[req("parts"), opt("axis", Default::Int(0))];
+
+static STACK_LIST: Builtin = Builtin {
+    name: "stack",
+    doc: "The parts (a list or tuple of scalars, or of tensors of one shape) joined along a new axis at `axis`: \
+          `stack((a, b))[0]` is `a`.",
+    sig: Sig { params: PARTS },
+    infer: |args| infer(&STACK, args),
+    run: |vm, args| join(vm, &STACK, "stack", args),
+};
+
+static CONCAT_LIST: Builtin = Builtin {
+    name: "concat",
+    doc: "The parts (a list or tuple of tensors that differ along `axis` at most) joined along `axis`: \
+          `concat(([1, 2], [3]))` is `[1, 2, 3]`.",
+    sig: Sig { params: PARTS },
+    infer: |args| infer(&CONCAT, args),
+    run: |vm, args| join(vm, &CONCAT, "concat", args),
+};
+
+fn join(vm: &mut Vm, prim: &'static Prim, name: &str, args: &[Value]) -> Result<Value> {
+    let [parts, axis] = args else { return Err(arity(name)) };
+    if !matches!(axis, Value::Int(_)) {
+        let kind = fail::with_article(&axis.type_name());
+        return Err(Error::new("E0310", format!("the axis of {name} is {kind}, not an int"))
+            .operand(1, format!("this is {kind}"))
+            .help(format!("pass the parts as one list or tuple: {name}((a, b))")));
+    }
+    if !matches!(parts, Value::List(_) | Value::Tuple(_) | Value::Tensor(..)) {
+        return Err(wrong_kind(name, 0, "a list or tuple of tensors", parts));
+    }
+    let items = iterate::items(&mut vm.cx, parts)?;
+    let mut given = Vec::with_capacity(items.len() + 1);
+    given.push(axis.clone());
+    given.extend(items);
+    vm.cx.apply(prim, &given)
+}
+
+fn infer(prim: &'static Prim, args: &[Ty]) -> Result<Ty> {
+    let [parts, axis] = args else { return Ok(Ty::Any) };
+    let items = match parts {
+        Ty::Tuple(items) => items.to_vec(),
+        Ty::List(list) => match &list.items {
+            Some(items) => items.clone(),
+            None => return Ok(Ty::Any),
+        },
+        _ => return Ok(Ty::Any),
+    };
+    let mut given = vec![axis.clone()];
+    given.extend(items);
+    (prim.infer)(&given)
+}
+
+/// Where the parts of a split lie: start and length.
+fn bounds(parts: &Value, n: usize, axis: usize) -> Result<Vec<(usize, usize)>> {
+    let sizes: Vec<usize> = match parts {
+        Value::Int(k) => {
+            let k = usize::try_from(*k).unwrap_or(0);
+            if k == 0 || n % k != 0 {
+                let shown = if let Value::Int(k) = parts { *k } else { 0 };
+                return Err(Error::new(
+                    fail::BAD_ARGUMENT,
+                    format!("axis {axis} of length {n} does not split into {shown} equal parts"),
+                )
+                .operand(1, "the number of parts")
+                .help("give the sizes of the parts instead: split(x, (2, 3))"));
+            }
+            vec![n / k; k]
+        }
+        other => {
+            let sizes = operand::ints("split", "the sizes", other)?;
+            let total = sizes.iter().try_fold(0i64, |sum, &s| if s < 0 { None } else { sum.checked_add(s) });
+            if total != i64::try_from(n).ok() {
+                let shown: Vec<String> = sizes.iter().map(i64::to_string).collect();
+                return Err(Error::new(
+                    fail::BAD_ARGUMENT,
+                    format!("parts of the sizes ({}) do not make up axis {axis} of length {n}", shown.join(", ")),
+                )
+                .operand(1, "the sizes of the parts"));
+            }
+            sizes.into_iter().map(|s| s as usize).collect()
+        }
+    };
+    let mut start = 0;
+    let with_start = sizes.into_iter().map(|size| {
+        start += size;
+        (start - size, size)
+    });
+    Ok(with_start.collect())
+}
+
+/// A tensor in parts along an axis, as a list: as many equal ones, or ones of the given sizes.
+pub fn split(vm: &mut Vm, x: &Value, parts: &Value, axis: &Value) -> Result<Value> {
+    let Value::Tensor(_, t) = x else { return Err(wrong_kind("split", 0, "a str or tensor", x)) };
+    let axis = operand::axis("split", Some(axis), t.rank())?;
+    let n = t.shape().get(axis).copied().unwrap_or(0);
+    let places =
+        bounds(parts, n, axis).map_err(|e| e.operand(0, format!("this has the shape {}", show_shape(t.shape()))))?;
+    let mut out = Vec::with_capacity(places.len());
+    for (start, size) in places {
+        let index = part_index(axis, slice(start, start + size));
+        out.push(vm.cx.apply(&GET_INDEX, &[x.clone(), index])?);
+    }
+    Ok(Value::list(out))
+}
+
+/// The type of [`split`]: a list of tensors of the dtype of `x`.
+pub fn infer_split(x: &Ty) -> Ty {
+    let element = match x {
+        Ty::Tensor(t) => Ty::of(t.dtype, None),
+        _ => Ty::Any,
+    };
+    Ty::List(Rc::new(ListTy { items: None, element }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_an_axis() {
+        assert_eq!(bounds(&Value::Int(3), 6, 0).unwrap(), [(0, 2), (2, 2), (4, 2)]);
+        let sizes = Value::tuple(vec![Value::Int(1), Value::Int(0), Value::Int(4)]);
+        assert_eq!(bounds(&sizes, 5, 0).unwrap(), [(0, 1), (1, 0), (1, 4)]);
+        assert!(bounds(&sizes, 6, 0).is_err());
+        assert!(bounds(&Value::Int(4), 6, 0).is_err());
+        assert!(bounds(&Value::Int(0), 6, 0).is_err());
+        assert!(bounds(&Value::Int(-2), 6, 0).is_err());
+    }
+}
