@@ -42,6 +42,11 @@ impl Outcome {
         Outcome { ty, outs: vec![] }
     }
 
+    /// After a report: nothing comes back, and what would have changed stays as it was.
+    pub fn failed() -> Outcome {
+        Outcome::of(Ty::Any)
+    }
+
     /// Nothing is known, not even of what the call changed.
     pub fn unknown(args: &[ArgVal]) -> Outcome {
         let outs = args.iter().enumerate().filter(|(_, a)| a.inout).map(|(i, _)| (i, Ty::Any)).collect();
@@ -128,13 +133,13 @@ impl Checker {
                 }
                 None => {
                     self.report(TypeError::NotCallable { ty: f.clone(), callee }, site);
-                    Outcome::unknown(&args)
+                    Outcome::failed()
                 }
             },
             Ty::DType(dtype) => self.call_dtype(*dtype, &args),
             _ => {
                 self.report(TypeError::NotCallable { ty: f.clone(), callee }, site);
-                Outcome::unknown(&args)
+                Outcome::failed()
             }
         };
         self.after_call(outcome, site)
@@ -223,7 +228,7 @@ impl Checker {
         let params = params_of(&decl);
         let declared = decl.name.as_ref().map(|n| n.span);
         let Some(matched) = self.match_args(&quoted(&function.name), &params, &args, declared, site) else {
-            return Outcome::unknown(&args);
+            return Outcome::failed();
         };
         let mut dims = vec![];
         let mut slots: Vec<Option<Ty>> = Vec::with_capacity(matched.len());
@@ -241,7 +246,7 @@ impl Checker {
                 Err(mismatch) => {
                     let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
                     self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
-                    return Outcome::unknown(&args);
+                    return Outcome::failed();
                 }
             }
         }
@@ -464,6 +469,16 @@ impl Checker {
         std::mem::replace(&mut self.frame, outer)
     }
 
+    /// Follows the body of a `test`, which starts from the module's variables as they are here.
+    pub(super) fn follow_test(&mut self, body: &Rc<FnDecl>) {
+        let module = self.frame.module.clone();
+        let Some(id) = module.resolved.function_ids.get(&body.id).copied() else { return };
+        let frame = self.run_body((module.id.0, id.0), &module, body, &[], &Rc::default(), &[]);
+        for problem in frame.problems {
+            self.frame.add_problem(problem);
+        }
+    }
+
     /// Follows a function that nothing calls, with what its annotations say.
     pub(super) fn check_uncalled(&mut self, module: &Rc<LoadedModule>, id: FnId) -> Vec<crate::diagnostic::Diagnostic> {
         let key = (module.id.0, id.0);
@@ -508,7 +523,7 @@ impl Checker {
             .collect();
         let name = format!("`{}`", info.name);
         let Some(matched) = self.match_args(&name, &params, &args, Some(decl.name.span), site) else {
-            return Outcome::unknown(&args);
+            return Outcome::failed();
         };
         let mut fields: Vec<Ty> = Vec::with_capacity(params.len());
         let mut dims = vec![];
@@ -526,7 +541,7 @@ impl Checker {
                 Err(mismatch) => {
                     let what = format!("`{}.{}`", info.name, field.name.name);
                     self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
-                    return Outcome::unknown(&args);
+                    return Outcome::failed();
                 }
             }
         }

@@ -59,7 +59,7 @@ impl Checker {
             return Outcome::of(self.make_dict(&args));
         }
         let Some(host) = self.host.get(name).copied() else { return Outcome::unknown(&args) };
-        let Some(matched) = self.host_args(name, host.sig(), &args, site) else { return Outcome::unknown(&args) };
+        let Some(matched) = self.host_args(name, host.sig(), &args, site) else { return Outcome::failed() };
         if args.iter().any(|a| a.ty == Ty::Never) {
             return Outcome::unknown(&args);
         }

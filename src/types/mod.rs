@@ -232,7 +232,7 @@ impl Checker {
             self.gave_up = false;
             for index in 1..module.resolved.functions.len() as u32 {
                 let key = (module.id.0, index);
-                if self.memo.contains_key(&key) {
+                if self.memo.contains_key(&key) || self.is_followed_test(&module, FnId(index)) {
                     continue;
                 }
                 let problems = self.check_uncalled(&module, FnId(index));
@@ -329,9 +329,13 @@ impl Checker {
         self.frame.add_problem(Problem { diagnostic, library, chain: 0 });
     }
 
+    fn is_followed_test(&self, module: &LoadedModule, id: FnId) -> bool {
+        self.tests && module.name.starts_with('<') && module.resolved.tests.iter().any(|(_, test)| *test == id)
+    }
+
     /// True in the module that runs, not one that it imports.
     fn is_main(&self) -> bool {
-        self.modules.last().is_some_and(|m| m.id == self.frame.module.id)
+        self.frame.module.name.starts_with('<')
     }
 
     /// True for a place in the standard library.

@@ -37,10 +37,7 @@ impl Checker {
             }
             StmtKind::Test { body, .. } => {
                 if self.tests && self.is_main() {
-                    let f = self.closure(body);
-                    let before = self.state();
-                    self.call_value(&f, vec![], stmt.span, stmt.span);
-                    self.restore(before);
+                    self.follow_test(body);
                 }
             }
             StmtKind::While { cond, body } => self.while_loop(cond, body),
