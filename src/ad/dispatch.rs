@@ -67,7 +67,7 @@ impl Cx {
 
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
     #[inline]
-    pub fn apply_scalar2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<Value> {
+    pub fn apply_scalar2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<(Slot, f64)> {
         let level = a.0.level().max(b.0.level());
         if level.0 == 1
             && let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval
@@ -79,14 +79,14 @@ impl Cx {
             let pa = if a.0.is_const() { 0.0 } else { d[0](a.1, b.1, y) };
             let pb = if b.0.is_const() { 0.0 } else { d[1](a.1, b.1, y) };
             let node = tape.push(Entry { a: a.0.node().0, b: b.0.node().0, pa, pb })?;
-            return Ok(Value::Float(Slot::new(level, node), y));
+            return Ok((Slot::new(level, node), y));
         }
-        self.apply(prim, &[Value::Float(a.0, a.1), Value::Float(b.0, b.1)])
+        self.apply(prim, &[Value::Float(a.0, a.1), Value::Float(b.0, b.1)]).map(scalar_parts)
     }
 
     /// The same for one argument, which has a slot.
     #[inline]
-    pub fn apply_scalar1(&mut self, prim: &'static Prim, slot: Slot, x: f64) -> Result<Value> {
+    pub fn apply_scalar1(&mut self, prim: &'static Prim, slot: Slot, x: f64) -> Result<(Slot, f64)> {
         let level = slot.level();
         if level.0 == 1
             && let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval
@@ -96,9 +96,9 @@ impl Cx {
         {
             let y = f(x);
             let node = tape.push(Entry { a: slot.node().0, b: 0, pa: d(x, y), pb: 0.0 })?;
-            return Ok(Value::Float(Slot::new(level, node), y));
+            return Ok((Slot::new(level, node), y));
         }
-        self.apply(prim, &[Value::Float(slot, x)])
+        self.apply(prim, &[Value::Float(slot, x)]).map(scalar_parts)
     }
 
     fn apply_reverse(&mut self, prim: &'static Prim, args: &[Value], level: Level) -> Result<Value> {
@@ -293,6 +293,11 @@ impl Cx {
             None => Ok(None),
         }
     }
+}
+
+/// Slot and number of the result of a scalar operation.
+fn scalar_parts(value: Value) -> (Slot, f64) {
+    (value.slot(), scalar_f64(&value))
 }
 
 /// What an entry keeps alive: only what its rule reads.

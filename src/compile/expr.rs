@@ -25,6 +25,12 @@ impl FnCompiler<'_> {
         {
             return self.reg(local);
         }
+        if !self.loop_constants.is_empty()
+            && let Some(n) = number(e)
+            && let Some(reg) = self.loop_constant(&n.value())
+        {
+            return reg;
+        }
         let dst = self.temp();
         self.expr(e, dst);
         dst

@@ -25,6 +25,8 @@ pub struct FnCompiler<'a> {
     pub loops: Vec<LoopLabels>,
     /// How many `try` bodies stand around.
     pub tries: usize,
+    /// Numbers that stand in registers while a loop runs.
+    pub loop_constants: Vec<(Value, Reg)>,
     pub span: Span,
 }
 
@@ -57,6 +59,7 @@ impl<'a> FnCompiler<'a> {
             highest: 0,
             loops: vec![],
             tries: 0,
+            loop_constants: vec![],
             span,
         };
         this.writer.chunk.name = function.name.clone();
@@ -153,6 +156,11 @@ impl<'a> FnCompiler<'a> {
     /// Register of a local.
     pub fn reg(&self, local: LocalId) -> Reg {
         self.registers[local.0 as usize]
+    }
+
+    /// From here on the local lives in another register: a loop's variable where the loop leaves it.
+    pub fn move_local(&mut self, local: LocalId, reg: Reg) {
+        self.registers[local.0 as usize] = reg;
     }
 
     /// True for a register that holds a local, not a temporary.

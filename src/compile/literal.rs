@@ -2,6 +2,7 @@
 
 use crate::syntax::ast::{Expr, ExprKind, UnOp};
 use crate::tensor::Tensor;
+use crate::value::Value;
 
 /// A literal tensor whose elements are all written as numbers: all ints, or at least one float.
 pub fn constant_tensor(items: &[Expr]) -> Option<Tensor> {
@@ -58,6 +59,16 @@ impl Flat {
 pub enum Number {
     Int(i64),
     Float(f64),
+}
+
+impl Number {
+    /// As a constant.
+    pub fn value(self) -> Value {
+        match self {
+            Number::Int(i) => Value::Int(i),
+            Number::Float(x) => Value::float(x),
+        }
+    }
 }
 
 /// The number that an expression is, minus signs included.

@@ -3,9 +3,12 @@
 use crate::bytecode::op::{Count, GlobalSlot, Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::function::{LoopLabels, ZERO};
+use crate::compile::literal::number;
 use crate::resolve::Res;
 use crate::source::Span;
 use crate::syntax::ast::*;
+use crate::syntax::visit;
+use crate::value::Value;
 
 impl FnCompiler<'_> {
     /// The module's body; its value is that of the last statement.
@@ -59,10 +62,9 @@ impl FnCompiler<'_> {
             }
             StmtKind::While { cond, body } => self.while_(cond, body),
             StmtKind::For { pattern, iter, body } => {
-                self.for_(pattern, iter, |this| {
-                    let ignored = this.temp();
-                    this.block_in_loop(body, ignored);
-                });
+                let mark = self.hoist_constants(|f| body.stmts.iter().for_each(|s| visit::stmt(s, f)));
+                self.for_(pattern, iter, |this| this.effects(&body.stmts));
+                self.loop_constants.truncate(mark);
             }
             StmtKind::Break => {
                 if let Some(l) = self.loops.last() {
@@ -104,8 +106,39 @@ impl FnCompiler<'_> {
         }
     }
 
-    fn block_in_loop(&mut self, body: &Block, ignored: Reg) {
-        self.stmts(&body.stmts, ignored, body.span);
+    /// Statements for their effects only.
+    fn effects(&mut self, stmts: &[Stmt]) {
+        stmts.iter().for_each(|s| self.stmt(s));
+    }
+
+    /// Loads the numbers that a loop mentions into registers of their own; the number of those known before.
+    fn hoist_constants(&mut self, walk: impl FnOnce(&mut dyn FnMut(&Expr))) -> usize {
+        const MOST: usize = 32;
+        let before = self.loop_constants.len();
+        let mut found: Vec<(Value, Span)> = vec![];
+        walk(&mut |e| {
+            if let Some(n) = number(e) {
+                found.push((n.value(), e.span));
+            }
+        });
+        for (value, span) in found {
+            if self.loop_constants.len() < MOST && self.loop_constant(&value).is_none() {
+                let reg = self.temp();
+                self.load(reg, value.clone(), span);
+                self.loop_constants.push((value, reg));
+            }
+        }
+        before
+    }
+
+    /// The register of a number that stands in one.
+    pub fn loop_constant(&self, value: &Value) -> Option<Reg> {
+        let same = |v: &Value| match (v, value) {
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Float(_, a), Value::Float(_, b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        };
+        self.loop_constants.iter().find(|(v, _)| same(v)).map(|(_, reg)| *reg)
     }
 
     fn let_(&mut self, pattern: &Pattern, ty: Option<&TypeExpr>, value: &Expr) {
@@ -165,16 +198,18 @@ impl FnCompiler<'_> {
     }
 
     fn while_(&mut self, cond: &Expr, body: &Block) {
+        let constants = self.hoist_constants(|f| {
+            visit::expr(cond, f);
+            body.stmts.iter().for_each(|s| visit::stmt(s, f));
+        });
         let again = self.writer.label();
         let exit = self.writer.label();
         self.writer.bind(again);
         self.condition(cond, exit);
         self.loops.push(LoopLabels { exit, again, tries: self.tries });
-        let mark = self.mark();
-        let ignored = self.temp();
-        self.block_in_loop(body, ignored);
-        self.release(mark);
+        self.effects(&body.stmts);
         self.loops.pop();
+        self.loop_constants.truncate(constants);
         self.writer.emit_jump(Op::Jump { to: ZERO }, again, cond.span);
         self.writer.bind(exit);
     }
@@ -184,12 +219,25 @@ impl FnCompiler<'_> {
         let mark = self.mark();
         let state = self.temps(4);
         self.expr(iter, state);
+        let item = Reg(state.0.saturating_add(3));
+        let simple = match pattern {
+            Pattern::Name { id, .. } => match self.res(*id) {
+                Res::Local(local) => Some(local),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(local) = simple {
+            self.move_local(local, item);
+        }
         self.emit(Op::ForStart { iter: state }, iter.span);
         let again = self.writer.label();
         let exit = self.writer.label();
         self.writer.bind(again);
         self.writer.emit_jump(Op::ForNext { iter: state, to: ZERO }, exit, iter.span);
-        self.unpack(pattern, Reg(state.0 + 3));
+        if simple.is_none() {
+            self.unpack(pattern, item);
+        }
         self.loops.push(LoopLabels { exit, again, tries: self.tries });
         body(self);
         self.loops.pop();

@@ -30,9 +30,13 @@ fn mode(v: Option<&Value>) -> Result<Mode> {
     };
     match v {
         None => Ok(Mode::Constant),
-        Some(Value::Str(s)) => known(s)
-            .ok_or_else(|| Error::new("E0455", format!("pad has no mode \"{s}\"")).help("the modes are \"constant\", \"edge\" and \"reflect\"")),
-        Some(other) => Err(Error::new("E0310", format!("the mode of pad is {}, not a str", article(&other.type_name())))),
+        Some(Value::Str(s)) => known(s).ok_or_else(|| {
+            Error::new("E0455", format!("pad has no mode \"{s}\""))
+                .help("the modes are \"constant\", \"edge\" and \"reflect\"")
+        }),
+        Some(other) => {
+            Err(Error::new("E0310", format!("the mode of pad is {}, not a str", article(&other.type_name()))))
+        }
     }
 }
 
@@ -46,7 +50,8 @@ fn bad_width(v: &Value) -> Error {
 fn width(v: &Value) -> Result<usize> {
     match v {
         Value::Int(n) => usize::try_from(*n).map_err(|_| {
-            Error::new("E0303", format!("a width of pad is {n}: it must be 0 or more")).help("cut with a slice: x[1:-1]")
+            Error::new("E0303", format!("a width of pad is {n}: it must be 0 or more"))
+                .help("cut with a slice: x[1:-1]")
         }),
         other => Err(bad_width(other)),
     }
@@ -87,7 +92,11 @@ fn sources(mode: Mode, axis: usize, n: usize, (before, after): (usize, usize)) -
         let kind = if mode == Mode::Reflect { "reflect" } else { "edge" };
         let message = format!("pad with mode \"{kind}\" cannot add {} to axis {axis} of length {n}", before.max(after));
         let error = Error::new("E0303", message);
-        return Err(if mode == Mode::Reflect { error.help("a mirrored margin is at most the length less 1") } else { error });
+        return Err(if mode == Mode::Reflect {
+            error.help("a mirrored margin is at most the length less 1")
+        } else {
+            error
+        });
     }
     let last = n as i64 - 1;
     let place = |i: i64| match mode {
@@ -103,7 +112,8 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
     let t = ranked(env, "pad", args, 1)?;
     let widths = widths(args.get(1), t.rank())?;
     let mode = mode(args.get(2))?;
-    let shape: Shape = t.shape().iter().zip(&widths).map(|(n, (a, b))| n.saturating_add(*a).saturating_add(*b)).collect();
+    let shape: Shape =
+        t.shape().iter().zip(&widths).map(|(n, (a, b))| n.saturating_add(*a).saturating_add(*b)).collect();
     view::room("pad", &shape)?;
     if mode != Mode::Constant {
         let mut out = t.clone();

@@ -55,7 +55,9 @@ fn taken(name: &str, indices: &Value, axis: Option<&Value>, rank: usize) -> Resu
 fn taken_type(name: &str, x: &Ty, indices: &Ty, axis: Option<&Ty>) -> Result<Option<Ty>> {
     match indices {
         Ty::Float => return Err(not_ints(name, "float")),
-        Ty::Tensor(t) if t.dtype == Some(DType::Bool) => return Err(not_ints(name, &super::shape_rules::show(indices))),
+        Ty::Tensor(t) if t.dtype == Some(DType::Bool) => {
+            return Err(not_ints(name, &super::shape_rules::show(indices)));
+        }
         Ty::Int(_) | Ty::Tensor(_) | Ty::Range => {}
         _ => return Ok(None),
     }
@@ -230,11 +232,7 @@ pub static GATHER: Prim = Prim {
     probe: Probe {
         samples: &[
             Sample {
-                args: &[
-                    floats(&[2, 3]),
-                    ProbeArg::Ints { shape: &[2, 2], data: &[2, 2, 0, 1] },
-                    ProbeArg::Int(1),
-                ],
+                args: &[floats(&[2, 3]), ProbeArg::Ints { shape: &[2, 2], data: &[2, 2, 0, 1] }, ProbeArg::Int(1)],
             },
             Sample { args: &[floats(&[3]), REPEATED, ProbeArg::Int(0)] },
         ],
@@ -325,10 +323,13 @@ fn infer_one_hot(args: &[Ty]) -> Result<Ty> {
         Some(Ty::Float) => return Err(bad_classes("float")),
         _ => None,
     };
-    Ok(Ty::of(None, dims.map(|mut dims| {
-        dims.push(classes);
-        dims
-    })))
+    Ok(Ty::of(
+        None,
+        dims.map(|mut dims| {
+            dims.push(classes);
+            dims
+        }),
+    ))
 }
 
 /// `one_hot(indices, classes)`

@@ -64,6 +64,14 @@ pub fn float<'s>(lex: &mut Lex<'s>) -> f64 {
     0.0
 }
 
+/// A name: letters, digits and `_`, not beginning with a digit.
+pub fn name<'s>(lex: &mut Lex<'s>) -> Result<&'s str, ()> {
+    let text = lex.slice();
+    let mut chars = text.chars();
+    let starts = chars.next().is_some_and(|c| c.is_alphabetic() || c == '_');
+    if starts && chars.all(|c| c.is_alphanumeric() || c == '_') { Ok(text) } else { Err(()) }
+}
+
 /// `3x`, `0b11`, `1e`: a number with letters stuck to it.
 pub fn bad_number<'s>(lex: &mut Lex<'s>) -> i64 {
     let problem = SyntaxError::BadNumber { text: lex.slice().into(), span: span(lex) };

@@ -26,12 +26,13 @@ macro_rules! tokens {
             $($(#[$kw_attr])* #[token($kw_text)] $kw,)*
             $($(#[$attr])* #[token($sym_text)] $sym,)*
 
-            #[regex(r"[\p{L}_][\p{L}\p{N}_]*", |lex| lex.slice(), priority = 1)]
+            // Letters beyond ASCII are sorted out by the callback: spelled out here they would make most of the lexer.
+            #[regex(r"[A-Za-z_\u{80}-\u{fefe}\u{ff00}-\u{10ffff}][A-Za-z0-9_\u{80}-\u{fefe}\u{ff00}-\u{10ffff}]*", literal::name, priority = 1)]
             Ident(&'s str),
 
             #[regex(r"[0-9][0-9_]*", literal::int, priority = 5)]
             #[regex(r"0x[0-9a-fA-F_]+", literal::int, priority = 6)]
-            #[regex(r"[0-9][0-9_]*(\.[0-9][0-9_]*)?[\p{L}_][\p{L}\p{N}_]*", literal::bad_number, priority = 1)]
+            #[regex(r"[0-9][0-9_]*(\.[0-9][0-9_]*)?[A-Za-z_][A-Za-z0-9_]*", literal::bad_number, priority = 1)]
             Int(i64),
 
             #[regex(r"[0-9][0-9_]*\.[0-9][0-9_]*([eE][+-]?[0-9][0-9_]*)?", literal::float, priority = 5)]

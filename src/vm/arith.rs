@@ -80,7 +80,8 @@ pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<V
         if sa.is_const() && sb.is_const() && cx.watch == crate::ad::Watch::Off {
             return Ok(Value::float(x.powf(y)));
         }
-        return cx.apply_scalar2(prim, (sa, x), (sb, y));
+        let (slot, z) = cx.apply_scalar2(prim, (sa, x), (sb, y))?;
+        return Ok(Value::Float(slot, z));
     }
     if let (&Value::Float(s, x), &Value::Int(2)) = (a, b)
         && s.is_const()

@@ -60,31 +60,36 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
     macro_rules! arithmetic {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident) => {{
-            let value = match (&r!($a), &r!($b)) {
+            match (&r!($a), &r!($b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) => {
                     if sa.is_const() && sb.is_const() && !trap {
-                        Value::Float(Slot::CONST, x $op y)
+                        put_float(&mut r!($dst), Slot::CONST, x $op y);
                     } else {
-                        ok!(cx.apply_scalar2(&$prim, (sa, x), (sb, y)))
+                        let (slot, z) = ok!(cx.apply_scalar2(&$prim, (sa, x), (sb, y)));
+                        put_float(&mut r!($dst), slot, z);
                     }
                 }
                 (&Value::Int(x), &Value::Int(y)) => match x.$checked(y) {
-                    Some(z) => Value::Int(z),
+                    Some(z) => put_int(&mut r!($dst), z),
                     None => ok!(Err(arith::overflow(stringify!($op), x, y))),
                 },
-                (a, b) => ok!(arith::general(cx, &$prim, a, b)),
-            };
-            r!($dst) = value;
+                (a, b) => {
+                    let value = ok!(arith::general(cx, &$prim, a, b));
+                    r!($dst) = value;
+                }
+            }
         }};
     }
     macro_rules! compare {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
-            let value = match (&r!($a), &r!($b)) {
-                (&Value::Float(_, x), &Value::Float(_, y)) => Value::Bool(x $op y),
-                (&Value::Int(x), &Value::Int(y)) => Value::Bool(x $op y),
-                (a, b) => ok!(arith::compare(cx, &$prim, a, b)),
-            };
-            r!($dst) = value;
+            match (&r!($a), &r!($b)) {
+                (&Value::Float(_, x), &Value::Float(_, y)) => put_bool(&mut r!($dst), x $op y),
+                (&Value::Int(x), &Value::Int(y)) => put_bool(&mut r!($dst), x $op y),
+                (a, b) => {
+                    let value = ok!(arith::compare(cx, &$prim, a, b));
+                    r!($dst) = value;
+                }
+            }
         }};
     }
 
@@ -98,9 +103,17 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
         let op = code[at];
         at += 1;
         match op {
-            Op::Move { dst, src } => r!(dst) = r!(src).clone(),
-            Op::Take { dst, src } => r!(dst) = std::mem::take(&mut r!(src)),
-            Op::Load { dst, value } => r!(dst) = chunk.consts[value.0 as usize].clone(),
+            Op::Move { dst, src } => copy(regs, dst, src),
+            Op::Take { dst, src } => match r!(src) {
+                Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                Value::Int(i) => put_int(&mut r!(dst), i),
+                _ => r!(dst) = std::mem::take(&mut r!(src)),
+            },
+            Op::Load { dst, value } => match &chunk.consts[value.0 as usize] {
+                &Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                &Value::Int(i) => put_int(&mut r!(dst), i),
+                other => r!(dst) = other.clone(),
+            },
             Op::LoadNone { dst } => r!(dst) = Value::None,
             Op::LoadTensor { dst, value } => {
                 r!(dst) = ok!(arith::literal(cx, &chunk.consts[value.0 as usize]));
@@ -119,19 +132,20 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add),
             Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub),
             Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul),
-            Op::Div { dst, a, b } => {
-                let value = match (&r!(a), &r!(b)) {
-                    (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
-                        if sa.is_const() && sb.is_const() {
-                            Value::Float(Slot::CONST, x / y)
-                        } else {
-                            ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)))
-                        }
+            Op::Div { dst, a, b } => match (&r!(a), &r!(b)) {
+                (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
+                    if sa.is_const() && sb.is_const() {
+                        put_float(&mut r!(dst), Slot::CONST, x / y);
+                    } else {
+                        let (slot, z) = ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)));
+                        put_float(&mut r!(dst), slot, z);
                     }
-                    (a, b) => ok!(arith::general(cx, &DIV, a, b)),
-                };
-                r!(dst) = value;
-            }
+                }
+                (a, b) => {
+                    let value = ok!(arith::general(cx, &DIV, a, b));
+                    r!(dst) = value;
+                }
+            },
             Op::Pow { dst, a, b } => {
                 let value = ok!(arith::power(cx, &POW, &r!(a), &r!(b)));
                 r!(dst) = value;
@@ -156,14 +170,17 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 r!(dst) = value;
             }
             Op::Operator { .. } => {}
-            Op::Neg { dst, src } => {
-                let value = match &r!(src) {
-                    &Value::Float(s, x) if s.is_const() => Value::float(-x),
-                    &Value::Float(s, x) => ok!(cx.apply_scalar1(&NEG, s, x)),
-                    other => ok!(arith::unary(cx, &NEG, other)),
-                };
-                r!(dst) = value;
-            }
+            Op::Neg { dst, src } => match &r!(src) {
+                &Value::Float(s, x) if s.is_const() => put_float(&mut r!(dst), s, -x),
+                &Value::Float(s, x) => {
+                    let (slot, y) = ok!(cx.apply_scalar1(&NEG, s, x));
+                    put_float(&mut r!(dst), slot, y);
+                }
+                other => {
+                    let value = ok!(arith::unary(cx, &NEG, other));
+                    r!(dst) = value;
+                }
+            },
             Op::Not { dst, src } => {
                 let value = match &r!(src) {
                     Value::Bool(b) => Value::Bool(!b),
@@ -175,19 +192,23 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let Host::Prim(prim) = chunk.hosts[prim.0 as usize] else {
                     unreachable!("Prim1 names a primitive");
                 };
-                let value = match (&r!(src), &prim.eval) {
+                match (&r!(src), &prim.eval) {
                     (&Value::Float(s, x), Eval::Elementwise(e)) if !trap => {
                         if s.is_const()
                             && let Scalar::Unary { f, .. } = e.scalar
                         {
-                            Value::float(f(x))
+                            let y = f(x);
+                            put_float(&mut r!(dst), s, y);
                         } else {
-                            ok!(cx.apply_scalar1(prim, s, x))
+                            let (slot, y) = ok!(cx.apply_scalar1(prim, s, x));
+                            put_float(&mut r!(dst), slot, y);
                         }
                     }
-                    (x, _) => ok!(arith::unary(cx, prim, x)),
-                };
-                r!(dst) = value;
+                    (x, _) => {
+                        let value = ok!(arith::unary(cx, prim, x));
+                        r!(dst) = value;
+                    }
+                }
             }
 
             Op::Jump { to } => {
@@ -240,9 +261,9 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                         if left <= 0 {
                             at = to.0 as usize;
                         } else {
-                            regs[i + 3] = Value::Int(current);
-                            regs[i] = Value::Int(current.wrapping_add(step));
-                            regs[i + 1] = Value::Int(left - 1);
+                            put_int(&mut regs[i + 3], current);
+                            put_int(&mut regs[i], current.wrapping_add(step));
+                            put_int(&mut regs[i + 1], left - 1);
                         }
                     }
                     (&Value::Int(index), source, _) => match ok!(items::next(cx, source, index as usize)) {
@@ -387,6 +408,50 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             // Behind an Override whose param was not given.
             Op::OverrideTo { .. } => {}
+        }
+    }
+}
+
+/// Writes a float. Field by field: building a `Value` elsewhere and copying its 16 bytes stalls on the narrower stores.
+#[inline(always)]
+fn put_float(dst: &mut Value, slot: Slot, x: f64) {
+    if let Value::Float(s, v) = dst {
+        *s = slot;
+        *v = x;
+    } else {
+        *dst = Value::Float(slot, x);
+    }
+}
+
+/// Writes an int in place.
+#[inline(always)]
+fn put_int(dst: &mut Value, i: i64) {
+    if let Value::Int(v) = dst {
+        *v = i;
+    } else {
+        *dst = Value::Int(i);
+    }
+}
+
+/// Writes a bool in place.
+#[inline(always)]
+fn put_bool(dst: &mut Value, b: bool) {
+    if let Value::Bool(v) = dst {
+        *v = b;
+    } else {
+        *dst = Value::Bool(b);
+    }
+}
+
+/// Copies a value; numbers without going through a clone.
+#[inline(always)]
+fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
+    match regs[src.0 as usize] {
+        Value::Float(s, x) => put_float(&mut regs[dst.0 as usize], s, x),
+        Value::Int(i) => put_int(&mut regs[dst.0 as usize], i),
+        ref other => {
+            let value = other.clone();
+            regs[dst.0 as usize] = value;
         }
     }
 }
