@@ -86,7 +86,7 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         .into_iter()
         .filter(|c| *c != name)
         .map(|c| (strsim::osa_distance(&name.to_lowercase(), &c.to_lowercase()), c))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(distance, c)| *distance <= limit && *distance < name.chars().count().max(c.chars().count()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
 }

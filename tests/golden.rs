@@ -5,18 +5,24 @@
 //! `DLANG_GOLDEN=word` runs only the files whose path contains the word. A new file needs no registration, a new
 //! suite one row in [`SUITES`].
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use dlang::diagnostic::Diagnostic;
+use dlang::resolve::{Input, LoadedModule, Mode, ModuleId, Program, resolve};
 use dlang::source::{SourceId, SourceMap};
 use dlang::syntax;
+use dlang::syntax::ast::{Import, Pattern, StmtKind};
+use dlang::types;
 
 /// Makes the output from the source.
 type Run = fn(&str) -> String;
 
 /// Name of the folder, and what runs its files.
-const SUITES: &[(&str, Run)] = &[("lex", lex), ("parse", parse), ("syntax_error", syntax_error)];
+const SUITES: &[(&str, Run)] = &[("lex", lex), ("parse", parse), ("syntax_error", syntax_error), ("check", check)];
 
 fn sources(text: &str) -> (SourceMap, SourceId) {
     let mut map = SourceMap::default();
@@ -49,6 +55,87 @@ fn syntax_error(text: &str) -> String {
         out += "more input could make it right\n";
     }
     out
+}
+
+/// A module with what it imports from `stdlib/`, resolved; problems of the main one are printed.
+fn load(
+    program: &mut Program,
+    map: &mut SourceMap,
+    name: &str,
+    text: &str,
+    mode: Mode,
+    out: &mut String,
+) -> ModuleId {
+    let source = map.add(if mode == Mode::Script { "test.dl".to_string() } else { format!("{name}.dl") }, text);
+    let parsed = syntax::parse(source, text);
+    let mut imports = HashMap::new();
+    for stmt in &parsed.module.stmts {
+        let StmtKind::Import(Import::Module { path, .. } | Import::Names { path, .. }) = &stmt.kind else { continue };
+        let known = program.modules.iter().find(|m| *m.name == *path.path).map(|m| m.id);
+        let id = known.unwrap_or_else(|| {
+            let text = fs::read_to_string(root().join(format!("stdlib/{}.dl", path.path))).unwrap_or_default();
+            load(program, map, &path.path, &text, Mode::Imported, out)
+        });
+        imports.insert(path.span, id);
+    }
+    let id = ModuleId(program.modules.len() as u32);
+    let is_library = mode == Mode::Imported;
+    let outer = HashMap::new();
+    let tree = Rc::new(parsed.module);
+    let input = Input { tree: &tree, id, mode, is_library, program, imports: &imports, outer: &outer };
+    let (resolved, problems) = resolve(input);
+    for problem in &parsed.problems {
+        diagnostic_lines(out, map, &problem.to_diagnostic());
+    }
+    for problem in &problems {
+        diagnostic_lines(out, map, &problem.to_diagnostic());
+    }
+    let resolved = Rc::new(resolved);
+    program.modules.push(Rc::new(LoadedModule { id, name: name.into(), source, is_library, tree, resolved }));
+    id
+}
+
+/// What the checker says; then the types of the top-level names.
+fn check(text: &str) -> String {
+    let (mut program, mut map, mut out) = (Program::default(), SourceMap::default(), String::new());
+    let main = load(&mut program, &mut map, "<main>", text, Mode::Script, &mut out);
+    let checked = types::check(&program, main);
+    for d in &checked.diagnostics {
+        diagnostic_lines(&mut out, &map, d);
+    }
+    for stmt in &program.module(main).tree.stmts {
+        let StmtKind::Let { pattern, .. } = &stmt.kind else { continue };
+        let mut names = vec![pattern];
+        while let Some(pattern) = names.pop() {
+            match pattern {
+                Pattern::Name { ident, id } => {
+                    let ty = types::show_ty(checked.types.get(main, *id));
+                    let _ = writeln!(out, "{}: {ty}", ident.name);
+                }
+                Pattern::Tuple(parts, _) => names.extend(parts.iter().rev()),
+                Pattern::Ignore(_) => {}
+            }
+        }
+    }
+    out
+}
+
+fn diagnostic_lines(out: &mut String, map: &SourceMap, d: &Diagnostic) {
+    let _ = writeln!(out, "{} {}", d.code, d.message);
+    for label in &d.labels {
+        let source = map.get(label.span.source);
+        let (line, column) = source.line_col(label.span.start);
+        let mark = if label.primary { "at" } else { "see" };
+        let shown = map.text(label.span).escape_debug();
+        let file = if source.name == "test.dl" { String::new() } else { format!("{}:", source.name) };
+        let _ = writeln!(out, "  {mark} {file}{line}:{column} `{shown}`: {}", label.message);
+    }
+    for note in &d.notes {
+        let _ = writeln!(out, "  note: {note}");
+    }
+    if let Some(help) = &d.help {
+        let _ = writeln!(out, "  help: {help}");
+    }
 }
 
 fn problem_lines(map: &SourceMap, problems: &[syntax::error::SyntaxError]) -> String {

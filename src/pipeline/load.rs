@@ -50,6 +50,7 @@ impl<'a> Load<'a> {
             Mode::Repl => resolve::Mode::Repl,
             _ => resolve::Mode::Script,
         };
+        self.session.checker.follow_tests(self.mode == Mode::Test);
         self.path.push(name.to_string());
         let module = self.module(name, "<main>".into(), text, folder, false, mode);
         self.path.pop();

@@ -97,13 +97,13 @@ impl Session {
         Session {
             sources: SourceMap::default(),
             vm,
+            checker: Checker::new().with_dtype(options.dtype),
             options,
             program: Program::default(),
             bases: vec![],
             loaded: HashMap::new(),
             folders: HashMap::new(),
             bodies: HashMap::new(),
-            checker: Checker::new(),
             names: HashMap::new(),
         }
     }
@@ -182,7 +182,12 @@ impl Session {
                 self.vm.run_chunk(body)?;
             }
         }
-        self.vm.run_chunk(unit.main.clone())
+        let result = self.vm.run_chunk(unit.main.clone());
+        if result.is_err() {
+            // Only some of its assignments were made.
+            self.checker.forget_variables();
+        }
+        result
     }
 
     /// Names of the unit's tests.

@@ -18,6 +18,8 @@ pub(super) type FnKey = (u32, u32);
 #[derive(Clone)]
 pub(super) struct ArgVal {
     pub name: Option<Rc<str>>,
+    /// Where the name stands, else the value.
+    pub name_span: Span,
     pub inout: bool,
     pub ty: Ty,
     pub span: Span,
@@ -25,7 +27,7 @@ pub(super) struct ArgVal {
 
 impl ArgVal {
     pub fn positional(ty: Ty, span: Span) -> ArgVal {
-        ArgVal { name: None, inout: false, ty, span }
+        ArgVal { name: None, name_span: span, inout: false, ty, span }
     }
 }
 
@@ -38,6 +40,11 @@ pub(super) struct Outcome {
 impl Outcome {
     pub fn of(ty: Ty) -> Outcome {
         Outcome { ty, outs: vec![] }
+    }
+
+    /// After a report: nothing comes back, and what would have changed stays as it was.
+    pub fn failed() -> Outcome {
+        Outcome::of(Ty::Any)
     }
 
     /// Nothing is known, not even of what the call changed.
@@ -94,7 +101,8 @@ impl Checker {
     pub(super) fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
         let eval = |a: &Arg| {
             let ty = self.expr(&a.value);
-            ArgVal { name: a.name.as_ref().map(|n| n.name.clone()), inout: a.inout, ty, span: a.value.span }
+            let name_span = a.name.as_ref().map_or(a.value.span, |n| n.span);
+            ArgVal { name: a.name.as_ref().map(|n| n.name.clone()), name_span, inout: a.inout, ty, span: a.value.span }
         };
         args.iter().map(eval).collect()
     }
@@ -125,13 +133,13 @@ impl Checker {
                 }
                 None => {
                     self.report(TypeError::NotCallable { ty: f.clone(), callee }, site);
-                    Outcome::unknown(&args)
+                    Outcome::failed()
                 }
             },
             Ty::DType(dtype) => self.call_dtype(*dtype, &args),
             _ => {
                 self.report(TypeError::NotCallable { ty: f.clone(), callee }, site);
-                Outcome::unknown(&args)
+                Outcome::failed()
             }
         };
         self.after_call(outcome, site)
@@ -180,13 +188,13 @@ impl Checker {
             let Some(at) = at else {
                 let name = arg.name.clone().unwrap_or_default();
                 let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
-                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.span }, site);
+                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span }, site);
                 return None;
             };
             let Some(slot) = slots.get_mut(at) else { return None };
             if slot.is_some() {
                 let name = arg.name.clone().unwrap_or_default();
-                self.report(TypeError::Twice { function: function.into(), name, place: arg.span }, site);
+                self.report(TypeError::Twice { function: function.into(), name, place: arg.name_span }, site);
                 return None;
             }
             *slot = Some(i);
@@ -220,7 +228,7 @@ impl Checker {
         let params = params_of(&decl);
         let declared = decl.name.as_ref().map(|n| n.span);
         let Some(matched) = self.match_args(&quoted(&function.name), &params, &args, declared, site) else {
-            return Outcome::unknown(&args);
+            return Outcome::failed();
         };
         let mut dims = vec![];
         let mut slots: Vec<Option<Ty>> = Vec::with_capacity(matched.len());
@@ -238,7 +246,7 @@ impl Checker {
                 Err(mismatch) => {
                     let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
                     self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
-                    return Outcome::unknown(&args);
+                    return Outcome::failed();
                 }
             }
         }
@@ -354,6 +362,7 @@ impl Checker {
             spec.state != SpecState::Stale
                 && spec.slots == slots
                 && spec.captures == *captures
+                && (spec.problems.is_empty() || same_origins(&spec.slots, slots))
                 && spec.reads.iter().all(|(id, ty)| self.same_global(*id, ty))
         };
         self.memo.get(&key)?.iter().position(fits)
@@ -377,25 +386,20 @@ impl Checker {
             }
         }
         for problem in problems.iter() {
-            self.take_problem(problem, key, site);
+            self.take_problem(problem, site);
         }
         (ret, outs)
     }
 
     /// A callee's problem seen from the call. A place in a library moves to the first call in the user's code.
-    fn take_problem(&mut self, problem: &Problem, key: FnKey, site: Span) {
+    fn take_problem(&mut self, problem: &Problem, site: Span) {
         if self.gave_up {
             return;
         }
         let mut problem = problem.clone();
         if !self.frame.module.is_library {
-            if problem.in_library {
-                let module = self.module(key.0);
-                let name = module.as_ref().and_then(|m| Some(m.resolved.functions.get(key.1 as usize)?.name.clone()));
-                let place = match (&module, name) {
-                    (Some(module), Some(name)) => format!("fails here, in `{}.{name}`", module.name),
-                    _ => "fails here".into(),
-                };
+            if let Some(function) = problem.library.take() {
+                let place = format!("fails here, in `{function}`");
                 for label in &mut problem.diagnostic.labels {
                     if label.primary {
                         label.primary = false;
@@ -407,7 +411,6 @@ impl Checker {
                     }
                 }
                 problem.diagnostic = problem.diagnostic.at(site, "in this call");
-                problem.in_library = false;
             } else if problem.chain < 3 {
                 problem.diagnostic = problem.diagnostic.also(site, "called from here");
                 problem.chain += 1;
@@ -466,6 +469,16 @@ impl Checker {
         std::mem::replace(&mut self.frame, outer)
     }
 
+    /// Follows the body of a `test`, which starts from the module's variables as they are here.
+    pub(super) fn follow_test(&mut self, body: &Rc<FnDecl>) {
+        let module = self.frame.module.clone();
+        let Some(id) = module.resolved.function_ids.get(&body.id).copied() else { return };
+        let frame = self.run_body((module.id.0, id.0), &module, body, &[], &Rc::default(), &[]);
+        for problem in frame.problems {
+            self.frame.add_problem(problem);
+        }
+    }
+
     /// Follows a function that nothing calls, with what its annotations say.
     pub(super) fn check_uncalled(&mut self, module: &Rc<LoadedModule>, id: FnId) -> Vec<crate::diagnostic::Diagnostic> {
         let key = (module.id.0, id.0);
@@ -510,7 +523,7 @@ impl Checker {
             .collect();
         let name = format!("`{}`", info.name);
         let Some(matched) = self.match_args(&name, &params, &args, Some(decl.name.span), site) else {
-            return Outcome::unknown(&args);
+            return Outcome::failed();
         };
         let mut fields: Vec<Ty> = Vec::with_capacity(params.len());
         let mut dims = vec![];
@@ -528,7 +541,7 @@ impl Checker {
                 Err(mismatch) => {
                     let what = format!("`{}.{}`", info.name, field.name.name);
                     self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
-                    return Outcome::unknown(&args);
+                    return Outcome::failed();
                 }
             }
         }
@@ -561,7 +574,7 @@ impl Checker {
             }
             let inner = std::mem::replace(&mut self.frame, outer);
             for problem in &inner.problems {
-                self.take_problem(problem, (info.at.module, constructor.0), site);
+                self.take_problem(problem, site);
             }
         }
         let origin = Origin((!self.frame.module.is_library).then_some(site));
@@ -585,6 +598,26 @@ impl Checker {
         }
         Ty::Fn(FnTy::User { module: key.0, index: key.1, captures })
     }
+}
+
+/// True if structs in these arguments were made at the same places; what is reported of them names the places.
+fn same_origins(a: &[Option<Ty>], b: &[Option<Ty>]) -> bool {
+    fn same(a: &Ty, b: &Ty) -> bool {
+        let all = |x: &[Ty], y: &[Ty]| x.iter().zip(y).all(|(x, y)| same(x, y));
+        match (a, b) {
+            (Ty::Struct(x), Ty::Struct(y)) => x.origin.0 == y.origin.0 && all(&x.fields, &y.fields),
+            (Ty::Tuple(x), Ty::Tuple(y)) => all(x, y),
+            (Ty::List(x), Ty::List(y)) => match (&x.items, &y.items) {
+                (Some(x), Some(y)) => all(x, y),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+    a.iter().zip(b).all(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => same(a, b),
+        _ => true,
+    })
 }
 
 /// Parameters of a declared function.

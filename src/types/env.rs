@@ -13,8 +13,8 @@ use crate::source::Span;
 #[derive(Clone, Debug)]
 pub struct Problem {
     pub diagnostic: Diagnostic,
-    /// The primary label lies in a library module; the first call in the user's code will take its place.
-    pub in_library: bool,
+    /// Name of the library function that the primary label lies in; the first call in the user's code will take its place.
+    pub library: Option<String>,
     /// How many calls lie between the place and here.
     pub chain: u32,
 }

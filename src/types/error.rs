@@ -29,6 +29,7 @@ use super::ty::Ty;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::error::Error;
 use crate::source::Span;
+use crate::tensor::DType;
 
 /// A mistake in types or shapes. Each is certain: code that gets there fails.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub enum TypeError {
         element: Ty,
         place: Span,
     },
+    /// `[1, true]`
+    MixedBools { place: Span },
     /// `[[1, 2], [3]]`
     Ragged {
         first: String,
@@ -175,6 +178,9 @@ impl TypeError {
                 .at(*place, format!("this is {}", show_a(element)));
                 d.help("write list(...) for a list, which may hold anything")
             }
+            TypeError::MixedBools { place } => Diagnostic::error("E0302", "a tensor cannot mix bool and numbers")
+                .at(*place, "this is a bool")
+                .help("write 1 or 0 in place of it, or use list(...) for mixed values"),
             TypeError::Ragged { first, first_place, other, place } => Diagnostic::error(
                 "E0302",
                 format!("brackets make a tensor, but its elements have shapes {first} and {other}"),
@@ -269,12 +275,16 @@ impl TypeError {
                 }
             }
             TypeError::Condition { ty, place } => {
-                let d = Diagnostic::error("E0332", format!("a condition is one bool, not {}", show_a(ty)))
+                let d = Diagnostic::error("E0332", format!("a condition is one bool, and this is {}", show_a(ty)))
                     .at(*place, format!("this is {}", show_ty(ty)));
                 match ty {
-                    Ty::Tensor(_) => d.help("use all(...) or any(...)"),
-                    Ty::Int(_) | Ty::Float => d.help("compare it: `x != 0`"),
-                    Ty::None => d.help("compare it: `x != none`"),
+                    Ty::Tensor(t) if t.dtype == Some(DType::Bool) => {
+                        d.help("use all(...) or any(...); where(cond, a, b) chooses element by element")
+                    }
+                    Ty::Tensor(_) => d.help("compare it and use all(...) or any(...): if all(x > 0) { ... }"),
+                    Ty::Int(_) | Ty::Float => d.help("compare it: x != 0"),
+                    Ty::None => d.help("compare it: x != none"),
+                    Ty::Str(_) | Ty::List(_) | Ty::Dict(_) => d.help("compare its length: len(x) > 0"),
                     _ => d,
                 }
             }

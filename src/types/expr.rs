@@ -5,9 +5,12 @@ use std::rc::Rc;
 use super::Checker;
 use super::error::TypeError;
 use super::host::Host;
+use super::show::show_a;
 use super::ty::{FnTy, Ty};
+use crate::error::Error;
 use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
 use crate::syntax::ast::{Arg, Block, Expr, ExprKind, FormatPart, StmtKind, UnOp};
+use crate::tensor::DType;
 use crate::value::RangeValue;
 
 impl Checker {
@@ -170,14 +173,23 @@ impl Checker {
 
     fn unary(&mut self, op: UnOp, operand: &Expr, span: crate::source::Span) -> Ty {
         let ty = self.expr(operand);
-        match (op, &ty) {
-            (_, Ty::Any | Ty::Never) => ty,
-            (UnOp::Not, Ty::Bool(b)) => Ty::Bool(b.map(|b| !b)),
-            (UnOp::Not, _) => self.operator("not", &[ty], &[operand.span], span),
-            (UnOp::Neg, Ty::Int(n)) => Ty::Int(n.and_then(i64::checked_neg)),
-            (UnOp::Neg, Ty::Float) => Ty::Float,
-            (UnOp::Neg, _) => self.operator("neg", &[ty], &[operand.span], span),
-        }
+        let error = match (op, &ty) {
+            (_, Ty::Any | Ty::Never) => return ty,
+            (UnOp::Not, Ty::Bool(b)) => return Ty::Bool(b.map(|b| !b)),
+            (UnOp::Neg, Ty::Int(n)) => return Ty::Int(n.and_then(i64::checked_neg)),
+            (UnOp::Neg, Ty::Float) => return Ty::Float,
+            (UnOp::Neg, t) if matches!(t, Ty::Tensor(_)) || t.is_structure() => {
+                return self.operator("neg", &[ty], &[operand.span], span);
+            }
+            (UnOp::Not, Ty::Tensor(t)) if t.dims.is_none() || t.dtype.is_none_or(|d| d == DType::Bool) => {
+                return self.operator("not", &[ty], &[operand.span], span);
+            }
+            (UnOp::Not, _) => Error::new("E0311", format!("`not` turns a bool around, not {}", show_a(&ty)))
+                .help("compare first: not x > 0, or x == none"),
+            (UnOp::Neg, _) => Error::new("E0310", format!("`-` does not work on {}", show_a(&ty))),
+        };
+        let error = error.operand(0, format!("this is {}", show_a(&ty)));
+        self.report(TypeError::Operation { error, operands: vec![operand.span], origins: vec![] }, span)
     }
 
     fn range(&mut self, lo: &Expr, hi: &Expr, inclusive: bool) -> Ty {

@@ -214,7 +214,7 @@ impl Checker {
         if changes && !(receiver.is_place() && self.is_variable(receiver)) {
             return self.unchangeable(receiver, name);
         }
-        let mut all = vec![ArgVal { name: None, inout: changes, ty: ty.clone(), span: receiver.span }];
+        let mut all = vec![ArgVal { inout: changes, ..ArgVal::positional(ty.clone(), receiver.span) }];
         all.extend(values);
         let mut outcome = self.call_value(f, all, name.span, e.span);
         if let Some(at) = outcome.outs.iter().position(|(i, _)| *i == 0) {
@@ -291,7 +291,7 @@ impl Checker {
                 None => {
                     let function = format!("`{}`", new.info.name);
                     let params = new.info.fields.iter().map(|f| f.name.clone()).collect();
-                    let error = TypeError::UnknownParam { function, name: name.clone(), params, place: arg.span };
+                    let error = TypeError::UnknownParam { function, name: name.clone(), params, place: arg.name_span };
                     return self.report(error, span);
                 }
             }

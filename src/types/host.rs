@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Checker;
 use super::call::{ArgVal, Outcome, ParamInfo};
 use super::error::TypeError;
-use super::operator::{infer_prim, plain};
+use super::leafwise::{infer_prim, plain};
 use super::ty::{TensorTy, Ty};
 use crate::builtins::Builtin;
 use crate::ops::prim::{Default, ParamKind, Prim, Sig};
@@ -59,7 +59,7 @@ impl Checker {
             return Outcome::of(self.make_dict(&args));
         }
         let Some(host) = self.host.get(name).copied() else { return Outcome::unknown(&args) };
-        let Some(matched) = self.host_args(name, host.sig(), &args, site) else { return Outcome::unknown(&args) };
+        let Some(matched) = self.host_args(name, host.sig(), &args, site) else { return Outcome::failed() };
         if args.iter().any(|a| a.ty == Ty::Never) {
             return Outcome::unknown(&args);
         }

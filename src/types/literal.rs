@@ -29,14 +29,14 @@ impl Checker {
             return Ty::Tensor(TensorTy { dtype: self.dtype, dims: (count == Some(0)).then_some(dims) });
         }
         for (ty, place) in elements {
-            let wrong = match ty {
-                Ty::Any | Ty::Never | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_) => false,
-                // What holds numbers might be stacked at run time; brackets in the contract take scalars and tensors.
-                _ => true,
-            };
-            if wrong {
+            if !matches!(ty, Ty::Any | Ty::Never | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_)) {
                 return self.report(TypeError::NotElement { element: ty.clone(), place: *place }, *place);
             }
+        }
+        if let Some((_, place)) = elements.iter().find(|(t, _)| matches!(t, Ty::Bool(_)))
+            && elements.iter().any(|(t, _)| matches!(t, Ty::Int(_) | Ty::Float))
+        {
+            return self.report(TypeError::MixedBools { place: *place }, *place);
         }
         let mut dims: Option<Dims> = None;
         let mut first: Option<(String, Span)> = None;

@@ -21,6 +21,7 @@ mod flow;
 mod host;
 mod index;
 pub mod join;
+mod leafwise;
 mod literal;
 mod operator;
 mod pattern;
@@ -31,7 +32,7 @@ mod transforms;
 pub mod ty;
 mod warn;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 pub use show::show_ty;
@@ -121,6 +122,8 @@ pub struct Checker {
     /// Default dtype of float tensors, while known.
     dtype: Option<DType>,
     tests: bool,
+    /// Modules whose uncalled functions were checked.
+    finished: HashSet<ModuleId>,
     fuel: u64,
     depth: u32,
     /// The fuel is spent: types are guesses from here on, so nothing may be reported.
@@ -160,6 +163,7 @@ impl Checker {
             params: HashMap::new(),
             dtype: Some(DType::F32),
             tests: false,
+            finished: HashSet::new(),
             fuel: 0,
             depth: 0,
             gave_up: false,
@@ -175,10 +179,16 @@ impl Checker {
         self
     }
 
-    /// With `test` blocks taken as called (`dlang test`).
-    pub fn with_tests(mut self) -> Checker {
-        self.tests = true;
-        self
+    /// Takes `test` blocks as called (`dlang test`), or not.
+    pub fn follow_tests(&mut self, follow: bool) {
+        self.tests = follow;
+    }
+
+    /// Forgets what variables hold: a line of the REPL has failed half-way.
+    pub fn forget_variables(&mut self) {
+        for ty in self.globals.iter_mut().flatten() {
+            *ty = Ty::Any;
+        }
     }
 
     /// Tells the value of a `param` that the command line sets; without it the checker takes params as unknown.
@@ -196,26 +206,33 @@ impl Checker {
         self.gave_up = false;
         self.depth = 0;
         self.unrolled = 1;
+        let before = self.globals.clone();
         let outer = std::mem::replace(&mut self.frame, Frame::new(module.clone(), FnId(0)));
         for stmt in &module.tree.stmts {
             self.stmt(stmt);
         }
         let frame = std::mem::replace(&mut self.frame, outer);
-        frame.problems.into_iter().map(|p| p.diagnostic).collect()
+        let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(|p| p.diagnostic).collect();
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            // It will not run: a line of the REPL leaves the variables of earlier lines as they were.
+            self.globals = before;
+            self.grow_tables();
+        }
+        diagnostics
     }
 
     /// Follows what no call reached, with what the annotations say; it is reported as warnings, as the program would run.
     pub fn finish(&mut self) -> Vec<Diagnostic> {
         let mut out = vec![];
         for module in self.modules.clone() {
-            if module.is_library {
+            if module.is_library || !self.finished.insert(module.id) {
                 continue;
             }
             self.fuel = FUEL;
             self.gave_up = false;
             for index in 1..module.resolved.functions.len() as u32 {
                 let key = (module.id.0, index);
-                if self.memo.contains_key(&key) {
+                if self.memo.contains_key(&key) || self.is_followed_test(&module, FnId(index)) {
                     continue;
                 }
                 let problems = self.check_uncalled(&module, FnId(index));
@@ -301,13 +318,29 @@ impl Checker {
         if self.gave_up || self.frame.dead {
             return;
         }
-        let in_library = self.frame.module.is_library;
-        self.frame.add_problem(Problem { diagnostic, in_library, chain: 0 });
+        let module = &self.frame.module;
+        let library = module.is_library.then(|| {
+            let function = module.resolved.functions.get(self.frame.function.0 as usize);
+            match function.filter(|f| f.decl.as_ref().is_none_or(|d| d.name.is_some())) {
+                Some(function) => format!("{}.{}", module.name, function.name),
+                None => module.name.to_string(),
+            }
+        });
+        self.frame.add_problem(Problem { diagnostic, library, chain: 0 });
+    }
+
+    fn is_followed_test(&self, module: &LoadedModule, id: FnId) -> bool {
+        self.tests && module.name.starts_with('<') && module.resolved.tests.iter().any(|(_, test)| *test == id)
     }
 
     /// True in the module that runs, not one that it imports.
     fn is_main(&self) -> bool {
-        self.modules.last().is_some_and(|m| m.id == self.frame.module.id)
+        self.frame.module.name.starts_with('<')
+    }
+
+    /// True for a place in the standard library.
+    fn is_library_place(&self, span: Span) -> bool {
+        self.modules.iter().any(|m| m.is_library && m.source == span.source)
     }
 
     fn module(&self, id: u32) -> Option<Rc<LoadedModule>> {

@@ -1,15 +1,15 @@
 //! Operators: constants are folded, strings join, structures go leaf by leaf, all else is asked of the primitive.
 
-use std::rc::Rc;
-
 use super::Checker;
 use super::error::TypeError;
-use super::join::join;
-use super::ty::{DictTy, StructTy, Ty};
-use crate::error::{Error, Result};
-use crate::ops::prim::{Eval, Prim};
+use super::leafwise::infer_prim;
+use super::show::show_a;
+use super::ty::Ty;
+use crate::error::Error;
+use crate::resolve::Res;
 use crate::source::Span;
-use crate::syntax::ast::{BinOp, Expr};
+use crate::syntax::ast::{BinOp, Expr, ExprKind};
+use crate::tensor::DType;
 
 impl Checker {
     pub(super) fn binary(&mut self, op: BinOp, a: &Expr, b: &Expr, span: Span) -> Ty {
@@ -48,6 +48,20 @@ impl Checker {
             }
             _ => {
                 let right = self.expr(b);
+                for (i, ty) in [left, &right].into_iter().enumerate() {
+                    let wrong = match ty {
+                        Ty::Any | Ty::Never | Ty::Bool(_) => false,
+                        Ty::Tensor(t) => t.dtype.is_some_and(|d| d != DType::Bool) && t.dims.is_some(),
+                        _ => true,
+                    };
+                    if wrong {
+                        let error = Error::new("E0311", format!("`{}` joins bools, not {}", op.symbol(), show_a(ty)))
+                            .operand(i, format!("this is {}", show_a(ty)))
+                            .help("compare first: x > 0 and y > 0");
+                        let operands = vec![a.span, b.span];
+                        return self.report(TypeError::Operation { error, operands, origins: vec![] }, span);
+                    }
+                }
                 let name = if decides { "or" } else { "and" };
                 self.operator(name, &[left.clone(), right], &[a.span, b.span], span)
             }
@@ -96,16 +110,19 @@ impl Checker {
                 let both = x.as_ref().zip(y.as_ref()).map(|(x, y)| format!("{x}{y}"));
                 return Ty::Str(both.filter(|s| s.len() <= 64).map(Into::into));
             }
-            (BinOp::Add, Ty::Str(_), Ty::Any) | (BinOp::Add, Ty::Any, Ty::Str(_)) => return Ty::Any,
-            (BinOp::Mul, Ty::Str(_), _) | (BinOp::Mul, _, Ty::Str(_)) => return Ty::Any,
             (BinOp::Eq | BinOp::Ne, ..) => {
                 if let Some(known) = equality(op, left, right) {
                     return known;
                 }
             }
             (_, Ty::Str(_), Ty::Str(_)) if op.is_comparison() => return Ty::Bool(None),
-            _ if op.is_comparison() && left.is_structure() && right.is_structure() => return Ty::Any,
             _ => {}
+        }
+        if *left == Ty::Any && certainly_no_number(right) || *right == Ty::Any && certainly_no_number(left) {
+            return Ty::Any;
+        }
+        if let Some(error) = refuse(op, left, right) {
+            return self.report(TypeError::Operation { error, operands: spans.to_vec(), origins: vec![] }, span);
         }
         let args = [left.clone(), right.clone()];
         let Some(name) = names_of(op).iter().find(|n| self.prims.contains_key(*n)) else { return Ty::Any };
@@ -134,169 +151,76 @@ impl Checker {
         }
     }
 
-    /// Where the values of operands that are mere names were made.
+    /// Where operands were made that are mere names, or fields of them.
     pub(super) fn origins_of(&self, operands: &[&Expr]) -> Vec<(Span, String)> {
-        use crate::syntax::ast::ExprKind;
         let mut out = vec![];
         for e in operands {
-            let ExprKind::Name(name) = &e.kind else { continue };
-            let Some(crate::resolve::Res::Local(local)) = self.resolution(e.id) else { continue };
-            let Some(Some(origin)) = self.frame.origins.get(local.0 as usize) else { continue };
-            if matches!(self.frame.local(local), Ty::Tensor(_)) {
-                out.push((*origin, format!("`{name}` comes from here")));
+            match &e.kind {
+                ExprKind::Name(name) => {
+                    let Some(Res::Local(local)) = self.resolution(e.id) else { continue };
+                    let Some(Some(origin)) = self.frame.origins.get(local.0 as usize) else { continue };
+                    if matches!(self.frame.local(local), Ty::Tensor(_)) {
+                        out.push((*origin, format!("`{name}` comes from here")));
+                    }
+                }
+                ExprKind::Field { base, .. } => {
+                    let Some(Res::Local(local)) = self.resolution(base.id) else { continue };
+                    if let Ty::Struct(s) = self.frame.local(local)
+                        && let Some(origin) = s.origin.0
+                    {
+                        out.push((origin, format!("this `{}` was made here", s.info.name)));
+                    }
+                }
+                _ => {}
             }
         }
+        out.retain(|(place, _)| !self.is_library_place(*place));
         out
     }
 }
 
-/// What a primitive says of these types; elementwise ones go into structures.
-pub(super) fn infer_prim(prim: &Prim, args: &[Ty]) -> Result<Ty> {
-    if matches!(prim.eval, Eval::Elementwise(_)) && args.iter().any(Ty::is_structure) {
-        return infer_leafwise(prim, args, 0);
-    }
-    let plain: Vec<Ty> = args.iter().map(plain).collect();
-    (prim.infer)(&plain)
+/// What arithmetic computes with.
+fn computes(ty: &Ty) -> bool {
+    matches!(ty, Ty::Int(_) | Ty::Float | Ty::Tensor(_)) || ty.is_structure()
 }
 
-/// As `infer` rules know it.
-pub(super) fn plain(ty: &Ty) -> Ty {
-    match ty {
-        Ty::RangeOf(_) => Ty::Range,
-        Ty::Never => Ty::Any,
-        other => other.clone(),
-    }
+fn certainly_no_number(ty: &Ty) -> bool {
+    !matches!(ty, Ty::Any | Ty::Never | Ty::Bool(_)) && !computes(ty)
 }
 
-fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
-    let Some(lead) = args.iter().find(|a| a.is_structure()) else { return infer_prim(prim, args) };
-    if depth > 16 || args.iter().any(|a| matches!(a, Ty::Any)) {
-        return Ok(Ty::Any);
-    }
-    for (i, other) in args.iter().enumerate().filter(|(_, a)| a.is_structure()) {
-        differ(prim, lead, other, i)?;
-    }
-    let part = |i: usize| -> Result<Ty> {
-        let parts: Vec<Ty> = args.iter().map(|a| part_of(a, i)).collect();
-        infer_part(prim, &parts, depth)
-    };
-    match lead {
-        Ty::Tuple(items) => Ok(Ty::tuple((0..items.len()).map(part).collect::<Result<_>>()?)),
-        Ty::List(_) => {
-            let length = args.iter().find_map(|a| match a {
-                Ty::List(l) => l.items.as_ref().map(Vec::len),
-                _ => None,
-            });
-            let all_known = args.iter().all(|a| !matches!(a, Ty::List(l) if l.items.is_none()));
-            match length {
-                Some(n) if all_known => Ok(Ty::list((0..n).map(part).collect::<Result<_>>()?)),
-                _ => {
-                    let parts: Vec<Ty> = args.iter().map(element_of).collect();
-                    Ok(Ty::list_of(infer_part(prim, &parts, depth).unwrap_or(Ty::Any)))
-                }
-            }
+/// Operands that an operator does not work on, in the words of the machine.
+fn refuse(op: BinOp, a: &Ty, b: &Ty) -> Option<Error> {
+    let fits = |t: &Ty| match op {
+        _ if matches!(t, Ty::Any | Ty::Never) => true,
+        BinOp::MatMul => matches!(t, Ty::Tensor(_)),
+        BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge => {
+            matches!(t, Ty::Int(_) | Ty::Float | Ty::Bool(_) | Ty::Tensor(_))
         }
-        Ty::Dict(dict) => match &dict.items {
-            Some(items) if args.iter().all(|a| !matches!(a, Ty::Dict(d) if d.items.is_none())) => {
-                let mut out = vec![];
-                for (i, (key, _)) in items.iter().enumerate() {
-                    out.push((key.clone(), part(i)?));
-                }
-                let value = out.iter().fold(Ty::Never, |a, (_, t)| join(&a, t));
-                Ok(Ty::Dict(Rc::new(DictTy { items: Some(out), value })))
-            }
-            _ => Ok(Ty::Dict(Rc::new(DictTy { items: None, value: Ty::Any }))),
-        },
-        Ty::Struct(s) => {
-            let mut fields = vec![];
-            for (i, field) in s.info.fields.iter().enumerate() {
-                if field.nograd {
-                    let all = args.iter().filter(|a| a.is_structure()).map(|a| part_of(a, i));
-                    fields.push(all.into_iter().find(|t| *t != Ty::None).unwrap_or(Ty::None));
-                } else {
-                    fields.push(part(i)?);
-                }
-            }
-            Ok(Ty::Struct(Rc::new(StructTy { info: s.info.clone(), fields, origin: s.origin })))
+        BinOp::Add | BinOp::Sub | BinOp::Mul | BinOp::Div | BinOp::FloorDiv | BinOp::Rem | BinOp::Pow => computes(t),
+        _ => true,
+    };
+    if fits(a) && fits(b) {
+        return None;
+    }
+    let message = match op {
+        BinOp::MatMul => format!("`@` multiplies tensors, not {} and {}", show_a(a), show_a(b)),
+        _ => format!("`{}` does not work on {} and {}", op.symbol(), show_a(a), show_a(b)),
+    };
+    let error = Error::new("E0310", message)
+        .operand(0, format!("this is {}", show_a(a)))
+        .operand(1, format!("this is {}", show_a(b)));
+    Some(match (a, b) {
+        _ if op == BinOp::MatMul => error.help("scale by a number with *"),
+        (Ty::Str(_), Ty::Int(_) | Ty::Float) | (Ty::Int(_) | Ty::Float, Ty::Str(_)) => {
+            error.help("to join text write f\"...{x}...\"; to compute write float(text)")
         }
-        _ => Ok(Ty::Any),
-    }
-}
-
-/// One leaf. A `none` adds nothing and scales to `none`; what is no number is left to run time.
-fn infer_part(prim: &Prim, parts: &[Ty], depth: usize) -> Result<Ty> {
-    if parts.contains(&Ty::None) {
-        let adds = matches!(prim.name, "add" | "sub") && parts.len() == 2;
-        let kept = parts.iter().find(|t| **t != Ty::None);
-        return Ok(match kept {
-            Some(_) if parts.contains(&Ty::Any) => Ty::Any,
-            Some(ty) if adds => super::join::widen(ty, super::join::Widen::Constants),
-            _ => Ty::None,
-        });
-    }
-    if parts.iter().any(Ty::is_structure) {
-        return infer_leafwise(prim, parts, depth + 1);
-    }
-    let numeric = |t: &Ty| matches!(t, Ty::Float | Ty::Int(_) | Ty::Bool(_) | Ty::Tensor(_));
-    if !parts.iter().all(numeric) {
-        return Ok(Ty::Any);
-    }
-    infer_prim(prim, parts)
-}
-
-fn part_of(ty: &Ty, i: usize) -> Ty {
-    match ty {
-        Ty::Tuple(items) => items.get(i).cloned().unwrap_or_default(),
-        Ty::List(list) => list.items.as_ref().and_then(|l| l.get(i)).cloned().unwrap_or_default(),
-        Ty::Dict(dict) => dict.items.as_ref().and_then(|d| d.get(i)).map(|e| e.1.clone()).unwrap_or_default(),
-        Ty::Struct(s) => s.fields.get(i).cloned().unwrap_or_default(),
-        other => other.clone(),
-    }
-}
-
-fn element_of(ty: &Ty) -> Ty {
-    match ty {
-        Ty::List(list) if list.element == Ty::Never => Ty::Any,
-        Ty::List(list) => list.element.clone(),
-        other => other.clone(),
-    }
-}
-
-/// An error if two structures are certainly built differently.
-fn differ(prim: &Prim, a: &Ty, b: &Ty, at: usize) -> Result<()> {
-    let fits = match (a, b) {
-        (Ty::Tuple(x), Ty::Tuple(y)) => x.len() == y.len(),
-        (Ty::List(x), Ty::List(y)) => match (&x.items, &y.items) {
-            (Some(x), Some(y)) => x.len() == y.len(),
-            _ => true,
-        },
-        (Ty::Dict(x), Ty::Dict(y)) => match (&x.items, &y.items) {
-            (Some(x), Some(y)) => x.iter().map(|e| &e.0).eq(y.iter().map(|e| &e.0)),
-            _ => true,
-        },
-        (Ty::Struct(x), Ty::Struct(y)) => x.info == y.info,
-        _ => false,
-    };
-    if fits {
-        return Ok(());
-    }
-    let what = |ty: &Ty| match ty {
-        Ty::List(l) => match &l.items {
-            Some(items) => format!("a list of {}", items.len()),
-            None => "a list".into(),
-        },
-        Ty::Dict(d) => match &d.items {
-            Some(items) => {
-                format!("a dict with {}", items.iter().map(|e| &*e.0).collect::<Vec<_>>().join(", "))
-            }
-            None => "a dict".into(),
-        },
-        other => super::show::show_a(other),
-    };
-    Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.name))
-        .operand(0, format!("this is {}", what(a)))
-        .operand(at, format!("this is {}", what(b)))
-        .help("use concat(...) or + on lists of equal length; to join two lists, extend(&a, b)"))
+        (Ty::None, _) | (_, Ty::None) => {
+            error.help("one side has no value: a function without a last expression gives none")
+        }
+        (Ty::Bool(_), _) | (_, Ty::Bool(_)) => error.help("count with int(b), or choose with where(b, x, y)"),
+        (Ty::Fn(_), _) | (_, Ty::Fn(_)) => error.help("call the function: f(x)"),
+        _ => error,
+    })
 }
 
 fn names_of(op: BinOp) -> &'static [&'static str] {

@@ -36,11 +36,8 @@ impl Checker {
                 self.set_name(*id, value, default.span);
             }
             StmtKind::Test { body, .. } => {
-                if self.tests {
-                    let f = self.closure(body);
-                    let before = self.state();
-                    self.call_value(&f, vec![], stmt.span, stmt.span);
-                    self.restore(before);
+                if self.tests && self.is_main() {
+                    self.follow_test(body);
                 }
             }
             StmtKind::While { cond, body } => self.while_loop(cond, body),

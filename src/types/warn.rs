@@ -96,7 +96,7 @@ fn crosses(x: &[Dim], y: &[Dim]) -> bool {
 /// A literal that is meant exactly, such as a flag value: `rate == 0.0`.
 fn is_round(e: &Expr) -> bool {
     match &e.kind {
-        ExprKind::Float(x) => x.fract() == 0.0 || *x == 0.5,
+        ExprKind::Float(x) => (x * 1024.0).fract() == 0.0,
         ExprKind::Unary(_, e) => is_round(e),
         ExprKind::Name(name) => matches!(&**name, "inf"),
         _ => false,
