@@ -65,7 +65,8 @@ fn fenced(text: &str, prefix: &str) -> Vec<(usize, String)> {
 fn describe(session: &Session, found: &[Diagnostic]) -> String {
     let line = |d: &Diagnostic| {
         let place = d.span().map_or(String::new(), |s| session.place(s));
-        let notes: Vec<String> = d.labels.iter().map(|l| format!("    {}: {}", session.place(l.span), l.message)).collect();
+        let notes: Vec<String> =
+            d.labels.iter().map(|l| format!("    {}: {}", session.place(l.span), l.message)).collect();
         format!("  {place}: {} {}\n{}\n", d.code, d.message, notes.join("\n"))
     };
     found.iter().map(line).collect()

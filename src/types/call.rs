@@ -188,7 +188,10 @@ impl Checker {
             let Some(at) = at else {
                 let name = arg.name.clone().unwrap_or_default();
                 let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
-                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span }, site);
+                self.report(
+                    TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span },
+                    site,
+                );
                 return None;
             };
             let Some(slot) = slots.get_mut(at) else { return None };

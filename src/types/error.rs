@@ -46,7 +46,9 @@ pub enum TypeError {
         place: Span,
     },
     /// `[1, true]`
-    MixedBools { place: Span },
+    MixedBools {
+        place: Span,
+    },
     /// `[[1, 2], [3]]`
     Ragged {
         first: String,
