@@ -159,6 +159,7 @@ pub enum TypeError {
         ty: Ty,
         place: Option<Span>,
     },
+    DerivativeOf { ty: Ty, place: Span },
     Wrt {
         sentence: String,
         help: Option<String>,
@@ -338,6 +339,11 @@ impl TypeError {
                     Ty::Tensor(_) => d.help("make its elements floats: x.to(f32), or write [1.0, 2.0]"),
                     _ => d.help("only floats and what is made of them have derivatives"),
                 }
+            }
+            TypeError::DerivativeOf { ty, place } => {
+                let message = format!("`derivative` is for a function of one float, and this is {}", show_ty(ty));
+                let d = Diagnostic::error("E0341", message).at(*place, format!("this is {}", show_ty(ty)));
+                d.help("use grad(f) for a float result, jacobian(f) for any")
             }
             TypeError::Wrt { sentence, help } => {
                 let d = Diagnostic::error("E0342", sentence.clone()).at(span, "");

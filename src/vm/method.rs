@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::bytecode::chunk::CallSite;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
+use crate::resolve::Res;
 use crate::value::{Closure, StructValue, Value};
 use crate::vm::{Vm, fields};
 
@@ -45,6 +46,16 @@ impl Vm {
             }
             // `x.to(f64)` and the like are fields or builtins of tensors.
             _ => {}
+        }
+        // A variable that is no function does not hide the builtin: `let mean = x.mean()`, then `y.mean()`.
+        if is_plain_data(&self.stack[at])
+            && let Some(res) = crate::resolve::builtin_names::find(&name.name(), false)
+        {
+            match res {
+                Res::Prim(prim) => self.stack[at] = Value::Prim(prim),
+                Res::Builtin(builtin) => self.stack[at] = Value::Builtin(builtin),
+                _ => {}
+            }
         }
         if !matches!(self.stack[at], Value::None) {
             return self.call_on_receiver(at, site);
@@ -178,6 +189,20 @@ impl Vm {
         self.stack[at] = value;
         Ok(())
     }
+}
+
+/// True for what is there but cannot be called.
+fn is_plain_data(value: &Value) -> bool {
+    !matches!(
+        value,
+        Value::None
+            | Value::Fn(_)
+            | Value::Builtin(_)
+            | Value::Prim(_)
+            | Value::Native(_)
+            | Value::Struct(_)
+            | Value::StructType(_)
+    )
 }
 
 fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
