@@ -10,6 +10,7 @@ use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::{ADD, MUL};
+use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
 use crate::tensor::DType;
@@ -79,6 +80,9 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
                     if consume { std::mem::replace(&mut tape.general[general], General::Leaf) } else { General::Leaf };
                 let entry = if consume { &entry } else { &tape.general[general] };
                 if let General::Prim(p) = entry {
+                    if add_part(tape, &mut bars, p, &y_bar)? {
+                        continue;
+                    }
                     let cotangents = pull(vm, p, y_bar)?;
                     for (node, cotangent) in p.nodes.iter().zip(cotangents) {
                         if let Some(c) = cotangent
@@ -93,6 +97,26 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
         }
     }
     Ok(bars)
+}
+
+/// The cotangent of a part that was read adds to that of the whole in place, if there is one already: a loop over the
+/// elements of a tensor costs as much as the tensor is long, not its square.
+fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> Result<bool> {
+    if !std::ptr::eq(entry.prim, &GET_INDEX) || !y_bar.slot().is_const() {
+        return Ok(false);
+    }
+    let whole = entry.nodes.first().and_then(|node| tape.entries.get(node.0 as usize));
+    let (Some(whole), Some(index)) = (whole, entry.args.get(1)) else { return Ok(false) };
+    if whole.a != GENERAL {
+        return Ok(false);
+    }
+    match bars.general.get_mut(whole.b as usize) {
+        Some(Some(Value::Tensor(slot, bar))) if slot.is_const() => {
+            add_in_place(bar, index, y_bar)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
 }
 
 fn take(bars: &mut Bars, index: usize, general: usize) -> Option<Value> {

@@ -75,7 +75,7 @@ fn bounds(parts: &Value, n: usize, axis: usize) -> Result<Vec<(usize, usize)>> {
     let sizes: Vec<usize> = match parts {
         Value::Int(k) => {
             let k = usize::try_from(*k).unwrap_or(0);
-            if k == 0 || n % k != 0 {
+            if k == 0 || !n.is_multiple_of(k) {
                 let shown = if let Value::Int(k) = parts { *k } else { 0 };
                 return Err(Error::new(
                     fail::BAD_ARGUMENT,

@@ -3,6 +3,7 @@
 pub mod collections;
 pub mod csv_rows;
 pub mod dtypes;
+pub mod einsum;
 pub mod fail;
 pub mod files;
 pub mod higher_order;
@@ -49,6 +50,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     crate::ad::transforms::FAMILY,
     collections::FAMILY,
     dtypes::FAMILY,
+    einsum::FAMILY,
     files::FAMILY,
     higher_order::FAMILY,
     join::FAMILY,

@@ -92,7 +92,7 @@ fn item(v: &Value) -> Result<IndexSpec> {
         },
         Value::Range(range) => {
             let n = range.len();
-            crate::tensor::view::room("the index", &[n])?;
+            crate::tensor::room::check(&[n], DType::Int)?;
             IndexSpec::Ints(Rc::new(Tensor::from_vec(&[n], (0..n).map(|i| range.at(i)).collect())))
         }
         other => return Err(bad_item(&other.type_name())),
@@ -165,6 +165,11 @@ pub static GET_INDEX: Prim = Prim {
 /// Writes `v` at the index: in place if `x` is unshared. For constants; `v` is stretched and cast to the dtype of `x`.
 pub fn set_in_place(x: &mut Rc<Tensor>, index: &Value, v: &Value) -> Result<()> {
     kernel::set_index(x, &spec(index)?, v)
+}
+
+/// Adds `v` at the index: in place if `x` is unshared. For constants.
+pub fn add_in_place(x: &mut Rc<Tensor>, index: &Value, v: &Value) -> Result<()> {
+    kernel::index_add(x, &spec(index)?, v)
 }
 
 fn write(args: &[Value], f: fn(&mut Rc<Tensor>, &[IndexSpec], &Value) -> Result<()>) -> Result<Value> {

@@ -232,3 +232,72 @@ pub fn infer_write(args: &[Ty], adds: bool) -> Result<Ty> {
     }
     Ok(x.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    fn table() -> Ty {
+        Ty::tensor(DType::F32, &[2, 3])
+    }
+
+    fn tuple(items: &[Ty]) -> Ty {
+        Ty::Tuple(Rc::new(items.to_vec()))
+    }
+
+    fn cut(start: Ty, stop: Ty) -> Ty {
+        tuple(&[start, stop, Ty::None])
+    }
+
+    fn int(i: i64) -> Ty {
+        Ty::Int(Some(i))
+    }
+
+    #[track_caller]
+    fn gives(items: &[Ty], want: Ty) {
+        assert_eq!(infer_get(&[table(), tuple(items)]).unwrap(), want);
+    }
+
+    #[test]
+    fn parts() {
+        let t = |shape: &[usize]| Ty::tensor(DType::F32, shape);
+        gives(&[int(0)], t(&[3]));
+        gives(&[int(1), int(-1)], Ty::Float);
+        gives(&[Ty::Int(None)], t(&[3]));
+        gives(&[cut(Ty::None, Ty::None), int(0)], t(&[2]));
+        gives(&[cut(int(0), int(1)), Ty::None], t(&[1, 1, 3]));
+        gives(&[Ty::Str(Some("...".into())), int(0)], t(&[2]));
+        gives(&[Ty::tensor(DType::Int, &[5])], t(&[5, 3]));
+        gives(&[Ty::tensor(DType::Int, &[4, 1]), Ty::tensor(DType::Int, &[5])], t(&[4, 5]));
+        let dims = Dims::from_slice(&[Dim::Unknown]);
+        gives(&[Ty::tensor(DType::Bool, &[2, 3])], Ty::of(Some(DType::F32), Some(dims)));
+        gives(&[Ty::Any], Ty::of(Some(DType::F32), None));
+    }
+
+    #[test]
+    fn what_is_certainly_wrong() {
+        let code = |items: &[Ty]| infer_get(&[table(), tuple(items)]).unwrap_err().0.code;
+        assert_eq!(code(&[int(2)]), "E0401");
+        assert_eq!(code(&[int(0), int(0), int(0)]), "E0402");
+        assert_eq!(code(&[Ty::tensor(DType::Bool, &[3])]), "E0403");
+        assert_eq!(code(&[Ty::Float]), "E0310");
+        let write = |v: Ty| infer_write(&[table(), tuple(&[int(0)]), v], false);
+        assert_eq!(write(Ty::tensor(DType::F32, &[2])).unwrap_err().0.code, "E0301");
+        assert!(write(Ty::tensor(DType::F32, &[3])).is_ok());
+        assert!(write(Ty::tensor(DType::F32, &[1, 1, 1])).is_ok());
+        let counts = [Ty::tensor(DType::Int, &[3]), int(0), Ty::Float];
+        assert_eq!(infer_write(&counts, false).unwrap_err().0.code, "E0306");
+    }
+
+    #[test]
+    fn unknown_dims_are_no_errors() {
+        let n = Ty::of(Some(DType::F32), Some(Dims::from_slice(&[Dim::Unknown, Dim::Var(1)])));
+        assert_eq!(
+            infer_get(&[n.clone(), int(99)]).unwrap(),
+            Ty::of(Some(DType::F32), Some(Dims::from_slice(&[Dim::Var(1)])))
+        );
+        assert!(infer_write(&[n, int(5), Ty::tensor(DType::F32, &[7])], false).is_ok());
+    }
+}

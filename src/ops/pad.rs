@@ -7,7 +7,7 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::{article, scalar_f64};
-use crate::tensor::{DType, Shape, Tensor, index as kernel, view};
+use crate::tensor::{DType, Shape, Tensor, index as kernel, room};
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 
@@ -114,7 +114,7 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
     let mode = mode(args.get(2))?;
     let shape: Shape =
         t.shape().iter().zip(&widths).map(|(n, (a, b))| n.saturating_add(*a).saturating_add(*b)).collect();
-    view::room("pad", &shape)?;
+    room::check(&shape, t.dtype())?;
     if mode != Mode::Constant {
         let mut out = t.clone();
         for (axis, (&n, &width)) in t.shape().iter().zip(&widths).enumerate() {
@@ -130,10 +130,9 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
     let mut out = std::rc::Rc::new(Tensor::zeros(&shape, t.dtype()));
     match args.get(3) {
         None => {}
+        Some(value) if scalar_f64(value) == Some(0.0) => {}
         Some(value @ (Value::Int(_) | Value::Float(..) | Value::Bool(_))) => {
-            if scalar_f64(value) != Some(0.0) {
-                kernel::set_index(&mut out, &[kernel::IndexSpec::Ellipsis], value)?;
-            }
+            kernel::set_index(&mut out, &[kernel::IndexSpec::Ellipsis], value)?;
         }
         Some(other) => {
             let kind = article(&other.type_name());

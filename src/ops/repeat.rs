@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::along::with_dim;
 use crate::tensor::reduce::{resolve_axes, resolve_axis};
-use crate::tensor::{Shape, Tensor, view};
+use crate::tensor::{Shape, Tensor, room, view};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -30,7 +30,7 @@ fn repeat(env: &mut Env, args: &[Value]) -> Result<Value> {
     let n = operand::size("repeat", "the count", args.get(1))?;
     let axis = operand::axis("repeat", args.get(2), t.rank())?;
     let length = t.shape().get(axis).copied().unwrap_or(0);
-    view::room("repeat", &with_dim(t.shape(), axis, length.saturating_mul(n)))?;
+    room::check(&with_dim(t.shape(), axis, length.saturating_mul(n)), t.dtype())?;
     Ok(Value::tensor(view::repeat(&t, axis, n)))
 }
 
@@ -103,7 +103,7 @@ fn tile(env: &mut Env, args: &[Value]) -> Result<Value> {
     let t = tensor(env, "tile", args)?;
     let pairs = tiled(t.shape(), &counts(args.get(1))?)?;
     let shape: Shape = pairs.iter().map(|(k, n)| k.saturating_mul(*n)).collect();
-    view::room("tile", &shape)?;
+    room::check(&shape, t.dtype())?;
     let once: Shape = pairs.iter().flat_map(|&(_, n)| [1, n]).collect();
     let wide: Shape = pairs.iter().flat_map(|&(k, n)| [k, n]).collect();
     Ok(Value::tensor(view::reshape(&view::reshape(&t, &once).broadcast_to(&wide)?, &shape)))

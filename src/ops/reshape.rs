@@ -47,7 +47,7 @@ fn filled(wanted: &[i64], n: usize) -> Result<Shape> {
     let known = wanted.iter().filter(|d| **d >= 0).try_fold(1usize, |n, &d| n.checked_mul(d as usize));
     let free = wanted.contains(&-1);
     let left = match known {
-        Some(known) if known > 0 && n % known == 0 => Some(n / known),
+        Some(known) if known > 0 && n.is_multiple_of(known) => Some(n / known),
         Some(0) if n == 0 && !free => Some(1),
         _ => None,
     };

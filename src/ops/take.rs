@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::tensor::along::{self, line_indices};
 use crate::tensor::create::article;
 use crate::tensor::elementwise::wrong_kind_of;
-use crate::tensor::{Arr, DType, Shape, Tensor, index as kernel, view};
+use crate::tensor::{Arr, DType, Shape, Tensor, index as kernel, room};
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 
@@ -291,7 +291,7 @@ fn one_hot(env: &mut Env, args: &[Value]) -> Result<Value> {
     };
     let mut shape = Shape::from_slice(indices.shape());
     shape.push(classes);
-    view::room("one_hot", &shape)?;
+    room::check(&shape, DType::F64)?;
     let mut data = vec![0.0f64; indices.len() * classes];
     for (row, &i) in indices.iter().enumerate() {
         let at = usize::try_from(i).ok().filter(|&at| at < classes).ok_or_else(|| {

@@ -8,7 +8,7 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::article;
-use crate::tensor::{DType, Tensor, index as kernel, view};
+use crate::tensor::{DType, Tensor, index as kernel, room, view};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -112,7 +112,7 @@ fn diag(env: &mut Env, args: &[Value]) -> Result<Value> {
         [n] => {
             let (down, right) = start(k);
             let side = n.saturating_add(down).saturating_add(right);
-            view::room("diag", &[side, side])?;
+            room::check(&[side, side], t.dtype())?;
             Ok(Value::tensor(view::diag_matrix(&t, k)))
         }
         [_, _] => kernel::get_index(&t, &spec(&diagonal(t.shape(), k))?),

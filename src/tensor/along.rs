@@ -241,7 +241,7 @@ mod tests {
         let Tensor::Int(i) = ints(&[2, 1], &[3, 0]) else { panic!() };
         assert_eq!(
             line_indices("gather", &[2, 3], &i, 1).unwrap_err().0.message,
-            "index 3 is out of range for axis 1 of length 3"
+            "index 3 is out of range: axis 1 has length 3"
         );
     }
 }

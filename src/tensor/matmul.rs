@@ -55,13 +55,11 @@ macro_rules! float_product {
                 if out.is_empty() || k == 0 {
                     return Ok(()); // an empty sum is 0, and so is `out`
                 }
-                if n == 1 && matrix_vector::<$type, $lanes>(a, b.column(0), out) {
-                    return Ok(());
-                }
-                if m == 1 && matrix_vector::<$type, $lanes>(b.t(), a.row(0), out) {
-                    return Ok(());
-                }
-                if m * n * k <= TINY && tiny(a, b, out) {
+                let small = m * n * k <= TINY
+                    && (n == 1 && matrix_vector::<$type, $lanes>(a, b.column(0), out)
+                        || m == 1 && matrix_vector::<$type, $lanes>(b.t(), a.row(0), out)
+                        || tiny(a, b, out));
+                if small {
                     return Ok(());
                 }
                 dense(a, b, out, 1.0);
@@ -69,6 +67,15 @@ macro_rules! float_product {
             }
 
             fn dot(a: &[$type], b: &[$type]) -> Result<$type> {
+                let n = a.len().min(b.len());
+                if n > TINY
+                    && let (Ok(row), Ok(column)) =
+                        (ArrayView2::from_shape((1, n), a), ArrayView2::from_shape((n, 1), b))
+                {
+                    let mut out = [0.0];
+                    dense(row, column, &mut out, 1.0);
+                    return Ok(out[0]);
+                }
                 Ok(dot_slices::<$type, $lanes>(a, b))
             }
         }
@@ -111,7 +118,7 @@ fn dense<T: Element>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T], 
     }
 }
 
-/// `out = a @ x` along whichever axis of `a` lies densely; false if none does.
+/// `out = a @ x` along whichever axis of `a` lies densely; false (and `out` as it was) if none does.
 fn matrix_vector<T, const LANES: usize>(a: ArrayView2<'_, T>, x: ArrayView1<'_, T>, out: &mut [T]) -> bool
 where
     T: Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
@@ -122,14 +129,18 @@ where
     };
     if a.strides()[1] == 1 || a.ncols() == 1 {
         for (row, out) in a.rows().into_iter().zip(out) {
-            let Some(row) = row.to_slice() else { return false };
-            *out = dot_slices::<T, LANES>(row, &x);
+            *out = match row.to_slice() {
+                Some(row) => dot_slices::<T, LANES>(row, &x),
+                None => row.iter().zip(x.iter()).fold(T::default(), |mut sum, (&a, &x)| {
+                    sum += a * x;
+                    sum
+                }),
+            };
         }
         return true;
     }
     if a.strides()[0] == 1 || a.nrows() == 1 {
         for (column, &x) in a.columns().into_iter().zip(x.iter()) {
-            let Some(column) = column.to_slice() else { return false };
             for (out, &a) in out.iter_mut().zip(column) {
                 *out += a * x;
             }
@@ -162,17 +173,15 @@ where
     total
 }
 
-/// Row by row; false if the rows of `b` do not lie densely.
+/// Row by row; false if `b` does not lie row-major.
 fn tiny<T>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T]) -> bool
 where
     T: Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
-    if b.strides()[1] != 1 {
-        return false;
-    }
-    for (a, out) in a.rows().into_iter().zip(out.chunks_exact_mut(b.ncols().max(1))) {
-        for (&a, b) in a.iter().zip(b.rows()) {
-            let Some(b) = b.to_slice() else { return false };
+    let n = b.ncols().max(1);
+    let Some(b) = b.to_slice() else { return false };
+    for (a, out) in a.rows().into_iter().zip(out.chunks_exact_mut(n)) {
+        for (&a, b) in a.iter().zip(b.chunks_exact(n)) {
             for (out, &b) in out.iter_mut().zip(b) {
                 *out += a * b;
             }
@@ -258,4 +267,125 @@ fn each<T: Product>(a: ArrayViewD<'_, T>, b: ArrayViewD<'_, T>, out: &mut [T]) -
         each(a.index_axis(Axis(0), i), b.index_axis(Axis(0), i), out)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, s};
+
+    use super::*;
+    use crate::tensor::create::array;
+
+    /// Numbers without a pattern that a wrong stride could reproduce.
+    fn numbers(n: usize, seed: usize) -> Vec<f64> {
+        (0..n).map(|i| (((i + seed) * 7919) % 1013) as f64 / 97.0 - 5.0).collect()
+    }
+
+    fn naive(a: &ArrayViewD<'_, f64>, b: &ArrayViewD<'_, f64>) -> Vec<f64> {
+        let (m, k, n) = (a.shape()[0], a.shape()[1], b.shape()[1]);
+        let at = |i: usize, j: usize| (0..k).map(|l| a[[i, l]] * b[[l, j]]).sum();
+        (0..m * n).map(|p| at(p / n, p % n)).collect()
+    }
+
+    /// The same r by c matrix as it may lie in memory: by rows, by columns, every other element, backwards.
+    fn layouts(r: usize, c: usize, seed: usize) -> Vec<Arr<f64>> {
+        let plain = array(&[r, c], numbers(r * c, seed));
+        let view = plain.view().into_dimensionality::<Ix2>().unwrap();
+        let mut columns = ndarray::Array2::zeros((c, r));
+        columns.assign(&view.t());
+        let mut gaps = ndarray::Array2::zeros((2 * r + 1, 2 * c + 1));
+        gaps.slice_mut(s![..2 * r;2, ..2 * c;2]).assign(&view);
+        let mut back = ndarray::Array2::zeros((r, c));
+        back.slice_mut(s![..;-1, ..;-1]).assign(&view);
+        vec![
+            plain.clone(),
+            columns.into_shared().reversed_axes().into_dyn(),
+            gaps.into_shared().slice_move(s![..2 * r;2, ..2 * c;2]).into_dyn(),
+            back.into_shared().slice_move(s![..;-1, ..;-1]).into_dyn(),
+        ]
+    }
+
+    fn close(a: &[f64], b: &[f64], tolerance: f64) {
+        assert_eq!(a.len(), b.len());
+        for (x, y) in a.iter().zip(b) {
+            assert!((x - y).abs() <= tolerance * (1.0 + y.abs()), "{x} is not {y}");
+        }
+    }
+
+    #[test]
+    fn all_layouts_and_sizes() {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (1, 5, 1),
+            (3, 1, 2),
+            (2, 3, 4),
+            (1, 33, 7),
+            (9, 33, 1),
+            (7, 13, 5),
+            (17, 9, 31),
+            (33, 65, 40),
+            (0, 3, 2),
+            (3, 0, 2),
+            (2, 3, 0),
+        ] {
+            for a in layouts(m, k, 1) {
+                for b in layouts(k, n, 50) {
+                    let want = naive(&a.view(), &b.view());
+                    let got = matmul(a.view(), b.view(), (false, false), &[]).unwrap();
+                    close(&got, &want, 1e-12);
+                    let (at, bt) = (a.clone().reversed_axes(), b.clone().reversed_axes());
+                    close(&matmul(at.view(), b.view(), (true, false), &[]).unwrap(), &want, 1e-12);
+                    close(&matmul(a.view(), bt.view(), (false, true), &[]).unwrap(), &want, 1e-12);
+                    close(&matmul(at.view(), bt.view(), (true, true), &[]).unwrap(), &want, 1e-12);
+                    let (narrow_a, narrow_b) = (a.mapv(|x| x as f32), b.mapv(|x| x as f32));
+                    let narrow = matmul(narrow_a.view(), narrow_b.view(), (false, false), &[]).unwrap();
+                    close(&narrow.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), &want, 1e-4);
+                    let (ints_a, ints_b) = (a.mapv(|x| (x * 10.0) as i64), b.mapv(|x| (x * 10.0) as i64));
+                    let ints = matmul(ints_a.view(), ints_b.view(), (false, false), &[]).unwrap();
+                    let whole = naive(&ints_a.mapv(|x| x as f64).view(), &ints_b.mapv(|x| x as f64).view());
+                    close(&ints.iter().map(|&x| x as f64).collect::<Vec<_>>(), &whole, 0.0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn batches_broadcast() {
+        let a = array(&[2, 1, 3, 4], numbers(24, 3));
+        let b = array(&[5, 4, 2], numbers(40, 9));
+        let got = matmul(a.view(), b.view(), (false, false), &[2, 5]).unwrap();
+        let mut want = vec![];
+        for i in 0..2 {
+            for j in 0..5 {
+                let (a, b): (ArrayD<f64>, ArrayD<f64>) =
+                    (a.slice(s![i, 0, .., ..]).to_owned().into_dyn(), b.slice(s![j, .., ..]).to_owned().into_dyn());
+                want.extend(naive(&a.view(), &b.view()));
+            }
+        }
+        close(&got, &want, 1e-12);
+        // One right operand for a batch that does not lie row by row.
+        let turned = a.clone().permuted_axes(IxDyn(&[1, 0, 3, 2]));
+        let right = array(&[3, 2], numbers(6, 4));
+        let got = matmul(turned.view(), right.view(), (false, false), &[1, 2]).unwrap();
+        let plain = array(&[8, 3], turned.iter().copied().collect());
+        close(&got, &naive(&plain.view(), &right.view()), 1e-12);
+    }
+
+    #[test]
+    fn vectors_and_outer_products() {
+        let (a, x) = (array(&[2, 3], numbers(6, 0)), array(&[3], numbers(3, 8)));
+        let column = array(&[3, 1], numbers(3, 8));
+        close(&matmul(a.view(), x.view(), (false, false), &[]).unwrap(), &naive(&a.view(), &column.view()), 1e-12);
+        let y = array(&[2], vec![2.0, -1.0]);
+        assert_eq!(outer_products(&y, &array(&[2], vec![3.0, 4.0]), &[]).unwrap(), [6.0, 8.0, -3.0, -4.0]);
+        assert_eq!(row_dots(&[1.0, 2.0, 3.0, 4.0], &[1.0, 1.0, 0.5, 0.5], 2, 2).unwrap(), [3.0, 3.5]);
+        assert_eq!(row_dots::<f64>(&[], &[], 2, 0).unwrap(), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn ints_overflow_is_an_error() {
+        let big = array(&[1, 2], vec![i64::MAX, 1]);
+        let twos = array(&[2, 1], vec![2i64, 2]);
+        assert_eq!(matmul(big.view(), twos.view(), (false, false), &[]).unwrap_err().0.code, "E0411");
+    }
 }

@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod format;
 pub mod format_spec;
 pub mod index;
+pub mod parts;
 pub mod lanes;
 pub mod matmul;
 pub mod random;

@@ -3,9 +3,8 @@
 
 use ndarray::{Axis, IxDyn, Slice};
 
-use crate::error::{Error, Result};
 use crate::tensor::create::{Element, array};
-use crate::tensor::{Arr, DType, Tensor, flat, show_shape};
+use crate::tensor::{Arr, DType, Tensor, flat};
 
 /// Maps the array of whichever dtype to an array of the same dtype.
 #[macro_export]
@@ -18,18 +17,6 @@ macro_rules! map_dtype {
             $crate::tensor::Tensor::F64($a) => $crate::tensor::Tensor::F64($body),
         }
     };
-}
-
-/// An error if a tensor of this shape would not fit into memory. Whatever takes sizes from a program asks first.
-pub fn room(name: &str, shape: &[usize]) -> Result<()> {
-    let bytes = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
-    if bytes.is_some_and(|n| Vec::<u8>::new().try_reserve_exact(n).is_ok()) {
-        return Ok(());
-    }
-    Err(Error::new(
-        "E0454",
-        format!("{name} would give the shape {}, which does not fit into memory", show_shape(shape)),
-    ))
 }
 
 /// The array in row-major order without gaps; shares the buffer if it is so already.
@@ -168,7 +155,7 @@ fn diag_matrix_arr<T: Element>(a: &Arr<T>, k: i64) -> Arr<T> {
     let mut data = vec![T::default(); n * n];
     for (i, x) in a.iter().enumerate() {
         if let Some(place) = data.get_mut((i + down) * n + i + right) {
-            *place = x.clone();
+            *place = *x;
         }
     }
     array(&[n, n], data)
@@ -186,4 +173,63 @@ pub(crate) fn row_major(shape: &[usize]) -> Vec<usize> {
         strides[i - 1] = strides[i] * shape[i];
     }
     strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ints(shape: &[usize], data: &[i64]) -> Tensor {
+        Tensor::from_vec(shape, data.to_vec())
+    }
+
+    fn table() -> Tensor {
+        ints(&[2, 3], &[0, 1, 2, 3, 4, 5])
+    }
+
+    fn place(t: &Tensor) -> *const i64 {
+        if let Tensor::Int(a) = t { a.as_ptr() } else { std::ptr::null() }
+    }
+
+    #[test]
+    fn a_reshape_shares_the_buffer_where_it_can() {
+        let x = table();
+        let y = reshape(&x, &[3, 2]);
+        assert!(y.same(&ints(&[3, 2], &[0, 1, 2, 3, 4, 5])));
+        assert_eq!(place(&x), place(&y));
+        let turned = permute(&x, &[1, 0]);
+        assert_eq!(place(&x), place(&turned));
+        assert!(reshape(&turned, &[6]).same(&ints(&[6], &[0, 3, 1, 4, 2, 5])));
+    }
+
+    #[test]
+    fn views() {
+        assert!(flip_axis(&table(), 1).same(&ints(&[2, 3], &[2, 1, 0, 5, 4, 3])));
+        assert!(slice_axis(&table(), 1, 1, 3, 1).same(&ints(&[2, 2], &[1, 2, 4, 5])));
+        assert!(insert_axis(&table(), 1).same(&ints(&[2, 1, 3], &[0, 1, 2, 3, 4, 5])));
+    }
+
+    #[test]
+    fn joins() {
+        let tall = concat(&[table(), permute(&ints(&[3, 1], &[6, 7, 8]), &[1, 0])], 0);
+        assert!(tall.same(&ints(&[3, 3], &[0, 1, 2, 3, 4, 5, 6, 7, 8])));
+        let wide = concat(&[table(), ints(&[2, 0], &[]), ints(&[2, 1], &[6, 7])], 1);
+        assert!(wide.same(&ints(&[2, 4], &[0, 1, 2, 6, 3, 4, 5, 7])));
+    }
+
+    #[test]
+    fn repeats() {
+        assert!(repeat(&ints(&[2], &[1, 2]), 0, 2).same(&ints(&[4], &[1, 1, 2, 2])));
+        assert!(repeat(&ints(&[2, 1], &[1, 2]), 1, 3).same(&ints(&[2, 3], &[1, 1, 1, 2, 2, 2])));
+        assert!(repeat(&ints(&[2], &[1, 2]), 0, 0).same(&ints(&[0], &[])));
+    }
+
+    #[test]
+    fn triangles_and_diagonals() {
+        let x = ints(&[2, 2, 2], &[1, 2, 3, 4, 5, 6, 7, 8]);
+        assert!(tril(&x, 0).same(&ints(&[2, 2, 2], &[1, 0, 3, 4, 5, 0, 7, 8])));
+        assert!(triu(&x, 1).same(&ints(&[2, 2, 2], &[0, 2, 0, 0, 0, 6, 0, 0])));
+        assert!(tril(&x, i64::MIN).same(&ints(&[2, 2, 2], &[0; 8])));
+        assert!(diag_matrix(&ints(&[1], &[7]), -1).same(&ints(&[2, 2], &[0, 0, 7, 0])));
+    }
 }

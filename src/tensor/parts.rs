@@ -1,0 +1,483 @@
+//! Reading and writing parts of tensors. In: a tensor and an index specification. Out: a view where the specification
+//! allows (ints and slices), else a copy; writes happen in place if the tensor is unshared.
+
+use std::rc::Rc;
+
+use ndarray::{ArrayBase, Axis, IxDyn, RawData, Slice};
+
+use crate::error::{Error, Result};
+use crate::map_dtype;
+use crate::tensor::create::{Element, array, article};
+use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
+use crate::tensor::view::{row_major, standard};
+use crate::tensor::{Arr, DType, Tensor, show_shape};
+use crate::value::Value;
+
+/// Applies a plan without gathers: a view of whatever ownership `a` has.
+fn basic_view<S: RawData>(mut a: ArrayBase<S, IxDyn>, steps: &[Step]) -> ArrayBase<S, IxDyn> {
+    let mut axis = 0;
+    for step in steps {
+        match *step {
+            Step::New => {
+                a = a.insert_axis(Axis(axis));
+                axis += 1;
+            }
+            Step::At(i) => a = a.index_axis_move(Axis(axis), i),
+            Step::Range { start, len, step } => {
+                let whole = start == 0 && step == 1 && a.shape()[axis] == len;
+                if !whole {
+                    let last = start as isize + step * (len as isize - 1).max(0);
+                    let (lo, hi) =
+                        if len == 0 { (0, 0) } else { (last.min(start as isize), last.max(start as isize) + 1) };
+                    a.slice_axis_inplace(Axis(axis), Slice::new(lo, Some(hi), step.unsigned_abs() as isize));
+                    if step < 0 {
+                        a.invert_axis(Axis(axis));
+                    }
+                }
+                axis += 1;
+            }
+            Step::Gather(_) => {}
+        }
+    }
+    a
+}
+
+/// Where the selected elements of a row-major buffer lie, in the order of the selection: for each `before`, each
+/// `at`, each `after`, a run of `run` elements.
+struct Offsets {
+    before: Vec<usize>,
+    at: Vec<usize>,
+    after: Vec<usize>,
+    run: usize,
+}
+
+fn offsets(shape: &[usize], plan: &Plan, gather: &Gather) -> Offsets {
+    let strides = row_major(shape);
+    let (first, adjacent) = gathered_at(&plan.steps);
+    let mut at = vec![0; gather.shape.iter().product()];
+    // (is it in front of the gathered axes, start, length, step) in elements
+    let mut ranges: Vec<(bool, usize, usize, isize)> = vec![];
+    let mut axis = 0;
+    for (i, step) in plan.steps.iter().enumerate() {
+        match *step {
+            Step::New => continue,
+            Step::Gather(k) => {
+                for (place, &j) in at.iter_mut().zip(&gather.vectors[k]) {
+                    *place += j * strides[axis];
+                }
+            }
+            Step::Range { start, len, step } => {
+                let stride = strides[axis];
+                ranges.push((adjacent && i < first, start * stride, len, step * stride as isize));
+            }
+            Step::At(i) => at.iter_mut().for_each(|place| *place += i * strides[axis]),
+        }
+        axis += 1;
+    }
+    let mut run = 1;
+    while let Some(&(false, 0, len, step)) = ranges.last()
+        && step == run as isize
+    {
+        run *= len;
+        ranges.pop();
+    }
+    let expand = |front: bool| {
+        let mut all = vec![0usize];
+        for &(_, start, len, step) in ranges.iter().filter(|r| r.0 == front) {
+            let along = |base: usize| (0..len).map(move |i| (base + start).wrapping_add_signed(step * i as isize));
+            all = all.into_iter().flat_map(along).collect();
+        }
+        all
+    };
+    let (before, after) = (expand(true), expand(false));
+    Offsets { before, at, after, run }
+}
+
+impl Offsets {
+    /// Calls `f` with the start of each run.
+    fn each(&self, mut f: impl FnMut(usize)) {
+        for b in &self.before {
+            for at in &self.at {
+                for a in &self.after {
+                    f(b + at + a);
+                }
+            }
+        }
+    }
+}
+
+fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
+    let Some(g) = &plan.gather else {
+        return basic_view(a.clone(), &plan.steps);
+    };
+    let a = standard(a);
+    let data = a.as_slice().unwrap_or(&[]);
+    let o = offsets(a.shape(), plan, g);
+    let mut out = Vec::with_capacity(plan.shape.iter().product());
+    if o.run == 1 {
+        o.each(|i| out.push(data[i]));
+    } else {
+        o.each(|i| out.extend_from_slice(&data[i..i + o.run]));
+    }
+    array(&plan.shape, out)
+}
+
+/// What the index selects: a scalar, a view, or (with int tensors and masks) a copy.
+pub fn get_index(t: &Tensor, spec: &[IndexSpec]) -> Result<Value> {
+    if let [IndexSpec::At(i)] = spec {
+        return get_at(t, *i);
+    }
+    let plan = plan(t.shape(), spec)?;
+    Ok(Value::tensor(map_dtype!(t, a => read(a, &plan))))
+}
+
+/// `t[i]`: a scalar without allocation at rank 1, else a view.
+#[inline]
+pub fn get_at(t: &Tensor, i: i64) -> Result<Value> {
+    let n = t.shape().first().copied().unwrap_or(0);
+    let i = in_range(i, 0, n)?;
+    if t.rank() > 1 {
+        return Ok(Value::tensor(map_dtype!(t, a => a.clone().index_axis_move(Axis(0), i))));
+    }
+    Ok(match t {
+        Tensor::Bool(a) => Value::Bool(a[i]),
+        Tensor::Int(a) => Value::Int(a[i]),
+        Tensor::F32(a) => Value::float(a[i] as f64),
+        Tensor::F64(a) => Value::float(a[i]),
+    })
+}
+
+/// What is written: one scalar everywhere, or an array that broadcasts to the selection.
+enum Source<T> {
+    One(T),
+    Many(Arr<T>),
+}
+
+fn write<T: Element>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(&mut T, T)) {
+    let Some(g) = &plan.gather else {
+        let mut part = basic_view(a.view_mut(), &plan.steps);
+        match source {
+            Source::One(x) => part.map_inplace(|y| f(y, x)),
+            Source::Many(v) => part.zip_mut_with(&v, |y, &x| f(y, x)),
+        }
+        return;
+    };
+    if !a.is_standard_layout() {
+        *a = standard(a);
+    }
+    let o = offsets(a.shape(), plan, g);
+    let Some(data) = a.as_slice_mut() else {
+        return;
+    };
+    match source {
+        Source::One(x) => o.each(|i| data[i..i + o.run].iter_mut().for_each(|y| f(y, x))),
+        Source::Many(v) => {
+            let Some(v) = v.broadcast(IxDyn(&plan.shape)) else {
+                return;
+            };
+            let v = v.as_standard_layout();
+            let v = v.as_slice().unwrap_or(&[]);
+            let mut next = 0;
+            o.each(|i| {
+                for (y, &x) in data[i..i + o.run].iter_mut().zip(&v[next..]) {
+                    f(y, x);
+                }
+                next += o.run;
+            });
+        }
+    }
+}
+
+/// `v` as floats of one type; `same` picks the array that needs no cast.
+fn floats<T: Element>(v: &Value, same: fn(&Tensor) -> Option<&Arr<T>>, of: fn(f64) -> T) -> Option<Source<T>> {
+    Some(match v {
+        Value::Float(_, x) => Source::One(of(*x)),
+        Value::Int(x) => Source::One(of(*x as f64)),
+        Value::Bool(x) => Source::One(of(f64::from(*x))),
+        Value::Tensor(_, t) => Source::Many(match (same(t), &**t) {
+            (Some(a), _) => a.clone(),
+            (_, Tensor::Bool(a)) => a.mapv(|x| of(f64::from(x))).into_shared(),
+            (_, Tensor::Int(a)) => a.mapv(|x| of(x as f64)).into_shared(),
+            (_, Tensor::F32(a)) => a.mapv(|x| of(x as f64)).into_shared(),
+            (_, Tensor::F64(a)) => a.mapv(of).into_shared(),
+        }),
+        _ => return None,
+    })
+}
+
+fn ints(v: &Value) -> Option<Source<i64>> {
+    match v {
+        Value::Int(x) => Some(Source::One(*x)),
+        Value::Bool(x) => Some(Source::One(i64::from(*x))),
+        Value::Tensor(_, t) => match &**t {
+            Tensor::Int(a) => Some(Source::Many(a.clone())),
+            Tensor::Bool(a) => Some(Source::Many(a.mapv(i64::from).into_shared())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn bools(v: &Value) -> Option<Source<bool>> {
+    match v {
+        Value::Bool(x) => Some(Source::One(*x)),
+        Value::Tensor(_, t) => match &**t {
+            Tensor::Bool(a) => Some(Source::Many(a.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A value that the tensor's dtype cannot hold.
+#[cold]
+pub fn refuse(dtype: DType, kind: &str, float: bool) -> Error {
+    let kind = article(kind);
+    let error = Error::new("E0306", format!("cannot write {kind} into a tensor of {dtype}"))
+        .operand(2, format!("this is {kind}"));
+    match dtype {
+        DType::Int if float => error.help("make it a float tensor first: x = x.to(f32)"),
+        _ => error,
+    }
+}
+
+/// A value that does not stretch to the part that it is written to.
+#[cold]
+pub fn value_misfit(value: &[usize], part: &[usize]) -> Error {
+    let (value, part) = (show_shape(value), show_shape(part));
+    Error::new("E0301", format!("a value of shape {value} does not fit into {part}"))
+        .operand(2, format!("this has the shape {value}"))
+}
+
+fn refused(dtype: DType, v: &Value) -> Error {
+    refuse(dtype, &v.type_name(), v.is_differentiable())
+}
+
+/// Without leading axes of length 1 that the selection lacks; an error if the shape does not fit.
+fn fit<T: Element>(source: Source<T>, shape: &[usize]) -> Result<Source<T>> {
+    let Source::Many(mut a) = source else {
+        return Ok(source);
+    };
+    while a.ndim() > shape.len() && a.shape().first() == Some(&1) {
+        a = a.index_axis_move(Axis(0), 0);
+    }
+    if a.broadcast(IxDyn(shape)).is_none() {
+        return Err(value_misfit(a.shape(), shape));
+    }
+    Ok(Source::Many(a))
+}
+
+fn same32(t: &Tensor) -> Option<&Arr<f32>> {
+    if let Tensor::F32(a) = t { Some(a) } else { None }
+}
+
+fn same64(t: &Tensor) -> Option<&Arr<f64>> {
+    if let Tensor::F64(a) = t { Some(a) } else { None }
+}
+
+/// `x` with `v` written at the index (the last write wins), cast to `x`'s dtype. In place if `x` is unshared.
+pub fn set_index(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()> {
+    let plan = plan(x.shape(), spec)?;
+    macro_rules! set {
+        ($a:expr, $source:expr, $dtype:ident) => {
+            write($a, &plan, fit($source.ok_or_else(|| refused(DType::$dtype, v))?, &plan.shape)?, |y, x| *y = x)
+        };
+    }
+    match Rc::make_mut(x) {
+        Tensor::Bool(a) => set!(a, bools(v), Bool),
+        Tensor::Int(a) => set!(a, ints(v), Int),
+        Tensor::F32(a) => set!(a, floats(v, same32, |x| x as f32), F32),
+        Tensor::F64(a) => set!(a, floats(v, same64, |x| x), F64),
+    }
+    Ok(())
+}
+
+/// `x` with `v` added at the index; places named several times take every addend. In place if `x` is unshared.
+pub fn index_add(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()> {
+    let plan = plan(x.shape(), spec)?;
+    let overflow = std::cell::Cell::new(false);
+    macro_rules! add {
+        ($a:expr, $source:expr, $dtype:ident, $f:expr) => {
+            write($a, &plan, fit($source.ok_or_else(|| refused(DType::$dtype, v))?, &plan.shape)?, $f)
+        };
+    }
+    match Rc::make_mut(x) {
+        Tensor::Bool(_) => return Err(refused(DType::Bool, v)),
+        Tensor::Int(a) => add!(a, ints(v), Int, |y, x| match y.checked_add(x) {
+            Some(sum) => *y = sum,
+            None => overflow.set(true),
+        }),
+        Tensor::F32(a) => add!(a, floats(v, same32, |x| x as f32), F32, |y, x| *y += x),
+        Tensor::F64(a) => add!(a, floats(v, same64, |x| x), F64, |y, x| *y += x),
+    }
+    if overflow.get() {
+        return Err(Error::new("E0411", "a sum of these ints does not fit into a 64-bit int"));
+    }
+    Ok(())
+}
+
+/// For a write at an index that names a place more than once: a mask, of the selection's shape, of the writes that
+/// are overwritten by a later one. `None` if no place is named twice.
+pub fn overwritten(shape: &[usize], spec: &[IndexSpec]) -> Result<Option<Tensor>> {
+    let plan = plan(shape, spec)?;
+    if !plan.gather.as_ref().is_some_and(|g| g.repeats) {
+        return Ok(None);
+    }
+    let n = plan.shape.iter().product::<usize>();
+    let order = Tensor::from_vec::<i64>(&plan.shape, (0..n as i64).collect());
+    let (Tensor::Int(mut last), Tensor::Int(order)) = (Tensor::zeros(shape, DType::Int), order) else {
+        return Ok(None);
+    };
+    write(&mut last, &plan, Source::Many(order.clone()), |y, x| *y = x);
+    let winners = read(&last, &plan);
+    let lost: Vec<bool> = winners.iter().zip(order.iter()).map(|(w, i)| w != i).collect();
+    Ok(if lost.contains(&true) { Some(Tensor::Bool(array(&plan.shape, lost))) } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ints(shape: &[usize], data: &[i64]) -> Tensor {
+        Tensor::from_vec(shape, data.to_vec())
+    }
+
+    /// `[[0, 1, 2], [3, 4, 5]]`
+    fn table() -> Tensor {
+        ints(&[2, 3], &[0, 1, 2, 3, 4, 5])
+    }
+
+    fn at(i: i64) -> IndexSpec {
+        IndexSpec::At(i)
+    }
+
+    fn cut(start: Option<i64>, stop: Option<i64>, step: i64) -> IndexSpec {
+        IndexSpec::Slice { start, stop, step }
+    }
+
+    fn whole() -> IndexSpec {
+        cut(None, None, 1)
+    }
+
+    fn pick(shape: &[usize], data: &[i64]) -> IndexSpec {
+        IndexSpec::Ints(Rc::new(ints(shape, data)))
+    }
+
+    fn mask(shape: &[usize], data: &[bool]) -> IndexSpec {
+        IndexSpec::Mask(Rc::new(Tensor::from_vec(shape, data.to_vec())))
+    }
+
+    #[track_caller]
+    fn reads(spec: &[IndexSpec], want: Tensor) {
+        match get_index(&table(), spec).unwrap() {
+            Value::Tensor(_, t) => assert!(t.same(&want), "{t:?} is not {want:?}"),
+            _ => panic!("a scalar"),
+        }
+    }
+
+    fn code(spec: &[IndexSpec]) -> &'static str {
+        get_index(&table(), spec).err().map_or("", |e| e.0.code)
+    }
+
+    #[test]
+    fn scalars_and_rows() {
+        assert!(matches!(get_index(&table(), &[at(1), at(-1)]), Ok(Value::Int(5))));
+        assert!(matches!(get_at(&ints(&[2], &[7, 8]), -2), Ok(Value::Int(7))));
+        reads(&[at(-1)], ints(&[3], &[3, 4, 5]));
+        reads(&[IndexSpec::Ellipsis, at(0)], ints(&[2], &[0, 3]));
+        reads(&[at(0), IndexSpec::NewAxis, IndexSpec::Ellipsis], ints(&[1, 3], &[0, 1, 2]));
+    }
+
+    #[test]
+    fn slices_are_clipped() {
+        reads(&[whole(), cut(Some(1), Some(9), 1)], ints(&[2, 2], &[1, 2, 4, 5]));
+        reads(&[at(0), cut(None, None, -1)], ints(&[3], &[2, 1, 0]));
+        reads(&[at(0), cut(Some(-1), None, -2)], ints(&[2], &[2, 0]));
+        reads(&[at(0), cut(Some(2), Some(1), 1)], ints(&[0], &[]));
+        reads(&[at(0), cut(Some(i64::MIN), Some(i64::MAX), i64::MAX)], ints(&[1], &[0]));
+        reads(&[at(0), cut(Some(i64::MAX), Some(i64::MIN), i64::MIN)], ints(&[1], &[2]));
+        reads(&[cut(Some(0), Some(0), 1)], ints(&[0, 3], &[]));
+    }
+
+    #[test]
+    fn int_tensors_broadcast_together() {
+        reads(&[pick(&[3], &[1, 0, -1])], ints(&[3, 3], &[3, 4, 5, 0, 1, 2, 3, 4, 5]));
+        reads(&[pick(&[2], &[0, 1]), pick(&[2], &[2, 0])], ints(&[2], &[2, 3]));
+        reads(&[pick(&[2, 1], &[0, 1]), pick(&[2], &[2, 0])], ints(&[2, 2], &[2, 0, 5, 3]));
+        reads(&[whole(), pick(&[2], &[2, 2])], ints(&[2, 2], &[2, 2, 5, 5]));
+        reads(&[pick(&[2], &[1, 0]), IndexSpec::NewAxis, at(1)], ints(&[2, 1], &[4, 1]));
+        reads(&[cut(None, None, -1), pick(&[1], &[1])], ints(&[2, 1], &[4, 1]));
+        reads(&[pick(&[0], &[])], ints(&[0, 3], &[]));
+    }
+
+    #[test]
+    fn masks_pick_where_true() {
+        reads(&[mask(&[2], &[false, true])], ints(&[1, 3], &[3, 4, 5]));
+        reads(&[whole(), mask(&[3], &[true, false, true])], ints(&[2, 2], &[0, 2, 3, 5]));
+        reads(&[mask(&[2, 3], &[true, false, false, false, true, true])], ints(&[3], &[0, 4, 5]));
+    }
+
+    #[test]
+    fn wrong_indices_have_codes() {
+        assert_eq!(code(&[at(2)]), "E0401");
+        assert_eq!(code(&[at(i64::MIN)]), "E0401");
+        assert_eq!(code(&[pick(&[2], &[0, 2])]), "E0401");
+        assert_eq!(code(&[at(0), at(0), at(0)]), "E0402");
+        assert_eq!(code(&[IndexSpec::Ellipsis, IndexSpec::Ellipsis]), "E0402");
+        assert_eq!(code(&[cut(None, None, 0)]), "E0402");
+        assert_eq!(code(&[pick(&[2], &[0, 0]), pick(&[3], &[0, 0, 0])]), "E0402");
+        assert_eq!(code(&[mask(&[3], &[true, true, true])]), "E0403");
+    }
+
+    fn written(spec: &[IndexSpec], v: Value, f: fn(&mut Rc<Tensor>, &[IndexSpec], &Value) -> Result<()>) -> Vec<f64> {
+        let mut t = Rc::new(table());
+        f(&mut t, spec, &v).unwrap();
+        t.iter_f64().collect()
+    }
+
+    #[test]
+    fn writes() {
+        let two = || Value::tensor(ints(&[2], &[8, 9]));
+        assert_eq!(written(&[at(1)], Value::Int(7), set_index), [0.0, 1.0, 2.0, 7.0, 7.0, 7.0]);
+        assert_eq!(written(&[whole(), at(0)], two(), set_index), [8.0, 1.0, 2.0, 9.0, 4.0, 5.0]);
+        assert_eq!(written(&[at(0), pick(&[2], &[1, 1])], two(), set_index), [0.0, 9.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(written(&[at(0), pick(&[2], &[1, 1])], two(), index_add), [0.0, 18.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(written(&[at(0), cut(None, None, -2)], two(), set_index), [9.0, 1.0, 8.0, 3.0, 4.0, 5.0]);
+        let wide = Value::tensor(ints(&[1, 1, 2], &[8, 9]));
+        assert_eq!(written(&[at(0), cut(None, Some(2), 1)], wide, set_index), [8.0, 9.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn writes_that_do_not_fit() {
+        let mut t = Rc::new(table());
+        let misfit = Value::tensor(ints(&[2], &[1, 2]));
+        assert_eq!(set_index(&mut t, &[at(0)], &misfit).unwrap_err().0.code, "E0301");
+        let e = set_index(&mut t, &[at(0)], &Value::float(0.5)).unwrap_err();
+        assert_eq!((e.0.code, e.0.help.is_some()), ("E0306", true));
+        assert_eq!(index_add(&mut t, &[at(1), at(2)], &Value::Int(i64::MAX)).unwrap_err().0.code, "E0411");
+    }
+
+    #[test]
+    fn a_shared_tensor_is_copied_an_unshared_one_is_not() {
+        let kept = Rc::new(table());
+        let mut t = kept.clone();
+        set_index(&mut t, &[at(0), at(0)], &Value::Int(9)).unwrap();
+        assert!(kept.same(&table()) && !t.same(&kept));
+        let place = |t: &Tensor| if let Tensor::Int(a) = t { a.as_ptr() } else { std::ptr::null() };
+        let before = place(&t);
+        set_index(&mut t, &[at(0), at(1)], &Value::Int(9)).unwrap();
+        assert_eq!(place(&t), before);
+        // A view of it does not see later writes.
+        let Ok(Value::Tensor(_, row)) = get_at(&t, 0) else { panic!() };
+        set_index(&mut t, &[at(0)], &Value::Int(0)).unwrap();
+        assert!(row.same(&ints(&[3], &[9, 9, 2])));
+    }
+
+    #[test]
+    fn the_last_write_hides_the_earlier() {
+        let hidden = overwritten(&[2, 3], &[at(0), pick(&[3], &[1, 0, 1])]).unwrap().unwrap();
+        assert!(hidden.same(&Tensor::from_vec(&[3], vec![true, false, false])));
+        assert!(overwritten(&[2, 3], &[pick(&[2], &[1, 0])]).unwrap().is_none());
+        assert!(overwritten(&[2, 3], &[at(0)]).unwrap().is_none());
+    }
+}
