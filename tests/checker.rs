@@ -65,7 +65,8 @@ fn fenced(text: &str, prefix: &str) -> Vec<(usize, String)> {
 fn describe(session: &Session, found: &[Diagnostic]) -> String {
     let line = |d: &Diagnostic| {
         let place = d.span().map_or(String::new(), |s| session.place(s));
-        let notes: Vec<String> = d.labels.iter().map(|l| format!("    {}: {}", session.place(l.span), l.message)).collect();
+        let notes: Vec<String> =
+            d.labels.iter().map(|l| format!("    {}: {}", session.place(l.span), l.message)).collect();
         format!("  {place}: {} {}\n{}\n", d.code, d.message, notes.join("\n"))
     };
     found.iter().map(line).collect()
@@ -356,7 +357,11 @@ fn what_is_reported_fails_when_it_runs() {
     for code in MISTAKES {
         let (_, found) = errors("mistake.dl", &format!("{PRELUDE}\nlet it = {{ {code} }}\n"), Mode::Script);
         if found.len() != 1 {
-            failures += &format!("{code}: {} errors: {:?}\n", found.len(), found.iter().map(|d| &d.message).collect::<Vec<_>>());
+            failures += &format!(
+                "{code}: {} errors: {:?}\n",
+                found.len(),
+                found.iter().map(|d| &d.message).collect::<Vec<_>>()
+            );
         }
         let said = run(code);
         if !said.starts_with("failed") && !said.contains("E0323") && !said.contains("E0327") {

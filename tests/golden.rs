@@ -58,14 +58,7 @@ fn syntax_error(text: &str) -> String {
 }
 
 /// A module with what it imports from `stdlib/`, resolved; problems of the main one are printed.
-fn load(
-    program: &mut Program,
-    map: &mut SourceMap,
-    name: &str,
-    text: &str,
-    mode: Mode,
-    out: &mut String,
-) -> ModuleId {
+fn load(program: &mut Program, map: &mut SourceMap, name: &str, text: &str, mode: Mode, out: &mut String) -> ModuleId {
     let source = map.add(if mode == Mode::Script { "test.dl".to_string() } else { format!("{name}.dl") }, text);
     let parsed = syntax::parse(source, text);
     let mut imports = HashMap::new();

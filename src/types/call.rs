@@ -188,10 +188,13 @@ impl Checker {
             let Some(at) = at else {
                 let name = arg.name.clone().unwrap_or_default();
                 let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
-                self.report(TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span }, site);
+                self.report(
+                    TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span },
+                    site,
+                );
                 return None;
             };
-            let Some(slot) = slots.get_mut(at) else { return None };
+            let slot = slots.get_mut(at)?;
             if slot.is_some() {
                 let name = arg.name.clone().unwrap_or_default();
                 self.report(TypeError::Twice { function: function.into(), name, place: arg.name_span }, site);
@@ -245,7 +248,7 @@ impl Checker {
                 Ok(ty) => slots.push(Some(ty)),
                 Err(mismatch) => {
                     let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
-                    self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
+                    self.report_mismatch(*mismatch, what, &arg.ty, arg.span, annotation.span);
                     return Outcome::failed();
                 }
             }
@@ -540,7 +543,7 @@ impl Checker {
                 Ok(ty) => fields.push(ty),
                 Err(mismatch) => {
                     let what = format!("`{}.{}`", info.name, field.name.name);
-                    self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
+                    self.report_mismatch(*mismatch, what, &arg.ty, arg.span, annotation.span);
                     return Outcome::failed();
                 }
             }

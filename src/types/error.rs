@@ -2,7 +2,8 @@
 //!
 //! | code | mistake |
 //! | --- | --- |
-//! | E0301 E0303 E0304 E0310 E0401 ... | what a primitive says of its operands ([`TypeError::Operation`]) |
+//! | E0301 E0303 E0304 E0310 E0311 ... | what a primitive says of its operands ([`TypeError::Operation`]) |
+//! | E0401 E0402 E0403 E0450 | an index out of range, too many, a mask of another shape, a key that is not there |
 //! | E0204 E0206 | a module has no such name, or it is private (as `resolve` says of `from` imports) |
 //! | E0302 | brackets whose elements do not make a tensor |
 //! | E0320 | an argument is missing, or there are too many |
@@ -46,7 +47,9 @@ pub enum TypeError {
         place: Span,
     },
     /// `[1, true]`
-    MixedBools { place: Span },
+    MixedBools {
+        place: Span,
+    },
     /// `[[1, 2], [3]]`
     Ragged {
         first: String,
@@ -159,7 +162,10 @@ pub enum TypeError {
         ty: Ty,
         place: Option<Span>,
     },
-    DerivativeOf { ty: Ty, place: Span },
+    DerivativeOf {
+        ty: Ty,
+        place: Span,
+    },
     Wrt {
         sentence: String,
         help: Option<String>,
