@@ -386,3 +386,38 @@ fn what_runs_is_not_reported() {
     }
     assert!(failures.is_empty(), "{failures}");
 }
+
+/// Programs with words exchanged and lines lost: whatever the checker says, it comes back.
+#[test]
+fn damaged_programs_do_not_upset_it() {
+    let mut programs: Vec<String> = files("stdlib", "dl").iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    programs.extend(files("examples", "dl").iter().map(|p| fs::read_to_string(p).unwrap()));
+    programs.push(format!("{PRELUDE}\n{}\n{}", MISTAKES.join("\n"), FINE.join("\n")));
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n.max(1)
+    };
+    for round in 0..rounds() {
+        let text = &programs[round % programs.len()];
+        let mut words: Vec<&str> = text.split_inclusive([' ', '\n', '(', ')', ',']).collect();
+        for _ in 0..1 + random(4) {
+            let (a, b) = (random(words.len()), random(words.len()));
+            match random(3) {
+                0 => words.swap(a, b),
+                1 => drop(words.remove(a)),
+                _ => words.insert(a, words[b]),
+            }
+        }
+        let damaged: String = words.concat();
+        let started = std::time::Instant::now();
+        let mut session = Session::new(options());
+        session.load_main("damaged.dl", &damaged, Mode::Test);
+        assert!(started.elapsed().as_secs() < 10, "it took {:?}:\n{damaged}", started.elapsed());
+    }
+}
+
+/// `DLANG_FUZZ=10000` tries more.
+fn rounds() -> usize {
+    std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(200)
+}
