@@ -323,14 +323,14 @@ impl Checker {
 
     pub(super) fn report_mismatch(
         &mut self,
-        mismatch: Box<Mismatch>,
+        mismatch: Mismatch,
         what: String,
         actual: &Ty,
         place: Span,
         annotation: Span,
     ) {
         let actual = actual.clone();
-        let error = match *mismatch {
+        let error = match mismatch {
             Mismatch::Kind { expected, help } => {
                 TypeError::Mismatch { what, expected, actual, place, annotation, help }
             }

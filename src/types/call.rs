@@ -194,7 +194,7 @@ impl Checker {
                 );
                 return None;
             };
-            let Some(slot) = slots.get_mut(at) else { return None };
+            let slot = slots.get_mut(at)?;
             if slot.is_some() {
                 let name = arg.name.clone().unwrap_or_default();
                 self.report(TypeError::Twice { function: function.into(), name, place: arg.name_span }, site);
@@ -248,7 +248,7 @@ impl Checker {
                 Ok(ty) => slots.push(Some(ty)),
                 Err(mismatch) => {
                     let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
-                    self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
+                    self.report_mismatch(*mismatch, what, &arg.ty, arg.span, annotation.span);
                     return Outcome::failed();
                 }
             }
@@ -543,7 +543,7 @@ impl Checker {
                 Ok(ty) => fields.push(ty),
                 Err(mismatch) => {
                     let what = format!("`{}.{}`", info.name, field.name.name);
-                    self.report_mismatch(mismatch, what, &arg.ty, arg.span, annotation.span);
+                    self.report_mismatch(*mismatch, what, &arg.ty, arg.span, annotation.span);
                     return Outcome::failed();
                 }
             }

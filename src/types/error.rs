@@ -2,7 +2,8 @@
 //!
 //! | code | mistake |
 //! | --- | --- |
-//! | E0301 E0303 E0304 E0310 E0401 ... | what a primitive says of its operands ([`TypeError::Operation`]) |
+//! | E0301 E0303 E0304 E0310 E0311 ... | what a primitive says of its operands ([`TypeError::Operation`]) |
+//! | E0401 E0402 E0403 E0450 | an index out of range, too many, a mask of another shape, a key that is not there |
 //! | E0204 E0206 | a module has no such name, or it is private (as `resolve` says of `from` imports) |
 //! | E0302 | brackets whose elements do not make a tensor |
 //! | E0320 | an argument is missing, or there are too many |
@@ -160,6 +161,10 @@ pub enum TypeError {
         transform: String,
         ty: Ty,
         place: Option<Span>,
+    },
+    DerivativeOf {
+        ty: Ty,
+        place: Span,
     },
     Wrt {
         sentence: String,
@@ -340,6 +345,11 @@ impl TypeError {
                     Ty::Tensor(_) => d.help("make its elements floats: x.to(f32), or write [1.0, 2.0]"),
                     _ => d.help("only floats and what is made of them have derivatives"),
                 }
+            }
+            TypeError::DerivativeOf { ty, place } => {
+                let message = format!("`derivative` is for a function of one float, and this is {}", show_ty(ty));
+                let d = Diagnostic::error("E0341", message).at(*place, format!("this is {}", show_ty(ty)));
+                d.help("use grad(f) for a float result, jacobian(f) for any")
             }
             TypeError::Wrt { sentence, help } => {
                 let d = Diagnostic::error("E0342", sentence.clone()).at(span, "");

@@ -179,7 +179,13 @@ impl Checker {
                 Ty::Any
             }
             (Some(res), _) => {
-                let f = self.resolved(res);
+                let mut f = self.resolved(res);
+                if is_plain_data(&f)
+                    && let Some(builtin) = crate::resolve::builtin_names::find(&name.name, false)
+                {
+                    // `let mean = x.mean()`, then `y.mean()`.
+                    f = self.resolved(builtin);
+                }
                 self.call_with_receiver(e, &f, &ty, receiver, name, args)
             }
             (None, _) => {
@@ -298,4 +304,9 @@ impl Checker {
         }
         Ty::Struct(Rc::new(new))
     }
+}
+
+/// True for what cannot be called; a variable of that kind does not hide a builtin in `x.name()`.
+fn is_plain_data(ty: &Ty) -> bool {
+    !matches!(ty, Ty::Any | Ty::Never | Ty::Fn(_) | Ty::Struct(_) | Ty::StructType(_) | Ty::None)
 }

@@ -234,7 +234,7 @@ impl Checker {
                 Ok(ty) => ty,
                 Err(mismatch) => {
                     let what = "the result".to_string();
-                    self.report_mismatch(mismatch, what, &ty, place, annotation.span);
+                    self.report_mismatch(*mismatch, what, &ty, place, annotation.span);
                     self.annotated(annotation, &module)
                 }
             };

@@ -92,7 +92,7 @@ impl Checker {
             None => format!("its keys: {}", keys.join(", ")),
         };
         let sentence = format!("the dict has no key \"{key}\"");
-        self.report(TypeError::BadIndex { sentence, base: (base, remark), place, code: "E0402" }, place)
+        self.report(TypeError::BadIndex { sentence, base: (base, remark), place, code: "E0450" }, place)
     }
 
     fn index_sequence(
@@ -164,7 +164,7 @@ impl Checker {
             let sentence =
                 format!("{used} indices for {} {}", dims.len(), if dims.len() == 1 { "axis" } else { "axes" });
             let base = (base_span, format!("this is {}", show_ty(&base_ty)));
-            return self.report(TypeError::BadIndex { sentence, base, place: span, code: "E0401" }, span);
+            return self.report(TypeError::BadIndex { sentence, base, place: span, code: "E0402" }, span);
         }
         // Several index tensors broadcast, and move axes when mixed with ints.
         if !known || gathers > 1 || (gathers > 0 && ints > 0) {
@@ -211,7 +211,7 @@ impl Checker {
                                 );
                                 let base = (base_span, format!("this is {}", show_ty(&base_ty)));
                                 return self.report(
-                                    TypeError::BadIndex { sentence, base, place: *place, code: "E0401" },
+                                    TypeError::BadIndex { sentence, base, place: *place, code: "E0403" },
                                     *place,
                                 );
                             }

@@ -100,7 +100,13 @@ impl Checker {
     ) -> Ty {
         match (op, left, right) {
             (_, Ty::Never, _) | (_, _, Ty::Never) => return Ty::Any,
-            (BinOp::In | BinOp::NotIn, ..) => return contains(op, left, right),
+            (BinOp::In | BinOp::NotIn, ..) => {
+                if let Some(error) = no_container(right) {
+                    let operands = spans.to_vec();
+                    return self.report(TypeError::Operation { error, operands, origins: vec![] }, span);
+                }
+                return contains(op, left, right);
+            }
             (_, Ty::Int(Some(x)), Ty::Int(Some(y))) => {
                 if let Some(known) = fold(op, *x, *y) {
                     return known;
@@ -306,6 +312,16 @@ fn same_tuples(x: &[Ty], y: &[Ty]) -> Option<bool> {
         }
     }
     all
+}
+
+/// `in` looks into collections.
+fn no_container(ty: &Ty) -> Option<Error> {
+    let other = matches!(
+        ty,
+        Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Struct(_) | Ty::Fn(_) | Ty::DType(_) | Ty::Module(_)
+    );
+    let message = format!("`in` looks into a list, tuple, range, dict, str or tensor, not {}", show_a(ty));
+    other.then(|| Error::new("E0310", message).operand(1, format!("this is {}", show_a(ty))))
 }
 
 fn contains(op: BinOp, item: &Ty, all: &Ty) -> Ty {

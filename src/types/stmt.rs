@@ -81,7 +81,7 @@ impl Checker {
         match admitted {
             Ok(ty) => ty,
             Err(mismatch) => {
-                self.report_mismatch(mismatch, what(), ty, place, annotation.span);
+                self.report_mismatch(*mismatch, what(), ty, place, annotation.span);
                 self.annotated(annotation, &module)
             }
         }

@@ -101,7 +101,7 @@ impl Checker {
             }
             "derivative" => {
                 if let Some(x) = args.first()
-                    && self.refuse_argument("derivative", x)
+                    && (self.refuse_argument("derivative", x) || self.refuse_structure(x))
                 {
                     return Outcome::of(Ty::Any);
                 }
@@ -269,6 +269,15 @@ impl Checker {
                 place: Some(arg.span),
             };
             self.report(error, arg.span);
+        }
+        refused
+    }
+
+    /// `derivative` is for functions of one float; true if this certainly is none.
+    fn refuse_structure(&mut self, x: &ArgVal) -> bool {
+        let refused = x.ty.is_structure() || matches!(&x.ty, Ty::Tensor(t) if t.dims.is_some());
+        if refused {
+            self.report(TypeError::DerivativeOf { ty: x.ty.clone(), place: x.span }, x.span);
         }
         refused
     }
