@@ -101,7 +101,7 @@ instructions! {
     Pow { dst: Reg, a: Reg, b: Reg }
     /// R[dst] = R[a] op R[b] for the operators without an instruction of their own: operators[op]
     Binary { dst: Reg, a: Reg, b: Reg }
-    /// The operator of the Binary before it
+    /// The operator of the instruction before it
     Operator { op: Table }
     /// R[dst] = R[a] < R[b]
     Lt { dst: Reg, a: Reg, b: Reg }
@@ -190,6 +190,10 @@ instructions! {
     GetIndex { dst: Reg, first: Reg, index: Table }
     /// R[object][indices[index] with R[first+1..]] = R[first], which moves
     SetIndex { object: Reg, first: Reg, index: Table }
+    /// R[object][R[index]] op= R[value], which moves; the operator follows
+    UpdateItem { object: Reg, index: Reg, value: Reg }
+    /// R[object][indices[index] with R[first+1..]] op= R[first], which moves; the operator follows
+    UpdateIndex { object: Reg, first: Reg, index: Table }
 
     /// R[reg] must be of types[test]; ints become floats where that is asked; dimension variables are bound
     Check { reg: Reg, test: Table }

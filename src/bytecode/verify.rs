@@ -32,7 +32,7 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                         Op::MakeDict { .. } => chunk.dict_keys.len(),
                         Op::MakeClosure { .. } => chunk.functions.len(),
                         Op::Format { .. } => chunk.formats.len(),
-                        Op::GetIndex { .. } | Op::SetIndex { .. } => chunk.indices.len(),
+                        Op::GetIndex { .. } | Op::SetIndex { .. } | Op::UpdateIndex { .. } => chunk.indices.len(),
                         _ => chunk.types.len(),
                     };
                     (t.0 as usize) < len

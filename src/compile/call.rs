@@ -24,51 +24,56 @@ impl FnCompiler<'_> {
                 _ => {}
             }
         }
+        let places = self.prepare_places(args);
         let base = self.temps(args.len() + 1);
         self.expr(callee, base);
-        self.finish_call(base, args, 0, CallSite::default(), dst, span, &[]);
+        self.finish_call(base, args, CallSite::default(), dst, span, None, places);
     }
 
-    /// Evaluates the arguments behind `base` (after `before` that stand there already), calls, puts `&places` back.
+    /// Places of `&place` arguments. Their registers must stand below the call's: the callee's frame covers what is
+    /// above.
+    fn prepare_places(&mut self, args: &[Arg]) -> Vec<(usize, OpenPlace)> {
+        let inout = args.iter().enumerate().filter(|(_, a)| a.inout);
+        inout.map(|(i, arg)| (i, self.prepare_place(&arg.value))).collect()
+    }
+
+    /// Evaluates the arguments behind `base` (and a receiver, if there is one), calls, puts `&places` back. `receiver` is
+    /// its expression, and its place if the method may change it; else it stands in R[base+1] already.
     #[allow(clippy::too_many_arguments)]
     fn finish_call(
         &mut self,
         base: Reg,
         args: &[Arg],
-        before: usize,
         mut site: CallSite,
         dst: Reg,
         span: Span,
-        receiver: &[(&Expr, bool)],
+        receiver: Option<(&Expr, Option<OpenPlace>)>,
+        places: Vec<(usize, OpenPlace)>,
     ) {
+        let before = usize::from(receiver.is_some());
         let slot = |i: usize| Reg(base.0.saturating_add((1 + before + i) as u16));
-        let mut places: Vec<Span> = receiver.iter().map(|(e, _)| e.span).collect();
+        let mut spans: Vec<Span> = receiver.iter().map(|(e, _)| e.span).collect();
         for (i, arg) in args.iter().enumerate() {
-            places.push(arg.value.span);
+            spans.push(arg.value.span);
             if !arg.inout {
                 self.expr(&arg.value, slot(i));
-            }
-        }
-        let mut open: Vec<(OpenPlace, Reg)> = vec![];
-        for (i, (e, changes)) in receiver.iter().enumerate() {
-            if *changes {
-                let place = self.open_place(e);
-                let reg = Reg(base.0 + 1 + i as u16);
-                self.take_place(&place, reg);
-                open.push((place, reg));
-                site.inout |= 1 << i;
-            }
-        }
-        for (i, arg) in args.iter().enumerate() {
-            if arg.inout {
-                let place = self.open_place(&arg.value);
-                self.take_place(&place, slot(i));
-                open.push((place, slot(i)));
-                site.inout |= 1u64.checked_shl((before + i) as u32).unwrap_or(0);
             }
             if let Some(name) = &arg.name {
                 site.names.push(Symbol::new(&name.name));
             }
+        }
+        let mut open: Vec<(OpenPlace, Reg)> = vec![];
+        if let Some((_, Some(place))) = receiver {
+            open.push((place, Reg(base.0 + 1)));
+            site.inout |= 1;
+        }
+        for (i, place) in places {
+            open.push((place, slot(i)));
+            site.inout |= 1u64.checked_shl((before + i) as u32).unwrap_or(0);
+        }
+        for (place, reg) in &open {
+            self.enter_place(place);
+            self.take_place(place, *reg);
         }
         site.count = (before + args.len()) as u16;
         let method = site.method.is_some();
@@ -80,7 +85,7 @@ impl FnCompiler<'_> {
             (_, true) => Op::CallMethod { base, site },
             _ => Op::Call { base, site },
         };
-        self.writer.emit(op, span, &places);
+        self.writer.emit(op, span, &spans);
         for (place, reg) in open.iter().rev() {
             self.close_place(place, *reg, span);
         }
@@ -128,9 +133,10 @@ impl FnCompiler<'_> {
             self.emit(Op::Take { dst, src: base }, span);
             return;
         }
+        let places = self.prepare_places(args);
         let base = self.temps(args.len() + 1);
         let site = CallSite { host: Some(host), ..CallSite::default() };
-        self.finish_call(base, args, 0, site, dst, span, &[]);
+        self.finish_call(base, args, site, dst, span, None, places);
     }
 
     fn load_default(&mut self, dst: Reg, default: Default, span: Span) {
@@ -165,23 +171,25 @@ impl FnCompiler<'_> {
 
     /// `receiver.name(args)`
     pub fn method(&mut self, id: NodeId, receiver: &Expr, name: &Ident, args: &[Arg], dst: Reg, span: Span) {
+        let places = self.prepare_places(args);
         if let Some(global) = self.module_member(receiver, &name.name) {
             let base = self.temps(args.len() + 1);
             self.load_res(Res::Global(global), base, name.span);
-            return self.finish_call(base, args, 0, CallSite::default(), dst, span, &[]);
+            return self.finish_call(base, args, CallSite::default(), dst, span, None, places);
         }
+        let changes = self.changes_receiver(receiver, &name.name, id);
+        let place = if changes { Some(self.prepare_place(receiver)) } else { None };
         let base = self.temps(args.len() + 2);
         let resolved = &self.context.program.module(self.context.module).resolved;
         match resolved.functions_by_method.get(&id) {
             Some(&res) => self.load_res(res, base, name.span),
             None => self.emit(Op::LoadNone { dst: base }, name.span),
         }
-        let changes = self.changes_receiver(receiver, &name.name, id);
         if !changes {
             self.expr(receiver, Reg(base.0 + 1));
         }
         let site = CallSite { method: Some(Symbol::new(&name.name)), ..CallSite::default() };
-        self.finish_call(base, args, 1, site, dst, span, &[(receiver, changes)]);
+        self.finish_call(base, args, site, dst, span, Some((receiver, place)), places);
     }
 
     /// True if a method of this name may take `inout self` and the receiver is a variable that may change.

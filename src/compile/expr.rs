@@ -206,17 +206,22 @@ impl FnCompiler<'_> {
             BinOp::Ne => Op::Ne { dst, a, b },
             BinOp::FloorDiv | BinOp::Rem | BinOp::MatMul | BinOp::In | BinOp::NotIn | BinOp::And | BinOp::Or => {
                 self.writer.emit(Op::Binary { dst, a, b }, span, operands);
-                let known = self.writer.chunk.operators.iter().position(|o| *o == op);
-                let index = known.unwrap_or_else(|| {
-                    self.writer.chunk.operators.push(op);
-                    self.writer.chunk.operators.len() - 1
-                });
-                let op = self.writer.table(index + 1);
-                self.writer.emit(Op::Operator { op }, span, operands);
+                self.operator(op, span, operands);
                 return;
             }
         };
         self.writer.emit(own, span, operands);
+    }
+
+    /// Names the operator of the instruction before.
+    pub fn operator(&mut self, op: BinOp, span: Span, operands: &[Span]) {
+        let known = self.writer.chunk.operators.iter().position(|o| *o == op);
+        let index = known.unwrap_or_else(|| {
+            self.writer.chunk.operators.push(op);
+            self.writer.chunk.operators.len() - 1
+        });
+        let op = self.writer.table(index + 1);
+        self.writer.emit(Op::Operator { op }, span, operands);
     }
 
     fn and_or(&mut self, op: BinOp, a: &Expr, b: &Expr, dst: Reg, span: Span) {

@@ -8,7 +8,7 @@ use crate::bytecode::op::{Op, Reg, Table};
 use crate::compile::FnCompiler;
 use crate::resolve::{LocalId, Res};
 use crate::source::Span;
-use crate::syntax::ast::{Expr, ExprKind, IndexItem};
+use crate::syntax::ast::{BinOp, Expr, ExprKind, IndexItem};
 
 /// A place whose index values are computed and whose containers are at hand.
 pub struct OpenPlace {
@@ -38,29 +38,38 @@ enum Step {
 }
 
 impl FnCompiler<'_> {
-    /// Computes the indices and takes out the containers, all but the innermost part.
-    pub fn open_place(&mut self, place: &Expr) -> OpenPlace {
+    /// Computes the indices of a place; nothing is taken out yet.
+    pub fn prepare_place(&mut self, place: &Expr) -> OpenPlace {
         let mut steps = vec![];
         let root = self.steps(place, &mut steps);
         let mut containers = vec![];
         if !steps.is_empty() {
-            let first = match root {
+            containers.push(match root {
                 Root::Local(local) => self.reg(local),
-                Root::Other(res) => {
-                    let reg = self.temp();
-                    self.load_res(res, reg, place.span);
-                    reg
-                }
-            };
-            containers.push(first);
-            for step in &steps[..steps.len() - 1] {
-                let inside = containers[containers.len() - 1];
-                let dst = self.temp();
-                self.take(inside, *step, dst);
-                containers.push(dst);
+                Root::Other(_) => self.temp(),
+            });
+            for _ in &steps[1..] {
+                containers.push(self.temp());
             }
         }
         OpenPlace { root, steps, containers, span: place.span }
+    }
+
+    /// Takes out the containers of a prepared place, all but the innermost part.
+    pub fn enter_place(&mut self, open: &OpenPlace) {
+        if let (Root::Other(res), Some(&first)) = (open.root, open.containers.first()) {
+            self.load_res(res, first, open.span);
+        }
+        for (step, pair) in open.steps.iter().zip(open.containers.windows(2)) {
+            self.take(pair[0], *step, pair[1]);
+        }
+    }
+
+    /// Computes the indices and takes out the containers.
+    pub fn open_place(&mut self, place: &Expr) -> OpenPlace {
+        let open = self.prepare_place(place);
+        self.enter_place(&open);
+        open
     }
 
     fn steps(&mut self, place: &Expr, out: &mut Vec<Step>) -> Root {
@@ -119,24 +128,27 @@ impl FnCompiler<'_> {
         }
     }
 
-    /// Copies the value of an open place to `dst`, leaving it there.
-    pub fn read_place(&mut self, open: &OpenPlace, dst: Reg, span: Span) {
-        match (open.steps.last(), open.containers.last()) {
-            (Some(Step::Field(name, _)), Some(&object)) => {
-                self.emit(Op::GetField { dst, object, name: *name }, span);
+    /// `place op= value`, where the place has a step. Repeated indices each take their turn.
+    pub fn update_place(&mut self, open: &OpenPlace, op: BinOp, value: Reg, span: Span, operands: &[Span]) {
+        let (Some(&step), Some(&object)) = (open.steps.last(), open.containers.last()) else { return };
+        match step {
+            Step::Field(name, place) => {
+                let old = self.temp();
+                self.emit(Op::GetField { dst: old, object, name }, place);
+                self.binary(op, old, old, value, span, operands);
+                self.put(object, step, old, span);
             }
-            (Some(Step::Item(index, _)), Some(&object)) => {
-                self.emit(Op::GetItem { dst, object, index: *index }, span);
+            Step::Item(index, _) => {
+                self.writer.emit(Op::UpdateItem { object, index, value }, span, operands);
+                self.operator(op, span, operands);
             }
-            (Some(Step::Index { first, index, .. }), Some(&object)) => {
-                self.emit(Op::Move { dst: *first, src: object }, span);
-                self.emit(Op::GetIndex { dst, first: *first, index: *index }, span);
+            Step::Index { first, index, .. } => {
+                self.emit(Op::Take { dst: first, src: value }, span);
+                self.writer.emit(Op::UpdateIndex { object, first, index }, span, operands);
+                self.operator(op, span, operands);
             }
-            _ => match open.root {
-                Root::Local(local) => self.load_res(Res::Local(local), dst, span),
-                Root::Other(res) => self.load_res(res, dst, span),
-            },
         }
+        self.close_containers(open, span);
     }
 
     /// Moves the value of an open place to `dst` for an `inout` call; inside a `try` it is copied.
@@ -156,16 +168,30 @@ impl FnCompiler<'_> {
 
     /// Writes a value into an open place and puts the containers back.
     pub fn close_place(&mut self, open: &OpenPlace, value: Reg, span: Span) {
-        let mut value = value;
-        for (step, &container) in open.steps.iter().zip(&open.containers).rev() {
-            self.put(container, *step, value, span);
-            value = container;
+        match (open.steps.last(), open.containers.last()) {
+            (Some(&step), Some(&object)) => {
+                self.put(object, step, value, span);
+                self.close_containers(open, span);
+            }
+            _ => match open.root {
+                Root::Local(local) => self.store_res(Res::Local(local), value, span),
+                Root::Other(res) => self.store_res(res, value, span),
+            },
         }
-        match open.root {
-            Root::Local(local) if open.steps.is_empty() => self.store_res(Res::Local(local), value, span),
-            // The outermost container is the variable's own register.
-            Root::Local(_) => {}
-            Root::Other(res) => self.store_res(res, value, span),
+    }
+
+    /// Puts the containers back, innermost first.
+    fn close_containers(&mut self, open: &OpenPlace, span: Span) {
+        for (step, pair) in open.steps.iter().zip(open.containers.windows(2)).rev() {
+            self.put(pair[0], *step, pair[1], span);
         }
+        if let (Root::Other(res), Some(&first)) = (open.root, open.containers.first()) {
+            self.store_res(res, first, span);
+        }
+    }
+
+    /// True if it is more than a variable.
+    pub fn has_steps(open: &OpenPlace) -> bool {
+        !open.steps.is_empty()
     }
 }

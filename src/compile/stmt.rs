@@ -283,15 +283,17 @@ impl FnCompiler<'_> {
         let src = self.temp();
         self.expr(value, src);
         let open = self.open_place(target);
-        let src = match op {
+        match op {
+            Some(op) if Self::has_steps(&open) => {
+                self.update_place(&open, op, src, span, &[target.span, value.span]);
+            }
             Some(op) => {
                 let old = self.temp();
-                self.read_place(&open, old, target.span);
+                self.load_res(self.res(target.id), old, target.span);
                 self.binary(op, old, old, src, span, &[target.span, value.span]);
-                old
+                self.close_place(&open, old, span);
             }
-            None => src,
-        };
-        self.close_place(&open, src, span);
+            None => self.close_place(&open, src, span),
+        }
     }
 }

@@ -89,7 +89,7 @@ impl<'a> Load<'a> {
             imports: &imports,
             outer: &self.session.names,
         });
-        let failed = broken || !problems.is_empty();
+        let failed = broken;
         self.diagnostics.extend(problems.iter().map(NameError::to_diagnostic));
         let base = match self.session.program.modules.last() {
             Some(last) => self.session.bases[last.id.0 as usize] + last.resolved.globals.len() as u32,

@@ -128,6 +128,15 @@ impl<'s> Lexer<'s> {
                 Ok(Token::Newline) => self.line_end(span),
                 Ok(Token::Doc(text)) => self.doc(text, span),
                 Ok(token) => {
+                    // `var(x)` inside an expression is the variance; at the start of a statement a declaration.
+                    let called = self.logos.remainder().starts_with('(');
+                    let inside =
+                        matches!(self.open.last(), Some(Open { bracket: Bracket::Paren | Bracket::Square, .. }));
+                    let first =
+                        matches!(self.out.last().map(|l| &l.token), None | Some(Token::Newline | Token::LBrace));
+                    let starts = !inside && (self.line_break.is_some() || first);
+                    let token =
+                        if matches!(token, Token::Var) && called && !starts { Token::Ident("var") } else { token };
                     let before = self.out.len();
                     self.token(token, span);
                     if self.too_deep(span) {
@@ -135,7 +144,17 @@ impl<'s> Lexer<'s> {
                         return;
                     }
                 }
-                Err(()) => self.problem(SyntaxError::StrayCharacter { found: self.logos.slice().into(), span }),
+                Err(()) => {
+                    // A run beyond ASCII arrives as one piece: the characters that no name has are each reported.
+                    let mut at = range.start;
+                    for c in self.logos.slice().chars() {
+                        if !(c.is_alphanumeric() || c == '_') {
+                            let span = Span::new(self.source, at, at + c.len_utf8());
+                            self.problem(SyntaxError::StrayCharacter { found: c.to_string(), span });
+                        }
+                        at += c.len_utf8();
+                    }
+                }
             }
         }
         let end = Span::new(self.source, self.text.len(), self.text.len());

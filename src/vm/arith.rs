@@ -6,7 +6,7 @@ use crate::ad::Cx;
 use crate::builtins::collections;
 use crate::error::{Error, Result};
 use crate::ops::compare::{AND, EQ, NE, NOT, OR};
-use crate::ops::elementwise::{FLOORDIV, REM};
+use crate::ops::elementwise::{ADD, DIV, FLOORDIV, MUL, POW, REM, SUB};
 use crate::ops::linalg::MATMUL;
 use crate::ops::prim::Prim;
 use crate::ops::reshape::STACK;
@@ -113,6 +113,18 @@ pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result
         })),
         _ if a.shape().is_some() && b.shape().is_some() => cx.apply(prim, &[a.clone(), b.clone()]),
         _ => Err(no_operator(prim.name, a, b)),
+    }
+}
+
+/// Any arithmetic operator.
+pub fn operate(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
+    match op {
+        BinOp::Add => general(cx, &ADD, a, b),
+        BinOp::Sub => general(cx, &SUB, a, b),
+        BinOp::Mul => general(cx, &MUL, a, b),
+        BinOp::Div => general(cx, &DIV, a, b),
+        BinOp::Pow => power(cx, &POW, a, b),
+        other => binary(cx, other, a, b),
     }
 }
 

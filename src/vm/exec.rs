@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Watch};
-use crate::bytecode::chunk::{CaptureSource, Chunk, Host};
+use crate::bytecode::chunk::{CaptureSource, Chunk, Host, IndexPart};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
 use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
@@ -411,6 +411,33 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let result = items::set_index(cx, &mut target, parts, &regs[f + 1..], item);
                 r!(object) = target;
                 ok!(result);
+            }
+            Op::UpdateItem { object, index, value } => {
+                let Op::Operator { op } = code[at] else {
+                    unreachable!("UpdateItem is followed by Operator");
+                };
+                let operator = chunk.operators[op.0 as usize];
+                let item = std::mem::take(&mut r!(value));
+                let key = std::slice::from_ref(&regs[index.0 as usize]).to_vec();
+                let mut target = std::mem::take(&mut r!(object));
+                let result = items::update(cx, &mut target, &[IndexPart::At], &key, operator, item);
+                r!(object) = target;
+                ok!(result);
+                at += 1;
+            }
+            Op::UpdateIndex { object, first, index } => {
+                let Op::Operator { op } = code[at] else {
+                    unreachable!("UpdateIndex is followed by Operator");
+                };
+                let operator = chunk.operators[op.0 as usize];
+                let f = first.0 as usize;
+                let item = std::mem::take(&mut regs[f]);
+                let mut target = std::mem::take(&mut r!(object));
+                let parts = &chunk.indices[index.0 as usize];
+                let result = items::update(cx, &mut target, parts, &regs[f + 1..], operator, item);
+                r!(object) = target;
+                ok!(result);
+                at += 1;
             }
             Op::Check { reg, test } => {
                 let test = &chunk.types[test.0 as usize];

@@ -6,9 +6,12 @@ use crate::ad::Cx;
 use crate::builtins::{collections, iterate, text};
 use crate::bytecode::chunk::{IndexPart, Piece};
 use crate::error::{Error, Result};
-use crate::ops::index::{self, GET_INDEX, SET_INDEX};
-use crate::tensor::DType;
+use crate::ops::elementwise::NEG;
+use crate::ops::index::{self, GET_INDEX, INDEX_ADD, SET_INDEX};
+use crate::syntax::ast::BinOp;
+use crate::tensor::{DType, Tensor};
 use crate::value::{RangeValue, Value};
+use crate::vm::arith;
 use crate::vm::call::a_value;
 
 /// `lo..hi`
@@ -251,6 +254,55 @@ pub fn set_index(cx: &mut Cx, object: &mut Value, parts: &[IndexPart], values: &
             .help("assign item by item, or build a new list"));
     }
     Err(no_index(object, values.first().unwrap_or(&Value::None)))
+}
+
+/// `object[...] op= value`. Through an index tensor each entry takes its turn, so that repeated places add up.
+pub fn update(
+    cx: &mut Cx,
+    object: &mut Value,
+    parts: &[IndexPart],
+    values: &[Value],
+    op: BinOp,
+    value: Value,
+) -> Result<()> {
+    let ints = |v: &Value| matches!(v, Value::Tensor(_, t) if t.dtype() == DType::Int);
+    if let (Value::Tensor(..), true) = (&*object, values.iter().any(ints)) {
+        match op {
+            BinOp::Add | BinOp::Sub => {
+                let index = encode(parts, values);
+                let term = if op == BinOp::Sub { cx.apply(&NEG, &[value])? } else { value };
+                *object = cx.apply(&INDEX_ADD, &[object.clone(), index, term])?;
+                return Ok(());
+            }
+            _ => {
+                if let [Value::Tensor(_, t)] = values
+                    && t.rank() == 1
+                    && parts.len() == 1
+                {
+                    return update_in_turn(cx, object, t, op, &value);
+                }
+            }
+        }
+    }
+    let (single, old) = match parts {
+        [IndexPart::At] => (true, get(cx, object, &values[0])?),
+        _ => (false, get_index(cx, object, parts, values)?),
+    };
+    let new = arith::operate(cx, op, &old, &value)?;
+    drop(old);
+    if single { set(cx, object, &values[0], new) } else { set_index(cx, object, parts, values, new) }
+}
+
+fn update_in_turn(cx: &mut Cx, object: &mut Value, index: &Tensor, op: BinOp, value: &Value) -> Result<()> {
+    let along_value = value.shape().is_some_and(|s| s.first() == Some(&index.len()));
+    for (k, i) in index.iter_f64().enumerate() {
+        let at = Value::Int(i as i64);
+        let factor = if along_value { get(cx, value, &Value::Int(k as i64))? } else { value.clone() };
+        let old = get(cx, object, &at)?;
+        let new = arith::operate(cx, op, &old, &factor)?;
+        set(cx, object, &at, new)?;
+    }
+    Ok(())
 }
 
 /// An index as primitives take it (see `ops/index.rs`).
