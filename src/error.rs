@@ -104,16 +104,25 @@ impl Error {
         }
         diagnostic.notes = data.notes.clone();
         diagnostic.help = data.help.clone();
+        // Calls of one function from one place, as a recursion makes them, are one line.
+        let mut lines: Vec<(&(String, Span), usize)> = vec![];
+        for call in &data.trace {
+            match lines.last_mut() {
+                Some((last, times)) if *last == call => *times += 1,
+                _ => lines.push((call, 1)),
+            }
+        }
         const SHOWN: usize = 8;
-        let lines = data.trace.len();
-        for (i, (function, span)) in data.trace.iter().enumerate() {
-            if lines > 2 * SHOWN && (SHOWN..lines - SHOWN).contains(&i) {
+        let count = lines.len();
+        for (i, ((function, span), times)) in lines.into_iter().enumerate() {
+            if count > 2 * SHOWN && (SHOWN..count - SHOWN).contains(&i) {
                 if i == SHOWN {
-                    diagnostic = diagnostic.note(format!("... {} more calls ...", lines - 2 * SHOWN));
+                    diagnostic = diagnostic.note(format!("... {} more ...", count - 2 * SHOWN));
                 }
                 continue;
             }
-            diagnostic = diagnostic.note(format!("in {function}, called at {}", place(*span)));
+            let times = if times > 1 { format!(" ({times} times)") } else { String::new() };
+            diagnostic = diagnostic.note(format!("in {function}, called at {}{times}", place(*span)));
         }
         diagnostic
     }

@@ -309,7 +309,10 @@ static LEN: Builtin = Builtin {
     run: |_, args| {
         let [x] = &*args else { return Err(arity("len")) };
         match iterate::iter_len(x) {
-            Some(n) => Ok(Value::Int(n as i64)),
+            Some(n) => match i64::try_from(n) {
+                Ok(n) => Ok(Value::Int(n)),
+                Err(_) => Err(Error::new("E0411", format!("the length {n} does not fit an int (64 bits)"))),
+            },
             None => Err(wrong_kind("len", 0, "a list, tuple, dict, str, range or tensor", x)),
         }
     },

@@ -242,7 +242,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 match source {
                     Value::Range(range) => {
                         regs[i] = Value::Int(range.start);
-                        regs[i + 1] = Value::Int(range.len() as i64);
+                        regs[i + 1] = Value::Int(i64::try_from(range.len()).unwrap_or(i64::MAX));
                         regs[i + 2] = Value::Int(range.step);
                     }
                     other => {

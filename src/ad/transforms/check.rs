@@ -75,7 +75,10 @@ fn check(vm: &mut Vm, f: &Value, x: &Value, tol: f64) -> Result<()> {
     let Some((error, i, ours, numeric)) = worst else { return Ok(()) };
     Err(Error::new(
         "E0441",
-        format!("the gradient differs from central differences: entry {} has {ours} against {numeric}", entry(&x, i)),
+        format!(
+            "the gradient differs from central differences: entry {} has {ours:.6} against {numeric:.6}",
+            entry(&x, i)
+        ),
     )
     .note(format!("relative error {error:.3e}, allowed {tol:e}"))
     .help("at a kink or jump the two may differ; elsewhere the rule of a custom derivative is wrong"))
