@@ -65,6 +65,15 @@ pub(super) struct Spec {
     reads: Rc<Vec<(GlobalId, Ty)>>,
 }
 
+impl Spec {
+    /// Something that it rests on has changed.
+    pub fn outdate(&mut self) {
+        if self.state == SpecState::Done {
+            self.state = SpecState::Stale;
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SpecState {
     /// On the stack; `ret` is what is assumed of it so far.
@@ -402,7 +411,8 @@ impl Checker {
         let mut problem = problem.clone();
         if !self.frame.module.is_library {
             if let Some(function) = problem.library.take() {
-                let place = format!("fails here, in `{function}`");
+                let verb = if problem.diagnostic.is_error() { "fails" } else { "seen" };
+                let place = format!("{verb} here, in `{function}`");
                 for label in &mut problem.diagnostic.labels {
                     if label.primary {
                         label.primary = false;

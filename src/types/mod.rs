@@ -26,10 +26,12 @@ mod literal;
 mod operator;
 mod pattern;
 pub mod show;
+mod slope;
 mod stmt;
 mod structures;
 mod transforms;
 pub mod ty;
+mod unused;
 mod warn;
 
 use std::collections::{HashMap, HashSet};
@@ -230,6 +232,9 @@ impl Checker {
             }
             self.fuel = FUEL;
             self.gave_up = false;
+            if module.name.starts_with("<main") {
+                out.extend(unused::check(&module));
+            }
             for index in 1..module.resolved.functions.len() as u32 {
                 let key = (module.id.0, index);
                 if self.memo.contains_key(&key) || self.is_followed_test(&module, FnId(index)) {

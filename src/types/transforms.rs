@@ -181,6 +181,9 @@ impl Checker {
             let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of };
             return Outcome::of(self.report(error, site));
         }
+        if let Wrt::One(i) = wrt {
+            self.warn_dead_gradient("the gradient", f, i, site);
+        }
         let value = match (&ret, aux) {
             (Ty::Any, Ty::Bool(Some(false)) | Ty::None) => Ty::Float,
             _ => ret,
