@@ -1,5 +1,7 @@
 //! The library modules, inside the binary.
 
+use std::borrow::Cow;
+
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
     ("data", include_str!("../stdlib/data.dl")),
@@ -13,8 +15,15 @@ const MODULES: &[(&str, &str)] = &[
 ];
 
 /// The text of a library module.
-pub fn text(name: &str) -> Option<&'static str> {
-    MODULES.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
+pub fn text(name: &str) -> Option<Cow<'static, str>> {
+    let (name, text) = MODULES.iter().find(|(n, _)| *n == name)?;
+    // For work on the library itself: DLANG_STDLIB names a folder to take it from.
+    if let Some(folder) = std::env::var_os("DLANG_STDLIB")
+        && let Ok(text) = std::fs::read_to_string(std::path::Path::new(&folder).join(format!("{name}.dl")))
+    {
+        return Some(text.into());
+    }
+    Some(Cow::Borrowed(text))
 }
 
 /// Names of all library modules.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use dlang::diagnostic::Diagnostic;
+use dlang::pipeline::{self, Options, Session};
 use dlang::resolve::{Input, LoadedModule, Mode, ModuleId, Program, resolve};
 use dlang::source::{SourceId, SourceMap};
 use dlang::syntax;
@@ -22,7 +23,59 @@ use dlang::types;
 type Run = fn(&str) -> String;
 
 /// Name of the folder, and what runs its files.
-const SUITES: &[(&str, Run)] = &[("lex", lex), ("parse", parse), ("syntax_error", syntax_error), ("check", check)];
+const SUITES: &[(&str, Run)] = &[
+    ("lex", lex),
+    ("parse", parse),
+    ("syntax_error", syntax_error),
+    ("check", check),
+    ("bytecode", bytecode),
+    ("run", run),
+    ("grad", run),
+    ("error", run),
+];
+
+fn session() -> Session {
+    let mut session = Session::new(Options {
+        dtype: dlang::tensor::DType::F32,
+        seed: 0,
+        check_nan: false,
+        profile: false,
+        threads: 1,
+    });
+    session.vm.capture_output();
+    session
+}
+
+/// What a program prints, then its errors and warnings.
+fn run(text: &str) -> String {
+    let mut session = session();
+    let loaded = session.load_main("test.dl", text, pipeline::Mode::Script);
+    let mut out = String::new();
+    for d in &loaded.diagnostics {
+        diagnostic_lines(&mut out, &session.sources, d);
+    }
+    let Some(unit) = loaded.unit else { return out };
+    let result = session.run(&unit);
+    out += &session.vm.take_output();
+    if let Err(error) = result {
+        let diagnostic = error.to_diagnostic(|span| session.sources.place(span));
+        diagnostic_lines(&mut out, &session.sources, &diagnostic);
+    }
+    out
+}
+
+/// The code of a program's functions.
+fn bytecode(text: &str) -> String {
+    let mut session = session();
+    match session.dump(pipeline::Phase::Bytecode, "test.dl", text) {
+        Ok(dump) => dump,
+        Err(problems) => {
+            let mut out = String::new();
+            problems.iter().for_each(|d| diagnostic_lines(&mut out, &session.sources, d));
+            out
+        }
+    }
+}
 
 fn sources(text: &str) -> (SourceMap, SourceId) {
     let mut map = SourceMap::default();

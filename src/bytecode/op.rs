@@ -137,6 +137,9 @@ instructions! {
     /// R[iter+3] = next item, or go to target when there is none
     ForNext { iter: Reg, to: Target }
 
+    /// R[iter+3] = next item and go to target, or go on when there is none: the end of a loop's body
+    ForLoop { iter: Reg, to: Target }
+
     /// call R[base] with R[base+1..] as calls[site] says; R[base] = result; inout arguments are left in place
     Call { base: Reg, site: Table }
     /// call method calls[site].method of R[base+1], or R[base] (a function of that name); result as Call
@@ -209,6 +212,7 @@ impl Op {
             Op::SkipIfTrue { src, .. } => Op::SkipIfTrue { src, to },
             Op::SkipIfGiven { param, .. } => Op::SkipIfGiven { param, to },
             Op::ForNext { iter, .. } => Op::ForNext { iter, to },
+            Op::ForLoop { iter, .. } => Op::ForLoop { iter, to },
             Op::TryStart { error, .. } => Op::TryStart { error, to },
             Op::OverrideTo { .. } => Op::OverrideTo { to },
             other => other,

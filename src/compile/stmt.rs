@@ -232,16 +232,18 @@ impl FnCompiler<'_> {
         }
         self.emit(Op::ForStart { iter: state }, iter.span);
         let again = self.writer.label();
+        let start = self.writer.label();
         let exit = self.writer.label();
-        self.writer.bind(again);
         self.writer.emit_jump(Op::ForNext { iter: state, to: ZERO }, exit, iter.span);
+        self.writer.bind(start);
         if simple.is_none() {
             self.unpack(pattern, item);
         }
         self.loops.push(LoopLabels { exit, again, tries: self.tries });
         body(self);
         self.loops.pop();
-        self.writer.emit_jump(Op::Jump { to: ZERO }, again, iter.span);
+        self.writer.bind(again);
+        self.writer.emit_jump(Op::ForLoop { iter: state, to: ZERO }, start, iter.span);
         self.writer.bind(exit);
         self.release(mark);
     }

@@ -52,7 +52,10 @@ impl<'a> Load<'a> {
         };
         self.session.checker.follow_tests(self.mode == Mode::Test);
         self.path.push(name.to_string());
-        let module = self.module(name, "<main>".into(), text, folder, false, mode);
+        // A library module's own file, as for its tests, sees what library modules see.
+        let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
+        let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
         self.path.pop();
         module
     }
@@ -101,7 +104,7 @@ impl<'a> Load<'a> {
         if !failed {
             self.diagnostics.extend(found);
         }
-        if !is_library && mode != resolve::Mode::Imported {
+        if mode != resolve::Mode::Imported {
             let rest = self.session.checker.finish();
             if !failed {
                 self.diagnostics.extend(rest);
@@ -144,7 +147,7 @@ impl<'a> Load<'a> {
         };
         self.enter(name.to_string(), |load| {
             let source = format!("<stdlib>/{name}.dl");
-            load.module(&source, name.into(), text, PathBuf::new(), true, resolve::Mode::Imported)
+            load.module(&source, name.into(), &text, PathBuf::new(), true, resolve::Mode::Imported)
         })
     }
 

@@ -268,7 +268,7 @@ impl Session {
             self.program.module(id.module).tree.clone()
         } else {
             let text = crate::stdlib::text(module)?;
-            Rc::new(crate::syntax::parse(crate::source::SourceId(0), text).module)
+            Rc::new(crate::syntax::parse(crate::source::SourceId(0), &text).module)
         };
         tree.stmts.iter().find_map(|stmt| match &stmt.kind {
             StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == item) => stmt.doc.clone(),

@@ -151,7 +151,7 @@ pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
             }
             cx.apply(if op == BinOp::And { &AND } else { &OR }, &[a.clone(), b.clone()])
         }
-        other => Err(Error::new("E0999", format!("operator {} has its own instruction", other.symbol()))),
+        other => Err(Error::new("E0400", format!("operator {} has its own instruction", other.symbol()))),
     }
 }
 
@@ -177,7 +177,7 @@ pub fn not(cx: &mut Cx, x: &Value) -> Result<Value> {
 /// `if` and `while` want one bool.
 #[cold]
 pub fn no_condition(v: &Value) -> Error {
-    let error = Error::new("E0312", format!("a condition is one bool, and this is {}", a_value(v)));
+    let error = Error::new("E0332", format!("a condition is one bool, and this is {}", a_value(v)));
     match v {
         Value::Tensor(_, t) if t.dtype() == DType::Bool => {
             error.help("use all(...) or any(...); where(cond, a, b) chooses element by element")

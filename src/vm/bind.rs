@@ -72,16 +72,16 @@ fn inout_differs(chunk: &Chunk, inout: u64, place: &[usize]) -> Error {
     let name = chunk.params.get(differs).map_or_else(|| "?".into(), |p| p.name.name());
     let arg = place.iter().position(|&at| at == differs).unwrap_or(0);
     if chunk.inout & (1 << differs) == 0 {
-        return Error::new("E0407", format!("`{}` does not change its parameter `{name}`", chunk.name))
+        return Error::new("E0326", format!("`{}` does not change its parameter `{name}`", chunk.name))
             .operand(arg, "passed with &")
             .help("leave out the &");
     }
     if &*name == "self" {
-        return Error::new("E0407", format!("`{}` changes its receiver, which must be a variable", chunk.name))
+        return Error::new("E0327", format!("`{}` changes its receiver, which must be a variable", chunk.name))
             .operand(0, "this is not a var")
             .help("bind it with var, and call the method on the variable");
     }
-    Error::new("E0407", format!("`{}` changes its parameter `{name}`: pass a variable with &", chunk.name))
+    Error::new("E0326", format!("`{}` changes its parameter `{name}`: pass a variable with &", chunk.name))
         .operand(arg, "passed without &")
         .help(format!("write &{name} (a var)"))
 }
@@ -152,11 +152,11 @@ pub fn to_signature(
 
 fn host_inout(function: &str, param: &str, wants: bool, arg: usize) -> Error {
     if wants {
-        Error::new("E0407", format!("`{function}` changes its argument, which must be a variable"))
+        Error::new("E0327", format!("`{function}` changes its argument, which must be a variable"))
             .operand(arg, "this is not a var that may change")
             .help(format!("bind it with var, then write x.{function}(...) or {function}(&x, ...)"))
     } else {
-        Error::new("E0407", format!("`{function}` does not change its parameter `{param}`"))
+        Error::new("E0326", format!("`{function}` does not change its parameter `{param}`"))
             .operand(arg, "passed with &")
             .help("leave out the &")
     }
@@ -164,20 +164,20 @@ fn host_inout(function: &str, param: &str, wants: bool, arg: usize) -> Error {
 
 fn too_many(function: &str, params: usize, given: usize) -> Error {
     let plural = if params == 1 { "" } else { "s" };
-    Error::new("E0406", format!("`{function}` takes {params} argument{plural}, and {given} are given"))
+    Error::new("E0320", format!("`{function}` takes {params} argument{plural}, and {given} are given"))
 }
 
 fn missing(function: &str, param: &str) -> Error {
-    Error::new("E0406", format!("`{function}` needs its argument `{param}`")).help(format!("add {param}: ..."))
+    Error::new("E0320", format!("`{function}` needs its argument `{param}`")).help(format!("add {param}: ..."))
 }
 
 fn twice(function: &str, name: Symbol) -> Error {
-    Error::new("E0406", format!("`{function}` gets its argument `{name}` twice"))
+    Error::new("E0322", format!("`{function}` gets its argument `{name}` twice"))
 }
 
 fn unknown_name<'a>(function: &str, name: Symbol, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
-    let error = Error::new("E0406", format!("`{function}` has no parameter `{name}`"));
+    let error = Error::new("E0321", format!("`{function}` has no parameter `{name}`"));
     match did_you_mean(&name.name(), known.iter().copied()) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => error.help("it takes no arguments"),

@@ -78,7 +78,7 @@ impl Vm {
                 let constructor = def.constructor.borrow().clone();
                 match constructor {
                     Some(closure) => self.enter(closure, at, site, None),
-                    None => Err(Error::new("E0405", format!("`{}` cannot be built by a program", def.name))),
+                    None => Err(Error::new("E0325", format!("`{}` cannot be built by a program", def.name))),
                 }
             }
             Value::Prim(prim) => {
@@ -99,7 +99,7 @@ impl Vm {
             Value::Struct(s) => {
                 let method = s.def.methods.borrow().get(&Symbol::new("call")).cloned();
                 let Some(Value::Fn(closure)) = method else {
-                    return Err(Error::new("E0405", format!("a `{}` cannot be called", s.def.name))
+                    return Err(Error::new("E0325", format!("a `{}` cannot be called", s.def.name))
                         .operand(0, "called here")
                         .help(format!("add a method: impl {} {{ fn call(self, x) = ... }}", s.def.name)));
                 };
@@ -117,12 +117,12 @@ impl Vm {
                     ..CallSite::default()
                 };
                 if closure.chunk.inout & 1 != 0 {
-                    return Err(Error::new("E0407", "this `call` takes `inout self`, which x(...) cannot give")
+                    return Err(Error::new("E0327", "this `call` takes `inout self`, which x(...) cannot give")
                         .help("call it as a method of a variable: x.call(...)"));
                 }
                 self.enter(closure, at, &site, None)
             }
-            other => Err(Error::new("E0405", format!("{} cannot be called", a_value(other)))
+            other => Err(Error::new("E0325", format!("{} cannot be called", a_value(other)))
                 .help("only functions, struct names and structs with a method `call` can be called")),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Watch};
-use crate::bytecode::chunk::{CaptureSource, Host};
+use crate::bytecode::chunk::{CaptureSource, Chunk, Host};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
 use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
@@ -50,7 +50,12 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     macro_rules! ok {
         ($result:expr) => {
             match $result {
-                Ok(value) => value,
+                Ok(value) => {
+                    if trap {
+                        note_place(cx, chunk, at);
+                    }
+                    value
+                }
                 Err(error) => {
                     *pc = at;
                     return Err(error);
@@ -94,12 +99,6 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
 
     loop {
-        if trap
-            && let Some(noted) = &mut cx.noted
-            && noted.span.is_none()
-        {
-            noted.span = chunk.spans.get(at.wrapping_sub(1)).map(|p| p.span);
-        }
         let op = code[at];
         at += 1;
         match op {
@@ -279,6 +278,34 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                     _ => at = to.0 as usize,
                 }
             }
+            Op::ForLoop { iter, to } => {
+                let i = iter.0 as usize;
+                if let (&Value::Int(current), &Value::Int(left), &Value::Int(step)) =
+                    (&regs[i], &regs[i + 1], &regs[i + 2])
+                {
+                    if left > 0 {
+                        put_int(&mut regs[i + 3], current);
+                        put_int(&mut regs[i], current.wrapping_add(step));
+                        put_int(&mut regs[i + 1], left - 1);
+                        at = to.0 as usize;
+                        if INTERRUPT.load(Ordering::Relaxed) {
+                            ok!(Err(Error::leave(Cause::Interrupt)));
+                        }
+                    }
+                } else if let &Value::Int(index) = &regs[i] {
+                    match ok!(items::next(cx, &regs[i + 1], index as usize)) {
+                        Some(item) => {
+                            regs[i + 3] = item;
+                            regs[i] = Value::Int(index + 1);
+                            at = to.0 as usize;
+                            if INTERRUPT.load(Ordering::Relaxed) {
+                                ok!(Err(Error::leave(Cause::Interrupt)));
+                            }
+                        }
+                        None => regs[i + 1] = Value::None,
+                    }
+                }
+            }
 
             Op::MakeTuple { dst, first, n } => {
                 let f = first.0 as usize;
@@ -453,6 +480,16 @@ fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
             let value = other.clone();
             regs[dst.0 as usize] = value;
         }
+    }
+}
+
+/// The first operation that made a NaN or infinity gets its place.
+#[cold]
+fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize) {
+    if let Some(noted) = &mut cx.noted
+        && noted.span.is_none()
+    {
+        noted.span = chunk.spans.get(at.wrapping_sub(1)).map(|p| p.span);
     }
 }
 

@@ -15,7 +15,7 @@ type Globals = Vec<Option<Value>>;
 /// A struct of the definition in `def` with the first `n` registers as fields, which are moved.
 pub fn build(def: &Value, regs: &mut [Value], n: usize) -> Result<Value> {
     let Value::StructType(def) = def else {
-        return Err(Error::new("E0999", "a constructor lacks its definition"));
+        return Err(Error::new("E0400", "a constructor lacks its definition"));
     };
     let fields = regs[..n].iter_mut().map(std::mem::take).collect();
     Ok(Value::Struct(Rc::new(StructValue { def: def.clone(), fields })))
@@ -122,7 +122,7 @@ pub fn set(object: &mut Value, name: Symbol, value: Value) -> Result<()> {
 /// There is no such field.
 pub fn no_field(object: &Value, name: Symbol) -> Error {
     let text = name.name();
-    let error = |of: &str| Error::new("E0402", format!("{of} has no field `{text}`"));
+    let error = |of: &str| Error::new("E0323", format!("{of} has no field `{text}`"));
     let near = |e: Error, known: Vec<Rc<str>>| match did_you_mean(&text, known.iter().map(|n| &**n)) {
         Some(near) => e.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => e,
@@ -140,7 +140,7 @@ pub fn no_field(object: &Value, name: Symbol) -> Error {
         ),
         Value::Dict(d) => {
             let known = d.keys().filter_map(|k| if let Key::Str(s) = k { Some(s.clone()) } else { None });
-            near(Error::new("E0402", format!("the dict has no key \"{text}\"")), known.collect())
+            near(Error::new("E0323", format!("the dict has no key \"{text}\"")), known.collect())
         }
         Value::Tensor(..) => near(error("a tensor"), ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec()),
         Value::None => error("none").help("a function without a last expression gives none"),

@@ -51,12 +51,12 @@ pub fn unpack(cx: &mut Cx, value: &Value, n: usize) -> Result<Vec<Value>> {
         Value::Tuple(items) | Value::List(items) => items.len(),
         Value::Tensor(_, t) => t.shape().first().copied().unwrap_or(0),
         other => {
-            return Err(Error::new("E0408", format!("{} cannot be taken apart into {n} values", a_value(other)))
+            return Err(Error::new("E0334", format!("{} cannot be taken apart into {n} values", a_value(other)))
                 .operand(1, format!("this is {}", a_value(other))));
         }
     };
     if count != n {
-        return Err(Error::new("E0408", format!("{n} names for {count} values"))
+        return Err(Error::new("E0334", format!("{n} names for {count} values"))
             .operand(0, format!("{n} names"))
             .operand(1, format!("{} of {count}", a_value(value))));
     }
@@ -124,10 +124,10 @@ fn position(i: i64, len: usize) -> Result<usize> {
 fn no_index(object: &Value, index: &Value) -> Error {
     let sequence = matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_) | Value::Range(_));
     if sequence {
-        return Error::new("E0409", format!("the index of {} is an int, not {}", a_value(object), a_value(index)))
+        return Error::new("E0335", format!("the index of {} is an int, not {}", a_value(object), a_value(index)))
             .operand(1, format!("this is {}", a_value(index)));
     }
-    let error = Error::new("E0409", format!("{} has no items", a_value(object)))
+    let error = Error::new("E0335", format!("{} has no items", a_value(object)))
         .operand(0, format!("this is {}", a_value(object)));
     match object {
         Value::Float(..) | Value::Int(_) => error.help("it is one number already"),
@@ -172,10 +172,10 @@ pub fn set(cx: &mut Cx, object: &mut Value, index: &Value, value: Value) -> Resu
             let taken = std::mem::take(object);
             set_tensor(cx, object, taken, Value::tuple(vec![index.clone()]), value)
         }
-        (Value::Tuple(_), _) => Err(Error::new("E0409", "the items of a tuple cannot be changed")
+        (Value::Tuple(_), _) => Err(Error::new("E0335", "the items of a tuple cannot be changed")
             .operand(0, "this is a tuple")
             .help("use a list: list(a, b)")),
-        (Value::Str(_), _) => Err(Error::new("E0409", "the characters of a str cannot be changed")
+        (Value::Str(_), _) => Err(Error::new("E0335", "the characters of a str cannot be changed")
             .help("build a new text: s[:i] + \"x\" + s[i + 1:]")),
         _ => Err(no_index(object, index)),
     }
@@ -202,7 +202,7 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
     }
     let [IndexPart::Slice { .. }] = parts else {
         if parts.len() > 1 && matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_)) {
-            return Err(Error::new("E0409", format!("{} has one axis, not {}", a_value(object), parts.len()))
+            return Err(Error::new("E0335", format!("{} has one axis, not {}", a_value(object), parts.len()))
                 .operand(0, format!("this is {}", a_value(object)))
                 .help("index step by step: xs[i][j]"));
         }
@@ -230,7 +230,7 @@ fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
     let int = |v: &Value| match v {
         Value::None => Ok(None),
         Value::Int(i) => Ok(Some(*i)),
-        other => Err(Error::new("E0409", format!("a slice goes from int to int, not {}", a_value(other)))),
+        other => Err(Error::new("E0335", format!("a slice goes from int to int, not {}", a_value(other)))),
     };
     let [start, stop, step] = bounds else { return Ok(vec![]) };
     let (start, stop, step) = (int(start)?, int(stop)?, int(step)?.unwrap_or(1));
@@ -247,7 +247,7 @@ pub fn set_index(cx: &mut Cx, object: &mut Value, parts: &[IndexPart], values: &
         return set_tensor(cx, object, taken, index, value);
     }
     if let (Value::List(_), [IndexPart::Slice { .. }]) = (&*object, parts) {
-        return Err(Error::new("E0409", "a slice of a list cannot be assigned")
+        return Err(Error::new("E0335", "a slice of a list cannot be assigned")
             .help("assign item by item, or build a new list"));
     }
     Err(no_index(object, values.first().unwrap_or(&Value::None)))

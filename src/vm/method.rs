@@ -6,6 +6,7 @@ use crate::bytecode::chunk::CallSite;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
 use crate::resolve::Res;
+use crate::symbol::Symbol;
 use crate::value::{Closure, StructValue, Value};
 use crate::vm::{Vm, fields};
 
@@ -47,15 +48,13 @@ impl Vm {
             // `x.to(f64)` and the like are fields or builtins of tensors.
             _ => {}
         }
-        // A variable that is no function does not hide the builtin: `let mean = x.mean()`, then `y.mean()`.
-        if is_plain_data(&self.stack[at])
-            && let Some(res) = crate::resolve::builtin_names::find(&name.name(), false)
-        {
-            match res {
-                Res::Prim(prim) => self.stack[at] = Value::Prim(prim),
-                Res::Builtin(builtin) => self.stack[at] = Value::Builtin(builtin),
-                _ => {}
-            }
+        if !callable(&self.stack[at]) {
+            // A variable that holds no function hides no builtin here: `ages.items()` beside `let items = ...`.
+            self.stack[at] = match crate::resolve::builtin_names::find(&name.name(), false) {
+                Some(Res::Prim(prim)) => Value::Prim(prim),
+                Some(Res::Builtin(builtin)) => Value::Builtin(builtin),
+                _ => Value::None,
+            };
         }
         if !matches!(self.stack[at], Value::None) {
             return self.call_on_receiver(at, site);
@@ -137,7 +136,7 @@ impl Vm {
             // Places must stay where they are: run the call to its end beside the arguments.
             let args: Vec<Value> = self.stack[at + 2..at + 1 + count].to_vec();
             if inner.inout != 0 {
-                return Err(Error::new("E0407", "a function kept in a field cannot change its arguments")
+                return Err(Error::new("E0326", "a function kept in a field cannot change its arguments")
                     .help("bind it first: let f = x.field, then f(&y)"));
             }
             let tail = args.len() - inner.names.len();
@@ -162,7 +161,7 @@ impl Vm {
         let count = site.count as usize;
         let Value::Struct(s) = self.stack[at + 1].clone() else { return Ok(()) };
         if site.names.len() + 1 != count {
-            return Err(Error::new("E0406", "`with` takes named fields only")
+            return Err(Error::new("E0320", "`with` takes named fields only")
                 .help("name the fields that change: p.with(x: 1.0)"));
         }
         let mut copy: StructValue = (*s).clone();
@@ -191,22 +190,16 @@ impl Vm {
     }
 }
 
-/// True for what is there but cannot be called.
-fn is_plain_data(value: &Value) -> bool {
-    !matches!(
-        value,
-        Value::None
-            | Value::Fn(_)
-            | Value::Builtin(_)
-            | Value::Prim(_)
-            | Value::Native(_)
-            | Value::Struct(_)
-            | Value::StructType(_)
-    )
+fn callable(value: &Value) -> bool {
+    match value {
+        Value::Fn(_) | Value::Prim(_) | Value::Builtin(_) | Value::Native(_) | Value::StructType(_) => true,
+        Value::Struct(s) => s.def.methods.borrow().contains_key(&Symbol::new("call")),
+        _ => false,
+    }
 }
 
 fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Error {
-    let error = Error::new("E0403", format!("{of} has no method or function `{name}`"));
+    let error = Error::new("E0323", format!("{of} has no method or function `{name}`"));
     match did_you_mean(name, known) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error,

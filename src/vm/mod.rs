@@ -17,7 +17,7 @@ mod run;
 mod typetest;
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
@@ -94,7 +94,7 @@ struct Handler {
 
 /// Where `print` goes.
 enum Output {
-    Stdout(std::io::BufWriter<std::io::Stdout>),
+    Stdout(Box<dyn Write>),
     /// For tests and the REPL's evaluator.
     Captured(String),
 }
@@ -112,7 +112,7 @@ impl Default for Vm {
             overrides: HashMap::new(),
             script_args: vec![],
             source_dir: PathBuf::new(),
-            out: Output::Stdout(std::io::BufWriter::with_capacity(1 << 16, std::io::stdout())),
+            out: Output::Stdout(stdout()),
         }
     }
 }
@@ -155,6 +155,12 @@ impl Vm {
             Output::Stdout(_) => String::new(),
         }
     }
+}
+
+/// A terminal shows each line at once; anything else gets large pieces.
+fn stdout() -> Box<dyn Write> {
+    let stdout = std::io::stdout();
+    if stdout.is_terminal() { Box::new(stdout) } else { Box::new(std::io::BufWriter::with_capacity(1 << 16, stdout)) }
 }
 
 fn output_error(error: std::io::Error) -> Error {

@@ -179,7 +179,7 @@ fn dim_mismatch(test: &TypeTest, value: &Value, dim: &DimTest, want: i64, size: 
         _ => String::new(),
     };
     let shape = show_shape(value.shape().unwrap_or(&[]));
-    Error::new("E0330", format!("expected {}, found {}", show(test), value.type_name()))
+    Error::new("E0331", format!("expected {}, found {}", show(test), value.type_name()))
         .note(format!("{name}the value has shape {shape} with {size} in that place, where {want} is expected"))
 }
 

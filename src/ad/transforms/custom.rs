@@ -99,7 +99,7 @@ fn positional(name: &str, args: Args) -> Result<Vec<Value>> {
     if args.named.is_empty() {
         return Ok(args.positional);
     }
-    Err(Error::new("E0406", format!("a function made by {name} takes its arguments by position")))
+    Err(Error::new("E0320", format!("a function made by {name} takes its arguments by position")))
 }
 
 struct Checkpoint {

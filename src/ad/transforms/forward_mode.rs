@@ -97,7 +97,7 @@ impl NativeFn for Derivative {
 
     fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
         let Some(x) = args.positional.first().cloned() else {
-            return Err(Error::new("E0406", "a derivative takes the point as its first argument"));
+            return Err(Error::new("E0320", "a derivative takes the point as its first argument"));
         };
         expect_differentiable("derivative", &x)?;
         if !matches!(x, Value::Float(..)) {

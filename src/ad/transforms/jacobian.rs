@@ -75,7 +75,7 @@ impl NativeFn for Jacobian {
 
     fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
         let Some(x) = args.positional.first().cloned() else {
-            return Err(Error::new("E0406", format!("a {} takes the point as its first argument", self.name)));
+            return Err(Error::new("E0320", format!("a {} takes the point as its first argument", self.name)));
         };
         expect_differentiable(self.name, &x)?;
         let run = |vm: &mut Vm, x: &Value| {

@@ -90,7 +90,7 @@ fn record_open(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result
     let value = vm.cx.strip(&inside, level)?;
     match vm.cx.close() {
         Some(LevelState { mode: Mode::Reverse(tape), .. }) => Ok(Recorded { tape, level, lifted, inside, value }),
-        _ => Err(Error::new("E0999", "a reverse level was closed out of order")),
+        _ => Err(Error::new("E0400", "a reverse level was closed out of order")),
     }
 }
 
@@ -251,7 +251,7 @@ impl NativeFn for Pullback {
 
     fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
         let [dy] = &args.positional[..] else {
-            return Err(Error::new("E0406", "a pullback takes one argument: the cotangent of the result"));
+            return Err(Error::new("E0320", "a pullback takes one argument: the cotangent of the result"));
         };
         if !vm.cx.serials().starts_with(&self.serials) {
             return Err(crate::ad::dispatch::escaped());
