@@ -26,12 +26,12 @@ impl Checker {
             | "custom_jvp" => {
                 let f = args.ty(0);
                 if certainly_not_callable(f) {
-                    self.report(TypeError::NotCallable { ty: f.clone(), callee: args.span(0) }, args.span(0));
+                    let (transform, ty, place) = (format!("`{name}`"), f.clone(), args.span(0));
+                    self.report(TypeError::NeedsFunction { transform, ty, place }, place);
                     return Some(Outcome::of(Ty::Any));
                 }
-                Some(made(args.types.clone()))
+                Some(if name == "checkpoint" { Outcome::of(f.clone()) } else { made(args.types.clone()) })
             }
-            "checkpoint" => Some(Outcome::of(args.ty(0).clone())),
             "stop_grad" => Some(Outcome::of(args.ty(0).clone())),
             "vjp" | "jvp" | "hvp" => {
                 let f = args.ty(0).clone();
