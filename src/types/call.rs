@@ -263,7 +263,14 @@ impl Checker {
             }
         }
         let origins = matched.iter().map(|at| at.and_then(|i| args.get(i)).map(|a| a.span)).collect();
-        let (ret, outs) = self.specialize(key, &module, &decl, slots, captures, origins, site);
+        let (mut ret, outs) = self.specialize(key, &module, &decl, slots, captures, origins, site);
+        if let Ty::Struct(s) = &ret
+            && !self.frame.module.is_library
+            && s.origin.0.is_some_and(|o| contains(decl.span, o))
+        {
+            // The call that made it tells more than the constructor inside of it.
+            ret = Ty::Struct(Rc::new(StructTy { origin: Origin(Some(site)), ..(**s).clone() }));
+        }
         let back = |(param, ty): (usize, Ty)| matched.get(param).copied().flatten().map(|arg| (arg, ty));
         Outcome { ty: ret, outs: outs.into_iter().filter_map(back).collect() }
     }
@@ -611,6 +618,10 @@ impl Checker {
         }
         Ty::Fn(FnTy::User { module: key.0, index: key.1, captures })
     }
+}
+
+fn contains(outer: Span, inner: Span) -> bool {
+    outer.source == inner.source && outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// True if structs in these arguments were made at the same places; what is reported of them names the places.

@@ -153,7 +153,11 @@ pub enum TypeError {
         place: Span,
         code: &'static str,
     },
-    NeedsFunction { transform: String, ty: Ty, place: Span },
+    NeedsFunction {
+        transform: String,
+        ty: Ty,
+        place: Span,
+    },
     GradOutput {
         transform: String,
         ty: Ty,
