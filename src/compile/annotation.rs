@@ -78,7 +78,7 @@ impl FnCompiler<'_> {
             "list" => TypeTest::List(Box::new(TypeTest::Any)),
             "dict" => TypeTest::Dict(Box::new(TypeTest::Any), Box::new(TypeTest::Any)),
             other => {
-                let global = find(self.context.module, other).or_else(|| None);
+                let global = find(self.context.module, other);
                 match global {
                     Some(g) if matches!(self.context.kind(g), GlobalKind::Struct(_)) => {
                         TypeTest::Struct { global: self.context.global(g), name: name.name.clone() }

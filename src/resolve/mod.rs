@@ -7,6 +7,7 @@
 //!   method or test of the module reads it, the module is imported, or the REPL runs; then it is a global.
 //!   A lambda captures globals that are variables, too.
 
+mod annotations;
 pub mod builtin_names;
 pub mod error;
 mod hints;

@@ -7,8 +7,8 @@ use crate::diagnostic::did_you_mean;
 use crate::resolve::error::NameError;
 use crate::resolve::scope::{FnScope, Found, find_local};
 use crate::resolve::{
-    CaptureFrom, FnId, Function, Global, GlobalId, GlobalKind, Local, LocalId, LocalKind, ModuleId, Program, Res,
-    Resolved, Struct, builtin_names,
+    CaptureFrom, FnId, Function, Global, GlobalId, GlobalKind, Local, LocalKind, ModuleId, Program, Res, Resolved,
+    Struct, builtin_names,
 };
 use crate::source::Span;
 use crate::syntax::ast::*;
@@ -63,17 +63,18 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
     (walk.out, walk.problems)
 }
 
-struct Walk<'a> {
-    input: Input<'a>,
-    out: Resolved,
-    scopes: Vec<FnScope>,
+/// The walk: what it works on and what it has found so far.
+pub(super) struct Walk<'a> {
+    pub(super) input: Input<'a>,
+    pub(super) out: Resolved,
+    pub(super) scopes: Vec<FnScope>,
     /// Top-level names.
-    globals: HashMap<Rc<str>, u32>,
+    pub(super) globals: HashMap<Rc<str>, u32>,
     /// Global variables whose definition the walk over the body has passed.
     defined: HashSet<u32>,
     /// Names that declared functions mention: such top-level variables are globals.
     shared: HashSet<Rc<str>>,
-    problems: Vec<NameError>,
+    pub(super) problems: Vec<NameError>,
 }
 
 impl Walk<'_> {
@@ -226,7 +227,7 @@ impl Walk<'_> {
         GlobalId { module: self.input.id, index }
     }
 
-    fn bind(&mut self, id: NodeId, res: Res) {
+    pub(super) fn bind(&mut self, id: NodeId, res: Res) {
         self.out.names.insert(id, res);
     }
 
@@ -252,7 +253,7 @@ impl Walk<'_> {
         id
     }
 
-    fn scope(&mut self) -> &mut FnScope {
+    pub(super) fn scope(&mut self) -> &mut FnScope {
         let last = self.scopes.len() - 1;
         &mut self.scopes[last]
     }
@@ -540,6 +541,12 @@ impl Walk<'_> {
         if let Some(found) = self.try_lookup(name, Some(span)) {
             return found;
         }
+        if self.scopes.len() == 1
+            && let Some((ident, _)) = super::mentions::top_level_binding(&self.input.tree.stmts, name)
+        {
+            self.problems.push(NameError::TooEarly { name: name.clone(), span, defined: ident.span });
+            return Found { res: Res::Unknown, captured: false };
+        }
         let mut candidates: Vec<String> = builtin_names::all().map(str::to_string).collect();
         candidates.extend(self.globals.keys().map(|k| k.to_string()));
         candidates.extend(self.input.outer.keys().map(|k| k.to_string()));
@@ -553,7 +560,7 @@ impl Walk<'_> {
     }
 
     /// `use_at`: report a top-level variable that the body uses before its definition.
-    fn try_lookup(&mut self, name: &Rc<str>, use_at: Option<Span>) -> Option<Found> {
+    pub(super) fn try_lookup(&mut self, name: &Rc<str>, use_at: Option<Span>) -> Option<Found> {
         let depth = self.scopes.len() - 1;
         if let Some(found) = find_local(&mut self.scopes, depth, name) {
             return Some(found);
@@ -723,95 +730,5 @@ impl Walk<'_> {
                 IndexItem::Ellipsis(_) => {}
             }
         }
-    }
-
-    // ---- annotations ----
-
-    /// Dimension variables become locals. `fresh`: of a parameter, where an outer variable of that name does not count.
-    fn type_expr(&mut self, ty: &TypeExpr, fresh: bool) {
-        match &ty.kind {
-            TypeKind::Name { module, name } => self.type_name(module.as_ref(), name),
-            TypeKind::Tensor { dims, .. } => dims.iter().for_each(|dim| self.dim(dim, fresh)),
-            TypeKind::List(item) | TypeKind::Optional(item) => self.type_expr(item, fresh),
-            TypeKind::Dict(key, value) => {
-                self.type_expr(key, fresh);
-                self.type_expr(value, fresh);
-            }
-            TypeKind::Tuple(items) => items.iter().for_each(|t| self.type_expr(t, fresh)),
-            TypeKind::Fn(params, ret) => {
-                params.iter().for_each(|t| self.type_expr(t, fresh));
-                self.type_expr(ret, fresh);
-            }
-        }
-    }
-
-    fn type_name(&mut self, module: Option<&Ident>, name: &Ident) {
-        const BASIC: [&str; 13] =
-            ["int", "float", "bool", "str", "none", "any", "f32", "f64", "list", "dict", "fn", "tuple", "tensor"];
-        if module.is_none() && BASIC.contains(&&*name.name) {
-            return;
-        }
-        let first = module.unwrap_or(name);
-        let known = self.globals.contains_key(&first.name) || self.input.outer.contains_key(&first.name);
-        if !known {
-            let names: Vec<Rc<str>> = self.out.structs.iter().map(|s| s.decl.name.name.clone()).collect();
-            let candidates = BASIC.into_iter().chain(names.iter().map(|n| &**n));
-            let similar = did_you_mean(&first.name, candidates).map(str::to_string);
-            let hint = match &*first.name {
-                "Tensor" | "tensor" | "array" | "ndarray" => {
-                    Some("write a tensor type with its shape: float[n, 3]".into())
-                }
-                "string" | "String" => Some("text is `str`".into()),
-                "double" | "Float64" => Some("write `float`".into()),
-                _ => None,
-            };
-            self.problems.push(NameError::Unknown { name: first.name.clone(), span: first.span, similar, hint });
-        }
-    }
-
-    fn dim(&mut self, dim: &DimExpr, fresh: bool) {
-        match dim {
-            DimExpr::Int(..) | DimExpr::Ellipsis(_) | DimExpr::Any(_) => {}
-            DimExpr::Binary(_, a, b) => {
-                self.dim(a, fresh);
-                self.dim(b, fresh);
-            }
-            DimExpr::Var { ident, id } => {
-                let res = self.dim_local(ident, fresh);
-                self.bind(*id, res);
-            }
-        }
-    }
-
-    fn dim_local(&mut self, ident: &Ident, fresh: bool) -> Res {
-        if fresh {
-            let own = self.scope().local(&ident.name);
-            if let Some(local) = own
-                && self.scope().function.locals[local.0 as usize].kind == LocalKind::Dim
-            {
-                return Res::Local(local);
-            }
-            // A closure's annotation may name a dimension of the function around it.
-            if own.is_none()
-                && self.scopes.len() > 1
-                && !self.scope().declared
-                && let Some(Found { res: Res::Local(outer), .. }) = {
-                    let depth = self.scopes.len() - 2;
-                    find_local(&mut self.scopes, depth, &ident.name)
-                }
-                && self.scopes[self.scopes.len() - 2].function.locals[outer.0 as usize].kind == LocalKind::Dim
-            {
-                let local = self.scope().capture(&ident.name, ident.span, CaptureFrom::Local(outer));
-                return Res::Local(local);
-            }
-            return Res::Local(self.scope().define_outer(&ident.name, ident.span, LocalKind::Dim));
-        }
-        if let Some(found) = self.try_lookup(&ident.name, None)
-            && matches!(found.res, Res::Local(_) | Res::Global(_))
-        {
-            return found.res;
-        }
-        let local: LocalId = self.scope().define(&ident.name, ident.span, false, LocalKind::Dim);
-        Res::Local(local)
     }
 }

@@ -185,11 +185,7 @@ impl Vm {
                 Host::Prim(p) => (p.name, p.sig),
                 Host::Builtin(b) => (b.name, b.sig),
             };
-            let bound = bind::to_signature(sig.0, sig.1, args, &site.names, site.inout);
-            (args, homes) = match bound {
-                Ok(bound) => bound,
-                Err(error) => return Err(error),
-            };
+            (args, homes) = bind::to_signature(sig.0, sig.1, args, &site.names, site.inout)?;
         }
         let value = match host {
             Host::Prim(prim) => self.above(at + 1 + count, |vm| vm.apply_prim(prim, &args))?,

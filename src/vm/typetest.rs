@@ -92,10 +92,10 @@ impl Checker<'_> {
             (TypeTest::Dict(key, item), Value::Dict(dict)) => {
                 let mut out = crate::value::Dict::with_capacity(dict.len());
                 for (k, v) in dict.iter() {
-                    let fits = match (&**key, k) {
-                        (TypeTest::Int, Key::Int(_)) | (TypeTest::Str, Key::Str(_)) | (TypeTest::Any, _) => true,
-                        _ => false,
-                    };
+                    let fits = matches!(
+                        (&**key, k),
+                        (TypeTest::Int, Key::Int(_)) | (TypeTest::Str, Key::Str(_)) | (TypeTest::Any, _)
+                    );
                     if !fits {
                         return Err(mismatch(test, &value));
                     }

@@ -102,7 +102,7 @@ impl NativeFn for Derivative {
         expect_differentiable("derivative", &x)?;
         if !matches!(x, Value::Float(..)) {
             return Err(Error::new(
-                "E0435",
+                "E0341",
                 format!("`derivative` is for a function of one float, and this is {}", x.type_name()),
             )
             .help("use grad(f) for a float result, jacobian(f) for any"));
