@@ -19,9 +19,10 @@
 //! | E0333 | what `for` runs over has no elements |
 //! | E0334 | a pattern has another number of names than the value has parts |
 //! | E0335 | what is indexed has no index, or the index is of the wrong kind |
-//! | E0340 | a derivative of what is not one float |
-//! | E0341 | a derivative with respect to what has none |
-//! | E0342 | `wrt` names no argument |
+//! | E0435 | a derivative with respect to what has none |
+//! | E0436 | a derivative of what is not one float |
+//! | E0437 | a transform of what is no function |
+//! | E0438 | `wrt` names no argument |
 
 use std::rc::Rc;
 
@@ -151,6 +152,11 @@ pub enum TypeError {
         base: (Span, String),
         place: Span,
         code: &'static str,
+    },
+    NeedsFunction {
+        transform: String,
+        ty: Ty,
+        place: Span,
     },
     GradOutput {
         transform: String,
@@ -320,9 +326,15 @@ impl TypeError {
             TypeError::BadIndex { sentence, base, place, code } => {
                 Diagnostic::error(code, sentence.clone()).at(*place, "").also(base.0, base.1.clone())
             }
+            TypeError::NeedsFunction { transform, ty, place } => {
+                let message = format!("{transform} needs a function, and this is {}", show_a(ty));
+                Diagnostic::error("E0437", message)
+                    .at(*place, format!("this is {}", show_ty(ty)))
+                    .help(format!("pass the function itself, not its value: {}(f)(x)", transform.trim_matches('`')))
+            }
             TypeError::GradOutput { transform, ty, of } => {
                 let d = Diagnostic::error(
-                    "E0340",
+                    "E0436",
                     format!("{transform} needs one float, but {of} returns {}", show_ty(ty)),
                 )
                 .at(span, "");
@@ -335,7 +347,7 @@ impl TypeError {
             }
             TypeError::GradArgument { transform, ty, place } => {
                 let d = Diagnostic::error(
-                    "E0341",
+                    "E0435",
                     format!("{transform} needs a float, and this argument is {}", show_a(ty)),
                 )
                 .at(place.unwrap_or(span), format!("this is {}", show_ty(ty)));
@@ -348,11 +360,11 @@ impl TypeError {
             }
             TypeError::DerivativeOf { ty, place } => {
                 let message = format!("`derivative` is for a function of one float, and this is {}", show_ty(ty));
-                let d = Diagnostic::error("E0341", message).at(*place, format!("this is {}", show_ty(ty)));
+                let d = Diagnostic::error("E0435", message).at(*place, format!("this is {}", show_ty(ty)));
                 d.help("use grad(f) for a float result, jacobian(f) for any")
             }
             TypeError::Wrt { sentence, help } => {
-                let d = Diagnostic::error("E0342", sentence.clone()).at(span, "");
+                let d = Diagnostic::error("E0438", sentence.clone()).at(span, "");
                 match help {
                     Some(help) => d.help(help.clone()),
                     None => d,

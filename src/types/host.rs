@@ -69,7 +69,6 @@ impl Checker {
         if let Some(outcome) = self.structural(name, &matched, site) {
             return outcome;
         }
-        self.warn_call(name, &matched, site);
         let result = match host {
             Host::Prim(prim) => infer_prim(prim, &matched.types),
             Host::Builtin(builtin) => {

@@ -161,8 +161,8 @@ impl Checker {
         }
         let Some(dims) = &t.dims else { return Checker::some_tensor(t.dtype) };
         if used > dims.len() && known {
-            let sentence =
-                format!("{used} indices for {} {}", dims.len(), if dims.len() == 1 { "axis" } else { "axes" });
+            let axes = if dims.len() == 1 { "axis" } else { "axes" };
+            let sentence = format!("too many indices: {used} for a tensor of {} {axes}", dims.len());
             let base = (base_span, format!("this is {}", show_ty(&base_ty)));
             return self.report(TypeError::BadIndex { sentence, base, place: span, code: "E0402" }, span);
         }

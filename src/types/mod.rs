@@ -3,7 +3,7 @@
 //! In: modules in the order of loading, [`Checker::check_module`] one after the other; then [`Checker::finish`] for what
 //! no call reached. Out: diagnostics, and for each expression the join of its types over all calls ([`Types`]).
 //!
-//! - A function is followed once for each tuple of argument types (`call.rs`), with constants kept while they are few.
+//! - A function is followed once for each tuple of argument types (`specialize.rs`), with constants kept while they are few.
 //! - Branches join, loops repeat until nothing changes (`flow.rs`), recursion iterates to a fixed point.
 //! - Only what certainly fails when reached is reported, at the innermost place in the user's code, once. After a report
 //!   the type is `Any`. What stands in `try` is not reported; in a function that nothing calls it is a warning.
@@ -26,10 +26,13 @@ mod literal;
 mod operator;
 mod pattern;
 pub mod show;
+mod slope;
+mod specialize;
 mod stmt;
 mod structures;
 mod transforms;
 pub mod ty;
+mod unused;
 mod warn;
 
 use std::collections::{HashMap, HashSet};
@@ -37,11 +40,11 @@ use std::rc::Rc;
 
 pub use show::show_ty;
 
-use call::{Active, FnKey, Spec};
 use env::{Frame, Problem};
 use error::TypeError;
 use host::Host;
 use join::join;
+use specialize::{Active, FnKey, Spec};
 use ty::{StructInfo, Ty};
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -230,6 +233,9 @@ impl Checker {
             }
             self.fuel = FUEL;
             self.gave_up = false;
+            if module.name.starts_with("<main") {
+                out.extend(unused::check(&module));
+            }
             for index in 1..module.resolved.functions.len() as u32 {
                 let key = (module.id.0, index);
                 if self.memo.contains_key(&key) || self.is_followed_test(&module, FnId(index)) {

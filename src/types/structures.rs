@@ -87,7 +87,9 @@ impl Checker {
             Ty::DType(Some(d)) if straight && d.is_float() => Some(*d),
             _ => None,
         };
-        self.memo.clear();
+        for spec in self.memo.values_mut().flatten() {
+            spec.outdate();
+        }
     }
 
     fn function_first(&self, args: &HostArgs) -> (Ty, Ty) {

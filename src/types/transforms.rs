@@ -26,12 +26,12 @@ impl Checker {
             | "custom_jvp" => {
                 let f = args.ty(0);
                 if certainly_not_callable(f) {
-                    self.report(TypeError::NotCallable { ty: f.clone(), callee: args.span(0) }, args.span(0));
+                    let (transform, ty, place) = (format!("`{name}`"), f.clone(), args.span(0));
+                    self.report(TypeError::NeedsFunction { transform, ty, place }, place);
                     return Some(Outcome::of(Ty::Any));
                 }
-                Some(made(args.types.clone()))
+                Some(if name == "checkpoint" { Outcome::of(f.clone()) } else { made(args.types.clone()) })
             }
-            "checkpoint" => Some(Outcome::of(args.ty(0).clone())),
             "stop_grad" => Some(Outcome::of(args.ty(0).clone())),
             "vjp" | "jvp" | "hvp" => {
                 let f = args.ty(0).clone();
@@ -180,6 +180,9 @@ impl Checker {
             let of = self.function_name(f);
             let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of };
             return Outcome::of(self.report(error, site));
+        }
+        if let Wrt::One(i) = wrt {
+            self.warn_dead_gradient("the gradient", f, i, site);
         }
         let value = match (&ret, aux) {
             (Ty::Any, Ty::Bool(Some(false)) | Ty::None) => Ty::Float,

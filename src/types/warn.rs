@@ -6,22 +6,32 @@
 //! | W0302 | `log(softmax(x))` |
 //! | W0303 | `==` on floats |
 //! | W0304 | `sqrt(x*x)` |
+//! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
+//! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
 
 use super::Checker;
-use super::host::HostArgs;
 use super::show::show_dims;
 use super::ty::{Dim, Ty};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use crate::syntax::ast::{BinOp, Expr, ExprKind};
+use crate::syntax::ast::{BinOp, Expr, ExprKind, IndexItem};
 
 impl Checker {
     /// An operator whose operands are known.
     pub(super) fn warn_binary(&mut self, op: BinOp, left: &Ty, right: &Ty, a: &Expr, b: &Expr, span: Span) {
-        if self.frame.module.is_library {
+        let module = &self.frame.module;
+        if module.is_library && !(&*module.name == "loss" && op == BinOp::Sub) {
             return;
         }
+        let explicit = |e: &Expr| match &e.kind {
+            ExprKind::Index { items, .. } => {
+                items.iter().any(|i| matches!(i, IndexItem::At(e) if matches!(e.kind, ExprKind::None)))
+            }
+            _ => false,
+        };
         if op == BinOp::Sub
+            && !explicit(a)
+            && !explicit(b)
             && let (Some(x), Some(y)) = (left.dims(), right.dims())
             && crosses(&x, &y)
         {
@@ -48,9 +58,6 @@ impl Checker {
             self.note(d);
         }
     }
-
-    /// A call of a builtin or primitive.
-    pub(super) fn warn_call(&mut self, _name: &str, _args: &HostArgs, _site: Span) {}
 
     /// A call by its tree: patterns of nested calls.
     pub(super) fn warn_nested(&mut self, e: &Expr) {

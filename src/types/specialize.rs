@@ -1,0 +1,246 @@
+//! Specializations: a function is followed once for each tuple of argument types, and recursion iterates to a fixed point.
+//!
+//! A recursive call finds its specialization running and takes what is assumed of it, `Never` at first; if the result
+//! is wider than the assumption, the body is followed again. What was finished meanwhile and rests on the assumption is
+//! dropped then. Many specializations, or deep recursion, widen the arguments.
+
+use std::rc::Rc;
+
+use super::Checker;
+use super::env::Problem;
+use super::join::{Widen, is_deep, join, widen};
+use super::ty::Ty;
+use crate::resolve::{GlobalId, LoadedModule};
+use crate::source::Span;
+use crate::syntax::ast::FnDecl;
+
+/// Module and function.
+pub(super) type FnKey = (u32, u32);
+
+/// A function followed with one tuple of argument types.
+pub(super) struct Spec {
+    slots: Vec<Option<Ty>>,
+    captures: Rc<Vec<Ty>>,
+    state: SpecState,
+    ret: Ty,
+    outs: Vec<(usize, Ty)>,
+    problems: Rc<Vec<Problem>>,
+    reads: Rc<Vec<(GlobalId, Ty)>>,
+}
+
+impl Spec {
+    /// Something that it rests on has changed.
+    pub fn outdate(&mut self) {
+        if self.state == SpecState::Done {
+            self.state = SpecState::Stale;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SpecState {
+    /// On the stack; `ret` is what is assumed of it so far.
+    Running,
+    Done,
+    /// Rests on an assumption that turned out too narrow.
+    Stale,
+}
+
+/// A specialization that is being followed.
+pub(super) struct Active {
+    key: FnKey,
+    spec: usize,
+    /// Its assumed result was used.
+    used: bool,
+    /// Specializations finished while it ran, which rest on its assumed result.
+    dependents: Vec<(FnKey, usize)>,
+}
+
+/// Calls that may be nested.
+const MAX_CALLS: usize = 40;
+
+impl Checker {
+    /// Looks up or makes the specialization for these argument types.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn specialize(
+        &mut self,
+        key: FnKey,
+        module: &Rc<LoadedModule>,
+        decl: &Rc<FnDecl>,
+        mut slots: Vec<Option<Ty>>,
+        mut captures: Rc<Vec<Ty>>,
+        origins: Vec<Option<Span>>,
+        site: Span,
+    ) -> (Ty, Vec<(usize, Ty)>) {
+        let running = self.stack.iter().filter(|a| a.key == key).count();
+        let fresh = |s: &&Spec| s.state != SpecState::Stale;
+        let specs = self.memo.get(&key).map_or(0, |s| s.iter().filter(fresh).count());
+        let forget = match (specs, running) {
+            (64.., _) | (_, 9..) => Some(Widen::Everything),
+            (40.., _) | (_, 6..) => Some(Widen::Dims),
+            (20.., _) | (_, 3..) => Some(Widen::Constants),
+            _ => None,
+        };
+        if let Some(how) = forget {
+            for ty in slots.iter_mut().flatten() {
+                *ty = if is_deep(ty, 8) { Ty::Any } else { widen(ty, how) };
+            }
+            captures = Rc::new(captures.iter().map(|t| widen(t, how)).collect());
+        }
+        if let Some(found) = self.find_spec(key, &slots, &captures) {
+            return self.use_spec(key, found, site);
+        }
+        if self.stack.len() >= MAX_CALLS || self.gave_up {
+            let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Any)).collect();
+            return (Ty::Any, outs);
+        }
+        let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
+        let specs = self.memo.entry(key).or_default();
+        let spec = specs.len();
+        specs.push(Spec {
+            slots: slots.clone(),
+            captures: captures.clone(),
+            state: SpecState::Running,
+            ret: Ty::Never,
+            outs,
+            problems: Rc::default(),
+            reads: Rc::default(),
+        });
+        self.stack.push(Active { key, spec, used: false, dependents: vec![] });
+        for round in 0.. {
+            let frame = self.run_body(key, module, decl, &slots, &captures, &origins);
+            let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|o| (o.param, o.ty.clone())).collect();
+            let Some(active) = self.stack.last_mut() else { break };
+            let used = std::mem::take(&mut active.used);
+            let dependents = std::mem::take(&mut active.dependents);
+            let Some(entry) = self.memo.get_mut(&key).and_then(|s| s.get_mut(spec)) else { break };
+            let within = |old: &Ty, new: &Ty| join(old, new) == *old;
+            let outs_within = entry.outs.iter().zip(&outs).all(|(a, b)| within(&a.1, &b.1));
+            let settled = !used || (within(&entry.ret, &frame.returns) && outs_within) || round > 4;
+            if settled {
+                entry.state = SpecState::Done;
+                entry.ret = frame.returns;
+                entry.outs = outs;
+                entry.problems = Rc::new(frame.problems);
+                entry.reads = Rc::new(frame.reads);
+                // What rests on assumptions of outer calls must go when they change.
+                self.hand_down(key, spec, dependents);
+                break;
+            }
+            let mut ret = join(&entry.ret, &frame.returns);
+            if round >= 1 {
+                ret = if is_deep(&ret, 6) { Ty::Any } else { widen(&ret, Widen::Constants) };
+            }
+            if round >= 2 {
+                ret = widen(&ret, Widen::Dims);
+            }
+            if round >= 3 {
+                ret = Ty::Any;
+            }
+            entry.ret = ret;
+            for ((_, old), (_, new)) in entry.outs.iter_mut().zip(&outs) {
+                *old = if round >= 2 { Ty::Any } else { join(old, new) };
+            }
+            for (key, spec) in dependents {
+                if let Some(entry) = self.memo.get_mut(&key).and_then(|s| s.get_mut(spec)) {
+                    entry.state = SpecState::Stale;
+                }
+            }
+        }
+        self.stack.pop();
+        self.use_spec(key, spec, site)
+    }
+
+    fn hand_down(&mut self, key: FnKey, spec: usize, mut dependents: Vec<(FnKey, usize)>) {
+        let n = self.stack.len();
+        let Some(outer) = self.stack.get(..n.saturating_sub(1)) else { return };
+        let Some(at) = outer.iter().rposition(|a| a.used) else { return };
+        dependents.push((key, spec));
+        if let Some(active) = self.stack.get_mut(at) {
+            active.dependents.extend(dependents);
+        }
+    }
+
+    fn find_spec(&self, key: FnKey, slots: &[Option<Ty>], captures: &Rc<Vec<Ty>>) -> Option<usize> {
+        let fits = |spec: &Spec| {
+            spec.state != SpecState::Stale
+                && spec.slots == slots
+                && spec.captures == *captures
+                && (spec.problems.is_empty() || same_origins(&spec.slots, slots))
+                && spec.reads.iter().all(|(id, ty)| self.same_global(*id, ty))
+        };
+        self.memo.get(&key)?.iter().position(fits)
+    }
+
+    /// The result of a specialization; its problems become those of the caller.
+    fn use_spec(&mut self, key: FnKey, spec: usize, site: Span) -> (Ty, Vec<(usize, Ty)>) {
+        let Some(entry) = self.memo.get(&key).and_then(|s| s.get(spec)) else { return (Ty::Any, vec![]) };
+        let (ret, outs) = (entry.ret.clone(), entry.outs.clone());
+        let (problems, reads) = (entry.problems.clone(), entry.reads.clone());
+        if entry.state == SpecState::Running {
+            for active in &mut self.stack {
+                if active.key == key && active.spec == spec {
+                    active.used = true;
+                }
+            }
+        }
+        for (id, ty) in reads.iter() {
+            if !self.frame.reads.iter().any(|(known, _)| known == id) {
+                self.frame.reads.push((*id, ty.clone()));
+            }
+        }
+        for problem in problems.iter() {
+            self.take_problem(problem, site);
+        }
+        (ret, outs)
+    }
+
+    /// A callee's problem seen from the call. A place in a library moves to the first call in the user's code.
+    pub(super) fn take_problem(&mut self, problem: &Problem, site: Span) {
+        if self.gave_up {
+            return;
+        }
+        let mut problem = problem.clone();
+        if !self.frame.module.is_library {
+            if let Some(function) = problem.library.take() {
+                let verb = if problem.diagnostic.is_error() { "fails" } else { "seen" };
+                let place = format!("{verb} here, in `{function}`");
+                for label in &mut problem.diagnostic.labels {
+                    if label.primary {
+                        label.primary = false;
+                        label.message = if label.message.is_empty() {
+                            place.clone()
+                        } else {
+                            format!("{}; {place}", label.message)
+                        };
+                    }
+                }
+                problem.diagnostic = problem.diagnostic.at(site, "in this call");
+            } else if problem.chain < 3 {
+                problem.diagnostic = problem.diagnostic.also(site, "called from here");
+                problem.chain += 1;
+            }
+        }
+        self.frame.add_problem(problem);
+    }
+}
+
+/// True if structs in these arguments were made at the same places; what is reported of them names the places.
+fn same_origins(a: &[Option<Ty>], b: &[Option<Ty>]) -> bool {
+    fn same(a: &Ty, b: &Ty) -> bool {
+        let all = |x: &[Ty], y: &[Ty]| x.iter().zip(y).all(|(x, y)| same(x, y));
+        match (a, b) {
+            (Ty::Struct(x), Ty::Struct(y)) => x.origin.0 == y.origin.0 && all(&x.fields, &y.fields),
+            (Ty::Tuple(x), Ty::Tuple(y)) => all(x, y),
+            (Ty::List(x), Ty::List(y)) => match (&x.items, &y.items) {
+                (Some(x), Some(y)) => all(x, y),
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+    a.iter().zip(b).all(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => same(a, b),
+        _ => true,
+    })
+}
