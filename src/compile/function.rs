@@ -77,7 +77,10 @@ impl<'a> FnCompiler<'a> {
         let Ok(registers) = u16::try_from(self.highest.max(self.first_temp) + 1) else { return Err(self.span) };
         self.writer.chunk.registers = registers;
         let chunk = self.writer.finish().map_err(|_| self.span)?;
-        debug_assert_eq!(crate::bytecode::verify::verify(&chunk), Ok(()));
+        // The run loop relies on it.
+        if let Err(what) = crate::bytecode::verify::verify(&chunk) {
+            panic!("the compiler made bad code: {what}");
+        }
         Ok(chunk)
     }
 

@@ -112,12 +112,13 @@ impl<const K: i32> UnaryRule for Power<K> {
         }
     }
     #[inline(always)]
-    fn d<N: Num>(x: N, y: N) -> N {
+    fn d<N: Num>(x: N, _: N) -> N {
         match K {
             2 => N::c(2.0) * x,
             3 => N::c(3.0) * (x.clone() * x),
             4 => N::c(4.0) * (x.clone() * x.clone() * x),
-            -1 => -(y.clone() * y),
+            // Not by the result: the power does not keep it for its slope in x.
+            -1 => -(N::c(1.0) / (x.clone() * x)),
             _ => N::c(f64::NAN),
         }
     }

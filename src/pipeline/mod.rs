@@ -110,6 +110,9 @@ impl Session {
 
     /// Loads the main text and all it imports, and checks them. Nothing runs.
     pub fn load_main(&mut self, name: &str, text: &str, mode: Mode) -> Loaded {
+        if mode == Mode::Repl && self.vm.cx.watch == Watch::Off {
+            self.vm.cx.watch = Watch::Note;
+        }
         let mut load = load::Load::new(self, mode);
         let module = load.main(name, text);
         let (mut diagnostics, incomplete) = load.finish();
@@ -177,6 +180,7 @@ impl Session {
 
     /// Runs imported modules that have not run yet, then the unit; the value of its last expression.
     pub fn run(&mut self, unit: &Unit) -> Result<Value> {
+        self.vm.cx.noted = None;
         for id in &unit.imports {
             if let Some(body) = self.bodies.remove(id) {
                 self.vm.run_chunk(body)?;

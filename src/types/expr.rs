@@ -221,7 +221,9 @@ impl Checker {
         for (i, ty) in outcome.outs {
             let Some(arg) = i.checked_sub(skip).and_then(|i| args.get(i)) else { continue };
             if arg.inout && arg.value.is_place() {
+                let before = std::mem::replace(&mut self.place_was_read, true);
                 self.assign(&arg.value, &ty, arg.value.span);
+                self.place_was_read = before;
             }
         }
         outcome.ty

@@ -8,7 +8,7 @@ use super::join::join;
 use super::show::{show_a, show_dims, show_ty};
 use super::ty::{DictTy, Dim, Dims, ListTy, TensorTy, Ty};
 use crate::source::Span;
-use crate::syntax::ast::{Expr, IndexItem};
+use crate::syntax::ast::{Expr, ExprKind, IndexItem};
 use crate::tensor::DType;
 
 /// An index after evaluation.
@@ -22,9 +22,9 @@ impl Checker {
     pub(super) fn index_items(&mut self, items: &[IndexItem]) -> Vec<IndexTy> {
         let mut out = Vec::with_capacity(items.len());
         for item in items {
-            let mut part = |e: &Option<Expr>| e.as_ref().map(|e| self.expr(e));
+            let mut part = |e: &Option<Expr>| e.as_ref().map(|e| self.index_value(e));
             out.push(match item {
-                IndexItem::At(e) => IndexTy::At(self.expr(e), e.span),
+                IndexItem::At(e) => IndexTy::At(self.index_value(e), e.span),
                 IndexItem::Slice { start, stop, step, .. } => {
                     let (start, stop, step) = (part(start), part(stop), part(step));
                     IndexTy::Slice { start, stop, step }
@@ -33,6 +33,12 @@ impl Checker {
             });
         }
         out
+    }
+
+    /// The type of an index. Where the place was read before it is written, an index that changes something has had
+    /// its effect already: following it again would have that effect twice.
+    fn index_value(&mut self, e: &Expr) -> Ty {
+        if self.place_was_read && has_effect(e) { Ty::Any } else { self.expr(e) }
     }
 
     /// The type of `base[items]`.
@@ -361,4 +367,18 @@ fn fits_into(value: &Dims, part: &Dims) -> bool {
         (Dim::Known(v), Dim::Known(p)) => v == p || *v == 1,
         _ => true,
     })
+}
+
+/// True if evaluating it may change a variable.
+fn has_effect(e: &Expr) -> bool {
+    let mut found = false;
+    crate::syntax::visit::expr(e, &mut |e| {
+        found |= match &e.kind {
+            ExprKind::Call { args, .. } => args.iter().any(|a| a.inout),
+            // The method may take `inout self`.
+            ExprKind::Method { .. } | ExprKind::Block(_) => true,
+            _ => false,
+        };
+    });
+    found
 }

@@ -128,6 +128,8 @@ pub struct Checker {
     /// Modules whose uncalled functions were checked.
     finished: HashSet<ModuleId>,
     fuel: u64,
+    /// `place op= value` and `&place`: the place was read, and is now written.
+    place_was_read: bool,
     depth: u32,
     /// The fuel is spent: types are guesses from here on, so nothing may be reported.
     gave_up: bool,
@@ -168,6 +170,7 @@ impl Checker {
             tests: false,
             finished: HashSet::new(),
             fuel: 0,
+            place_was_read: false,
             depth: 0,
             gave_up: false,
             unrolled: 1,

@@ -113,7 +113,9 @@ impl Checker {
             }
         };
         if !self.frame.dead {
+            let before = std::mem::replace(&mut self.place_was_read, op.is_some());
             self.assign(target, &ty, value.span);
+            self.place_was_read = before;
         }
     }
 

@@ -23,6 +23,11 @@ pub fn overflow(op: &str, x: i64, y: i64) -> Error {
 /// `+ - * /` on mixed numbers, tensors, structures; `+` joins strings.
 pub fn general(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
     if let (Value::Str(x), Value::Str(y), "add") = (a, b, prim.name) {
+        const MAX_TEXT: usize = 1 << 30;
+        if x.len() + y.len() > MAX_TEXT {
+            return Err(Error::new("E0421", format!("a str of {} bytes is too large", x.len() + y.len()))
+                .help("write it to a file piece by piece"));
+        }
         return Ok(Value::str(format!("{x}{y}")));
     }
     // Numbers and tensors are checked by the primitive; all else is refused here, in the words of the operator.

@@ -41,9 +41,18 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     let trap = cx.watch != Watch::Off;
     let mut at = *pc;
 
+    debug_assert!(regs.len() >= chunk.registers as usize);
+    // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
+    // `chunk.registers`, which is the length of `regs`, and control stays within `code`, whose last instruction is a
+    // Return or a Jump. Checking each access again costs a quarter of the scalar loop in `benches/`.
     macro_rules! r {
         ($reg:expr) => {
-            regs[$reg.0 as usize]
+            *unsafe { regs.get_unchecked_mut($reg.0 as usize) }
+        };
+    }
+    macro_rules! get {
+        ($reg:expr) => {
+            unsafe { regs.get_unchecked($reg.0 as usize) }
         };
     }
     // Errors leave through here so that the place is known.
@@ -65,7 +74,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
     macro_rules! arithmetic {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident) => {{
-            match (&r!($a), &r!($b)) {
+            match (get!($a), get!($b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) => {
                     if sa.is_const() && sb.is_const() && !trap {
                         put_float(&mut r!($dst), Slot::CONST, x $op y);
@@ -87,7 +96,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
     macro_rules! compare {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
-            match (&r!($a), &r!($b)) {
+            match (get!($a), get!($b)) {
                 (&Value::Float(_, x), &Value::Float(_, y)) => put_bool(&mut r!($dst), x $op y),
                 (&Value::Int(x), &Value::Int(y)) => put_bool(&mut r!($dst), x $op y),
                 (a, b) => {
@@ -99,7 +108,8 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     }
 
     loop {
-        let op = code[at];
+        // SAFETY: as above.
+        let op = *unsafe { code.get_unchecked(at) };
         at += 1;
         match op {
             Op::Move { dst, src } => copy(regs, dst, src),
@@ -131,7 +141,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add),
             Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub),
             Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul),
-            Op::Div { dst, a, b } => match (&r!(a), &r!(b)) {
+            Op::Div { dst, a, b } => match (get!(a), get!(b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
                     if sa.is_const() && sb.is_const() {
                         put_float(&mut r!(dst), Slot::CONST, x / y);
@@ -146,7 +156,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 }
             },
             Op::Pow { dst, a, b } => {
-                let value = ok!(arith::power(cx, &POW, &r!(a), &r!(b)));
+                let value = ok!(arith::power(cx, &POW, get!(a), get!(b)));
                 r!(dst) = value;
             }
             Op::Lt { dst, a, b } => compare!(dst, a, b, LT, <),
@@ -161,7 +171,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 };
                 at += 1;
                 let operator = chunk.operators[op.0 as usize];
-                let value = match (&r!(a), &r!(b), operator) {
+                let value = match (get!(a), get!(b), operator) {
                     (&Value::Int(x), &Value::Int(y), BinOp::Rem) if y > 0 => Value::Int(x.rem_euclid(y)),
                     (&Value::Int(x), &Value::Int(y), BinOp::FloorDiv) if y > 0 => Value::Int(x.div_euclid(y)),
                     (a, b, operator) => ok!(arith::binary(cx, operator, a, b)),
@@ -169,7 +179,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 r!(dst) = value;
             }
             Op::Operator { .. } => {}
-            Op::Neg { dst, src } => match &r!(src) {
+            Op::Neg { dst, src } => match get!(src) {
                 &Value::Float(s, x) if s.is_const() => put_float(&mut r!(dst), s, -x),
                 &Value::Float(s, x) => {
                     let (slot, y) = ok!(cx.apply_scalar1(&NEG, s, x));
@@ -181,7 +191,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 }
             },
             Op::Not { dst, src } => {
-                let value = match &r!(src) {
+                let value = match get!(src) {
                     Value::Bool(b) => Value::Bool(!b),
                     other => ok!(arith::not(cx, other)),
                 };
@@ -191,7 +201,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let Host::Prim(prim) = chunk.hosts[prim.0 as usize] else {
                     unreachable!("Prim1 names a primitive");
                 };
-                match (&r!(src), &prim.eval) {
+                match (get!(src), &prim.eval) {
                     (&Value::Float(s, x), Eval::Elementwise(e)) if !trap => {
                         if s.is_const()
                             && let Scalar::Unary { f, .. } = e.scalar
@@ -321,7 +331,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::Push { list, src } => {
                 let item = r!(src).clone();
                 if let Value::List(items) = &mut r!(list) {
-                    Rc::make_mut(items).push(item);
+                    ok!(items::grow(Rc::make_mut(items), item));
                 }
             }
             Op::ListToTensor { dst, list } => {
@@ -338,11 +348,11 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 r!(dst) = Value::Dict(Rc::new(entries.collect()));
             }
             Op::MakeRange { dst, lo, hi } => {
-                let value = ok!(items::range(&r!(lo), &r!(hi), false));
+                let value = ok!(items::range(get!(lo), get!(hi), false));
                 r!(dst) = value;
             }
             Op::MakeRangeInclusive { dst, lo, hi } => {
-                let value = ok!(items::range(&r!(lo), &r!(hi), true));
+                let value = ok!(items::range(get!(lo), get!(hi), true));
                 r!(dst) = value;
             }
             Op::MakeClosure { dst, function } => {
@@ -385,7 +395,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 ok!(fields::set(&mut r!(object), chunk.names[name.0 as usize], value));
             }
             Op::GetItem { dst, object, index } => {
-                let value = ok!(items::get(cx, &r!(object), &r!(index)));
+                let value = ok!(items::get(cx, get!(object), get!(index)));
                 r!(dst) = value;
             }
             Op::TakeItem { dst, object, index } => {

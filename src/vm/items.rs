@@ -256,6 +256,20 @@ pub fn set_index(cx: &mut Cx, object: &mut Value, parts: &[IndexPart], values: &
     Err(no_index(object, values.first().unwrap_or(&Value::None)))
 }
 
+/// Elements that a list may have: beyond this a mistake is likelier than a need, and memory would end without a word.
+pub const MAX_LIST: usize = 1 << 28;
+
+/// Pushes an item, within the limit.
+#[inline]
+pub fn grow(items: &mut Vec<Value>, item: Value) -> Result<()> {
+    if items.len() >= MAX_LIST {
+        return Err(Error::new("E0421", format!("a list of more than {MAX_LIST} elements is too large"))
+            .help("keep numbers in a tensor, or work on parts"));
+    }
+    items.push(item);
+    Ok(())
+}
+
 /// `object[...] op= value`. Through an index tensor each entry takes its turn, so that repeated places add up.
 pub fn update(
     cx: &mut Cx,

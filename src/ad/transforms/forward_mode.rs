@@ -102,7 +102,7 @@ impl NativeFn for Derivative {
         expect_differentiable("derivative", &x)?;
         if !matches!(x, Value::Float(..)) {
             return Err(Error::new(
-                "E0341",
+                "E0435",
                 format!("`derivative` is for a function of one float, and this is {}", x.type_name()),
             )
             .help("use grad(f) for a float result, jacobian(f) for any"));

@@ -175,7 +175,7 @@ impl NativeFn for Gradient {
                 Value::Tuple(items) if items.len() == 2 => items[0].clone(),
                 other => {
                     return Err(Error::new(
-                        "E0340",
+                        "E0436",
                         format!(
                             "with aux: true the function returns (loss, aux), and it returned {}",
                             other.type_name()
@@ -205,7 +205,7 @@ impl NativeFn for Gradient {
 
 fn not_one_float(transform: &str, result: &Value) -> Error {
     let error =
-        Error::new("E0340", format!("`{transform}` needs one float, and the function returned {}", result.type_name()));
+        Error::new("E0436", format!("`{transform}` needs one float, and the function returned {}", result.type_name()));
     match result {
         Value::Tensor(..) => error.help("reduce it: sum(...) or mean(...); jacobian(f) differentiates every element"),
         Value::Int(_) => error.help("an int has no derivative: compute with floats"),

@@ -80,7 +80,7 @@ impl Wrt {
                 let name = names.as_ref().and_then(|n| n.get(at as usize));
                 let named = name.and_then(|n| args.named.iter().position(|(m, _)| m == n));
                 named.map(Place::Named).ok_or_else(|| {
-                    Error::new("E0342", format!("there is no argument {i} to differentiate: {count} are given"))
+                    Error::new("E0438", format!("there is no argument {i} to differentiate: {count} are given"))
                 })
             }
             Target::Name(name) => {
@@ -90,7 +90,7 @@ impl Wrt {
                 let at = names.as_ref().and_then(|n| n.iter().position(|m| m == name));
                 match at {
                     Some(i) if i < args.positional.len() => Ok(Place::Positional(i)),
-                    _ => Err(Error::new("E0342", format!("there is no argument `{name}` to differentiate"))),
+                    _ => Err(Error::new("E0438", format!("there is no argument `{name}` to differentiate"))),
                 }
             }
         }
@@ -117,7 +117,7 @@ pub fn expect_differentiable(transform: &str, value: &Value) -> Result<()> {
     if has_float(value) {
         return Ok(());
     }
-    let error = Error::new("E0341", format!("`{transform}` needs a float, and this argument is {}", describe(value)))
+    let error = Error::new("E0435", format!("`{transform}` needs a float, and this argument is {}", describe(value)))
         .operand(0, format!("this is {}", describe(value)));
     Err(match value {
         Value::Int(i) => error.help(format!("write {i}.0: an int has no derivative")),
