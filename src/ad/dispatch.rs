@@ -10,6 +10,7 @@ use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
 use crate::ad::{Cx, Dual, Mode, Noted, Watch};
 use crate::error::{Error, Result};
+use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
 use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim, arg_bit};
@@ -53,7 +54,7 @@ impl Cx {
         if all_finite(out) || !args.iter().all(all_finite) {
             return Ok(());
         }
-        let message = format!("`{}` made a NaN or infinity out of finite numbers", prim.name);
+        let message = format!("`{}` made a NaN or infinity out of finite numbers", prim.shown());
         if self.watch == Watch::Note {
             self.noted.get_or_insert(Noted { message, span: None });
             return Ok(());
@@ -273,8 +274,14 @@ impl Cx {
         for (i, tangent) in tangents.iter().enumerate() {
             let Some(t) = tangent else { continue };
             let constant = t.slot().is_const() && out.slot().is_const() && primals.iter().all(|p| p.slot().is_const());
-            let term = if constant {
+            let term = if constant && all_finite(t) {
                 lanes::push_elementwise(prim, primals, out, t, i)?
+            } else if constant {
+                // A slope of exactly zero ends an infinite tangent, as in reverse mode the cotangent zero ends there.
+                let slope = lanes::pull_elementwise(prim, primals, out, &Value::float(1.0), i)?;
+                let (by_slope, by_tangent) = (self.zmul(&slope, t)?, self.zmul(t, &slope)?);
+                let undefined = self.apply(&ISNAN, std::slice::from_ref(&by_slope))?;
+                self.where_(&undefined, &by_tangent, &by_slope)?
             } else {
                 let partial = lanes::eval_partial(self, prim, i, primals, out)?;
                 self.zmul(t, &partial)?

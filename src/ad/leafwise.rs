@@ -104,7 +104,7 @@ fn same_form(prim: &Prim, a: &Value, b: &Value) -> Result<()> {
         }
         other => format!("a {}", other.type_name()),
     };
-    Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.name))
+    Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.shown()))
         .operand(0, format!("this is {}", what(a)))
         .operand(1, format!("this is {}", what(b)))
         .help("use concat(...) or + on lists of equal length; to join two lists, extend(&a, b)"))

@@ -24,6 +24,24 @@ pub struct Prim {
     pub probe: Probe,
 }
 
+impl Prim {
+    /// As messages call it: the operator, if it is one.
+    pub fn shown(&self) -> &'static str {
+        match self.name {
+            "add" => "+",
+            "sub" => "-",
+            "mul" => "*",
+            "div" => "/",
+            "pow" => "^",
+            "lt" => "<",
+            "le" => "<=",
+            "gt" => ">",
+            "ge" => ">=",
+            other => other,
+        }
+    }
+}
+
 /// How to compute the value.
 pub enum Eval {
     /// Elementwise with broadcasting; scalars take a path without allocation.

@@ -73,6 +73,10 @@ impl Docs {
         if self.above.is_empty() && self.behind.is_empty() {
             return None;
         }
-        self.above.get(&start).or_else(|| self.behind.get(&end)).or_else(|| self.in_line.get(&start)).cloned()
+        let behind = self.behind.get(&end).or_else(|| self.in_line.get(&start));
+        match (self.above.get(&start), behind) {
+            (Some(above), Some(behind)) => Some(format!("{above}\n{behind}")),
+            (above, behind) => above.or(behind).cloned(),
+        }
     }
 }

@@ -360,14 +360,6 @@ fn scaled<T: Float>(y_bar: &Value, c: f64, shape: &[usize]) -> Result<Value> {
 /// The part of the result's tangent that comes from argument `i`. It has the shape to which the kept arguments, the
 /// result and the tangent broadcast.
 pub fn push_elementwise(prim: &'static Prim, args: &[Value], out: &Value, x_dot: &Value, i: usize) -> Result<Value> {
-    // A slope of exactly zero ends an infinite tangent, as it would never have begun in reverse mode.
-    if let (Value::Float(_, t), Eval::Elementwise(e)) = (x_dot, &prim.eval)
-        && !t.is_finite()
-        && matches!(out, Value::Float(..))
-        && slope_at(e, args, out, i) == 0.0
-    {
-        return Ok(Value::float(0.0));
-    }
     pull_elementwise(prim, args, out, x_dot, i)
 }
 

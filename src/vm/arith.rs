@@ -32,7 +32,7 @@ pub fn general(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result
     }
     // Numbers and tensors are checked by the primitive; all else is refused here, in the words of the operator.
     if !computes(a) || !computes(b) {
-        return Err(no_operator(prim.name, a, b));
+        return Err(no_operator(prim, a, b));
     }
     cx.apply(prim, &[a.clone(), b.clone()])
 }
@@ -50,19 +50,8 @@ fn computes(v: &Value) -> bool {
     )
 }
 
-fn no_operator(name: &str, a: &Value, b: &Value) -> Error {
-    let symbol = match name {
-        "add" => "+",
-        "sub" => "-",
-        "mul" => "*",
-        "div" => "/",
-        "pow" => "^",
-        "lt" => "<",
-        "le" => "<=",
-        "gt" => ">",
-        "ge" => ">=",
-        other => other,
-    };
+fn no_operator(prim: &Prim, a: &Value, b: &Value) -> Error {
+    let symbol = prim.shown();
     let error = Error::new("E0310", format!("`{symbol}` does not work on {} and {}", a_value(a), a_value(b)))
         .operand(0, format!("this is {}", a_value(a)))
         .operand(1, format!("this is {}", a_value(b)));
@@ -117,7 +106,7 @@ pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result
             _ => x >= y,
         })),
         _ if a.shape().is_some() && b.shape().is_some() => cx.apply(prim, &[a.clone(), b.clone()]),
-        _ => Err(no_operator(prim.name, a, b)),
+        _ => Err(no_operator(prim, a, b)),
     }
 }
 
