@@ -392,7 +392,8 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::SetField { object, name, value } => {
                 let value = std::mem::take(&mut r!(value));
-                ok!(fields::set(&mut r!(object), chunk.names[name.0 as usize], value));
+                let dtype = cx.env.dtype;
+                ok!(fields::set(&mut r!(object), chunk.names[name.0 as usize], value, state.globals, dtype));
             }
             Op::GetItem { dst, object, index } => {
                 let value = ok!(items::get(cx, get!(object), get!(index)));

@@ -3,12 +3,16 @@
 use std::rc::Rc;
 
 use crate::ad::Cx;
+use crate::bytecode::chunk::TypeTest;
+use crate::bytecode::op::Op;
 use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
 use crate::ops::reshape::TRANSPOSE;
 use crate::symbol::Symbol;
+use crate::tensor::DType;
 use crate::value::{Key, StructValue, Value};
 use crate::vm::call::a_value;
+use crate::vm::typetest;
 
 type Globals = Vec<Option<Value>>;
 
@@ -99,11 +103,12 @@ pub fn take(cx: &mut Cx, globals: &Globals, object: &mut Value, name: Symbol) ->
     get(cx, globals, object, name)
 }
 
-/// `object.name = value`
-pub fn set(object: &mut Value, name: Symbol, value: Value) -> Result<()> {
+/// `object.name = value`; a struct's annotation holds for its field.
+pub fn set(object: &mut Value, name: Symbol, value: Value, globals: &Globals, default: DType) -> Result<()> {
     match object {
         Value::Struct(s) => {
             if let Some(i) = s.def.field(name)
+                && let value = annotated(s, i, value, globals, default)?
                 && let Some(field) = Rc::make_mut(s).fields.get_mut(i)
             {
                 *field = value;
@@ -117,6 +122,33 @@ pub fn set(object: &mut Value, name: Symbol, value: Value) -> Result<()> {
         _ => {}
     }
     Err(no_field(object, name))
+}
+
+/// The value for field `i` after the test of its annotation, which stands in the constructor. Dimension variables are
+/// those of the other fields.
+fn annotated(s: &StructValue, i: usize, value: Value, globals: &Globals, default: DType) -> Result<Value> {
+    let constructor = s.def.constructor.borrow();
+    let Some(chunk) = constructor.as_ref().map(|c| &c.chunk) else { return Ok(value) };
+    let tests = chunk.code.iter().filter_map(|op| match op {
+        Op::Check { reg, test } => Some((reg.0 as usize, &chunk.types[test.0 as usize])),
+        _ => None,
+    });
+    let tests: Vec<(usize, &TypeTest)> = tests.collect();
+    let Some((_, own)) = tests.iter().find(|(reg, _)| *reg == i) else { return Ok(value) };
+    if typetest::quick(own, &value) {
+        return Ok(value);
+    }
+    let mut regs = vec![Value::None; chunk.registers as usize];
+    for (k, test) in tests.iter().filter(|(k, _)| *k != i) {
+        // A field whose value is out for a change says nothing about dims.
+        if let Some(other @ (Value::Tensor(..) | Value::Tuple(_) | Value::List(_))) = s.fields.get(*k) {
+            regs[*k] = other.clone();
+            let _ = typetest::check(&mut regs, *k, test, globals, default);
+        }
+    }
+    regs[i] = value;
+    typetest::check(&mut regs, i, own, globals, default)?;
+    Ok(std::mem::take(&mut regs[i]))
 }
 
 /// There is no such field.
