@@ -1,13 +1,16 @@
 //! A directory for the files of one test, removed at its end.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Unique by the test's name and the process.
+/// Unique in the process and among processes: tests that run at once may share a name.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new(test: &str) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("dlang-{test}-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("dlang-{test}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         Scratch(dir)
     }

@@ -103,6 +103,16 @@ instructions! {
     Binary { dst: Reg, a: Reg, b: Reg }
     /// The operator of the instruction before it
     Operator { op: Table }
+    /// R[dst] = R[a] * R[b] joined with another register as the next word says; no dispatch in between
+    MulAdd { dst: Reg, a: Reg, b: Reg }
+    /// after MulAdd: product + R[c]
+    Plus { c: Reg }
+    /// after MulAdd: R[c] + product
+    PlusTo { c: Reg }
+    /// after MulAdd: product - R[c]
+    Minus { c: Reg }
+    /// after MulAdd: R[c] - product
+    MinusFrom { c: Reg }
     /// R[dst] = R[a] < R[b]
     Lt { dst: Reg, a: Reg, b: Reg }
     /// R[dst] = R[a] <= R[b]

@@ -107,6 +107,9 @@ impl FnCompiler<'_> {
                 }
             },
             ExprKind::Binary(op @ (BinOp::And | BinOp::Or), a, b) => self.and_or(*op, a, b, dst, span),
+            ExprKind::Binary(op @ (BinOp::Add | BinOp::Sub), a, b) if is_product(a) || is_product(b) => {
+                self.mul_add(*op, a, b, dst, span);
+            }
             ExprKind::Binary(op, a, b) => {
                 let ra = self.operand_before(a, b);
                 let rb = self.operand(b);
@@ -222,6 +225,35 @@ impl FnCompiler<'_> {
         });
         let op = self.writer.table(index + 1);
         self.writer.emit(Op::Operator { op }, span, operands);
+    }
+
+    /// `a * b + c` and its kin as one instruction of two words.
+    fn mul_add(&mut self, op: BinOp, a: &Expr, b: &Expr, dst: Reg, span: Span) {
+        let (product, other, first) = if is_product(a) { (a, b, true) } else { (b, a, false) };
+        let ExprKind::Binary(_, p, q) = &product.kind else { return };
+        let c = if first { None } else { Some(self.operand_before(other, product)) };
+        let rp = self.operand_before(p, q);
+        let rp = if first && self.is_local(rp) && self.may_assign(other) { self.copy(rp, p.span) } else { rp };
+        let rq = self.operand(q);
+        let rq = if first && self.is_local(rq) && self.may_assign(other) { self.copy(rq, q.span) } else { rq };
+        let c = match c {
+            Some(c) => c,
+            None => self.operand(other),
+        };
+        self.writer.emit(Op::MulAdd { dst, a: rp, b: rq }, product.span, &[p.span, q.span]);
+        let word = match (op, first) {
+            (BinOp::Add, true) => Op::Plus { c },
+            (BinOp::Add, false) => Op::PlusTo { c },
+            (_, true) => Op::Minus { c },
+            (_, false) => Op::MinusFrom { c },
+        };
+        self.writer.emit(word, span, &[a.span, b.span]);
+    }
+
+    fn copy(&mut self, src: Reg, span: Span) -> Reg {
+        let dst = self.temp();
+        self.emit(Op::Move { dst, src }, span);
+        dst
     }
 
     fn and_or(&mut self, op: BinOp, a: &Expr, b: &Expr, dst: Reg, span: Span) {
@@ -404,4 +436,8 @@ impl FnCompiler<'_> {
             _ => None,
         }
     }
+}
+
+fn is_product(e: &Expr) -> bool {
+    matches!(&e.kind, ExprKind::Binary(BinOp::Mul, _, _))
 }

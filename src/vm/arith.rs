@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::ad::Cx;
 use crate::builtins::collections;
+use crate::bytecode::op::{Op, Reg};
 use crate::error::{Error, Result};
 use crate::ops::compare::{AND, EQ, NE, NOT, OR};
 use crate::ops::elementwise::{ADD, DIV, FLOORDIV, MUL, POW, REM, SUB};
@@ -107,6 +108,38 @@ pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result
         })),
         _ if a.shape().is_some() && b.shape().is_some() => cx.apply(prim, &[a.clone(), b.clone()]),
         _ => Err(no_operator(prim, a, b)),
+    }
+}
+
+/// `a * b` of anything but two floats.
+pub fn product(cx: &mut Cx, a: &Value, b: &Value) -> Result<Value> {
+    match (a, b) {
+        (&Value::Int(x), &Value::Int(y)) => x.checked_mul(y).map(Value::Int).ok_or_else(|| overflow("*", x, y)),
+        (a, b) => general(cx, &MUL, a, b),
+    }
+}
+
+/// The second half of a `MulAdd`.
+pub fn join(cx: &mut Cx, word: Op, product: Value, regs: &[Value]) -> Result<Value> {
+    let (prim, c, product_first): (&'static Prim, Reg, bool) = match word {
+        Op::Plus { c } => (&ADD, c, true),
+        Op::PlusTo { c } => (&ADD, c, false),
+        Op::Minus { c } => (&SUB, c, true),
+        Op::MinusFrom { c } => (&SUB, c, false),
+        _ => return Err(Error::new("E0400", "MulAdd is followed by what to do with the product")),
+    };
+    let other = &regs[c.0 as usize];
+    let (a, b) = if product_first { (&product, other) } else { (other, &product) };
+    match (a, b) {
+        (&Value::Float(sa, x), &Value::Float(sb, y)) if !(sa.is_const() && sb.is_const()) => {
+            let (slot, z) = cx.apply_scalar2(prim, (sa, x), (sb, y))?;
+            Ok(Value::Float(slot, z))
+        }
+        (&Value::Int(x), &Value::Int(y)) => {
+            let (symbol, z) = if prim.name == "add" { ("+", x.checked_add(y)) } else { ("-", x.checked_sub(y)) };
+            z.map(Value::Int).ok_or_else(|| overflow(symbol, x, y))
+        }
+        (a, b) => general(cx, prim, a, b),
     }
 }
 

@@ -141,6 +141,52 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add),
             Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub),
             Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul),
+            Op::MulAdd { dst, a, b } => {
+                // The product's errors have the place of this word, the sum's that of the next.
+                let (slot, x) = match (get!(a), get!(b)) {
+                    (&Value::Float(sa, x), &Value::Float(sb, y)) => {
+                        if sa.is_const() && sb.is_const() && !trap {
+                            (Slot::CONST, x * y)
+                        } else {
+                            ok!(cx.apply_scalar2(&MUL, (sa, x), (sb, y)))
+                        }
+                    }
+                    (a, b) => {
+                        let product = ok!(arith::product(cx, a, b));
+                        let word = code[at];
+                        at += 1;
+                        let value = ok!(arith::join(cx, word, product, regs));
+                        r!(dst) = value;
+                        continue;
+                    }
+                };
+                let word = code[at];
+                at += 1;
+                let (Op::Plus { c } | Op::PlusTo { c } | Op::Minus { c } | Op::MinusFrom { c }) = word else {
+                    unreachable!("MulAdd is followed by what to do with the product");
+                };
+                if let &Value::Float(sc, z) = get!(c)
+                    && sc.is_const()
+                    && slot.is_const()
+                    && !trap
+                {
+                    let sum = match word {
+                        Op::Minus { .. } => x - z,
+                        Op::MinusFrom { .. } => z - x,
+                        _ => x + z,
+                    };
+                    put_float(&mut r!(dst), Slot::CONST, sum);
+                } else {
+                    let value = ok!(arith::join(cx, word, Value::Float(slot, x), regs));
+                    if let Value::Float(s, x) = value {
+                        put_float(&mut r!(dst), s, x);
+                    } else {
+                        r!(dst) = value;
+                    }
+                }
+            }
+            // Words of MulAdd.
+            Op::Plus { .. } | Op::PlusTo { .. } | Op::Minus { .. } | Op::MinusFrom { .. } => {}
             Op::Div { dst, a, b } => match (get!(a), get!(b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
                     if sa.is_const() && sb.is_const() {
