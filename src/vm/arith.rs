@@ -111,9 +111,14 @@ pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result
     }
 }
 
-/// `a * b` of anything but two floats.
+/// `a * b`
 pub fn product(cx: &mut Cx, a: &Value, b: &Value) -> Result<Value> {
     match (a, b) {
+        (&Value::Float(sa, x), &Value::Float(sb, y)) if !(sa.is_const() && sb.is_const()) => {
+            let (slot, z) = cx.apply_scalar2(&MUL, (sa, x), (sb, y))?;
+            Ok(Value::Float(slot, z))
+        }
+        (&Value::Float(_, x), &Value::Float(_, y)) if cx.watch == crate::ad::Watch::Off => Ok(Value::float(x * y)),
         (&Value::Int(x), &Value::Int(y)) => x.checked_mul(y).map(Value::Int).ok_or_else(|| overflow("*", x, y)),
         (a, b) => general(cx, &MUL, a, b),
     }
