@@ -40,6 +40,11 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                 return fail(at, &format!("operand {role} is out of range"));
             }
         }
+        if let Op::ForStart { iter } | Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } = op
+            && iter.0 as usize + 3 >= chunk.registers as usize
+        {
+            return fail(at, "the loop's state stands outside the frame");
+        }
         if let Op::Call { base, site } | Op::CallMethod { base, site } | Op::CallHost { base, site } = op
             && base.0 as usize + chunk.calls[site.0 as usize].count as usize >= chunk.registers as usize
         {

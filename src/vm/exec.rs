@@ -322,13 +322,13 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::ForLoop { iter, to } => {
                 let i = iter.0 as usize;
-                if let (&Value::Int(current), &Value::Int(left), &Value::Int(step)) =
-                    (&regs[i], &regs[i + 1], &regs[i + 2])
-                {
-                    if left > 0 {
-                        put_int(&mut regs[i + 3], current);
-                        put_int(&mut regs[i], current.wrapping_add(step));
-                        put_int(&mut regs[i + 1], left - 1);
+                // SAFETY: as above; the four registers of a loop are verified together.
+                let state4 = unsafe { regs.get_unchecked_mut(i..i + 4) };
+                if let [Value::Int(current), Value::Int(left), Value::Int(step), item] = state4 {
+                    if *left > 0 {
+                        put_int(item, *current);
+                        *current = current.wrapping_add(*step);
+                        *left -= 1;
                         at = to.0 as usize;
                         if INTERRUPT.load(Ordering::Relaxed) {
                             ok!(Err(Error::leave(Cause::Interrupt)));
