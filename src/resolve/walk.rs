@@ -483,6 +483,14 @@ impl Walk<'_> {
             }
             ExprKind::Field { base, .. } => self.target(base),
             ExprKind::Name(name) => {
+                let later = super::mentions::top_level_binding(&self.input.tree.stmts, name).is_some();
+                if !later && self.try_lookup(name, None).is_none() {
+                    let hint = Some(format!("to make a new variable, write var {name} = ..."));
+                    let (name, span) = (name.clone(), target.span);
+                    self.problems.push(NameError::Unknown { name, span, similar: None, hint });
+                    self.bind(target.id, Res::Unknown);
+                    return;
+                }
                 let res = self.lookup(name, target.span);
                 self.bind(target.id, res.res);
                 self.check_assignable(name, target.span, res);
