@@ -2,7 +2,7 @@
 
 use super::lanes::Ints;
 use super::num::Num;
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::special::normal_density;
 use crate::ad::Cx;
 use crate::env::Env;
@@ -105,6 +105,7 @@ pub static GELU: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::elementwise("gelu", args.get(..1).unwrap_or(&[]), true),
     eval: Eval::General(gelu),
     diff: Diff::Rules { jvp: gelu_push, vjp: gelu_pull, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Float { shape: &[], lo: -2.0, hi: 2.0 }, ProbeArg::Bool(false)] },

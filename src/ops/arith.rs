@@ -4,7 +4,7 @@
 
 use super::lanes::{Elementwise, Ints, UnaryRule, unary};
 use super::num::Num;
-use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -208,6 +208,7 @@ macro_rules! steps {
                     infer,
                     eval: Eval::Elementwise(&INSIDE),
                     diff: Diff::Zero,
+                    batch: super::prim::Batch::Elementwise,
                     probe: Probe { samples: &[Sample { args: &[ProbeArg::Point($points)] }] },
                 }
             };
@@ -249,6 +250,7 @@ pub static FLOORDIV: Prim = {
         infer,
         eval: Eval::Elementwise(&INSIDE),
         diff: Diff::Zero,
+        batch: Batch::Elementwise,
         probe: Probe {
             samples: &[Sample { args: &[ProbeArg::Point(&[5.5, -5.5, 1.25]), ProbeArg::Point(&[3.0, 3.0, -1.0])] }],
         },

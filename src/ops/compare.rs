@@ -1,6 +1,6 @@
 //! Comparison and logic: elementwise with broadcasting, bool results, slope 0.
 
-use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::broadcast::{broadcast_values, stretch};
@@ -187,6 +187,7 @@ macro_rules! comparisons {
                 infer: |args: &[Ty]| super::shape_rules::comparison(Test::$test.sign(), args, matches!(Test::$test, Test::Eq | Test::Ne)),
                 eval: Eval::General(|env, args| compare(Test::$test, env, args)),
                 diff: Diff::Zero,
+                batch: Batch::Each,
                 probe: PAIRS,
             };
         )*
@@ -255,6 +256,7 @@ pub static AND: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::logic("and", args),
     eval: Eval::General(|_, args| logic("and", args, |a, b| a & b)),
     diff: Diff::Zero,
+    batch: Batch::Each,
     probe: TWO_MASKS,
 };
 
@@ -266,6 +268,7 @@ pub static OR: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::logic("or", args),
     eval: Eval::General(|_, args| logic("or", args, |a, b| a | b)),
     diff: Diff::Zero,
+    batch: Batch::Each,
     probe: TWO_MASKS,
 };
 
@@ -277,6 +280,7 @@ pub static NOT: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::logic("not", args),
     eval: Eval::General(|_, args| not(args)),
     diff: Diff::Zero,
+    batch: Batch::Each,
     probe: Probe { samples: &[Sample { args: &[ProbeArg::Bools { shape: &[2], data: &[true, false] }] }] },
 };
 
@@ -307,6 +311,7 @@ macro_rules! classes {
                 infer: |args: &[Ty]| super::shape_rules::comparison($name, args, false),
                 eval: Eval::General(|_, args| classify($name, args, |x| x.$method(), |x| x.$method())),
                 diff: Diff::Zero,
+                batch: Batch::Each,
                 probe: Probe { samples: &[Sample { args: &[ProbeArg::Point(&[1.0, -2.0])] }] },
             };
         )*

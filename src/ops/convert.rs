@@ -1,6 +1,6 @@
 //! Changing dtype and stretching shapes: `_cast`, `broadcast_to` and its transpose `_sum_to`. All are linear.
 
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -89,6 +89,7 @@ pub static CAST: Prim = Prim {
         vjp: |_, _, y_bar| Ok(Cotangents::from_iter([Some(y_bar.clone()), None])),
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe { samples: &[] },
 };
 
@@ -136,6 +137,7 @@ pub static BROADCAST_TO: Prim = Prim {
         vjp: |cx, call, y_bar| Ok(Cotangents::from_iter([Some(cx.sum_to(y_bar, call.shape(0))?), None, None])),
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Float { shape: &[3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[2, 3])] },
@@ -189,6 +191,7 @@ pub static SUM_TO: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[3])] },

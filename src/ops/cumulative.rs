@@ -1,6 +1,6 @@
 //! Running sums and products, and the linear recurrence and shift that their slopes are made of.
 
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::{floats, only};
 use super::shape_rules;
 use crate::ad::Cx;
@@ -256,6 +256,7 @@ pub static CUMSUM: Prim = Prim {
         scan(env, "cumsum", args, i64::checked_add, |r, o| scan::cumsum(r, o, false), |r, o| scan::cumsum(r, o, false))
     }),
     diff: Diff::Linear { vjp: cumsum_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: ROWS,
 };
 
@@ -276,6 +277,7 @@ pub static CUMSUM_BACK: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1)] }] },
 };
 
@@ -287,6 +289,7 @@ pub static CUMPROD: Prim = Prim {
     infer: |args: &[Ty]| infer("cumprod", args),
     eval: Eval::General(|env, args| scan(env, "cumprod", args, i64::checked_mul, scan::cumprod, scan::cumprod)),
     diff: Diff::Rules { jvp: cumprod_jvp, vjp: cumprod_vjp, keep: Keep::BOTH },
+    batch: Batch::Each,
     probe: ROWS,
 };
 
@@ -298,6 +301,7 @@ pub static LINREC: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("linear recurrence", args),
     eval: Eval::General(linrec),
     diff: Diff::Rules { jvp: linrec_jvp, vjp: linrec_vjp, keep: Keep::BOTH },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[4]), floats(&[4]), ProbeArg::Int(0), ProbeArg::Bool(false)] },
@@ -324,5 +328,6 @@ pub static SHIFT: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe { samples: &[] },
 };

@@ -1,6 +1,8 @@
 //! `max` and `min` over axes. Ties share the slope.
 
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{
+    Batch, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+};
 use super::reduce::{Plan, axes_value, call_axes, floats, fold_ints, only, push_sum};
 use super::select::{MAXIMUM, MINIMUM};
 use super::shape_rules::{self, Gives};
@@ -140,6 +142,7 @@ pub static MAX: Prim = Prim {
     infer: |args: &[Ty]| infer_extremum("max", args),
     eval: Eval::General(|env, args| extremum(env, args, true)),
     diff: Diff::Rules { jvp: extremum_jvp, vjp: extremum_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: EXTREMUM_SAMPLES,
 };
 
@@ -151,6 +154,7 @@ pub static MIN: Prim = Prim {
     infer: |args: &[Ty]| infer_extremum("min", args),
     eval: Eval::General(|env, args| extremum(env, args, false)),
     diff: Diff::Rules { jvp: extremum_jvp, vjp: extremum_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: EXTREMUM_SAMPLES,
 };
 
@@ -162,5 +166,6 @@ pub static TIE_SHARES: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("max", args),
     eval: Eval::General(eval_shares),
     diff: Diff::Zero,
+    batch: Batch::Each,
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Bool(true)] }] },
 };

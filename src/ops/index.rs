@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::index_rules::{infer_get, infer_write};
-use super::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
 use super::select::WHERE;
 use crate::ad::Cx;
@@ -148,6 +148,7 @@ pub static GET_INDEX: Prim = Prim {
         vjp: |cx, call, y_bar| only(call, spread(cx, call, index_of(call), y_bar)?),
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(-1)] },
@@ -238,6 +239,7 @@ pub static SET_INDEX: Prim = Prim {
     infer: |args| infer_write(args, false),
     eval: Eval::General(|_, args| write(args, kernel::set_index)),
     diff: Diff::Rules { jvp: set_jvp, vjp: set_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(1), floats(&[])] },
@@ -275,6 +277,7 @@ pub static INDEX_ADD: Prim = Prim {
     infer: |args| infer_write(args, true),
     eval: Eval::General(|_, args| write(args, kernel::index_add)),
     diff: Diff::Rules { jvp: add_jvp, vjp: add_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(1), floats(&[])] },

@@ -5,7 +5,9 @@
 
 use super::index::part_index;
 use super::operand::{self, known_axis};
-use super::prim::{ArgShape, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req, variadic};
+use super::prim::{
+    ArgShape, Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req, variadic,
+};
 use super::shape_rules::{self, dtype_of};
 use crate::ad::Cx;
 use crate::env::Env;
@@ -211,6 +213,7 @@ pub static STACK: Prim = Prim {
     infer: infer_stack,
     eval: Eval::General(stack),
     diff: Diff::Rules { jvp, vjp: stack_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Int(0), floats(&[2]), floats(&[2]), floats(&[2])] },
@@ -312,6 +315,7 @@ pub static CONCAT: Prim = Prim {
     infer: infer_concat,
     eval: Eval::General(concat),
     diff: Diff::Rules { jvp, vjp: concat_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Int(0), floats(&[2]), floats(&[3])] },

@@ -268,6 +268,7 @@ macro_rules! unary_prims {
                     },
                     eval: $crate::ops::prim::Eval::Elementwise(&INSIDE),
                     diff: $crate::ops::prim::Diff::Elementwise,
+                    batch: $crate::ops::prim::Batch::Elementwise,
                     probe: {
                         use $crate::ops::prim::{ProbeArg, Sample};
                         $crate::ops::prim::Probe {
@@ -331,6 +332,7 @@ macro_rules! binary_prims {
                     },
                     eval: $crate::ops::prim::Eval::Elementwise(&INSIDE),
                     diff: $crate::ops::prim::Diff::Elementwise,
+                    batch: $crate::ops::prim::Batch::Elementwise,
                     probe: {
                         use $crate::ops::prim::{ProbeArg, Sample};
                         const fn float(shape: &'static [usize], lo: f64, hi: f64) -> ProbeArg {

@@ -2,7 +2,7 @@
 //!
 //! Their derivatives are products again, with operands read transposed in place (`_matmul`), so no transpose is made.
 
-use super::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::shape_rules;
 use crate::ad::Cx;
 use crate::env::Env;
@@ -373,6 +373,7 @@ pub static MATMUL: Prim = Prim {
     infer: |args: &[Ty]| infer_by("matmul", args, |a, b| infer_dims("matmul", args, a, b, (false, false))),
     eval: Eval::General(|_, args| product("matmul", args, (false, false))),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: matmul_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), floats(&[3, 4])] },
@@ -408,6 +409,7 @@ pub static MATMUL_TURNED: Prim = Prim {
     },
     eval: Eval::General(|_, args| product("_matmul", args, turn_of(args))),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: matmul_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 2]), floats(&[3, 4]), ProbeArg::Bool(true), ProbeArg::Bool(false)] },
@@ -488,6 +490,7 @@ pub static DOT: Prim = Prim {
     infer: infer_dot,
     eval: Eval::General(dot),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: dot_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), floats(&[3])] },
@@ -561,6 +564,7 @@ pub static OUTER: Prim = Prim {
     infer: infer_outer,
     eval: Eval::General(outer),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: outer_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), floats(&[2])] },

@@ -1,6 +1,8 @@
 //! Variance and standard deviation over axes.
 
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{
+    Batch, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+};
 use super::reduce::{MEAN, Plan, axes_value, call_axes, floats, infer, only, push_sum, reduced_count};
 use super::shape_rules::Gives;
 use crate::ad::Cx;
@@ -107,6 +109,7 @@ pub static VAR: Prim = Prim {
     infer: |args: &[Ty]| infer("var", args, Gives::Float),
     eval: Eval::General(|env, args| moment(env, args, "var", false)),
     diff: Diff::Rules { jvp: var_jvp, vjp: var_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: MOMENT_SAMPLES,
 };
 
@@ -118,5 +121,6 @@ pub static STD: Prim = Prim {
     infer: |args: &[Ty]| infer("std", args, Gives::Float),
     eval: Eval::General(|env, args| moment(env, args, "std", true)),
     diff: Diff::Rules { jvp: std_jvp, vjp: std_vjp, keep: Keep::BOTH },
+    batch: Batch::Each,
     probe: MOMENT_SAMPLES,
 };

@@ -2,7 +2,7 @@
 
 use super::arith::{ABS, SIGN};
 use super::extremum::TIE_SHARES;
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
@@ -117,6 +117,7 @@ pub static NORM: Prim = Prim {
     },
     eval: Eval::General(norm),
     diff: Diff::Rules { jvp: norm_jvp, vjp: norm_vjp, keep: Keep::BOTH },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 4]), ProbeArg::Int(2), ProbeArg::None, ProbeArg::Bool(false)] },

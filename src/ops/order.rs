@@ -1,7 +1,7 @@
 //! Sorting: `argsort`, `sort`, `unique`. Stable, NaN last; the first position wins ties. `topk` is a builtin over these.
 
 use super::operand::{self, known_axis, operand, tensor};
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::{flag, only};
 use super::take::{GATHER, SCATTER_ALONG};
 use crate::ad::Cx;
@@ -50,6 +50,7 @@ pub static ARGSORT: Prim = Prim {
     infer: |args| infer_sorted("argsort", args, Some(DType::Int)),
     eval: Eval::General(argsort),
     diff: Diff::Zero,
+    batch: Batch::Each,
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(-1), ProbeArg::Bool(false)] }] },
 };
 
@@ -98,6 +99,7 @@ pub static SORT: Prim = Prim {
     infer: |args| infer_sorted("sort", args, None),
     eval: Eval::General(sort),
     diff: Diff::Rules { jvp: sort_jvp, vjp: sort_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[5]), ProbeArg::Int(-1), ProbeArg::Bool(false)] },
@@ -122,5 +124,6 @@ pub static UNIQUE: Prim = Prim {
     },
     eval: Eval::General(unique),
     diff: Diff::Refused("which elements are equal has no derivative; write unique(stop_grad(x))"),
+    batch: Batch::Each,
     probe: Probe { samples: &[] },
 };

@@ -2,7 +2,7 @@
 
 use super::index::{GET_INDEX, INDEX_ADD, SET_INDEX, part_index, slice, spec};
 use super::operand::{ranked, ranked_operand};
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -226,6 +226,7 @@ pub static PAD: Prim = Prim {
     infer: infer_pad,
     eval: Eval::General(pad),
     diff: Diff::Rules { jvp, vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[1, 2]), ProbeArg::Str("constant"), floats(&[])] },

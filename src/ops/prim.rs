@@ -21,6 +21,7 @@ pub struct Prim {
     pub infer: fn(&[Ty]) -> Result<Ty>,
     pub eval: Eval,
     pub diff: Diff,
+    pub batch: Batch,
     pub probe: Probe,
 }
 
@@ -63,6 +64,46 @@ pub enum Diff {
     Zero,
     /// Differentiating it is an error with this reason and remedy.
     Refused(&'static str),
+}
+
+/// How `vmap` applies it to many examples at once. There is no `Option` here either.
+pub enum Batch {
+    /// Elementwise: shorter examples get axes of 1 behind the batch axis, then broadcasting does it.
+    Elementwise,
+    /// One application on the whole batch.
+    Rule(BatchRule),
+    /// One application for each example, results stacked: right for everything, fast for nothing. Also for what draws
+    /// random numbers, so that each example gets its own.
+    Each,
+}
+
+/// One application on a whole batch, made of primitives through [`Cx`]. The result (each tensor in it) has the batch
+/// axis first. `Ok(None)` leaves it to one application for each example.
+pub type BatchRule = fn(&mut Cx, &BatchCall<'_>) -> Result<Option<Value>>;
+
+/// An application to a batch of examples, as batching rules see it.
+pub struct BatchCall<'a> {
+    pub prim: &'static Prim,
+    /// All arguments in the order of `sig`. Batched ones have the batch axis first, so that a batched scalar is a
+    /// tensor of rank 1; the others are the same for every example.
+    pub args: &'a [Value],
+    /// Which arguments are batched; at least one is.
+    pub batched: &'a [bool],
+    /// Number of examples.
+    pub n: usize,
+}
+
+impl BatchCall<'_> {
+    /// Shape of argument `i` of one example.
+    pub fn shape(&self, i: usize) -> &[usize] {
+        let shape = self.args.get(i).and_then(|a| a.shape()).unwrap_or(&[]);
+        if self.batched.get(i) == Some(&true) { shape.get(1..).unwrap_or(&[]) } else { shape }
+    }
+
+    /// True if argument `i` alone is batched.
+    pub fn only(&self, i: usize) -> bool {
+        self.batched.iter().enumerate().all(|(k, &b)| b == (k == i))
+    }
 }
 
 /// Tangent of the result from the tangents of the arguments (`None` = zero). At least one is present.

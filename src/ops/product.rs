@@ -1,6 +1,6 @@
 //! Products over axes. Their slopes are products of the other elements, so that zeros need no division.
 
-use super::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::{AXIS, Plan, call_axes, floats, fold_ints, infer, only, push_sum};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
@@ -134,6 +134,7 @@ pub static PROD: Prim = Prim {
     infer: |args: &[Ty]| infer("prod", args, Gives::Own),
     eval: Eval::General(prod),
     diff: Diff::Rules { jvp: prod_jvp, vjp: prod_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 4]), ProbeArg::None, ProbeArg::Bool(false)] },
@@ -155,6 +156,7 @@ pub static PROD_OTHERS: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("prod", args),
     eval: Eval::General(prod_others),
     diff: Diff::Rules { jvp: prod_others_jvp, vjp: prod_others_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(0)] },

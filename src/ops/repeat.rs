@@ -2,7 +2,9 @@
 
 use super::convert::shape_dims;
 use super::operand::{self, known_axis, known_int, known_ints, map_dim, operand, ranked, ranked_operand, tensor};
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req, rest};
+use super::prim::{
+    Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req, rest,
+};
 use super::reduce::only;
 use crate::ad::Cx;
 use crate::env::Env;
@@ -72,6 +74,7 @@ pub static REPEAT: Prim = Prim {
     infer: infer_repeat,
     eval: Eval::General(repeat),
     diff: Diff::Linear { vjp: repeat_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(2), ProbeArg::Int(1)] },
@@ -146,6 +149,7 @@ pub static TILE: Prim = Prim {
     infer: infer_tile,
     eval: Eval::General(tile),
     diff: Diff::Linear { vjp: tile_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[2, 2])] },
@@ -196,6 +200,7 @@ pub static FLIP: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::None] },
@@ -250,6 +255,7 @@ pub static ROLL: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[4]), ProbeArg::Int(1), ProbeArg::Int(0)] },

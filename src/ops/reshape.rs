@@ -4,7 +4,9 @@ pub use super::join::{CONCAT, STACK};
 
 use super::convert::shape_value;
 use super::operand::{self, known_axis, known_count, known_ints, operand, tensor};
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req, rest};
+use super::prim::{
+    Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req, rest,
+};
 use super::reduce::only;
 use crate::ad::Cx;
 use crate::env::Env;
@@ -108,6 +110,7 @@ pub static RESHAPE: Prim = Prim {
     infer: infer_reshape,
     eval: Eval::General(reshape),
     diff: BACK,
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[3, 2])] },
@@ -183,6 +186,7 @@ pub static TRANSPOSE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::None, ProbeArg::None] },
@@ -242,6 +246,7 @@ pub static PERMUTE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3, 4]), ProbeArg::Tuple(&[2, 0, 1])] },
@@ -310,6 +315,7 @@ pub static SQUEEZE: Prim = Prim {
     infer: infer_squeeze,
     eval: Eval::General(squeeze),
     diff: BACK,
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[1, 3, 1]), ProbeArg::None] },
@@ -343,6 +349,7 @@ pub static EXPAND: Prim = Prim {
     infer: infer_expand,
     eval: Eval::General(expand),
     diff: BACK,
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1)] },
@@ -390,6 +397,7 @@ pub static FLATTEN: Prim = Prim {
     infer: infer_flatten,
     eval: Eval::General(flatten),
     diff: BACK,
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(0)] },

@@ -3,7 +3,7 @@
 
 use rand::Rng;
 
-use super::prim::{ArgShape, Call, Diff, Prim, ProbeArg, Sample};
+use super::prim::{ArgShape, Batch, Call, Diff, Prim, ProbeArg, Sample};
 use crate::ad::Cx;
 use crate::ad::slot::Slot;
 use crate::error::Result;
@@ -233,6 +233,7 @@ fn a_wrong_rule_is_noticed() {
             vjp: |_, _, y_bar| Ok(super::prim::Cotangents::from_iter([Some(y_bar.clone())])),
             keep: super::prim::Keep::ARGS,
         },
+        batch: Batch::Each,
         probe: super::prim::Probe { samples: &[] },
     };
     let sample = Sample { args: &[ProbeArg::Float { shape: &[], lo: 0.1, hi: 0.2 }] };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::lanes::{Elementwise, Ints, TernaryRule, ternary};
 use super::num::Num;
-use super::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
 use crate::ad::Cx;
 use crate::binary_prims;
@@ -117,6 +117,7 @@ pub static CLAMP: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::elementwise("clamp", args, false),
     eval: Eval::Elementwise(&CLAMP_INSIDE),
     diff: Diff::Elementwise,
+    batch: Batch::Elementwise,
     probe: Probe {
         samples: &[
             Sample {
@@ -256,6 +257,7 @@ pub static WHERE: Prim = Prim {
     infer: super::shape_rules::select,
     eval: Eval::General(where_eval),
     diff: Diff::Rules { jvp: where_jvp, vjp: where_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample {

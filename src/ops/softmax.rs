@@ -3,7 +3,7 @@
 
 use super::compare::EQ;
 use super::extremum::MAX;
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
@@ -274,6 +274,7 @@ pub static LOGSUMEXP: Prim = Prim {
     },
     eval: Eval::General(logsumexp),
     diff: Diff::Rules { jvp: logsumexp_jvp, vjp: logsumexp_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 4]), ProbeArg::None, ProbeArg::Bool(false)] },
@@ -303,6 +304,7 @@ pub static SOFTMAX: Prim = Prim {
         },
         keep: Keep::OUT,
     },
+    batch: Batch::Each,
     probe: ROWS,
 };
 
@@ -314,6 +316,7 @@ pub static LOG_SOFTMAX: Prim = Prim {
     infer: |args: &[Ty]| infer_same("log_softmax", args),
     eval: Eval::General(log_softmax),
     diff: Diff::Rules { jvp: log_softmax_jvp, vjp: log_softmax_vjp, keep: Keep::OUT },
+    batch: Batch::Each,
     probe: ROWS,
 };
 
@@ -325,6 +328,7 @@ pub static SOFTMAX_PULL: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("softmax", args),
     eval: Eval::General(|_, args| two_by_rows(args, scan::softmax_pull, scan::softmax_pull)),
     diff: Diff::Rules { jvp: softmax_pull_jvp, vjp: softmax_pull_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: PULL_ROWS,
 };
 
@@ -336,5 +340,6 @@ pub static LOG_SOFTMAX_PULL: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("log_softmax", args),
     eval: Eval::General(|_, args| two_by_rows(args, scan::log_softmax_pull, scan::log_softmax_pull)),
     diff: Diff::Rules { jvp: log_softmax_pull_jvp, vjp: log_softmax_pull_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
     probe: PULL_ROWS,
 };

@@ -5,7 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use super::gamma;
 use super::lanes::{BinaryRule, Elementwise, Ints};
 use super::num::Num;
-use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
 use crate::types::ty::Ty;
 use crate::unary_prims;
@@ -64,6 +64,7 @@ pub static POLYGAMMA: Prim = {
         infer: |args: &[Ty]| super::shape_rules::elementwise("polygamma", args, true),
         eval: Eval::Elementwise(&INSIDE),
         diff: Diff::Elementwise,
+        batch: Batch::Elementwise,
         probe: Probe {
             samples: &[
                 Sample { args: &[ProbeArg::Int(1), ProbeArg::Float { shape: &[2, 3], lo: 0.5, hi: 4.0 }] },

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::index::{INDEX_ADD, bad_item, part_index, spec, spread, value_bar};
 use super::index_rules::{infer_get, infer_write};
 use super::operand::{self, known_axis, known_int, ranked, ranked_operand};
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
 use crate::ad::Cx;
 use crate::ad::slot::Slot;
@@ -104,6 +104,7 @@ pub static TAKE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 2]), REPEATED, ProbeArg::Int(0)] },
@@ -162,6 +163,7 @@ pub static SCATTER_ADD: Prim = Prim {
     infer: infer_scatter_add,
     eval: Eval::General(scatter_add),
     diff: Diff::Rules { jvp: scatter_add_jvp, vjp: scatter_add_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 2]), REPEATED, floats(&[3, 2]), ProbeArg::Int(0)] },
@@ -229,6 +231,7 @@ pub static GATHER: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample {
@@ -265,6 +268,7 @@ pub static SCATTER_ALONG: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[Sample {
             args: &[
@@ -341,5 +345,6 @@ pub static ONE_HOT: Prim = Prim {
     infer: infer_one_hot,
     eval: Eval::General(one_hot),
     diff: Diff::Zero,
+    batch: Batch::Each,
     probe: Probe { samples: &[Sample { args: &[REPEATED, ProbeArg::Int(3)] }] },
 };

@@ -2,7 +2,7 @@
 
 use super::index::{INDEX_ADD, spec};
 use super::operand::{self, Operand, known_int, ranked, ranked_operand};
-use super::prim::{Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::{SUM, only};
 use crate::ad::Cx;
 use crate::env::Env;
@@ -50,6 +50,7 @@ pub static TRIL: Prim = Prim {
     infer: |args| infer_same("tril", args),
     eval: Eval::General(tril),
     diff: Diff::Linear { vjp: again, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 3]), ProbeArg::Int(0)] },
@@ -66,6 +67,7 @@ pub static TRIU: Prim = Prim {
     infer: |args| infer_same("triu", args),
     eval: Eval::General(triu),
     diff: Diff::Linear { vjp: again, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 3]), ProbeArg::Int(1)] },
@@ -163,6 +165,7 @@ pub static DIAG: Prim = Prim {
     infer: infer_diag,
     eval: Eval::General(diag),
     diff: Diff::Linear { vjp: diag_vjp, keep: Keep::NOTHING },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(0)] },
@@ -208,6 +211,7 @@ pub static TRACE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
+    batch: Batch::Each,
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 3])] },
