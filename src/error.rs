@@ -22,6 +22,8 @@ pub enum Cause {
     Interrupt,
     /// stdout was closed by its reader
     ClosedPipe,
+    /// Examples of a `vmap` take different paths; it never leaves that `vmap`.
+    Split(crate::ad::batch::Split),
 }
 
 /// The content of an [`Error`].

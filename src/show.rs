@@ -67,6 +67,7 @@ fn text(value: &Value, depth: usize) -> String {
         Value::Int(i) => i.to_string(),
         Value::Float(_, x) => format_float(*x),
         Value::Tensor(_, t) => t.to_text(),
+        Value::Batched(_, b) => format!("{} in each of {}", value.type_name(), text(&b.whole, depth + 1)),
         Value::Str(s) => quote(s),
         Value::Tuple(items) => tuple(items, depth),
         Value::List(items) => call("list", positional(items, depth)),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use crate::ad::slot::Slot;
+use crate::ad::slot::{Level, Slot};
 use crate::builtins::Builtin;
 use crate::bytecode::chunk::Chunk;
 use crate::error::Result;
@@ -26,6 +26,8 @@ pub enum Value {
     Float(Slot, f64),
     /// Rank 1 or more; the slot of int and bool tensors is `Slot::CONST`.
     Tensor(Slot, Rc<Tensor>),
+    /// A number or tensor that differs from example to example, inside `vmap`. Its slot is never constant.
+    Batched(Slot, Rc<Batched>),
     Str(Rc<String>),
     Tuple(Rc<Vec<Value>>),
     List(Rc<Vec<Value>>),
@@ -47,6 +49,15 @@ pub enum Value {
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+/// All examples of a value inside `vmap`.
+pub struct Batched {
+    /// The batch level.
+    pub level: Level,
+    /// The examples along axis 0: a tensor, or a batched value of a level further out. Floats of one number each are f64,
+    /// as scalars are.
+    pub whole: Value,
+}
 
 /// Insertion-ordered dictionary.
 pub type Dict = IndexMap<Key, Value>;
@@ -188,20 +199,25 @@ impl Value {
         Value::Native(Rc::new(dyn_native::NativeBox(Box::new(f))))
     }
 
-    /// The slot of a float or tensor; constant for all else.
+    /// The slot of a float, tensor or batched value; constant for all else.
     #[inline]
     pub fn slot(&self) -> Slot {
         match self {
-            Value::Float(slot, _) | Value::Tensor(slot, _) => *slot,
+            Value::Float(slot, _) | Value::Tensor(slot, _) | Value::Batched(slot, _) => *slot,
             _ => Slot::CONST,
         }
     }
 
-    /// The same payload under another slot.
+    /// The same payload under another slot. A constant batched value is one without derivatives: it keeps its batch level.
     pub fn with_slot(&self, slot: Slot) -> Value {
         match self {
             Value::Float(_, x) => Value::Float(slot, *x),
             Value::Tensor(_, t) => Value::Tensor(slot, t.clone()),
+            Value::Batched(_, b) if slot.is_const() => {
+                let whole = b.whole.with_slot(Slot::CONST);
+                Value::Batched(Slot::batch(b.level), Rc::new(Batched { level: b.level, whole }))
+            }
+            Value::Batched(_, b) => Value::Batched(slot, b.clone()),
             other => other.clone(),
         }
     }
@@ -211,15 +227,39 @@ impl Value {
         match self {
             Value::Float(..) => true,
             Value::Tensor(_, t) => t.dtype().is_float(),
+            Value::Batched(_, b) => b.whole.is_differentiable(),
             _ => false,
         }
     }
 
-    /// Shape: empty for scalars, `None` for what is neither scalar nor tensor.
+    /// dtype of what the numbers are kept in; `None` for what is not numeric.
+    pub fn dtype(&self) -> Option<DType> {
+        match self {
+            Value::Bool(_) => Some(DType::Bool),
+            Value::Int(_) => Some(DType::Int),
+            Value::Float(..) => Some(DType::F64),
+            Value::Tensor(_, t) => Some(t.dtype()),
+            Value::Batched(_, b) => b.whole.dtype(),
+            _ => None,
+        }
+    }
+
+    /// dtype of a tensor; `None` for scalars and what is not numeric.
+    pub fn tensor_dtype(&self) -> Option<DType> {
+        if self.shape().is_none_or(<[usize]>::is_empty) { None } else { self.dtype() }
+    }
+
+    /// True for one float, batched or not.
+    pub fn is_one_float(&self) -> bool {
+        self.shape().is_some_and(<[usize]>::is_empty) && self.is_differentiable()
+    }
+
+    /// Shape (of one example): empty for scalars, `None` for what is neither scalar nor tensor.
     pub fn shape(&self) -> Option<&[usize]> {
         match self {
             Value::Bool(_) | Value::Int(_) | Value::Float(..) => Some(&[]),
             Value::Tensor(_, t) => Some(t.shape()),
+            Value::Batched(_, b) => b.whole.shape().and_then(|s| s.get(1..)),
             _ => None,
         }
     }
@@ -232,6 +272,14 @@ impl Value {
             Value::Int(_) => "int".into(),
             Value::Float(..) => "float".into(),
             Value::Tensor(_, t) => format!("{}{}", t.dtype(), crate::tensor::show_shape(t.shape())),
+            Value::Batched(..) => match (self.shape().unwrap_or(&[]), self.dtype()) {
+                ([], Some(DType::Int)) => "int".into(),
+                ([], Some(DType::Bool)) => "bool".into(),
+                ([], _) => "float".into(),
+                (shape, dtype) => {
+                    format!("{}{}", dtype.unwrap_or(DType::F64), crate::tensor::show_shape(shape))
+                }
+            },
             Value::Str(_) => "str".into(),
             Value::Tuple(_) => "tuple".into(),
             Value::List(_) => "list".into(),

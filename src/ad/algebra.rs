@@ -123,8 +123,8 @@ impl Cx {
     }
 
     pub fn cast(&mut self, a: &Value, dtype: DType) -> Result<Value> {
-        match a {
-            Value::Tensor(_, t) if t.dtype() != dtype => self.apply(&CAST, &[a.clone(), Value::DType(dtype)]),
+        match a.tensor_dtype() {
+            Some(have) if have != dtype => self.apply(&CAST, &[a.clone(), Value::DType(dtype)]),
             _ => Ok(a.clone()),
         }
     }
@@ -144,6 +144,9 @@ impl Cx {
         Ok(match a {
             Value::Float(..) => Value::float(0.0),
             Value::Tensor(_, t) if t.dtype().is_float() => zeros_value(t.shape(), t.dtype()),
+            Value::Batched(_, b) if b.whole.is_differentiable() => {
+                zeros_value(a.shape().unwrap_or(&[]), a.dtype().unwrap_or(DType::F64))
+            }
             _ => Value::None,
         })
     }
@@ -160,7 +163,7 @@ impl Cx {
     pub fn expand(&mut self, reduced: &Value, call: &Call<'_>, axes: &[usize]) -> Result<Value> {
         let shape = call.shape(0);
         let dtype = call.shapes.first().and_then(|s| s.dtype).unwrap_or(DType::F64);
-        if matches!(reduced, Value::Float(..)) {
+        if reduced.is_one_float() {
             return self.stretch(reduced, shape, dtype);
         }
         let kept: Shape = shape.iter().enumerate().map(|(axis, &n)| if axes.contains(&axis) { 1 } else { n }).collect();

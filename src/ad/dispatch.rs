@@ -22,13 +22,21 @@ impl Cx {
     /// Applies a primitive; `args` are in the order of its signature, defaults filled in. Works at the highest level
     /// among the slots of the arguments, and acts leaf by leaf on structures if the primitive is elementwise.
     pub fn apply(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
-        let level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();
+        let mut level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();
+        if self.innermost_batch().is_some_and(|batch| batch > level) {
+            // An index may be batched inside its tuple.
+            level = level.max(self.batch_inside(args));
+        }
         if level.0 == 0 {
             return self.evaluate(prim, args);
         }
         match self.level(level).map(|l| &l.mode) {
             Some(Mode::Reverse(_)) => self.apply_reverse(prim, args, level),
             Some(Mode::Forward(_)) => self.apply_forward(prim, args, level),
+            Some(Mode::Batch { n }) => {
+                let n = *n;
+                self.apply_batch(prim, args, level, n)
+            }
             None => Err(escaped()),
         }
     }
@@ -118,7 +126,10 @@ impl Cx {
         }
         let nodes: SmallVec<[Node; 3]> =
             args.iter().map(|a| if a.slot().level() == level { a.slot().node() } else { Node(0) }).collect();
-        if let (Eval::Elementwise(e), Value::Float(lower, _), Diff::Elementwise) = (&prim.eval, &out, &prim.diff) {
+        let batched = self.tape_mut(level).is_some_and(|t| t.batched);
+        if let (Eval::Elementwise(e), Value::Float(lower, _), Diff::Elementwise, false) =
+            (&prim.eval, &out, &prim.diff, batched)
+        {
             return self.record_scalar(prim, e, &primals, &nodes, &out, *lower, level);
         }
         let mut wanted = 0;
@@ -331,7 +342,9 @@ fn keep_mask(keep: Keep, arity: usize) -> u32 {
 /// Shape and dtype of an argument.
 pub(crate) fn arg_shape(value: &Value) -> ArgShape {
     match value {
-        Value::Tensor(_, t) => ArgShape { shape: t.shape().into(), dtype: Some(t.dtype()) },
+        Value::Tensor(..) | Value::Batched(..) => {
+            ArgShape { shape: value.shape().unwrap_or(&[]).into(), dtype: value.tensor_dtype() }
+        }
         _ => ArgShape::default(),
     }
 }
@@ -368,6 +381,7 @@ pub fn all_finite(value: &Value) -> bool {
     match value {
         Value::Float(_, x) => x.is_finite(),
         Value::Tensor(_, t) if t.dtype().is_float() => t.iter_f64().all(f64::is_finite),
+        Value::Batched(_, b) => all_finite(&b.whole),
         _ => true,
     }
 }

@@ -78,7 +78,7 @@ impl Cx {
         self.lift_where(value, &mut |cx, leaf| {
             let primal = leaf.slot();
             let Some(tape) = cx.tape_mut(level) else { return Err(escaped()) };
-            let node = if matches!(leaf, Value::Float(..)) {
+            let node = if matches!(leaf, Value::Float(..)) && !tape.batched {
                 let lower = Lower { primal, ..Lower::default() };
                 tape.push_nested(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 }, lower)?
             } else {
@@ -143,10 +143,8 @@ impl Cx {
         if t.shape() != value.shape() {
             return Ok(None);
         }
-        if let (Value::Tensor(_, a), Value::Tensor(_, b)) = (value, &t)
-            && a.dtype() != b.dtype()
-        {
-            t = self.cast(&t, a.dtype())?;
+        if let Some(dtype) = value.tensor_dtype() {
+            t = self.cast(&t, dtype)?;
         }
         self.new_dual(value.clone(), t, level).map(Some)
     }
@@ -154,7 +152,9 @@ impl Cx {
     /// The value as it is below `level`: every slot of that level replaced by its primal's, closures included.
     pub fn strip(&self, value: &Value, level: Level) -> Result<Value> {
         map_leaves(value, &mut |leaf| match leaf {
-            Value::Float(slot, _) | Value::Tensor(slot, _) if slot.level() == level && !slot.is_const() => {
+            Value::Float(slot, _) | Value::Tensor(slot, _) | Value::Batched(slot, _)
+                if slot.level() == level && !slot.is_const() =>
+            {
                 Ok(leaf.with_slot(self.primal_slot(*slot)))
             }
             Value::Fn(f) if !f.captures.is_empty() => {
@@ -194,6 +194,7 @@ pub fn mentions(value: &Value, level: Level) -> bool {
     }
     match value {
         Value::Float(slot, _) | Value::Tensor(slot, _) => !slot.is_const() && slot.level() == level,
+        Value::Batched(slot, b) => slot.level() == level || b.level == level || mentions(&b.whole, level),
         Value::Fn(f) => f.captures.iter().any(|v| mentions(v, level)),
         Value::Native(n) => n.0.captured().iter().any(|v| mentions(v, level)),
         _ => false,

@@ -1,10 +1,11 @@
 //! Derivatives: slots, levels, tapes, the dispatcher, the transforms.
 //!
 //! `slot` names a node of a level; `tape` is the record of a reverse level, `dispatch` writes it and `reverse` sweeps it;
-//! a forward level keeps the tangent of each node. `lift` puts values under a level and takes them out again;
+//! a forward level keeps the tangent of each node; a batch level (`batch`) is `vmap`'s. `lift` puts values under a level and takes them out again;
 //! `transforms` are the builtins.
 
 pub mod algebra;
+pub mod batch;
 pub mod dispatch;
 pub mod leafwise;
 pub mod lift;
@@ -65,6 +66,10 @@ pub enum Mode {
     Reverse(Tape),
     /// Tangent and primal slot of each node; node 0 is not used.
     Forward(Vec<Dual>),
+    /// `vmap` over this many examples: values of the level are [`crate::value::Batched`].
+    Batch {
+        n: usize,
+    },
 }
 
 /// A node of a forward level.
@@ -77,6 +82,7 @@ impl Cx {
     /// Opens a level for reverse mode.
     pub fn open_reverse(&mut self) -> Result<Level> {
         let nested = !self.levels.is_empty();
+        let batched = self.innermost_batch().is_some();
         let tape = match self.pool.pop() {
             Some(mut tape) => {
                 tape.reset(nested);
@@ -84,12 +90,18 @@ impl Cx {
             }
             None => Tape::new(nested),
         };
+        let tape = Tape { batched, ..tape };
         self.open(Mode::Reverse(tape))
     }
 
     /// Opens a level for forward mode.
     pub fn open_forward(&mut self) -> Result<Level> {
         self.open(Mode::Forward(vec![Dual { tangent: Value::None, primal: Slot::CONST }]))
+    }
+
+    /// Opens a level for `n` examples.
+    pub fn open_batch(&mut self, n: usize) -> Result<Level> {
+        self.open(Mode::Batch { n })
     }
 
     fn open(&mut self, mode: Mode) -> Result<Level> {
@@ -148,7 +160,7 @@ impl Cx {
         match self.level(slot.level()).map(|l| &l.mode) {
             Some(Mode::Reverse(tape)) => tape.primal(slot.node()),
             Some(Mode::Forward(duals)) => duals.get(slot.node().0 as usize).map_or(Slot::CONST, |d| d.primal),
-            None => Slot::CONST,
+            Some(Mode::Batch { .. }) | None => Slot::CONST,
         }
     }
 

@@ -13,7 +13,6 @@ use crate::ops::elementwise::{ADD, MUL};
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
-use crate::tensor::DType;
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -28,6 +27,8 @@ struct Bar {
 pub struct Bars {
     scalars: Vec<Bar>,
     general: Vec<Option<Value>>,
+    /// Inside `vmap` instead of `scalars`: cotangents of scalar entries may be batched. Else empty.
+    wide: Vec<Option<Value>>,
 }
 
 impl Bars {
@@ -40,6 +41,9 @@ impl Bars {
         {
             return Some(value.clone());
         }
+        if let Some(Some(value)) = self.wide.get(index) {
+            return Some(value.clone());
+        }
         let bar = self.scalars.get(index)?;
         (bar.x != 0.0 || !bar.slot.is_const()).then_some(Value::Float(bar.slot, bar.x))
     }
@@ -48,15 +52,30 @@ impl Bars {
 /// Sweeps `tape` (of `level`) from the seeds. With `consume`, tensors are freed as the sweep passes them.
 pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)], consume: bool) -> Result<Bars> {
     let Some(last) = seeds.iter().map(|(node, _)| node.0 as usize).max() else {
-        return Ok(Bars { scalars: vec![], general: vec![] });
+        return Ok(Bars { scalars: vec![], general: vec![], wide: vec![] });
     };
-    let mut bars = Bars { scalars: vec![Bar::default(); last + 1], general: vec![] };
+    let mut bars = Bars { scalars: vec![Bar::default(); last + 1], general: vec![], wide: vec![] };
     bars.general.resize_with(tape.general.len(), || None);
+    let wide = tape.batched || vm.cx.innermost_batch().is_some();
+    if wide {
+        bars.wide.resize_with(last + 1, || None);
+    }
     for (node, seed) in seeds {
         add(vm, tape, &mut bars, *node, seed.clone())?;
     }
     for index in (1..=last).rev() {
         let entry = tape.entries[index];
+        if entry.a != GENERAL && wide {
+            let Some(y_bar) = bars.wide[index].clone() else { continue };
+            let lower = tape.lower.get(index).copied().unwrap_or_default();
+            for (node, p, slot) in [(entry.a, entry.pa, lower.pa), (entry.b, entry.pb, lower.pb)] {
+                if node != 0 {
+                    let term = vm.cx.zmul(&y_bar, &Value::Float(slot, p))?;
+                    add(vm, tape, &mut bars, Node(node), term)?;
+                }
+            }
+            continue;
+        }
         if entry.a != GENERAL {
             let y = bars.scalars[index];
             if y.slot.is_const() && !tape.nested {
@@ -102,7 +121,7 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
 /// The cotangent of a part that was read adds to that of the whole in place, if there is one already: a loop over the
 /// elements of a tensor costs as much as the tensor is long, not its square.
 fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> Result<bool> {
-    if !std::ptr::eq(entry.prim, &GET_INDEX) || !y_bar.slot().is_const() {
+    if !bars.wide.is_empty() || !std::ptr::eq(entry.prim, &GET_INDEX) || !y_bar.slot().is_const() {
         return Ok(false);
     }
     let whole = entry.nodes.first().and_then(|node| tape.entries.get(node.0 as usize));
@@ -162,15 +181,16 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
         return Ok(());
     }
     let index = node.0 as usize;
-    if matches!(value, Value::Float(..)) {
+    let entry = tape.entries[index];
+    let wide = !bars.wide.is_empty();
+    if matches!(value, Value::Float(..)) && !wide {
         return add_scalar(vm, bars, index, value);
     }
-    let entry = tape.entries[index];
-    if entry.a != GENERAL {
+    if entry.a != GENERAL && !(wide && value.is_one_float()) {
         return Err(Error::new("E0433", format!("the cotangent of a float is {}", value.type_name()))
             .help("a rule must return a cotangent of the shape of each argument"));
     }
-    let bar = &mut bars.general[entry.b as usize];
+    let bar = if entry.a == GENERAL { &mut bars.general[entry.b as usize] } else { &mut bars.wide[index] };
     *bar = Some(match bar.take() {
         None => value,
         Some(old) => vm.cx.accumulate(old, value)?,
@@ -229,8 +249,7 @@ fn fit(vm: &mut Vm, cotangent: Value, call: &Call<'_>, i: usize) -> Result<Value
             vm.cx.sum_to(&c, shape)?
         };
     }
-    if let (Some(want), Value::Tensor(_, t)) = (call.shapes.get(i).and_then(|s| s.dtype), &c)
-        && t.dtype() != want
+    if let Some(want) = call.shapes.get(i).and_then(|s| s.dtype)
         && want.is_float()
     {
         c = vm.cx.cast(&c, want)?;
@@ -310,10 +329,7 @@ fn add_structure(
     if c.shape() != arg.shape() || !c.is_differentiable() {
         return Err(misfit(arg, cotangent));
     }
-    if let (Value::Tensor(_, a), Value::Tensor(_, t)) = (arg, &c)
-        && a.dtype() != t.dtype()
-    {
-        let dtype: DType = a.dtype();
+    if let Some(dtype) = arg.tensor_dtype() {
         c = vm.cx.cast(&c, dtype)?;
     }
     add(vm, tape, bars, slot.node(), c)

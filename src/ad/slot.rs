@@ -27,6 +27,12 @@ impl Slot {
         Slot((level.0 as u32) << Slot::INDEX_BITS | node.0)
     }
 
+    /// The slot of what is batched at a level.
+    #[inline]
+    pub fn batch(level: Level) -> Slot {
+        Slot::new(level, Node(1))
+    }
+
     #[inline]
     pub fn is_const(self) -> bool {
         self.0 == 0

@@ -71,6 +71,8 @@ pub struct Tape {
     pub general: Vec<General>,
     /// Primals may have slots of lower levels.
     pub nested: bool,
+    /// A batch level lies below: cotangents may be batched, so scalars are recorded as general entries too.
+    pub batched: bool,
 }
 
 /// In `Entry::a`: the entry is general, `b` is its index.
@@ -79,7 +81,7 @@ pub const GENERAL: u32 = u32::MAX;
 impl Tape {
     /// An empty tape: only the sink.
     pub fn new(nested: bool) -> Tape {
-        let mut tape = Tape { entries: vec![], lower: vec![], general: vec![], nested };
+        let mut tape = Tape { entries: vec![], lower: vec![], general: vec![], nested, batched: false };
         tape.reset(nested);
         tape
     }
@@ -94,6 +96,7 @@ impl Tape {
         self.general.clear();
         self.general.shrink_to(KEPT);
         self.nested = nested;
+        self.batched = false;
         self.entries.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 });
         if nested {
             self.lower.push(Lower::default());

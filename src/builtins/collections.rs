@@ -325,6 +325,10 @@ fn equal(a: &Value, b: &Value, depth: usize) -> Result<bool> {
         (Value::Float(_, x), Value::Float(_, y)) => x == y,
         (Value::Int(x), Value::Float(_, y)) | (Value::Float(_, y), Value::Int(x)) => *x as f64 == *y,
         (Value::Tensor(_, x), Value::Tensor(_, y)) => x.same_elements(y),
+        // `vmap` then runs each example alone.
+        (Value::Batched(..), _) | (_, Value::Batched(..)) => {
+            return Err(Error::new("E0310", "structures are not compared example by example"));
+        }
         (Value::Str(x), Value::Str(y)) => x == y,
         (Value::Tuple(x), Value::Tuple(y)) | (Value::List(x), Value::List(y)) => all(x, y)?,
         (Value::Dict(x), Value::Dict(y)) => {

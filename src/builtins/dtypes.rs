@@ -75,8 +75,8 @@ pub static SET_DTYPE: Builtin = Builtin {
 /// One number or tensor in another dtype.
 pub fn cast(cx: &mut Cx, x: &Value, dtype: DType) -> Result<Value> {
     match x {
-        Value::Tensor(..) => cx.cast(x, dtype),
-        Value::Float(..) if dtype.is_float() => Ok(x.clone()),
+        _ if x.tensor_dtype().is_some() => cx.cast(x, dtype),
+        _ if x.is_one_float() && dtype.is_float() => Ok(x.clone()),
         _ => cx.apply(&CAST, &[x.clone(), Value::DType(dtype)]),
     }
 }
@@ -87,7 +87,7 @@ fn to(cx: &mut Cx, x: &Value, dtype: DType) -> Result<Value> {
     }
     // The parameters of a model change; its settings do not.
     structures::map_leaves(x, &mut |leaf| match leaf {
-        Value::Float(..) | Value::Tensor(..) if leaf.is_differentiable() => cast(cx, leaf, dtype),
+        leaf if leaf.is_differentiable() => cast(cx, leaf, dtype),
         other => Ok(other.clone()),
     })
 }

@@ -172,7 +172,7 @@ fn reversed(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
         Value::Tuple(items) => Ok(Value::tuple(items.iter().rev().cloned().collect())),
         Value::Str(s) => Ok(Value::str(s.chars().rev().collect::<String>())),
         Value::Range(r) => reversed_range(r),
-        Value::Tensor(..) => iterate::apply(&mut vm.cx, "flip", &[xs.clone(), Value::Int(0)]),
+        _ if xs.tensor_dtype().is_some() => iterate::apply(&mut vm.cx, "flip", &[xs.clone(), Value::Int(0)]),
         other => {
             let mut items = iterate::items(&mut vm.cx, other)?;
             items.reverse();

@@ -23,7 +23,7 @@ pub fn iter_len(value: &Value) -> Option<usize> {
         Value::Range(r) => Some(r.len()),
         Value::Str(s) => Some(if s.is_ascii() { s.len() } else { s.chars().count() }),
         Value::Dict(d) => Some(d.len()),
-        Value::Tensor(_, t) => t.shape().first().copied(),
+        Value::Tensor(..) | Value::Batched(..) => value.shape().and_then(|s| s.first().copied()),
         _ => None,
     }
 }
@@ -45,6 +45,7 @@ pub fn iter_at(value: &Value, i: usize) -> Option<Value> {
 pub fn iter_source(value: &Value) -> Result<Value> {
     match value {
         Value::List(_) | Value::Tuple(_) | Value::Range(_) | Value::Tensor(..) => Ok(value.clone()),
+        Value::Batched(..) if value.tensor_dtype().is_some() => Ok(value.clone()),
         Value::Str(s) => Ok(Value::list(s.chars().map(Value::str).collect())),
         Value::Dict(d) => Ok(Value::list(d.keys().map(key_value).collect())),
         Value::Int(n) => Err(not_iterable(value).help(format!("to count up to it, write 0..{n}"))),
@@ -61,8 +62,8 @@ fn not_iterable(value: &Value) -> Error {
 /// Element `i` of what [`iter_source`] gave; `None` at the end.
 pub fn iter_next(cx: &mut Cx, source: &Value, i: usize) -> Result<Option<Value>> {
     match source {
-        Value::Tensor(_, t) => {
-            if i < t.shape().first().copied().unwrap_or(0) {
+        Value::Tensor(..) | Value::Batched(..) => {
+            if i < source.shape().and_then(|s| s.first().copied()).unwrap_or(0) {
                 row(cx, source, i).map(Some)
             } else {
                 Ok(None)

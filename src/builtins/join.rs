@@ -45,7 +45,7 @@ fn join(vm: &mut Vm, prim: &'static Prim, name: &str, args: &[Value]) -> Result<
             .operand(1, format!("this is {kind}"))
             .help(format!("pass the parts as one list or tuple: {name}((a, b))")));
     }
-    if !matches!(parts, Value::List(_) | Value::Tuple(_) | Value::Tensor(..)) {
+    if !matches!(parts, Value::List(_) | Value::Tuple(_)) && parts.tensor_dtype().is_none() {
         return Err(wrong_kind(name, 0, "a list or tuple of tensors", parts));
     }
     let items = iterate::items(&mut vm.cx, parts)?;
@@ -110,11 +110,11 @@ fn bounds(parts: &Value, n: usize, axis: usize) -> Result<Vec<(usize, usize)>> {
 
 /// A tensor in parts along an axis, as a list: as many equal ones, or ones of the given sizes.
 pub fn split(vm: &mut Vm, x: &Value, parts: &Value, axis: &Value) -> Result<Value> {
-    let Value::Tensor(_, t) = x else { return Err(wrong_kind("split", 0, "a str or tensor", x)) };
-    let axis = operand::axis("split", Some(axis), t.rank())?;
-    let n = t.shape().get(axis).copied().unwrap_or(0);
+    let shape = x.shape().filter(|s| !s.is_empty()).ok_or_else(|| wrong_kind("split", 0, "a str or tensor", x))?;
+    let axis = operand::axis("split", Some(axis), shape.len())?;
+    let n = shape.get(axis).copied().unwrap_or(0);
     let places =
-        bounds(parts, n, axis).map_err(|e| e.operand(0, format!("this has the shape {}", show_shape(t.shape()))))?;
+        bounds(parts, n, axis).map_err(|e| e.operand(0, format!("this has the shape {}", show_shape(shape))))?;
     let mut out = Vec::with_capacity(places.len());
     for (start, size) in places {
         let index = part_index(axis, slice(start, start + size));

@@ -186,6 +186,7 @@ fn write(out: &mut String, value: &Value, depth: usize) -> Written {
         Value::Str(s) => write_text(out, s),
         Value::DType(d) => write_text(out, &d.to_string()),
         Value::Tensor(_, t) => write_tensor(out, t)?,
+        Value::Batched(_, b) => write(out, &b.whole, depth + 1)?,
         Value::Tuple(items) | Value::List(items) => {
             let parts = items.iter().enumerate();
             let write_part = |out: &mut String, (i, item): (usize, &Value)| {

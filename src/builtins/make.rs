@@ -119,7 +119,9 @@ pub static FULL: Builtin = Builtin {
             Value::Int(_) => DType::Int,
             Value::Bool(_) => DType::Bool,
             Value::Float(..) => vm.cx.env.dtype,
-            Value::Tensor(_, t) => t.dtype(),
+            Value::Tensor(..) => value.dtype().unwrap_or(DType::F64),
+            Value::Batched(..) if value.is_one_float() => vm.cx.env.dtype,
+            Value::Batched(..) => value.dtype().unwrap_or(DType::F64),
             other => return Err(fail::wrong_kind("full", 1, "a number", other)),
         };
         let shape = checked_shape("full", shape, given.unwrap_or(own))?;
@@ -288,6 +290,9 @@ fn like(x: &Value, fill: f64, depth: usize) -> Result<Value> {
     Ok(match x {
         Value::Float(..) => Value::float(fill),
         Value::Tensor(_, t) if t.dtype().is_float() || depth == 0 => full_value(t.shape(), t.dtype(), fill),
+        Value::Batched(..) if x.is_differentiable() || depth == 0 => {
+            full_value(x.shape().unwrap_or(&[]), x.dtype().unwrap_or(DType::F64), fill)
+        }
         Value::Int(_) if depth == 0 => Value::Int(fill as i64),
         Value::Bool(_) if depth == 0 => Value::Bool(fill != 0.0),
         Value::Tuple(items) => Value::tuple(items.iter().map(part).collect::<Result<_>>()?),
@@ -349,7 +354,7 @@ fn stack(cx: &mut Cx, x: &Value, depth: usize) -> Result<Value> {
         return Err(fail::too_deep());
     }
     match x {
-        Value::Bool(_) | Value::Int(_) | Value::Float(..) | Value::Tensor(..) => Ok(x.clone()),
+        _ if x.shape().is_some() => Ok(x.clone()),
         Value::Range(range) => {
             let n = range.len();
             room::check(&[n], DType::Int)?;

@@ -1,5 +1,6 @@
 //! Host functions without derivative. Each family file lists its own; this file joins them.
 
+pub mod batched;
 pub mod collections;
 pub mod csv_rows;
 pub mod dtypes;

@@ -35,9 +35,9 @@ fn too_few(k: i64, axis: usize, n: usize) -> Error {
 
 fn topk(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let [x, k, axis] = args else { return Err(arity("topk")) };
-    let Value::Tensor(_, t) = &*x else { return Err(wrong_kind("topk", 0, "a tensor", x)) };
-    let at = operand::axis("topk", Some(axis), t.rank())?;
-    let n = t.shape().get(at).copied().unwrap_or(0);
+    let shape = x.shape().filter(|s| !s.is_empty()).ok_or_else(|| wrong_kind("topk", 0, "a tensor", x))?;
+    let at = operand::axis("topk", Some(axis), shape.len())?;
+    let n = shape.get(at).copied().unwrap_or(0);
     let wanted = operand::int("topk", "k", Some(k))?;
     let k = usize::try_from(wanted).ok().filter(|&k| k <= n).ok_or_else(|| too_few(wanted, at, n))?;
     let order = vm.cx.apply(&ARGSORT, &[x.clone(), axis.clone(), Value::Bool(true)])?;

@@ -45,17 +45,42 @@ fn floats(
     tensor: fn(&mut crate::env::Rng, &[usize], DType) -> Tensor,
 ) -> Result<Value> {
     let [shape, dtype] = args else { return Err(arity(name)) };
-    let env = &mut vm.cx.env;
+    let env = &vm.cx.env;
     let dtype = given_dtype(env, name, 1, Some(dtype))?.unwrap_or(env.dtype);
     if !dtype.is_float() {
         return Err(Error::new(fail::BAD_ARGUMENT, format!("{name} gives floats, not {dtype}"))
             .help("for ints there is randint(lo, hi, ...)"));
     }
     let shape = checked_shape(name, shape, dtype)?;
-    if shape.is_empty() {
-        return Ok(Value::float(scalar(&mut env.rng)));
+    if vm.cx.innermost_batch().is_some() {
+        return for_examples(&mut vm.cx, name, &shape, dtype, tensor);
     }
-    Ok(Value::tensor(tensor(&mut env.rng, &shape, dtype)))
+    let rng = &mut vm.cx.env.rng;
+    if shape.is_empty() {
+        return Ok(Value::float(scalar(rng)));
+    }
+    Ok(Value::tensor(tensor(rng, &shape, dtype)))
+}
+
+/// Numbers of its own for each example of every `vmap` around.
+fn for_examples(
+    cx: &mut Cx,
+    name: &str,
+    shape: &[usize],
+    dtype: DType,
+    tensor: fn(&mut crate::env::Rng, &[usize], DType) -> Tensor,
+) -> Result<Value> {
+    let levels = cx.batch_levels();
+    let mut all: Vec<usize> = levels.iter().map(|(_, n)| *n).collect();
+    all.extend(shape);
+    let dims = Value::tuple(all.iter().map(|&n| Value::Int(n as i64)).collect());
+    let dtype = if shape.is_empty() { DType::F64 } else { dtype };
+    checked_shape(name, &dims, dtype)?;
+    let mut value = Value::tensor(tensor(&mut cx.env.rng, &all, dtype));
+    for (level, _) in levels {
+        value = cx.batch(value, level)?;
+    }
+    Ok(value)
 }
 
 fn infer_floats(name: &str, args: &[Ty]) -> Result<Ty> {

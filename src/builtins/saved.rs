@@ -95,6 +95,7 @@ fn node(value: &Value, path: &mut String, depth: usize, entries: &mut Entries) -
         Value::Int(i) => add(entries, path, Kind::Int, int_tensor(&[], vec![*i])?),
         Value::Float(_, x) => add(entries, path, Kind::Float, f64_tensor(&[], vec![*x])?),
         Value::Tensor(_, t) => add(entries, path, Kind::Tensor, (**t).clone()),
+        Value::Batched(_, b) => return node(&b.whole, path, depth + 1, entries),
         Value::List(items) | Value::Tuple(items) => {
             let is_list = matches!(value, Value::List(_));
             if let Some((tensor, of_floats)) = scalars(items)? {

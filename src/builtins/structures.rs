@@ -27,7 +27,7 @@ pub fn is_tree(value: &Value) -> bool {
 
 /// True for what computes: numbers, bools, tensors.
 pub fn is_numeric(value: &Value) -> bool {
-    matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(..) | Value::Tensor(..))
+    value.shape().is_some()
 }
 
 /// A leaf as [`visit`] shows it.
@@ -292,8 +292,7 @@ fn count_params(t: &Value) -> Result<i64> {
     visit(t, &mut |leaf| {
         if !leaf.nograd {
             count += match leaf.value {
-                Value::Float(..) => 1,
-                Value::Tensor(_, t) if t.dtype().is_float() => t.len() as i64,
+                v if v.is_differentiable() => v.shape().unwrap_or(&[]).iter().product::<usize>() as i64,
                 _ => 0,
             };
         }
@@ -320,10 +319,8 @@ fn global_norm(cx: &mut Cx, t: &Value) -> Result<Value> {
     let mut other = None;
     visit(t, &mut |leaf| {
         let norm = match leaf.value {
-            Value::Float(..) if !leaf.nograd => iterate::apply(cx, "abs", std::slice::from_ref(leaf.value))?,
-            Value::Tensor(_, t) if !leaf.nograd && t.dtype().is_float() => {
-                iterate::apply(cx, "norm", std::slice::from_ref(leaf.value))?
-            }
+            v if !leaf.nograd && v.is_one_float() => iterate::apply(cx, "abs", std::slice::from_ref(leaf.value))?,
+            v if !leaf.nograd && v.is_differentiable() => iterate::apply(cx, "norm", std::slice::from_ref(leaf.value))?,
             value => {
                 if !leaf.nograd && is_numeric(value) {
                     other.get_or_insert_with(|| value.type_name());

@@ -69,7 +69,7 @@ static TYPE: Builtin = Builtin {
     sig: ONE,
     infer: infer::str,
     run: |_, args| match args {
-        [Value::Tensor(..)] => Ok(Value::str("tensor")),
+        [x] if x.tensor_dtype().is_some() => Ok(Value::str("tensor")),
         [x] => Ok(Value::str(x.type_name())),
         _ => Err(arity("type")),
     },
@@ -81,7 +81,8 @@ static INT: Builtin = Builtin {
           NaN and what does not fit 64 bits is an error. No derivative. `int(2.9)` is 2; `int(\"42\")` is 42.",
     sig: ONE,
     infer: |args| Ok(convert_ty(args, DType::Int, Ty::Int(None))),
-    run: |_, args| match args {
+    run: |vm, args| match args {
+        [x @ Value::Batched(..)] => crate::builtins::dtypes::cast(&mut vm.cx, x, DType::Int),
         [x] => to_int(x),
         _ => Err(arity("int")),
     },
@@ -102,6 +103,11 @@ static FLOAT: Builtin = Builtin {
         })
     },
     run: |vm, args| match args {
+        [x @ Value::Batched(..)] if x.is_differentiable() => Ok(x.clone()),
+        [x @ Value::Batched(..)] => {
+            let dtype = if x.shape() == Some(&[]) { DType::F64 } else { vm.cx.env.dtype };
+            crate::builtins::dtypes::cast(&mut vm.cx, x, dtype)
+        }
         [x] => to_float(vm.cx.env.dtype, x),
         _ => Err(arity("float")),
     },
@@ -113,7 +119,8 @@ static BOOL: Builtin = Builtin {
           anything in it is asked with `len(x) > 0`.",
     sig: ONE,
     infer: |args| Ok(convert_ty(args, DType::Bool, Ty::Bool(None))),
-    run: |_, args| match args {
+    run: |vm, args| match args {
+        [x @ Value::Batched(..)] => crate::builtins::dtypes::cast(&mut vm.cx, x, DType::Bool),
         [x] => to_bool(x),
         _ => Err(arity("bool")),
     },

@@ -84,7 +84,7 @@ pub fn stop_text(look: Look, error: &Error, sources: &SourceMap) -> String {
             }
             text
         }
-        Cause::Failure => text(look, &[error.to_diagnostic(|span| sources.place(span))], sources),
+        Cause::Failure | Cause::Split(_) => text(look, &[error.to_diagnostic(|span| sources.place(span))], sources),
     }
 }
 
@@ -95,7 +95,7 @@ pub fn stopped(settings: &Settings, error: &Error, sources: &SourceMap) -> Exit 
         Cause::Exit(code) => Exit::Program(code),
         Cause::ClosedPipe => Exit::Fine,
         Cause::Interrupt => Exit::Interrupted,
-        Cause::Failure => Exit::Failed,
+        Cause::Failure | Cause::Split(_) => Exit::Failed,
     }
 }
 

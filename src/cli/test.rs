@@ -128,6 +128,6 @@ fn tell(settings: &Settings, error: &Error, session: &Session, tally: &mut Tally
     match error.0.cause {
         Cause::Interrupt | Cause::ClosedPipe => tally.stop = Some(exit),
         Cause::Exit(code) => out::remark(&format!("the test left the program by exit({code})\n")),
-        Cause::Failure => {}
+        Cause::Failure | Cause::Split(_) => {}
     }
 }

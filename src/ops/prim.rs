@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use crate::ad::Cx;
+use crate::ad::slot::Level;
 use crate::env::Env;
 use crate::error::Result;
 use crate::ops::lanes::Elementwise;
@@ -68,10 +69,12 @@ pub enum Diff {
 
 /// How `vmap` applies it to many examples at once. There is no `Option` here either.
 pub enum Batch {
-    /// Elementwise: shorter examples get axes of 1 behind the batch axis, then broadcasting does it.
+    /// Elementwise with broadcasting: shorter examples get axes of 1 behind the batch axis.
     Elementwise,
     /// One application on the whole batch.
     Rule(BatchRule),
+    /// The same for primitives whose index may be batched inside its tuple; the rule gets the batch level too.
+    Indexed(IndexedRule),
     /// One application for each example, results stacked: right for everything, fast for nothing. Also for what draws
     /// random numbers, so that each example gets its own.
     Each,
@@ -80,6 +83,9 @@ pub enum Batch {
 /// One application on a whole batch, made of primitives through [`Cx`]. The result (each tensor in it) has the batch
 /// axis first. `Ok(None)` leaves it to one application for each example.
 pub type BatchRule = fn(&mut Cx, &BatchCall<'_>) -> Result<Option<Value>>;
+
+/// A [`BatchRule`] that looks into index tuples.
+pub type IndexedRule = fn(&mut Cx, &BatchCall<'_>, Level) -> Result<Option<Value>>;
 
 /// An application to a batch of examples, as batching rules see it.
 pub struct BatchCall<'a> {

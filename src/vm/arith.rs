@@ -44,6 +44,7 @@ fn computes(v: &Value) -> bool {
         Value::Int(_)
             | Value::Float(..)
             | Value::Tensor(..)
+            | Value::Batched(..)
             | Value::Tuple(_)
             | Value::List(_)
             | Value::Dict(_)
@@ -91,7 +92,8 @@ pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<V
 pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
     let is_eq = std::ptr::eq(prim, &EQ);
     if is_eq || std::ptr::eq(prim, &NE) {
-        let tensors = matches!(a, Value::Tensor(..)) || matches!(b, Value::Tensor(..));
+        let lanes = |v: &Value| matches!(v, Value::Tensor(..) | Value::Batched(..));
+        let tensors = lanes(a) || lanes(b);
         let numeric = a.shape().is_some() && b.shape().is_some();
         if tensors && numeric {
             return cx.apply(prim, &[a.clone(), b.clone()]);
@@ -166,7 +168,8 @@ pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
         BinOp::FloorDiv => general(cx, &FLOORDIV, a, b),
         BinOp::Rem => general(cx, &REM, a, b),
         BinOp::MatMul => {
-            if !matches!(a, Value::Tensor(..)) || !matches!(b, Value::Tensor(..)) {
+            let tensor = |v: &Value| v.shape().is_some_and(|s| !s.is_empty());
+            if !tensor(a) || !tensor(b) {
                 let error =
                     Error::new("E0310", format!("`@` multiplies tensors, not {} and {}", a_value(a), a_value(b)))
                         .operand(0, format!("this is {}", a_value(a)))
@@ -180,8 +183,7 @@ pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
         BinOp::And | BinOp::Or => {
             let boolean = |v: &Value| match v {
                 Value::Bool(_) => true,
-                Value::Tensor(_, t) => t.dtype() == DType::Bool,
-                _ => false,
+                other => other.dtype() == Some(DType::Bool),
             };
             if !boolean(a) || !boolean(b) {
                 let which = usize::from(boolean(a));
@@ -211,7 +213,9 @@ pub fn unary(cx: &mut Cx, prim: &'static Prim, x: &Value) -> Result<Value> {
 /// `not x`
 pub fn not(cx: &mut Cx, x: &Value) -> Result<Value> {
     match x {
-        Value::Tensor(_, t) if t.dtype() == DType::Bool => cx.apply(&NOT, std::slice::from_ref(x)),
+        Value::Tensor(..) | Value::Batched(..) if x.dtype() == Some(DType::Bool) => {
+            cx.apply(&NOT, std::slice::from_ref(x))
+        }
         other => Err(Error::new("E0311", format!("`not` turns a bool around, not {}", a_value(other)))
             .operand(0, format!("this is {}", a_value(other)))
             .help("compare first: not x > 0, or x == none")),
@@ -250,13 +254,21 @@ pub fn brackets(cx: &mut Cx, items: &[Value]) -> Result<Value> {
     let mut args = Vec::with_capacity(items.len() + 1);
     args.push(Value::Int(0));
     // Checks that they fit together, and says so in the words of the literal.
-    let plain: Vec<Value> = items.iter().map(|v| v.with_slot(crate::ad::slot::Slot::CONST)).collect();
+    let plain: Vec<Value> = items.iter().map(stand_in).collect();
     let whole = crate::tensor::create::tensor_from_values(&mut cx.env, &plain)?;
     let Value::Tensor(_, whole) = whole else { return Ok(whole) };
     args.extend(items.iter().cloned());
     let stacked = cx.apply(&STACK, &args)?;
-    match &stacked {
-        Value::Tensor(_, t) if t.dtype() != whole.dtype() => cx.cast(&stacked, whole.dtype()),
-        _ => Ok(stacked),
+    cx.cast(&stacked, whole.dtype())
+}
+
+/// A constant of the same shape and dtype, to see whether values fit together.
+fn stand_in(value: &Value) -> Value {
+    match value {
+        Value::Batched(..) => {
+            let (shape, dtype) = (value.shape().unwrap_or(&[]), value.dtype().unwrap_or(DType::F64));
+            Value::tensor(crate::tensor::Tensor::zeros(shape, dtype))
+        }
+        other => other.with_slot(crate::ad::slot::Slot::CONST),
     }
 }

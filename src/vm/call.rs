@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use crate::builtins;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::error::{Error, Result};
 use crate::ops::prim::{ParamKind, Prim};
@@ -190,6 +191,9 @@ impl Vm {
         let value = match host {
             Host::Prim(prim) => self.above(at + 1 + count, |vm| vm.apply_prim(prim, &args))?,
             Host::Builtin(builtin) => {
+                if self.cx.innermost_batch().is_some() {
+                    builtins::batched::prepare(&mut self.cx, builtin, &mut args)?;
+                }
                 let value = self.above(at + 1 + count, |vm| (builtin.run)(vm, &mut args))?;
                 for (i, param) in builtin.sig.params.iter().enumerate() {
                     if param.kind == ParamKind::Inout

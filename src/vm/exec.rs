@@ -261,7 +261,14 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::JumpUnless { cond, to } => match &r!(cond) {
                 Value::Bool(true) => {}
                 Value::Bool(false) => at = to.0 as usize,
-                other => ok!(Err(arith::no_condition(other))),
+                other => {
+                    let cond = ok!(cx.concrete(other));
+                    match cond {
+                        Value::Bool(true) => {}
+                        Value::Bool(false) => at = to.0 as usize,
+                        other => ok!(Err(arith::no_condition(&other))),
+                    }
+                }
             },
             Op::SkipIfFalse { src, to } => {
                 if let Value::Bool(false) = r!(src) {

@@ -37,7 +37,7 @@ pub fn get(cx: &mut Cx, globals: &Globals, object: &Value, name: Symbol) -> Resu
                 return Ok(Value::native(BoundMethod { receiver: object.clone(), method, name }));
             }
         }
-        Value::Tensor(..) | Value::Float(..) | Value::Int(_) | Value::Bool(_) => {
+        Value::Tensor(..) | Value::Batched(..) | Value::Float(..) | Value::Int(_) | Value::Bool(_) => {
             if let Some(value) = property(cx, object, &name.name())? {
                 return Ok(value);
             }
@@ -71,12 +71,7 @@ fn property(cx: &mut Cx, object: &Value, name: &str) -> Result<Option<Value>> {
         "shape" => Value::tuple(shape.iter().map(|&n| Value::Int(n as i64)).collect()),
         "rank" => Value::Int(shape.len() as i64),
         "size" => Value::Int(shape.iter().product::<usize>() as i64),
-        "dtype" => Value::DType(match object {
-            Value::Tensor(_, t) => t.dtype(),
-            Value::Int(_) => crate::tensor::DType::Int,
-            Value::Bool(_) => crate::tensor::DType::Bool,
-            _ => crate::tensor::DType::F64,
-        }),
+        "dtype" => Value::DType(object.dtype().unwrap_or(DType::F64)),
         "t" if shape.is_empty() => object.clone(),
         "t" => cx.apply(&TRANSPOSE, std::slice::from_ref(object))?,
         _ => return Ok(None),

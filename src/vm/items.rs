@@ -52,7 +52,9 @@ pub fn unpack(cx: &mut Cx, value: &Value, n: usize) -> Result<Vec<Value>> {
     let count = match value {
         Value::Tuple(items) | Value::List(items) if items.len() == n => return Ok(items.to_vec()),
         Value::Tuple(items) | Value::List(items) => items.len(),
-        Value::Tensor(_, t) => t.shape().first().copied().unwrap_or(0),
+        Value::Tensor(..) | Value::Batched(..) if value.shape().is_some_and(|s| !s.is_empty()) => {
+            value.shape().and_then(|s| s.first().copied()).unwrap_or(0)
+        }
         other => {
             return Err(Error::new("E0334", format!("{} cannot be taken apart into {n} values", a_value(other)))
                 .operand(1, format!("this is {}", a_value(other))));
@@ -91,7 +93,9 @@ pub fn get(cx: &mut Cx, object: &Value, index: &Value) -> Result<Value> {
             Ok(items[at].clone())
         }
         (Value::Tensor(slot, t), Value::Int(i)) if slot.is_const() => index::get_at(t, *i),
-        (Value::Tensor(..), _) => cx.apply(&GET_INDEX, &[object.clone(), Value::tuple(vec![index.clone()])]),
+        (Value::Tensor(..) | Value::Batched(..), _) => {
+            cx.apply(&GET_INDEX, &[object.clone(), Value::tuple(vec![index.clone()])])
+        }
         (Value::Dict(dict), _) => {
             let key = iterate::value_key(index)?;
             dict.get(&key).cloned().ok_or_else(|| collections::missing_key(dict, &key))
@@ -104,6 +108,10 @@ pub fn get(cx: &mut Cx, object: &Value, index: &Value) -> Result<Value> {
             let count = s.chars().count();
             let at = position(*i, count)?;
             Ok(s.chars().nth(at).map_or(Value::None, Value::str))
+        }
+        (_, Value::Batched(..)) if index.shape() == Some(&[]) => {
+            let index = cx.concrete(index)?;
+            get(cx, object, &index)
         }
         (Value::List(items), Value::Tensor(_, t)) if t.dtype() == DType::Int => {
             let picked = t.iter_f64().map(|i| Ok(items[position(i as i64, items.len())?].clone()));
@@ -171,7 +179,7 @@ pub fn set(cx: &mut Cx, object: &mut Value, index: &Value, value: Value) -> Resu
             Rc::make_mut(dict).insert(key, value);
             Ok(())
         }
-        (Value::Tensor(..), _) => {
+        (Value::Tensor(..) | Value::Batched(..), _) => {
             let taken = std::mem::take(object);
             set_tensor(cx, object, taken, Value::tuple(vec![index.clone()]), value)
         }
@@ -187,12 +195,14 @@ pub fn set(cx: &mut Cx, object: &mut Value, index: &Value, value: Value) -> Resu
 /// Writes into a tensor: in place if neither it nor the value is being differentiated and nothing else holds it.
 fn set_tensor(cx: &mut Cx, place: &mut Value, tensor: Value, index: Value, value: Value) -> Result<()> {
     if let Value::Tensor(slot, mut t) = tensor {
-        if slot.is_const() && value.slot().is_const() {
+        if slot.is_const() && value.slot().is_const() && !crate::ad::batch::is_batched(&index) {
             let result = index::set_in_place(&mut t, &index, &value);
             *place = Value::Tensor(slot, t);
             return result;
         }
         *place = Value::Tensor(slot, t);
+    } else {
+        *place = tensor;
     }
     *place = cx.apply(&SET_INDEX, &[place.clone(), index, value])?;
     Ok(())
@@ -200,7 +210,7 @@ fn set_tensor(cx: &mut Cx, place: &mut Value, tensor: Value, index: Value, value
 
 /// `object[1:3, :, i]`
 pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Value]) -> Result<Value> {
-    if let Value::Tensor(..) = object {
+    if let Value::Tensor(..) | Value::Batched(..) = object {
         return cx.apply(&GET_INDEX, &[object.clone(), encode(parts, values)]);
     }
     let [IndexPart::Slice { .. }] = parts else {
@@ -244,7 +254,7 @@ fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
 
 /// `object[1:3, :, i] = value`
 pub fn set_index(cx: &mut Cx, object: &mut Value, parts: &[IndexPart], values: &[Value], value: Value) -> Result<()> {
-    if let Value::Tensor(..) = object {
+    if let Value::Tensor(..) | Value::Batched(..) = object {
         let index = encode(parts, values);
         let taken = std::mem::take(object);
         return set_tensor(cx, object, taken, index, value);
@@ -279,8 +289,8 @@ pub fn update(
     op: BinOp,
     value: Value,
 ) -> Result<()> {
-    let ints = |v: &Value| matches!(v, Value::Tensor(_, t) if t.dtype() == DType::Int);
-    if let (Value::Tensor(..), true) = (&*object, values.iter().any(ints)) {
+    let ints = |v: &Value| v.tensor_dtype() == Some(DType::Int);
+    if let (Value::Tensor(..) | Value::Batched(..), true) = (&*object, values.iter().any(ints)) {
         match op {
             BinOp::Add | BinOp::Sub => {
                 let index = encode(parts, values);
@@ -339,13 +349,4 @@ fn encode_one(parts: &[IndexPart], values: &[Value]) -> Value {
         Value::Tuple(items) => items.first().cloned().unwrap_or_default(),
         other => other,
     }
-}
-
-/// Entry `k` along an axis.
-pub fn along(cx: &mut Cx, tensor: &Value, axis: i64, k: usize) -> Result<Value> {
-    let rank = tensor.shape().map_or(0, <[usize]>::len) as i64;
-    let at = if axis < 0 { axis + rank } else { axis };
-    let mut items = vec![Value::tuple(vec![Value::None, Value::None, Value::None]); at.max(0) as usize];
-    items.push(Value::Int(k as i64));
-    cx.apply(&GET_INDEX, &[tensor.clone(), Value::tuple(items)])
 }

@@ -128,6 +128,10 @@ impl Vm {
     fn unwind(&mut self, mut error: Error, entry: usize) -> Result<()> {
         self.attach_place(&mut error);
         let handler = self.handlers.last().is_some_and(|h| h.frame >= entry);
+        if handler && error.is_failure() && self.cx.innermost_batch().is_some() {
+            // It may fail in some examples only.
+            error = self.cx.each_alone();
+        }
         if handler && error.is_failure() {
             if let Some(handler) = self.handlers.pop() {
                 while self.frames.len() > handler.frame + 1 {

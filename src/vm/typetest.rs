@@ -53,6 +53,20 @@ impl Checker<'_> {
             | (TypeTest::Str, Value::Str(_))
             | (TypeTest::Optional(_), Value::None) => Ok(value),
             (TypeTest::Float, Value::Int(i)) => Ok(Value::float(*i as f64)),
+            (TypeTest::Float, Value::Batched(..)) if value.is_one_float() => Ok(value),
+            (TypeTest::Int | TypeTest::Bool, Value::Batched(..)) if value.shape() == Some(&[]) => {
+                let dtype = if matches!(test, TypeTest::Int) { DType::Int } else { DType::Bool };
+                if value.dtype() == Some(dtype) { Ok(value) } else { Err(mismatch(test, &value)) }
+            }
+            (TypeTest::Tensor { dtype, dims, open, text }, Value::Batched(..)) if value.tensor_dtype().is_some() => {
+                let have = value.dtype();
+                let fits = if text.starts_with("float") { value.is_differentiable() } else { true };
+                if !fits || dtype.is_some_and(|d| Some(d) != have) {
+                    return Err(dtype_mismatch(test, &value));
+                }
+                self.dims(&value, dims, *open, test)?;
+                Ok(value)
+            }
             (TypeTest::Optional(inner), _) => self.value(value, inner),
             (TypeTest::Fn, _) => {
                 let callable = matches!(

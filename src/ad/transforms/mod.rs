@@ -11,6 +11,8 @@ mod reverse_mode;
 mod target;
 mod vmap;
 
+pub use jacobian::combine;
+
 use crate::builtins::Builtin;
 use crate::error::Error;
 use crate::value::Value;

@@ -186,7 +186,10 @@ impl NativeFn for Gradient {
         } else {
             recorded.inside.clone()
         };
-        let Value::Float(slot, _) = loss else { return Err(not_one_float(name, &loss)) };
+        if !loss.is_one_float() {
+            return Err(not_one_float(name, &loss));
+        }
+        let slot = loss.slot();
         let depends = !slot.is_const() && slot.level() == recorded.level;
         let seeds = if depends { vec![(slot.node(), Value::float(1.0))] } else { vec![] };
         let gradient = recorded.pull(vm, &seeds, true)?;

@@ -1,19 +1,29 @@
-//! vmap: a function over a leading axis, one example after the other.
+//! vmap: a function over a leading axis, all examples at once.
+//!
+//! The function runs once under a batch level (`ad/batch.rs`). Where its control flow depends on an example's numbers, it
+//! is run again for each group of examples that take one path, so the result is always that of one run for each example,
+//! which is also the way out where a step cannot be batched.
 
+use crate::ad::batch::{Split, is_batched};
 use crate::ad::lift;
-use crate::ad::transforms::jacobian::{combine, stack};
+use crate::ad::slot::Level;
+use crate::ad::transforms::jacobian::combine;
 use crate::ad::transforms::{describe, expect_function};
 use crate::builtins::Builtin;
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
+use crate::ops::index::GET_INDEX;
 use crate::ops::prim::{Default, Sig, opt, req};
+use crate::ops::reshape::{CONCAT, PERMUTE};
+use crate::tensor::{DType, Tensor};
 use crate::types::ty::Ty;
 use crate::value::{Args, NativeFn, Value};
-use crate::vm::{Vm, items};
+use crate::vm::Vm;
 
 pub static VMAP: Builtin = Builtin {
     name: "vmap",
     doc: "f over the leading axis of its arguments (axes: an axis, or one for each argument, none for those that go to \
-          every example); results are stacked. Example: vmap(|x| sum(x))([[1.0, 2.0], [3.0, 4.0]]) is [3.0, 7.0]",
+          every example); results are stacked. All examples run at once; where branches differ, each takes its own. \
+          Example: vmap(|x| sum(x))([[1.0, 2.0], [3.0, 4.0]]) is [3.0, 7.0]",
     sig: Sig { params: &[req("f"), opt("axes", Default::Int(0))] },
     infer: |_| Ok(Ty::Any),
     run: |_, args| {
@@ -42,14 +52,9 @@ impl Vmap {
             single => one(single),
         }
     }
-}
 
-impl NativeFn for Vmap {
-    fn describe(&self) -> String {
-        describe("vmap", &self.f)
-    }
-
-    fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
+    /// Number of examples, the same in every tensor of the arguments that have an axis.
+    fn examples(&self, args: &Args) -> Result<usize> {
         let count = args.positional.len();
         let mut size: Option<(usize, usize)> = None;
         for (i, arg) in args.positional.iter().enumerate() {
@@ -65,34 +70,44 @@ impl NativeFn for Vmap {
                 }
             }
         }
-        let Some((_, n)) = size else {
-            return Err(Error::new("E0438", "vmap needs an argument with an axis to go along")
-                .help("pass a tensor with a leading batch axis"));
-        };
-        let mut results = Vec::with_capacity(n);
-        for k in 0..n {
-            let mut example = args.clone();
-            for (i, arg) in example.positional.iter_mut().enumerate() {
-                if let Some(axis) = self.axis(i, count)? {
-                    let whole = std::mem::take(arg);
-                    *arg = lift::map_leaves(&whole, &mut |leaf| match leaf {
-                        Value::Tensor(..) => items::along(&mut vm.cx, leaf, axis, k),
-                        other => Ok(other.clone()),
-                    })?;
-                }
-            }
-            results.push(vm.call_args(&self.f, example)?);
+        size.map(|(_, n)| n).ok_or_else(|| {
+            Error::new("E0438", "vmap needs an argument with an axis to go along")
+                .help("pass a tensor with a leading batch axis")
+        })
+    }
+}
+
+impl NativeFn for Vmap {
+    fn describe(&self) -> String {
+        describe("vmap", &self.f)
+    }
+
+    fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
+        let n = self.examples(&args)?;
+        if n == 0 {
+            return Err(
+                Error::new("E0438", "vmap over an axis of length 0 has no result").help("give it at least one example")
+            );
         }
-        match results.first().cloned() {
-            Some(first) => combine(&first, &results, &mut |leaf, parts| match leaf {
-                Value::Float(..) | Value::Tensor(..) => stack(vm, parts),
-                Value::Int(_) | Value::Bool(_) => crate::tensor::create::tensor_from_values(&mut vm.cx.env, parts),
-                _ => Ok(Value::list(parts.to_vec())),
-            }),
-            None => {
-                Err(Error::new("E0438", "vmap over an axis of length 0 has no result")
-                    .help("give it at least one example"))
+        let count = args.positional.len();
+        let mut along = Vec::with_capacity(count);
+        let mut args = args;
+        for (i, arg) in args.positional.iter_mut().enumerate() {
+            let axis = self.axis(i, count)?;
+            along.push(axis.is_some());
+            if let Some(axis) = axis {
+                *arg = lift::map_leaves(arg, &mut |leaf| axis_first(vm, leaf, axis))?;
             }
+        }
+        let run = |vm: &mut Vm, positional: &[Value]| {
+            vm.call_args(&self.f, Args { positional: positional.to_vec(), named: args.named.clone() })
+        };
+        let result = over_examples(vm, &args.positional, &along, n, &run)?;
+        // Scalars become elements of a tensor of the default dtype, as in brackets.
+        let dtype = vm.cx.env.dtype;
+        match result.one_number_each {
+            Some(ref flags) => cast_leaves(vm, &result.value, flags, &mut 0, dtype),
+            None => Ok(result.value),
         }
     }
 
@@ -105,6 +120,207 @@ impl NativeFn for Vmap {
     }
 }
 
+/// What a function gives over examples.
+pub struct Mapped {
+    /// Each number or tensor with the examples along axis 0.
+    pub value: Value,
+    /// For each leaf, whether it was one float in each example (then it is f64). `None`: no leaf is.
+    one_number_each: Option<Vec<bool>>,
+}
+
+/// A run of host code on arguments.
+pub type Run<'a> = dyn Fn(&mut Vm, &[Value]) -> Result<Value> + 'a;
+
+/// Runs a function over `n` examples: arguments with `along` have them on axis 0 of every tensor in them.
+pub fn over_examples(vm: &mut Vm, args: &[Value], along: &[bool], n: usize, run: &Run<'_>) -> Result<Mapped> {
+    let job = Job { args, along, run };
+    let all: Vec<usize> = (0..n).collect();
+    job.group(vm, &all, n)
+}
+
+struct Job<'a> {
+    args: &'a [Value],
+    along: &'a [bool],
+    run: &'a Run<'a>,
+}
+
+impl Job<'_> {
+    /// The results of some of the examples.
+    fn group(&self, vm: &mut Vm, which: &[usize], n: usize) -> Result<Mapped> {
+        let [only] = which else { return self.together(vm, which, n) };
+        let args = self.arguments(vm, |vm, leaf| vm.cx.apply(&GET_INDEX, &[leaf.clone(), Value::Int(*only as i64)]))?;
+        let result = (self.run)(vm, &args)?;
+        let flags = flags(&result);
+        Ok(Mapped { value: vm.cx.stack_examples(std::slice::from_ref(&result))?, one_number_each: flags })
+    }
+
+    fn together(&self, vm: &mut Vm, which: &[usize], n: usize) -> Result<Mapped> {
+        let depth = vm.cx.depth();
+        let rng = vm.cx.env.rng.clone();
+        let error = match self.attempt(vm, which, n) {
+            Ok(mapped) => return Ok(mapped),
+            Err(error) => error,
+        };
+        vm.cx.close_to(depth);
+        let groups = match &error.0.cause {
+            Cause::Split(Split { level, groups }) if *level as usize == depth + 1 => groups.clone(),
+            Cause::Failure => vec![],
+            _ => return Err(error),
+        };
+        vm.cx.env.rng = rng;
+        let parts: Vec<Vec<usize>> = if groups.len() == which.len() {
+            let count = groups.iter().max().map_or(0, |m| *m as usize + 1);
+            let mut parts = vec![vec![]; count];
+            for (example, group) in which.iter().zip(&groups) {
+                parts[*group as usize].push(*example);
+            }
+            parts
+        } else {
+            which.iter().map(|example| vec![*example]).collect()
+        };
+        let mut results = Vec::with_capacity(parts.len());
+        for part in &parts {
+            results.push(self.group(vm, part, n)?);
+        }
+        self.merge(vm, which, &parts, results)
+    }
+
+    /// All of them under one batch level.
+    fn attempt(&self, vm: &mut Vm, which: &[usize], n: usize) -> Result<Mapped> {
+        let level = vm.cx.open_batch(which.len())?;
+        let picked = (which.len() < n).then(|| indices(which));
+        let args = self.arguments(vm, |vm, leaf| {
+            let whole = match &picked {
+                Some(picked) => vm.cx.apply(&GET_INDEX, &[leaf.clone(), picked.clone()])?,
+                None => leaf.clone(),
+            };
+            vm.cx.batch(whole, level)
+        })?;
+        let result = (self.run)(vm, &args)?;
+        let flags = flags(&result);
+        let value = self.gathered(vm, &result, level, which.len())?;
+        vm.cx.close();
+        Ok(Mapped { value, one_number_each: flags })
+    }
+
+    fn arguments(&self, vm: &mut Vm, mut each: impl FnMut(&mut Vm, &Value) -> Result<Value>) -> Result<Vec<Value>> {
+        let mut args = Vec::with_capacity(self.args.len());
+        for (arg, along) in self.args.iter().zip(self.along) {
+            args.push(if *along {
+                lift::map_leaves(arg, &mut |leaf| {
+                    if leaf.tensor_dtype().is_some() { each(vm, leaf) } else { Ok(leaf.clone()) }
+                })?
+            } else {
+                arg.clone()
+            });
+        }
+        Ok(args)
+    }
+
+    /// A result with the examples along axis 0 of each leaf, seen from below the level.
+    fn gathered(&self, vm: &mut Vm, result: &Value, level: Level, n: usize) -> Result<Value> {
+        lift::map_leaves(result, &mut |leaf| {
+            if leaf.shape().is_some() {
+                return vm.cx.unbatch(leaf, level, n);
+            }
+            if matches!(leaf, Value::None) {
+                return Ok(Value::None);
+            }
+            // A function may hold batched values.
+            if lift::mentions(leaf, level) || is_batched(leaf) {
+                return Err(vm.cx.each_alone());
+            }
+            Ok(Value::list(vec![leaf.clone(); n]))
+        })
+    }
+
+    /// Results of groups, in the order of the examples again.
+    fn merge(&self, vm: &mut Vm, which: &[usize], parts: &[Vec<usize>], results: Vec<Mapped>) -> Result<Mapped> {
+        let order: Vec<usize> = parts.iter().flatten().copied().collect();
+        let place: Vec<usize> = which.iter().map(|e| order.iter().position(|o| o == e).unwrap_or(0)).collect();
+        let sorted = place.iter().enumerate().all(|(i, p)| i == *p);
+        let flags = results.first().and_then(|r| r.one_number_each.clone());
+        let values: Vec<Value> = results.into_iter().map(|r| r.value).collect();
+        let Some(first) = values.first() else { return Ok(Mapped { value: Value::None, one_number_each: None }) };
+        let value = combine_results(first, &values, &mut |leaf, pieces| {
+            if leaf.shape().is_none() {
+                let all: Vec<Value> = pieces
+                    .iter()
+                    .filter_map(|p| if let Value::List(v) = p { Some(v.to_vec()) } else { None })
+                    .flatten()
+                    .collect();
+                return Ok(Value::list(place.iter().filter_map(|p| all.get(*p).cloned()).collect()));
+            }
+            let mut args = vec![Value::Int(0)];
+            args.extend(pieces.iter().cloned());
+            let joined = vm.cx.apply(&CONCAT, &args)?;
+            if sorted { Ok(joined) } else { vm.cx.apply(&GET_INDEX, &[joined, indices(&place)]) }
+        })?;
+        Ok(Mapped { value, one_number_each: flags })
+    }
+}
+
+/// As [`combine`], but lists of what is no number (one entry for each example) are leaves.
+fn combine_results(
+    first: &Value,
+    all: &[Value],
+    join: &mut dyn FnMut(&Value, &[Value]) -> Result<Value>,
+) -> Result<Value> {
+    if let Value::List(items) = first
+        && items.iter().all(|v| v.shape().is_none() && lift::children(v).is_none())
+    {
+        return join(first, all);
+    }
+    if let Some(parts) = lift::children(first) {
+        let mut joined = Vec::with_capacity(parts.len());
+        for i in 0..parts.len() {
+            let column: Vec<Value> = all
+                .iter()
+                .map(|v| lift::children(v).and_then(|c| c.get(i).map(|&v| v.clone())).unwrap_or_default())
+                .collect();
+            joined.push(combine_results(&column[0], &column, join)?);
+        }
+        return Ok(lift::rebuild(first, joined));
+    }
+    combine(first, all, join)
+}
+
+fn indices(which: &[usize]) -> Value {
+    Value::tensor(Tensor::from_vec(&[which.len()], which.iter().map(|&i| i as i64).collect()))
+}
+
+/// Which leaves are one float.
+fn flags(result: &Value) -> Option<Vec<bool>> {
+    fn walk(value: &Value, out: &mut Vec<bool>) {
+        match lift::children(value) {
+            Some(items) => items.into_iter().for_each(|v| walk(v, out)),
+            None => out.push(value.is_one_float()),
+        }
+    }
+    let mut out = vec![];
+    walk(result, &mut out);
+    out.contains(&true).then_some(out)
+}
+
+fn cast_leaves(vm: &mut Vm, value: &Value, flags: &[bool], at: &mut usize, dtype: DType) -> Result<Value> {
+    lift::map_leaves(value, &mut |leaf| {
+        let flag = flags.get(*at) == Some(&true);
+        *at += 1;
+        if flag { vm.cx.cast(leaf, dtype) } else { Ok(leaf.clone()) }
+    })
+}
+
+/// A tensor with an axis moved to the front; other leaves as they are.
+fn axis_first(vm: &mut Vm, leaf: &Value, axis: i64) -> Result<Value> {
+    let Some(rank) = leaf.shape().map(<[usize]>::len).filter(|&r| r > 0) else { return Ok(leaf.clone()) };
+    let at = if axis < 0 { axis + rank as i64 } else { axis };
+    if at == 0 {
+        return Ok(leaf.clone());
+    }
+    let order = std::iter::once(at).chain((0..rank as i64).filter(|&a| a != at)).map(Value::Int).collect();
+    vm.cx.apply(&PERMUTE, &[leaf.clone(), Value::tuple(order)])
+}
+
 /// Length of the axis in every tensor of a value.
 fn lengths(value: &Value, axis: i64) -> Result<Vec<usize>> {
     if let Some(items) = lift::children(value) {
@@ -114,10 +330,10 @@ fn lengths(value: &Value, axis: i64) -> Result<Vec<usize>> {
         }
         return Ok(all);
     }
-    let Value::Tensor(_, t) = value else { return Ok(vec![]) };
-    let rank = t.rank() as i64;
+    let Some(shape) = value.shape().filter(|s| !s.is_empty()) else { return Ok(vec![]) };
+    let rank = shape.len() as i64;
     let at = if axis < 0 { axis + rank } else { axis };
-    match usize::try_from(at).ok().and_then(|at| t.shape().get(at)) {
+    match usize::try_from(at).ok().and_then(|at| shape.get(at)) {
         Some(&n) => Ok(vec![n]),
         None => Err(Error::new("E0401", format!("axis {axis} is out of range for {}", value.type_name()))),
     }
