@@ -106,7 +106,8 @@ impl Cx {
         })
     }
 
-    fn batch_elementwise(&mut self, call: &BatchCall<'_>) -> Result<Value> {
+    /// Elementwise with broadcasting on a whole batch.
+    pub(crate) fn batch_elementwise(&mut self, call: &BatchCall<'_>) -> Result<Value> {
         let (count, promotes) = match &call.prim.eval {
             Eval::Elementwise(e) => (e.arity().min(call.args.len()), matches!(e.ints, Ints::Promote)),
             Eval::General(_) => (call.args.len(), false),

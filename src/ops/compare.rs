@@ -187,7 +187,7 @@ macro_rules! comparisons {
                 infer: |args: &[Ty]| super::shape_rules::comparison(Test::$test.sign(), args, matches!(Test::$test, Test::Eq | Test::Ne)),
                 eval: Eval::General(|env, args| compare(Test::$test, env, args)),
                 diff: Diff::Zero,
-                batch: Batch::Each,
+                batch: Batch::Elementwise,
                 probe: PAIRS,
             };
         )*
@@ -256,7 +256,7 @@ pub static AND: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::logic("and", args),
     eval: Eval::General(|_, args| logic("and", args, |a, b| a & b)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Elementwise,
     probe: TWO_MASKS,
 };
 
@@ -268,7 +268,7 @@ pub static OR: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::logic("or", args),
     eval: Eval::General(|_, args| logic("or", args, |a, b| a | b)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Elementwise,
     probe: TWO_MASKS,
 };
 
@@ -280,7 +280,7 @@ pub static NOT: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::logic("not", args),
     eval: Eval::General(|_, args| not(args)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Elementwise,
     probe: Probe { samples: &[Sample { args: &[ProbeArg::Bools { shape: &[2], data: &[true, false] }] }] },
 };
 
@@ -311,7 +311,7 @@ macro_rules! classes {
                 infer: |args: &[Ty]| super::shape_rules::comparison($name, args, false),
                 eval: Eval::General(|_, args| classify($name, args, |x| x.$method(), |x| x.$method())),
                 diff: Diff::Zero,
-                batch: Batch::Each,
+                batch: Batch::Elementwise,
                 probe: Probe { samples: &[Sample { args: &[ProbeArg::Point(&[1.0, -2.0])] }] },
             };
         )*

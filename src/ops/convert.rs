@@ -89,7 +89,7 @@ pub static CAST: Prim = Prim {
         vjp: |_, _, y_bar| Ok(Cotangents::from_iter([Some(y_bar.clone()), None])),
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::as_it_is),
     probe: Probe { samples: &[] },
 };
 
@@ -137,7 +137,7 @@ pub static BROADCAST_TO: Prim = Prim {
         vjp: |cx, call, y_bar| Ok(Cotangents::from_iter([Some(cx.sum_to(y_bar, call.shape(0))?), None, None])),
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::stretching),
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Float { shape: &[3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[2, 3])] },
@@ -191,7 +191,7 @@ pub static SUM_TO: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::summing),
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::Tuple(&[3])] },

@@ -256,7 +256,7 @@ pub static CUMSUM: Prim = Prim {
         scan(env, "cumsum", args, i64::checked_add, |r, o| scan::cumsum(r, o, false), |r, o| scan::cumsum(r, o, false))
     }),
     diff: Diff::Linear { vjp: cumsum_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
 };
 
@@ -277,7 +277,7 @@ pub static CUMSUM_BACK: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1)] }] },
 };
 
@@ -289,7 +289,7 @@ pub static CUMPROD: Prim = Prim {
     infer: |args: &[Ty]| infer("cumprod", args),
     eval: Eval::General(|env, args| scan(env, "cumprod", args, i64::checked_mul, scan::cumprod, scan::cumprod)),
     diff: Diff::Rules { jvp: cumprod_jvp, vjp: cumprod_vjp, keep: Keep::BOTH },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
 };
 
@@ -301,7 +301,7 @@ pub static LINREC: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("linear recurrence", args),
     eval: Eval::General(linrec),
     diff: Diff::Rules { jvp: linrec_jvp, vjp: linrec_vjp, keep: Keep::BOTH },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along_together::<2>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[4]), floats(&[4]), ProbeArg::Int(0), ProbeArg::Bool(false)] },
@@ -328,6 +328,6 @@ pub static SHIFT: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe { samples: &[] },
 };

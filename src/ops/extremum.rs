@@ -1,7 +1,7 @@
 //! `max` and `min` over axes. Ties share the slope.
 
 use super::prim::{
-    Batch, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+    Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
 use super::reduce::{Plan, axes_value, call_axes, floats, fold_ints, only, push_sum};
 use super::select::{MAXIMUM, MINIMUM};
@@ -110,6 +110,14 @@ fn eval_shares(_: &mut Env, args: &[Value]) -> Result<Value> {
     }))
 }
 
+/// The larger of two values, or a reduction.
+fn batched(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
+    match call.args.get(1) {
+        None | Some(Value::None) => super::batching::reduction::<2>(cx, call),
+        Some(_) => cx.batch_elementwise(call).map(Some),
+    }
+}
+
 const EXTREMUM: &[Param] =
     &[req("x"), opt("other", Default::None), opt("axis", Default::None), opt("keepdims", Default::Bool(false))];
 
@@ -142,7 +150,7 @@ pub static MAX: Prim = Prim {
     infer: |args: &[Ty]| infer_extremum("max", args),
     eval: Eval::General(|env, args| extremum(env, args, true)),
     diff: Diff::Rules { jvp: extremum_jvp, vjp: extremum_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(batched),
     probe: EXTREMUM_SAMPLES,
 };
 
@@ -154,7 +162,7 @@ pub static MIN: Prim = Prim {
     infer: |args: &[Ty]| infer_extremum("min", args),
     eval: Eval::General(|env, args| extremum(env, args, false)),
     diff: Diff::Rules { jvp: extremum_jvp, vjp: extremum_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(batched),
     probe: EXTREMUM_SAMPLES,
 };
 
@@ -166,6 +174,6 @@ pub static TIE_SHARES: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("max", args),
     eval: Eval::General(eval_shares),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Bool(true)] }] },
 };

@@ -11,6 +11,7 @@ use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeA
 use super::reduce::only;
 use super::select::WHERE;
 use crate::ad::Cx;
+use crate::ad::batch::is_batched;
 use crate::ad::slot::Slot;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -148,7 +149,7 @@ pub static GET_INDEX: Prim = Prim {
         vjp: |cx, call, y_bar| only(call, spread(cx, call, index_of(call), y_bar)?),
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Indexed(super::batching::reading),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(-1)] },
@@ -219,6 +220,10 @@ fn set_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     };
     let v_bar = if call.wants(2) {
         let mut part = cx.apply(&GET_INDEX, &[y_bar.clone(), index.clone()])?;
+        if is_batched(index) {
+            // Which places are written twice differs from example to example.
+            return Err(cx.each_alone());
+        }
         // What a later write hid had no effect.
         if let Some(hidden) = overwritten(call.shape(0), &spec(index)?)? {
             part = cx.apply(&WHERE, &[Value::tensor(hidden), Value::float(0.0), part])?;
@@ -239,7 +244,7 @@ pub static SET_INDEX: Prim = Prim {
     infer: |args| infer_write(args, false),
     eval: Eval::General(|_, args| write(args, kernel::set_index)),
     diff: Diff::Rules { jvp: set_jvp, vjp: set_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Indexed(super::batching::writing),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(1), floats(&[])] },
@@ -277,7 +282,7 @@ pub static INDEX_ADD: Prim = Prim {
     infer: |args| infer_write(args, true),
     eval: Eval::General(|_, args| write(args, kernel::index_add)),
     diff: Diff::Rules { jvp: add_jvp, vjp: add_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Indexed(super::batching::writing),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(1), floats(&[])] },

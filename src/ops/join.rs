@@ -48,10 +48,7 @@ fn parts_differ(name: &str, i: usize, first: &str, other: &str) -> Error {
 
 /// Tangents of the parts, with zeros for those that have none.
 fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
-    let out = match call.out {
-        Value::Tensor(_, t) => t.dtype(),
-        _ => DType::F64,
-    };
+    let out = call.out.dtype().unwrap_or(DType::F64);
     let mut args = Vec::with_capacity(call.args.len());
     for (i, arg) in call.args.iter().enumerate() {
         args.push(match tangents.get(i) {
@@ -213,7 +210,7 @@ pub static STACK: Prim = Prim {
     infer: infer_stack,
     eval: Eval::General(stack),
     diff: Diff::Rules { jvp, vjp: stack_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Indexed(|cx, call, level| super::batching::joining(cx, call, level, true)),
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Int(0), floats(&[2]), floats(&[2]), floats(&[2])] },
@@ -315,7 +312,7 @@ pub static CONCAT: Prim = Prim {
     infer: infer_concat,
     eval: Eval::General(concat),
     diff: Diff::Rules { jvp, vjp: concat_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Indexed(|cx, call, level| super::batching::joining(cx, call, level, false)),
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Int(0), floats(&[2]), floats(&[3])] },

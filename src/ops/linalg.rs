@@ -373,7 +373,7 @@ pub static MATMUL: Prim = Prim {
     infer: |args: &[Ty]| infer_by("matmul", args, |a, b| infer_dims("matmul", args, a, b, (false, false))),
     eval: Eval::General(|_, args| product("matmul", args, (false, false))),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: matmul_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::product),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), floats(&[3, 4])] },
@@ -409,7 +409,7 @@ pub static MATMUL_TURNED: Prim = Prim {
     },
     eval: Eval::General(|_, args| product("_matmul", args, turn_of(args))),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: matmul_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::bilinear),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 2]), floats(&[3, 4]), ProbeArg::Bool(true), ProbeArg::Bool(false)] },
@@ -469,9 +469,9 @@ fn dot(_: &mut Env, args: &[Value]) -> Result<Value> {
 
 fn dot_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
     let (x, y) = pair(call)?;
-    let c = match c {
-        Value::Tensor(_, t) => {
-            let column = column_of(t.shape());
+    let c = match c.shape() {
+        Some(shape) if !shape.is_empty() => {
+            let column = column_of(shape);
             cx.reshape(c, &column)?
         }
         _ => c.clone(),
@@ -490,7 +490,7 @@ pub static DOT: Prim = Prim {
     infer: infer_dot,
     eval: Eval::General(dot),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: dot_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::bilinear),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), floats(&[3])] },
@@ -564,7 +564,7 @@ pub static OUTER: Prim = Prim {
     infer: infer_outer,
     eval: Eval::General(outer),
     diff: Diff::Rules { jvp: bilinear_jvp, vjp: outer_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::bilinear),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), floats(&[2])] },

@@ -2,6 +2,9 @@
 
 pub mod activation;
 pub mod arith;
+#[cfg(test)]
+mod batch_tests;
+pub mod batching;
 pub mod compare;
 #[cfg(test)]
 mod convention_tests;

@@ -109,7 +109,7 @@ pub static VAR: Prim = Prim {
     infer: |args: &[Ty]| infer("var", args, Gives::Float),
     eval: Eval::General(|env, args| moment(env, args, "var", false)),
     diff: Diff::Rules { jvp: var_jvp, vjp: var_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: MOMENT_SAMPLES,
 };
 
@@ -121,6 +121,6 @@ pub static STD: Prim = Prim {
     infer: |args: &[Ty]| infer("std", args, Gives::Float),
     eval: Eval::General(|env, args| moment(env, args, "std", true)),
     diff: Diff::Rules { jvp: std_jvp, vjp: std_vjp, keep: Keep::BOTH },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: MOMENT_SAMPLES,
 };

@@ -117,7 +117,7 @@ pub static NORM: Prim = Prim {
     },
     eval: Eval::General(norm),
     diff: Diff::Rules { jvp: norm_jvp, vjp: norm_vjp, keep: Keep::BOTH },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<2>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 4]), ProbeArg::Int(2), ProbeArg::None, ProbeArg::Bool(false)] },

@@ -50,7 +50,7 @@ pub static ARGSORT: Prim = Prim {
     infer: |args| infer_sorted("argsort", args, Some(DType::Int)),
     eval: Eval::General(argsort),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(-1), ProbeArg::Bool(false)] }] },
 };
 
@@ -99,7 +99,7 @@ pub static SORT: Prim = Prim {
     infer: |args| infer_sorted("sort", args, None),
     eval: Eval::General(sort),
     diff: Diff::Rules { jvp: sort_jvp, vjp: sort_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[5]), ProbeArg::Int(-1), ProbeArg::Bool(false)] },

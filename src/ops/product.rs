@@ -134,7 +134,7 @@ pub static PROD: Prim = Prim {
     infer: |args: &[Ty]| infer("prod", args, Gives::Own),
     eval: Eval::General(prod),
     diff: Diff::Rules { jvp: prod_jvp, vjp: prod_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 4]), ProbeArg::None, ProbeArg::Bool(false)] },
@@ -156,7 +156,7 @@ pub static PROD_OTHERS: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("prod", args),
     eval: Eval::General(prod_others),
     diff: Diff::Rules { jvp: prod_others_jvp, vjp: prod_others_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(0)] },

@@ -267,7 +267,7 @@ pub static SUM: Prim = Prim {
     infer: |args: &[Ty]| infer("sum", args, Gives::Own),
     eval: Eval::General(sum),
     diff: Diff::Linear { vjp: sum_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: SAMPLES,
 };
 
@@ -279,7 +279,7 @@ pub static MEAN: Prim = Prim {
     infer: |args: &[Ty]| infer("mean", args, Gives::Float),
     eval: Eval::General(mean),
     diff: Diff::Linear { vjp: mean_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: SAMPLES,
 };
 
@@ -301,7 +301,7 @@ pub static ANY: Prim = Prim {
     infer: |args: &[Ty]| infer("any", args, Gives::Bool),
     eval: Eval::General(|env, args| quantifier(env, args, "any", false)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: MASK,
 };
 
@@ -313,7 +313,7 @@ pub static ALL: Prim = Prim {
     infer: |args: &[Ty]| infer("all", args, Gives::Bool),
     eval: Eval::General(|env, args| quantifier(env, args, "all", true)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: MASK,
 };
 
@@ -325,7 +325,7 @@ pub static COUNT_NONZERO: Prim = Prim {
     infer: |args: &[Ty]| infer("count_nonzero", args, Gives::Int),
     eval: Eval::General(count_nonzero),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(0), ProbeArg::Bool(false)] }] },
 };
 
@@ -337,7 +337,7 @@ pub static ARGMAX: Prim = Prim {
     infer: |args: &[Ty]| infer("argmax", args, Gives::Int),
     eval: Eval::General(|env, args| arg(env, args, "argmax", true)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Bool(false)] }] },
 };
 
@@ -349,6 +349,6 @@ pub static ARGMIN: Prim = Prim {
     infer: |args: &[Ty]| infer("argmin", args, Gives::Int),
     eval: Eval::General(|env, args| arg(env, args, "argmin", false)),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Bool(false)] }] },
 };

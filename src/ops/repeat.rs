@@ -200,7 +200,7 @@ pub static FLIP: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::None] },

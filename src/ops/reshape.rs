@@ -110,7 +110,7 @@ pub static RESHAPE: Prim = Prim {
     infer: infer_reshape,
     eval: Eval::General(reshape),
     diff: BACK,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reshaping),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[3, 2])] },
@@ -186,7 +186,7 @@ pub static TRANSPOSE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::transposing),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::None, ProbeArg::None] },
@@ -246,7 +246,7 @@ pub static PERMUTE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::permuting),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3, 4]), ProbeArg::Tuple(&[2, 0, 1])] },

@@ -257,7 +257,7 @@ pub static WHERE: Prim = Prim {
     infer: super::shape_rules::select,
     eval: Eval::General(where_eval),
     diff: Diff::Rules { jvp: where_jvp, vjp: where_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Elementwise,
     probe: Probe {
         samples: &[
             Sample {

@@ -274,7 +274,7 @@ pub static LOGSUMEXP: Prim = Prim {
     },
     eval: Eval::General(logsumexp),
     diff: Diff::Rules { jvp: logsumexp_jvp, vjp: logsumexp_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 4]), ProbeArg::None, ProbeArg::Bool(false)] },
@@ -304,7 +304,7 @@ pub static SOFTMAX: Prim = Prim {
         },
         keep: Keep::OUT,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
 };
 
@@ -316,7 +316,7 @@ pub static LOG_SOFTMAX: Prim = Prim {
     infer: |args: &[Ty]| infer_same("log_softmax", args),
     eval: Eval::General(log_softmax),
     diff: Diff::Rules { jvp: log_softmax_jvp, vjp: log_softmax_vjp, keep: Keep::OUT },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
 };
 
@@ -328,7 +328,7 @@ pub static SOFTMAX_PULL: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("softmax", args),
     eval: Eval::General(|_, args| two_by_rows(args, scan::softmax_pull, scan::softmax_pull)),
     diff: Diff::Rules { jvp: softmax_pull_jvp, vjp: softmax_pull_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along_together::<2>),
     probe: PULL_ROWS,
 };
 
@@ -340,6 +340,6 @@ pub static LOG_SOFTMAX_PULL: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("log_softmax", args),
     eval: Eval::General(|_, args| two_by_rows(args, scan::log_softmax_pull, scan::log_softmax_pull)),
     diff: Diff::Rules { jvp: log_softmax_pull_jvp, vjp: log_softmax_pull_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along_together::<2>),
     probe: PULL_ROWS,
 };

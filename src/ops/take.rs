@@ -45,6 +45,7 @@ fn taken(name: &str, indices: &Value, axis: Option<&Value>, rank: usize) -> Resu
     let axis = operand::axis(name, axis, rank)?;
     match indices {
         Value::Int(_) | Value::Range(_) => {}
+        Value::Batched(..) if indices.dtype() == Some(DType::Int) => {}
         Value::Tensor(_, t) if t.dtype() == DType::Int || (t.is_empty() && t.dtype().is_float()) => {}
         other => return Err(not_ints(name, &other.type_name())),
     }

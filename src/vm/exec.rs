@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use crate::ad::batch::is_batched;
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Watch};
-use crate::bytecode::chunk::{CaptureSource, Chunk, Host, IndexPart};
+use crate::bytecode::chunk::{CaptureSource, Chunk, Host, IndexPart, Piece};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
 use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
@@ -416,6 +417,13 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::Format { dst, first, format } => {
                 let pieces = &chunk.formats[format.0 as usize];
+                if cx.innermost_batch().is_some() {
+                    let shown = pieces.iter().filter(|p| matches!(p, Piece::Value { .. })).count();
+                    let from = first.0 as usize;
+                    if regs[from..from + shown].iter().any(is_batched) {
+                        ok!(Err(cx.each_alone()));
+                    }
+                }
                 let text = ok!(items::format(pieces, &regs[first.0 as usize..]));
                 r!(dst) = Value::str(text);
             }

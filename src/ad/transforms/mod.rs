@@ -11,7 +11,9 @@ mod reverse_mode;
 mod target;
 mod vmap;
 
+pub use forward_mode::jvp;
 pub use jacobian::combine;
+pub use reverse_mode::record;
 
 use crate::builtins::Builtin;
 use crate::error::Error;
