@@ -22,7 +22,7 @@ fn among(families: &[&[&Builtin]], builtin: &Builtin) -> bool {
 
 /// Makes arguments fit for a builtin that is called inside `vmap`, or asks for the examples to part.
 pub fn prepare(cx: &mut Cx, builtin: &Builtin, args: &mut [Value]) -> Result<()> {
-    if among(ALONE, builtin) && !TOGETHER.contains(&builtin.name) {
+    if (among(ALONE, builtin) && !TOGETHER.contains(&builtin.name)) || builtin.name == "check_grad" {
         return Err(cx.each_alone());
     }
     if let ("assert", Some(cond)) = (builtin.name, args.first_mut()) {

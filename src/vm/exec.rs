@@ -388,11 +388,11 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 r!(dst) = Value::Dict(Rc::new(entries.collect()));
             }
             Op::MakeRange { dst, lo, hi } => {
-                let value = ok!(items::range(get!(lo), get!(hi), false));
+                let value = ok!(items::range(cx, get!(lo), get!(hi), false));
                 r!(dst) = value;
             }
             Op::MakeRangeInclusive { dst, lo, hi } => {
-                let value = ok!(items::range(get!(lo), get!(hi), true));
+                let value = ok!(items::range(cx, get!(lo), get!(hi), true));
                 r!(dst) = value;
             }
             Op::MakeClosure { dst, function } => {

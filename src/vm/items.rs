@@ -15,7 +15,8 @@ use crate::vm::arith;
 use crate::vm::call::a_value;
 
 /// `lo..hi`
-pub fn range(lo: &Value, hi: &Value, inclusive: bool) -> Result<Value> {
+pub fn range(cx: &mut Cx, lo: &Value, hi: &Value, inclusive: bool) -> Result<Value> {
+    let (lo, hi) = (&cx.concrete(lo)?, &cx.concrete(hi)?);
     let (Value::Int(start), Value::Int(stop)) = (lo, hi) else {
         let wrong = usize::from(matches!(lo, Value::Int(_)));
         let value = if wrong == 0 { lo } else { hi };

@@ -133,62 +133,73 @@ pub type Run<'a> = dyn Fn(&mut Vm, &[Value]) -> Result<Value> + 'a;
 
 /// Runs a function over `n` examples: arguments with `along` have them on axis 0 of every tensor in them.
 pub fn over_examples(vm: &mut Vm, args: &[Value], along: &[bool], n: usize, run: &Run<'_>) -> Result<Mapped> {
-    let job = Job { args, along, run };
-    let all: Vec<usize> = (0..n).collect();
-    job.group(vm, &all, n)
+    let job = Job { args, along, run, n };
+    // Groups that are still to be run, and what the others gave.
+    let mut open: Vec<Vec<usize>> = vec![(0..n).collect()];
+    let mut done: Vec<(Vec<usize>, Mapped)> = vec![];
+    while let Some(group) = open.pop() {
+        match job.group(vm, &group)? {
+            Outcome::Done(mapped) => done.push((group, mapped)),
+            Outcome::Parted(parts) => open.extend(parts.into_iter().rev()),
+        }
+    }
+    job.merge(vm, done)
 }
 
 struct Job<'a> {
     args: &'a [Value],
     along: &'a [bool],
     run: &'a Run<'a>,
+    n: usize,
+}
+
+enum Outcome {
+    Done(Mapped),
+    /// The examples take different paths.
+    Parted(Vec<Vec<usize>>),
 }
 
 impl Job<'_> {
-    /// The results of some of the examples.
-    fn group(&self, vm: &mut Vm, which: &[usize], n: usize) -> Result<Mapped> {
-        let [only] = which else { return self.together(vm, which, n) };
+    /// Runs some of the examples.
+    fn group(&self, vm: &mut Vm, which: &[usize]) -> Result<Outcome> {
+        let [only] = which else { return self.together(vm, which) };
         let args = self.arguments(vm, |vm, leaf| vm.cx.apply(&GET_INDEX, &[leaf.clone(), Value::Int(*only as i64)]))?;
         let result = (self.run)(vm, &args)?;
         let flags = flags(&result);
-        Ok(Mapped { value: vm.cx.stack_examples(std::slice::from_ref(&result))?, one_number_each: flags })
+        let value = vm.cx.stack_examples(std::slice::from_ref(&result))?;
+        Ok(Outcome::Done(Mapped { value, one_number_each: flags }))
     }
 
-    fn together(&self, vm: &mut Vm, which: &[usize], n: usize) -> Result<Mapped> {
+    fn together(&self, vm: &mut Vm, which: &[usize]) -> Result<Outcome> {
         let depth = vm.cx.depth();
         let rng = vm.cx.env.rng.clone();
-        let error = match self.attempt(vm, which, n) {
-            Ok(mapped) => return Ok(mapped),
+        let error = match self.attempt(vm, which) {
+            Ok(mapped) => return Ok(Outcome::Done(mapped)),
             Err(error) => error,
         };
         vm.cx.close_to(depth);
         let groups = match &error.0.cause {
-            Cause::Split(Split { level, groups }) if *level as usize == depth + 1 => groups.clone(),
-            Cause::Failure => vec![],
+            Cause::Split(Split { level, groups }) if *level as usize == depth + 1 => groups.as_slice(),
+            // It may fail for some of them only; alone, the error names the example's own values.
+            Cause::Failure => &[],
             _ => return Err(error),
         };
         vm.cx.env.rng = rng;
-        let parts: Vec<Vec<usize>> = if groups.len() == which.len() {
-            let count = groups.iter().max().map_or(0, |m| *m as usize + 1);
-            let mut parts = vec![vec![]; count];
-            for (example, group) in which.iter().zip(&groups) {
-                parts[*group as usize].push(*example);
-            }
-            parts
-        } else {
-            which.iter().map(|example| vec![*example]).collect()
-        };
-        let mut results = Vec::with_capacity(parts.len());
-        for part in &parts {
-            results.push(self.group(vm, part, n)?);
+        if groups.len() != which.len() {
+            return Ok(Outcome::Parted(which.iter().map(|example| vec![*example]).collect()));
         }
-        self.merge(vm, which, &parts, results)
+        let count = groups.iter().max().map_or(0, |m| *m as usize + 1);
+        let mut parts = vec![vec![]; count];
+        for (example, group) in which.iter().zip(groups) {
+            parts[*group as usize].push(*example);
+        }
+        Ok(Outcome::Parted(parts))
     }
 
     /// All of them under one batch level.
-    fn attempt(&self, vm: &mut Vm, which: &[usize], n: usize) -> Result<Mapped> {
+    fn attempt(&self, vm: &mut Vm, which: &[usize]) -> Result<Mapped> {
         let level = vm.cx.open_batch(which.len())?;
-        let picked = (which.len() < n).then(|| indices(which));
+        let picked = (which.len() < self.n).then(|| indices(which));
         let args = self.arguments(vm, |vm, leaf| {
             let whole = match &picked {
                 Some(picked) => vm.cx.apply(&GET_INDEX, &[leaf.clone(), picked.clone()])?,
@@ -235,12 +246,20 @@ impl Job<'_> {
     }
 
     /// Results of groups, in the order of the examples again.
-    fn merge(&self, vm: &mut Vm, which: &[usize], parts: &[Vec<usize>], results: Vec<Mapped>) -> Result<Mapped> {
-        let order: Vec<usize> = parts.iter().flatten().copied().collect();
-        let place: Vec<usize> = which.iter().map(|e| order.iter().position(|o| o == e).unwrap_or(0)).collect();
-        let sorted = place.iter().enumerate().all(|(i, p)| i == *p);
-        let flags = results.first().and_then(|r| r.one_number_each.clone());
-        let values: Vec<Value> = results.into_iter().map(|r| r.value).collect();
+    fn merge(&self, vm: &mut Vm, mut done: Vec<(Vec<usize>, Mapped)>) -> Result<Mapped> {
+        if done.len() == 1
+            && let Some((_, mapped)) = done.pop()
+        {
+            return Ok(mapped);
+        }
+        let order: Vec<usize> = done.iter().flat_map(|(group, _)| group).copied().collect();
+        let mut place = vec![0; order.len()];
+        for (i, example) in order.iter().enumerate() {
+            place[*example] = i;
+        }
+        let sorted = order.is_sorted();
+        let flags = done.first().and_then(|(_, r)| r.one_number_each.clone());
+        let values: Vec<Value> = done.into_iter().map(|(_, r)| r.value).collect();
         let Some(first) = values.first() else { return Ok(Mapped { value: Value::None, one_number_each: None }) };
         let value = combine_results(first, &values, &mut |leaf, pieces| {
             if leaf.shape().is_none() {
