@@ -90,7 +90,15 @@ pub static CAST: Prim = Prim {
         keep: Keep::NOTHING,
     },
     batch: Batch::Rule(super::batching::as_it_is),
-    probe: Probe { samples: &[] },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::DType(DType::F64)] },
+            Sample { args: &[ProbeArg::Float { shape: &[3], lo: -1.0, hi: 1.0 }, ProbeArg::DType(DType::F32)] },
+            Sample { args: &[ProbeArg::Float { shape: &[], lo: -1.0, hi: 1.0 }, ProbeArg::DType(DType::F64)] },
+            Sample { args: &[ProbeArg::Point(&[1.5, -2.5]), ProbeArg::DType(DType::Int)] },
+            Sample { args: &[ProbeArg::Ints { shape: &[2], data: &[0, 3] }, ProbeArg::DType(DType::Bool)] },
+        ],
+    },
 };
 
 /// A value stretched to a shape.

@@ -7,7 +7,7 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
-use crate::tensor::create::to_tensor;
+use crate::tensor::create::{scalar_f64, to_tensor};
 use crate::tensor::elementwise::{load_ints, wrong_kind};
 use crate::tensor::reduce::{resolve_axes, rows, unrows};
 use crate::tensor::scan::{self, map_rows, zip_rows};
@@ -190,11 +190,11 @@ fn linrec_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Resul
 }
 
 fn shift(env: &mut Env, args: &[Value]) -> Result<Value> {
-    let [x, axis, Value::Int(by), Value::Float(_, fill)] = args else { return Ok(Value::None) };
+    let [x, axis, Value::Int(by), fill] = args else { return Ok(Value::None) };
     let Some(t) = to_tensor(env, x) else { return Err(wrong_kind("shift", args)) };
     let shape = Shape::from_slice(t.shape());
     let axes = resolve_axes("shift", axis, shape.len())?;
-    let (by, fill) = (*by, *fill);
+    let (by, fill) = (*by, scalar_f64(fill).unwrap_or(0.0));
     Ok(Value::tensor(match &t {
         Tensor::F32(a) => Tensor::from_vec(
             &shape,
@@ -329,5 +329,11 @@ pub static SHIFT: Prim = Prim {
         keep: Keep::NOTHING,
     },
     batch: Batch::Rule(super::batching::along::<1>),
-    probe: Probe { samples: &[] },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[4]), ProbeArg::Int(0), ProbeArg::Int(1), ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Int(-2), ProbeArg::Int(0)] },
+            Sample { args: &[floats(&[2, 3]), ProbeArg::Int(0), ProbeArg::Int(5), ProbeArg::Int(1)] },
+        ],
+    },
 };

@@ -32,8 +32,6 @@ pub mod real;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
-#[cfg(test)]
-mod rule_tests;
 pub mod select;
 pub mod shape_rules;
 pub mod softmax;
