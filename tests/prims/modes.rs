@@ -22,7 +22,11 @@ fn forward(vm: &mut Vm, f: &Function<'_>, xs: &[Value], us: &[Value]) -> Result<
     let mut lifted = vec![];
     for (x, u) in xs.iter().zip(us) {
         let pair = vm.cx.lift_forward(x, u, level)?;
-        lifted.push(pair.ok_or_else(|| Error::new("E0400", format!("tangent {u} of {x}", u = u.type_name(), x = x.type_name())))?);
+        lifted.push(
+            pair.ok_or_else(|| {
+                Error::new("E0400", format!("tangent {u} of {x}", u = u.type_name(), x = x.type_name()))
+            })?,
+        );
     }
     let inside = f(vm, &lifted)?;
     let mut out = (vec![], vec![]);

@@ -1,6 +1,6 @@
 //! Variants of a probe's samples: other shapes, axes and flags.
 
-use dlang::ops::prim::{Default, ParamKind, Prim, Sample};
+use dlang::ops::prim::{Default, Eval, ParamKind, Prim, Sample};
 
 use crate::values::Spec;
 
@@ -53,7 +53,11 @@ pub fn variants(prim: &Prim, sample: &[Spec]) -> Vec<Vec<Spec>> {
     }
     let mut all = vec![];
     for shaped in shapes(sample) {
-        let rank = shaped.iter().map(|s| if let Spec::Float(shape, ..) = s { shape.len() } else { 0 }).max().unwrap_or(0);
+        if is_internal(prim) && (!same_shapes(&shaped) || shaped.iter().any(fixes_shape)) {
+            continue;
+        }
+        let rank =
+            shaped.iter().map(|s| if let Spec::Float(shape, ..) = s { shape.len() } else { 0 }).max().unwrap_or(0);
         let mut axes = vec![shaped.clone()];
         for i in 0..shaped.len() {
             if is_axis(prim, i) && !shaped[i].is_active() {
@@ -74,6 +78,21 @@ pub fn variants(prim: &Prim, sample: &[Spec]) -> Vec<Vec<Spec>> {
     // Every so many, to keep all shapes among those that stay.
     let stride = all.len().div_ceil(MOST).max(1);
     all.into_iter().step_by(stride).collect()
+}
+
+/// Rules of other primitives only apply it, always to arguments of one shape.
+pub fn is_internal(prim: &Prim) -> bool {
+    prim.name.starts_with('_') && !matches!(prim.eval, Eval::Elementwise(_))
+}
+
+/// True for arguments that speak of the shape of others.
+fn fixes_shape(spec: &Spec) -> bool {
+    matches!(spec, Spec::Tuple(_) | Spec::Ints(..))
+}
+
+fn same_shapes(specs: &[Spec]) -> bool {
+    let mut shapes = specs.iter().filter_map(|s| if let Spec::Float(shape, ..) = s { Some(shape) } else { None });
+    shapes.next().is_none_or(|first| shapes.all(|s| s == first))
 }
 
 fn with(specs: &[Spec], i: usize, spec: Spec) -> Vec<Spec> {

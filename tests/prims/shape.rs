@@ -114,7 +114,12 @@ fn dims(ty: &Ty, f: fn(usize) -> Dim) -> Ty {
 }
 
 /// The shape rule of one call. True if evaluation accepts the call.
-pub fn check(vm: &mut Vm, tally: &mut Tally, prim: &'static Prim, args: &[Value]) -> std::result::Result<bool, Failure> {
+pub fn check(
+    vm: &mut Vm,
+    tally: &mut Tally,
+    prim: &'static Prim,
+    args: &[Value],
+) -> std::result::Result<bool, Failure> {
     let out = vm.cx.apply(prim, args);
     let tys: Vec<Ty> = args.iter().map(type_of).collect();
     agree(tally, prim, &tys, &out, Kind::Shape)?;
@@ -134,7 +139,13 @@ pub fn check(vm: &mut Vm, tally: &mut Tally, prim: &'static Prim, args: &[Value]
     Ok(out.is_ok())
 }
 
-fn agree(tally: &mut Tally, prim: &'static Prim, tys: &[Ty], out: &Result<Value>, kind: Kind) -> std::result::Result<(), Failure> {
+fn agree(
+    tally: &mut Tally,
+    prim: &'static Prim,
+    tys: &[Ty],
+    out: &Result<Value>,
+    kind: Kind,
+) -> std::result::Result<(), Failure> {
     let shown = |tys: &[Ty]| tys.iter().map(|t| format!("{t:?}")).collect::<Vec<_>>().join("; ");
     match ((prim.infer)(tys), out) {
         (Ok(ty), Ok(v)) => {
@@ -150,7 +161,12 @@ fn agree(tally: &mut Tally, prim: &'static Prim, tys: &[Ty], out: &Result<Value>
             return kind.fail(format!("refused {} ({}), is {}", shown(tys), e.0.message, v.type_name()));
         }
         (Err(ours), Err(theirs)) => {
-            if kind == Kind::Shape && (ours.0.code != theirs.0.code || ours.0.message != theirs.0.message) {
+            // Evaluation may find an index out of range first, which no type tells.
+            let found_first = theirs.0.code == "E0401";
+            if kind == Kind::Shape
+                && !found_first
+                && (ours.0.code != theirs.0.code || ours.0.message != theirs.0.message)
+            {
                 return kind.fail(format!("the rule says {:?}, evaluation {:?}", ours.0.message, theirs.0.message));
             }
             tally.count(Kind::Error);

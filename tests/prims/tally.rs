@@ -40,7 +40,11 @@ pub enum Kind {
     Error,
     /// Evaluation refuses what the shape rule lets pass.
     LateError,
+    /// A batching rule = one application for each example.
     Batch,
+    Panic,
+    /// The derivative of a batch, and the batch of derivatives.
+    BatchSlope,
 }
 
 /// A check that failed.

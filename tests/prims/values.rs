@@ -1,6 +1,5 @@
 //! Values of a check: drawn at random, read as numbers, compared.
 
-use dlang::ad::slot::Slot;
 use dlang::ops::prim::ProbeArg;
 use dlang::tensor::{DType, Tensor, count};
 use dlang::value::Value;
@@ -115,11 +114,6 @@ pub fn like(v: &Value, data: Vec<f64>) -> Value {
     }
 }
 
-/// A value as it is outside of any derivative.
-pub fn plain(v: &Value) -> Value {
-    v.with_slot(Slot::CONST)
-}
-
 /// A random direction whose entries suit the size of the numbers.
 pub fn directions(vm: &mut Vm, vs: &[Value]) -> Vec<Value> {
     let rng = &mut vm.cx.env.rng;
@@ -148,7 +142,8 @@ pub fn zeros(vs: &[Value]) -> Vec<Value> {
 
 /// Inner product, and the sum of the sizes of its terms.
 pub fn dot(a: &[Value], b: &[Value]) -> (f64, f64) {
-    let terms = all_numbers(a).into_iter().zip(all_numbers(b)).map(|(x, y)| if x == 0.0 || y == 0.0 { 0.0 } else { x * y });
+    let terms =
+        all_numbers(a).into_iter().zip(all_numbers(b)).map(|(x, y)| if x == 0.0 || y == 0.0 { 0.0 } else { x * y });
     terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs()))
 }
 
