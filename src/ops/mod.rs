@@ -5,6 +5,7 @@ pub mod arith;
 #[cfg(test)]
 mod batch_tests;
 pub mod batching;
+pub mod batching_moves;
 pub mod compare;
 #[cfg(test)]
 mod convention_tests;

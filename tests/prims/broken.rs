@@ -1,15 +1,19 @@
 //! The checks can fail: a primitive with one part wrong is noticed, by the check that is meant to.
 
 use dlang::error::{Error, Result};
-use dlang::ops::lanes::eval_elementwise;
-use dlang::ops::math::{COS, SIN};
+use dlang::ops::lanes::{Elementwise, Ints, UnaryRule, eval_elementwise, unary};
+use dlang::ops::math::{COS, SIN, SQRT};
+use dlang::ops::num::Num;
 use dlang::ops::prim::{Batch, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
+use dlang::ops::real::Real;
+use dlang::ops::repeat::FLIP;
 use dlang::ops::shape_rules;
 use dlang::tensor::DType;
 use dlang::types::ty::Ty;
 use dlang::value::Value;
 
 use crate::check;
+use crate::special;
 use crate::tally::{Kind, Tally};
 use crate::values::{like, numbers};
 
@@ -123,6 +127,8 @@ static WRONG_SHAPE: Prim = Prim {
     ..SINE
 };
 
+static KNOWS_NOTHING: Prim = Prim { infer: |_| Ok(Ty::Any), ..SINE };
+
 static REFUSES: Prim = Prim {
     infer: |args| match &args[0] {
         Ty::Tensor(t) if t.dims.is_none() => Err(Error::new("E0303", "sine wants to know the rank")),
@@ -157,6 +163,105 @@ static UNBATCHED_SLOPE: Prim = Prim {
     ..SINE
 };
 
+/// The slope of the slope is a number only: two derivatives are right.
+static COSINE: Prim = Prim {
+    name: "cosine",
+    eval: Eval::General(|env, args| match &COS.eval {
+        Eval::Elementwise(e) => eval_elementwise(env, &COS, e, args),
+        Eval::General(eval) => eval(env, args),
+    }),
+    diff: Diff::Rules {
+        jvp: |cx, call, t| match &t[0] {
+            Some(t) => cx.mul(t, &minus_sine(&call.args[0])).map(Some),
+            None => Ok(None),
+        },
+        vjp: |cx, call, y_bar| Ok(Cotangents::from_iter([Some(cx.mul(y_bar, &minus_sine(&call.args[0]))?)])),
+        keep: Keep::ARGS,
+    },
+    ..SINE
+};
+
+fn minus_sine(x: &Value) -> Value {
+    match x {
+        Value::Batched(..) => x.clone(),
+        x => like(x, numbers(x).iter().map(|x| -x.sin()).collect()),
+    }
+}
+
+static TWO_DERIVATIVES: Prim = Prim {
+    diff: Diff::Rules {
+        jvp: |cx, call, t| match &t[0] {
+            Some(t) => {
+                let slope = cx.apply(&COSINE, &call.args[..1])?;
+                cx.zmul(t, &slope).map(Some)
+            }
+            None => Ok(None),
+        },
+        vjp: |cx, call, y_bar| {
+            let slope = cx.apply(&COSINE, &call.args[..1])?;
+            Ok(Cotangents::from_iter([Some(cx.zmul(y_bar, &slope)?)]))
+        },
+        keep: Keep::ARGS,
+    },
+    ..SINE
+};
+
+static WRONG_OF_INTS: Prim = Prim {
+    eval: Eval::General(|env, args| {
+        let out = sine(env, args)?;
+        let float = args[0].is_differentiable();
+        Ok(if float { out } else { like(&out, numbers(&out).iter().map(|y| y + 1.0).collect()) })
+    }),
+    ..SINE
+};
+
+/// Reads a view as if it were a copy.
+static WRONG_OF_VIEWS: Prim = Prim {
+    eval: Eval::General(|env, args| {
+        let out = sine(env, args)?;
+        let view = matches!(&args[0], Value::Tensor(_, t) if !t.is_contiguous());
+        Ok(if view { like(&out, numbers(&out).into_iter().rev().collect()) } else { out })
+    }),
+    ..SINE
+};
+
+static WRONG_AXIS: Prim = Prim {
+    name: "backwards",
+    sig: FLIP.sig,
+    infer: FLIP.infer,
+    eval: Eval::General(|env, args| {
+        let axis = if matches!(args[1], Value::Int(-2)) { Value::Int(-1) } else { args[1].clone() };
+        match &FLIP.eval {
+            Eval::General(eval) => eval(env, &[args[0].clone(), axis]),
+            Eval::Elementwise(_) => Ok(Value::None),
+        }
+    }),
+    probe: Probe {
+        samples: &[Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: 0.2, hi: 1.2 }, ProbeArg::Int(0)] }],
+    },
+    ..SINE
+};
+
+struct Root;
+
+impl UnaryRule for Root {
+    fn f<T: Real>(x: T) -> T {
+        x.sqrt()
+    }
+    fn d<N: Num>(_: N, y: N) -> N {
+        N::c(0.5) / y
+    }
+}
+
+/// Its kernel forgets that a zero cotangent stays zero at an infinite slope.
+static WEAK_ZERO_INSIDE: Elementwise = Elementwise { pull64: [weak_pull; 3], ..unary::<Root>(Ints::Promote) };
+
+fn weak_pull(_: &[&[f64]], out: &[f64], y_bar: &[f64], dst: &mut Vec<f64>) {
+    dst.extend(out.iter().zip(y_bar).map(|(y, g)| g * (0.5 / y)));
+}
+
+static WEAK_ZERO: Prim = Prim { eval: Eval::Elementwise(&WEAK_ZERO_INSIDE), diff: Diff::Elementwise, ..SINE };
+
 static REFUSED_BY_NOBODY: Prim = Prim { diff: Diff::Zero, ..SINE };
 
 fn kinds(prim: &'static Prim) -> Vec<Kind> {
@@ -173,7 +278,12 @@ fn broken_primitives_are_noticed() {
         ("tangent not made of primitives", &CONSTANT_TANGENT, Kind::Second),
         ("values that the rule reads are not kept", &KEEPS_NOTHING, Kind::Cotangent),
         ("shape rule", &WRONG_SHAPE, Kind::Shape),
+        ("shape rule that says nothing", &KNOWS_NOTHING, Kind::Shape),
         ("shape rule that refuses what it does not know", &REFUSES, Kind::PartShape),
+        ("third derivative", &TWO_DERIVATIVES, Kind::Third),
+        ("ints", &WRONG_OF_INTS, Kind::Ints),
+        ("views", &WRONG_OF_VIEWS, Kind::Layout),
+        ("negative axis", &WRONG_AXIS, Kind::Axis),
         ("f32", &COARSE, Kind::Narrow),
         ("batching rule", &WRONG_BATCH, Kind::Batch),
         ("batching rule without derivative", &UNBATCHED_SLOPE, Kind::BatchSlope),
@@ -181,4 +291,7 @@ fn broken_primitives_are_noticed() {
     ] {
         assert!(kinds(prim).contains(&kind), "{name}: {:?}", kinds(prim));
     }
+    let weak = special::check(&WEAK_ZERO, &mut Tally::default());
+    assert!(weak.iter().any(|f| f.kind == Kind::Special), "zero cotangent at an infinite slope: {weak:?}");
+    assert!(special::check(&SQRT, &mut Tally::default()).is_empty());
 }

@@ -14,6 +14,8 @@ mod special;
 mod tally;
 mod values;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dlang::ops;
 use tally::{Failure, Tally};
 
@@ -35,10 +37,27 @@ fn every_primitive_has_a_sample() {
 
 #[test]
 fn rules_hold() {
-    let mut tally = Tally::default();
-    let failures: Vec<Failure> = rows().flat_map(|prim| check::primitive(prim, &mut tally)).collect();
+    let rows: Vec<_> = rows().collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut tally, mut failures) = (Tally::default(), vec![]);
+        while let Some(prim) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+            failures.extend(check::primitive(prim, &mut tally));
+        }
+        (tally, failures)
+    };
+    let (mut tally, mut failures) = (Tally::default(), vec![]);
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        for (part, failed) in running.into_iter().filter_map(|thread| thread.join().ok()) {
+            tally.add(part);
+            failures.extend(failed);
+        }
+    });
     tally.print();
     report(&failures);
+    assert_eq!(tally.times.len(), rows.len(), "not all primitives were checked");
 }
 
 #[test]

@@ -26,7 +26,7 @@ const PAIRS: [[&[usize]; 2]; 14] = [
 ];
 
 /// No primitive gets more variants of one sample.
-const MOST: usize = 70;
+const MOST: usize = 40;
 
 /// The name of parameter `i`; the last one may take many arguments.
 fn param(prim: &Prim, i: usize) -> &'static str {
@@ -53,11 +53,11 @@ pub fn variants(prim: &Prim, sample: &[Spec]) -> Vec<Vec<Spec>> {
     }
     let mut all = vec![];
     for shaped in shapes(sample) {
-        if is_internal(prim) && (!same_shapes(&shaped) || shaped.iter().any(fixes_shape)) {
+        let fits = same_shapes(&shaped) && !shaped.iter().any(fixes_shape) && rank_of(&shaped) >= rank_of(sample);
+        if is_internal(prim) && !fits {
             continue;
         }
-        let rank =
-            shaped.iter().map(|s| if let Spec::Float(shape, ..) = s { shape.len() } else { 0 }).max().unwrap_or(0);
+        let rank = rank_of(&shaped);
         let mut axes = vec![shaped.clone()];
         for i in 0..shaped.len() {
             if is_axis(prim, i) && !shaped[i].is_active() {
@@ -88,6 +88,10 @@ pub fn is_internal(prim: &Prim) -> bool {
 /// True for arguments that speak of the shape of others.
 fn fixes_shape(spec: &Spec) -> bool {
     matches!(spec, Spec::Tuple(_) | Spec::Ints(..))
+}
+
+fn rank_of(specs: &[Spec]) -> usize {
+    specs.iter().map(|s| if let Spec::Float(shape, ..) = s { shape.len() } else { 0 }).max().unwrap_or(0)
 }
 
 fn same_shapes(specs: &[Spec]) -> bool {

@@ -65,6 +65,9 @@ pub fn fits(ty: &Ty, v: &Value) -> bool {
     }
 }
 
+/// Their shapes depend on elements of tensors.
+const BY_DATA: [&str; 2] = ["get_index", "unique"];
+
 /// True if dims or kind of the result are open although everything was known.
 pub fn is_vague(ty: &Ty) -> bool {
     match ty {
@@ -152,8 +155,8 @@ fn agree(
             if !fits(&ty, v) {
                 return kind.fail(format!("inferred {ty:?} from {}, is {}", shown(tys), v.type_name()));
             }
-            if kind == Kind::Shape && is_vague(&ty) {
-                tally.vague.insert(prim.name);
+            if kind == Kind::Shape && is_vague(&ty) && !BY_DATA.contains(&prim.name) {
+                return kind.fail(format!("inferred only {ty:?} from {}, is {}", shown(tys), v.type_name()));
             }
             tally.count(kind);
         }

@@ -78,8 +78,6 @@ pub struct Tally {
     pub counts: BTreeMap<Kind, usize>,
     pub samples: usize,
     pub times: Vec<(Duration, String)>,
-    /// Primitives whose shape rule left something open although it knew all.
-    pub vague: BTreeSet<&'static str>,
     /// Primitives that refuse what their shape rule lets pass.
     pub late: BTreeSet<&'static str>,
 }
@@ -89,13 +87,22 @@ impl Tally {
         *self.counts.entry(kind).or_default() += 1;
     }
 
+    /// With what another thread counted.
+    pub fn add(&mut self, other: Tally) {
+        for (kind, n) in other.counts {
+            *self.counts.entry(kind).or_default() += n;
+        }
+        self.samples += other.samples;
+        self.times.extend(other.times);
+        self.late.extend(other.late);
+    }
+
     /// Counts by kind and the slowest ten.
     pub fn print(&mut self) {
         println!("{} primitives, {} samples", self.times.len(), self.samples);
         for (kind, n) in &self.counts {
             println!("{n:8} {kind:?}");
         }
-        println!("results known in part only: {:?}", self.vague);
         println!("errors that only evaluation finds: {:?}", self.late);
         self.times.sort();
         for (time, name) in self.times.iter().rev().take(10) {
