@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
-use crate::ops::prim::{ArgShape, Call, Diff, Eval, Keep, Prim, arg_bit};
+use crate::ops::prim::{ArgShape, Batch, Call, Diff, Eval, Keep, Prim, arg_bit};
 use crate::value::Value;
 
 type Values = SmallVec<[Value; 3]>;
@@ -116,6 +116,9 @@ impl Cx {
         {
             return self.apply_leafwise(prim, args);
         }
+        if let Some(args) = self.settled(prim, args)? {
+            return self.apply(prim, &args);
+        }
         let primals: Values = args.iter().map(|a| self.primal(a, level)).collect();
         let out = self.apply(prim, &primals)?;
         match &prim.diff {
@@ -143,6 +146,26 @@ impl Cx {
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Prim(entry), primal_slot)?;
         Ok(out.with_slot(Slot::new(level, node)))
+    }
+
+    /// Rules read axes, widths and the like as numbers: a batched one must be the same for all examples, or they part.
+    fn settled(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Option<Values>> {
+        if !matches!(prim.diff, Diff::Linear { .. } | Diff::Rules { .. }) || matches!(prim.batch, Batch::Elementwise) {
+            return Ok(None);
+        }
+        // Indices may differ, and so may ints among joined parts; axes may not.
+        let indexed = matches!(prim.batch, Batch::Indexed(_));
+        let loose = |(i, a): (usize, &Value)| {
+            matches!(a, Value::Batched(..))
+                && !a.is_differentiable()
+                && a.shape().is_some_and(<[usize]>::is_empty)
+                && (!indexed || prim.sig.params.get(i).is_some_and(|p| p.name == "axis"))
+        };
+        if !args.iter().enumerate().any(loose) {
+            return Ok(None);
+        }
+        let settle = |(i, a): (usize, &Value)| if loose((i, a)) { self.concrete(a) } else { Ok(a.clone()) };
+        args.iter().enumerate().map(settle).collect::<Result<_>>().map(Some)
     }
 
     pub(crate) fn tape_mut(&mut self, level: Level) -> Option<&mut Tape> {
@@ -215,6 +238,9 @@ impl Cx {
             && args.iter().any(is_structure)
         {
             return self.apply_leafwise(prim, args);
+        }
+        if let Some(args) = self.settled(prim, args)? {
+            return self.apply(prim, &args);
         }
         let primals: Values = args.iter().map(|a| self.primal(a, level)).collect();
         let tangents: SmallVec<[Option<Value>; 3]> = args.iter().map(|a| self.tangent(a, level)).collect();

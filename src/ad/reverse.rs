@@ -9,10 +9,11 @@ use crate::ad::lift;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
 use crate::error::{Error, Result};
-use crate::ops::elementwise::{ADD, MUL};
+use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
+use crate::tensor::broadcast::broadcast_shapes;
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -153,7 +154,7 @@ fn add_product(vm: &mut Vm, bars: &mut Bars, node: u32, y: Bar, p: Bar) -> Resul
     let term = if y.slot.is_const() && p.slot.is_const() {
         Value::float(y.x * p.x)
     } else {
-        vm.cx.apply(&MUL, &[Value::Float(y.slot, y.x), Value::Float(p.slot, p.x)])?
+        vm.cx.apply(&ZMUL, &[Value::Float(y.slot, y.x), Value::Float(p.slot, p.x)])?
     };
     add_scalar(vm, bars, node as usize, term)
 }
@@ -241,13 +242,12 @@ fn pull_elementwise(vm: &mut Vm, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
 fn fit(vm: &mut Vm, cotangent: Value, call: &Call<'_>, i: usize) -> Result<Value> {
     let shape = call.shape(i);
     let mut c = cotangent;
-    if c.shape() != Some(shape) {
-        c = if c.shape().is_some_and(|s| s.len() < shape.len() || s.iter().product::<usize>() < shape.iter().product())
-        {
-            vm.cx.broadcast_to(&c, shape)?
-        } else {
-            vm.cx.sum_to(&c, shape)?
-        };
+    if let Some(own) = c.shape()
+        && own != shape
+    {
+        // [0] does not stretch to [1]: it is summed to it.
+        let stretches = broadcast_shapes(own, shape).is_ok_and(|s| s.as_slice() == shape);
+        c = if stretches { vm.cx.broadcast_to(&c, shape)? } else { vm.cx.sum_to(&c, shape)? };
     }
     if let Some(want) = call.shapes.get(i).and_then(|s| s.dtype)
         && want.is_float()

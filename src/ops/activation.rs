@@ -2,11 +2,14 @@
 
 use super::lanes::Ints;
 use super::num::Num;
-use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{
+    Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+};
 use super::special::normal_density;
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::Result;
+use crate::tensor::DType;
 use crate::tensor::elementwise::eval_elementwise;
 use crate::types::ty::Ty;
 use crate::unary_prims;
@@ -97,6 +100,13 @@ fn gelu_push(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result
     cx.pull(gelu_kind(Some(approximate)), std::slice::from_ref(x), &Value::None, x_dot, 0).map(Some)
 }
 
+fn batched_gelu(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
+    let ([x, approximate], true) = (call.args, call.only(0)) else { return Ok(None) };
+    // Of a scalar it is a 64-bit float.
+    let x = if call.shape(0).is_empty() { cx.cast(x, DType::F64)? } else { x.clone() };
+    cx.apply(&GELU, &[x, approximate.clone()]).map(Some)
+}
+
 /// `gelu(x, approximate: false)`
 pub static GELU: Prim = Prim {
     name: "gelu",
@@ -105,7 +115,7 @@ pub static GELU: Prim = Prim {
     infer: |args: &[Ty]| super::shape_rules::elementwise("gelu", args.get(..1).unwrap_or(&[]), true),
     eval: Eval::General(gelu),
     diff: Diff::Rules { jvp: gelu_push, vjp: gelu_pull, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(batched_gelu),
     probe: Probe {
         samples: &[
             Sample { args: &[ProbeArg::Float { shape: &[], lo: -2.0, hi: 2.0 }, ProbeArg::Bool(false)] },

@@ -70,6 +70,7 @@ fn make(cx: &mut Cx, arg: &ProbeArg) -> (Value, Option<Value>) {
         ProbeArg::None => (Value::None, None),
         ProbeArg::Tuple(items) => (Value::tuple(items.iter().map(|&i| Value::Int(i)).collect()), None),
         ProbeArg::Str(s) => (Value::str(s), None),
+        ProbeArg::DType(d) => (Value::DType(d), None),
     }
 }
 

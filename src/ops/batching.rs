@@ -19,14 +19,14 @@ use crate::tensor::{Shape, Tensor};
 use crate::value::Value;
 
 /// An axis of one example as an axis of the batch; `None` if it is no int in range.
-fn moved_axis(axis: &Value, rank: usize) -> Option<i64> {
+pub(super) fn moved_axis(axis: &Value, rank: usize) -> Option<i64> {
     let Value::Int(axis) = axis else { return None };
     let at = if *axis < 0 { axis + rank as i64 } else { *axis };
     (0..rank as i64).contains(&at).then_some(at + 1)
 }
 
 /// An axis argument (an int or a tuple of them) moved behind the batch axis.
-fn moved_axes(axis: &Value, rank: usize) -> Option<Value> {
+pub(super) fn moved_axes(axis: &Value, rank: usize) -> Option<Value> {
     match axis {
         Value::None => {
             let all: Vec<usize> = (1..=rank).collect();
@@ -40,7 +40,7 @@ fn moved_axes(axis: &Value, rank: usize) -> Option<Value> {
     }
 }
 
-fn with(call: &BatchCall<'_>, i: usize, value: Value) -> SmallVec<[Value; 4]> {
+pub(super) fn with(call: &BatchCall<'_>, i: usize, value: Value) -> SmallVec<[Value; 4]> {
     let mut args: SmallVec<[Value; 4]> = SmallVec::from(call.args);
     if let Some(arg) = args.get_mut(i) {
         *arg = value;

@@ -1,6 +1,8 @@
 //! Changing dtype and stretching shapes: `_cast`, `broadcast_to` and its transpose `_sum_to`. All are linear.
 
-use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{
+    Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -77,6 +79,13 @@ fn infer_cast(args: &[Ty]) -> Result<Ty> {
     })
 }
 
+fn batched_cast(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
+    let ([x, Value::DType(dtype)], true) = (call.args, call.only(0)) else { return Ok(None) };
+    // A float scalar has 64 bits whatever it is cast to.
+    let dtype = if call.shape(0).is_empty() && dtype.is_float() { DType::F64 } else { *dtype };
+    cx.apply(&CAST, &[x.clone(), Value::DType(dtype)]).map(Some)
+}
+
 /// `_cast(x, dtype)`: what `x.to(f64)` calls.
 pub static CAST: Prim = Prim {
     name: "_cast",
@@ -89,8 +98,16 @@ pub static CAST: Prim = Prim {
         vjp: |_, _, y_bar| Ok(Cotangents::from_iter([Some(y_bar.clone()), None])),
         keep: Keep::NOTHING,
     },
-    batch: Batch::Rule(super::batching::as_it_is),
-    probe: Probe { samples: &[] },
+    batch: Batch::Rule(batched_cast),
+    probe: Probe {
+        samples: &[
+            Sample { args: &[ProbeArg::Float { shape: &[2, 3], lo: -1.0, hi: 1.0 }, ProbeArg::DType(DType::F64)] },
+            Sample { args: &[ProbeArg::Float { shape: &[3], lo: -1.0, hi: 1.0 }, ProbeArg::DType(DType::F32)] },
+            Sample { args: &[ProbeArg::Float { shape: &[], lo: -1.0, hi: 1.0 }, ProbeArg::DType(DType::F64)] },
+            Sample { args: &[ProbeArg::Point(&[1.5, -2.5]), ProbeArg::DType(DType::Int)] },
+            Sample { args: &[ProbeArg::Ints { shape: &[2], data: &[0, 3] }, ProbeArg::DType(DType::Bool)] },
+        ],
+    },
 };
 
 /// A value stretched to a shape.

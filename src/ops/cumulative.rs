@@ -7,11 +7,11 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
-use crate::tensor::create::to_tensor;
+use crate::tensor::create::{scalar_f64, to_tensor};
 use crate::tensor::elementwise::{load_ints, wrong_kind};
 use crate::tensor::reduce::{resolve_axes, rows, unrows};
 use crate::tensor::scan::{self, map_rows, zip_rows};
-use crate::tensor::{Shape, Tensor, count, flat};
+use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -190,11 +190,11 @@ fn linrec_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Resul
 }
 
 fn shift(env: &mut Env, args: &[Value]) -> Result<Value> {
-    let [x, axis, Value::Int(by), Value::Float(_, fill)] = args else { return Ok(Value::None) };
+    let [x, axis, Value::Int(by), fill] = args else { return Ok(Value::None) };
     let Some(t) = to_tensor(env, x) else { return Err(wrong_kind("shift", args)) };
     let shape = Shape::from_slice(t.shape());
     let axes = resolve_axes("shift", axis, shape.len())?;
-    let (by, fill) = (*by, *fill);
+    let (by, fill) = (*by, scalar_f64(fill).unwrap_or(0.0));
     Ok(Value::tensor(match &t {
         Tensor::F32(a) => Tensor::from_vec(
             &shape,
@@ -213,6 +213,15 @@ fn shift_linear(cx: &mut Cx, call: &Call<'_>, v: &Value, sign: i64) -> Result<Va
     shifted(cx, v, axis, by.saturating_mul(sign), 0.0)
 }
 
+/// Bools are counted.
+fn counted(ty: Ty) -> Ty {
+    match ty {
+        Ty::Tensor(t) if t.dtype == Some(DType::Bool) => Ty::of(Some(DType::Int), t.dims),
+        Ty::Bool(_) => Ty::Int(None),
+        other => other,
+    }
+}
+
 fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
     let [x, axis, ..] = args else { return Ok(Ty::Any) };
     let own = shape_rules::same(name, args)?;
@@ -223,15 +232,20 @@ fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
             });
             let dtype = match x {
                 Ty::Float => None,
-                x => shape_rules::dtype_of(x),
+                x => shape_rules::dtype_of(x).map(|d| if d == DType::Bool { DType::Int } else { d }),
             };
             Ty::of(dtype, Some(Dims::from_slice(&[n.map_or(Dim::Unknown, Dim::Known)])))
         }
         (Ty::Int(Some(a)), Some(dims)) => {
             crate::tensor::reduce::resolve_axis(name, *a, dims.len())?;
-            own
+            counted(own)
         }
-        _ => own,
+        (Ty::Int(_), _) => counted(own),
+        // Without an axis it is a row of all elements.
+        _ => match counted(own) {
+            Ty::Tensor(t) => Ty::of(t.dtype, None),
+            _ => Ty::Any,
+        },
     })
 }
 
@@ -329,5 +343,11 @@ pub static SHIFT: Prim = Prim {
         keep: Keep::NOTHING,
     },
     batch: Batch::Rule(super::batching::along::<1>),
-    probe: Probe { samples: &[] },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[4]), ProbeArg::Int(0), ProbeArg::Int(1), ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Int(-2), ProbeArg::Int(0)] },
+            Sample { args: &[floats(&[2, 3]), ProbeArg::Int(0), ProbeArg::Int(5), ProbeArg::Int(1)] },
+        ],
+    },
 };

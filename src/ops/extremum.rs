@@ -28,7 +28,8 @@ fn extremum(env: &mut Env, args: &[Value], largest: bool) -> Result<Value> {
     {
         let prim = if largest { &MAXIMUM } else { &MINIMUM };
         if let Eval::Elementwise(e) = &prim.eval {
-            return eval_elementwise(env, prim, e, &[x.clone(), other.clone()]);
+            let named = if largest { &MAX } else { &MIN };
+            return eval_elementwise(env, named, e, &[x.clone(), other.clone()]);
         }
     }
     let plan = Plan::new(env, name, x, args.get(2), args.get(3))?;

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use super::compare::EQ;
 use super::index_rules::{infer_get, infer_write};
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
@@ -17,7 +18,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::article;
 use crate::tensor::index::{IndexSpec, Spec, overwritten};
-use crate::tensor::{DType, Shape, Tensor, index as kernel};
+use crate::tensor::{DType, Shape, Tensor, count, index as kernel};
 use crate::value::Value;
 
 pub use crate::tensor::index::get_at;
@@ -212,6 +213,17 @@ fn set_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<O
     cx.apply(&SET_INDEX, &[x_dot, index_of(call).clone(), v_dot]).map(Some)
 }
 
+/// Which elements of the selected part were not overwritten: those that find their own number where they wrote it.
+fn last_writes(cx: &mut Cx, call: &Call<'_>, part: &Value) -> Result<Value> {
+    let shape = Shape::from_slice(part.shape().unwrap_or(&[]));
+    let numbers: Vec<f64> = (1..=count(&shape)).map(|i| i as f64).collect();
+    let numbers = Value::tensor(Tensor::from_vec(&shape, numbers));
+    let places = cx.zeros(call.shape(0), DType::F64);
+    let written = cx.apply(&SET_INDEX, &[places, index_of(call).clone(), numbers.clone()])?;
+    let found = cx.apply(&GET_INDEX, &[written, index_of(call).clone()])?;
+    cx.apply(&EQ, &[found, numbers])
+}
+
 fn set_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     let index = index_of(call);
     let x_bar = match call.wants(0) {
@@ -225,7 +237,10 @@ fn set_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
             return Err(cx.each_alone());
         }
         // What a later write hid had no effect.
-        if let Some(hidden) = overwritten(call.shape(0), &spec(index)?)? {
+        if is_batched(index) {
+            let last = last_writes(cx, call, &part)?;
+            part = cx.where_(&last, &part, &Value::float(0.0))?;
+        } else if let Some(hidden) = overwritten(call.shape(0), &spec(index)?)? {
             part = cx.apply(&WHERE, &[Value::tensor(hidden), Value::float(0.0), part])?;
         }
         Some(value_bar(cx, call, part)?)

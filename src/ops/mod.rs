@@ -5,6 +5,7 @@ pub mod arith;
 #[cfg(test)]
 mod batch_tests;
 pub mod batching;
+pub mod batching_moves;
 pub mod compare;
 #[cfg(test)]
 mod convention_tests;
@@ -32,8 +33,6 @@ pub mod real;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
-#[cfg(test)]
-mod rule_tests;
 pub mod select;
 pub mod shape_rules;
 pub mod softmax;

@@ -125,5 +125,10 @@ pub static UNIQUE: Prim = Prim {
     eval: Eval::General(unique),
     diff: Diff::Refused("which elements are equal has no derivative; write unique(stop_grad(x))"),
     batch: Batch::Each,
-    probe: Probe { samples: &[] },
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[4])] },
+            Sample { args: &[ProbeArg::Ints { shape: &[2, 2], data: &[3, 1, 3, 2] }] },
+        ],
+    },
 };

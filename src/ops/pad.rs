@@ -58,7 +58,7 @@ fn width(v: &Value) -> Result<usize> {
 }
 
 /// Before and after for each axis.
-fn widths(v: Option<&Value>, rank: usize) -> Result<Vec<(usize, usize)>> {
+pub(super) fn widths(v: Option<&Value>, rank: usize) -> Result<Vec<(usize, usize)>> {
     let v = v.unwrap_or(&Value::None);
     let pair = |v: &Value| match v {
         Value::Tuple(p) | Value::List(p) => match &p[..] {
@@ -226,7 +226,7 @@ pub static PAD: Prim = Prim {
     infer: infer_pad,
     eval: Eval::General(pad),
     diff: Diff::Rules { jvp, vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::padding),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[1, 2]), ProbeArg::Str("constant"), floats(&[])] },

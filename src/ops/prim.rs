@@ -273,4 +273,5 @@ pub enum ProbeArg {
     None,
     Tuple(&'static [i64]),
     Str(&'static str),
+    DType(crate::tensor::DType),
 }

@@ -74,7 +74,7 @@ pub static REPEAT: Prim = Prim {
     infer: infer_repeat,
     eval: Eval::General(repeat),
     diff: Diff::Linear { vjp: repeat_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::repeating),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(2), ProbeArg::Int(1)] },
@@ -149,7 +149,7 @@ pub static TILE: Prim = Prim {
     infer: infer_tile,
     eval: Eval::General(tile),
     diff: Diff::Linear { vjp: tile_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::tiling),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[2, 2])] },
@@ -255,7 +255,7 @@ pub static ROLL: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::rolling),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[4]), ProbeArg::Int(1), ProbeArg::Int(0)] },

@@ -76,6 +76,10 @@ fn reshape(env: &mut Env, args: &[Value]) -> Result<Value> {
     }
 }
 
+fn x_alone(args: &[Ty]) -> Ty {
+    args.first().filter(|x| matches!(x, Ty::Float)).cloned().unwrap_or_default()
+}
+
 fn infer_reshape(args: &[Ty]) -> Result<Ty> {
     let x = operand("reshape", args)?;
     let (dtype, dims) = x.map_or((None, None), |x| (x.dtype, x.dims));
@@ -92,7 +96,9 @@ fn infer_reshape(args: &[Ty]) -> Result<Ty> {
             let kind = args.first().map_or_else(String::new, super::shape_rules::show);
             e.operand(0, format!("this is {kind}"))
         })?;
-        return Ok(Ty::of(dtype, Some(shape.into_iter().map(Dim::Known).collect())));
+        let dims: Dims = shape.into_iter().map(Dim::Known).collect();
+        // A float that stays one has no dtype.
+        return Ok(if dims.is_empty() && dtype.is_none() { x_alone(args) } else { Ty::of(dtype, Some(dims)) });
     }
     let dims = items.iter().map(|t| match t {
         Ty::Int(Some(d)) => usize::try_from(*d).map_or(Dim::Unknown, Dim::Known),
@@ -315,7 +321,7 @@ pub static SQUEEZE: Prim = Prim {
     infer: infer_squeeze,
     eval: Eval::General(squeeze),
     diff: BACK,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::squeezing),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[1, 3, 1]), ProbeArg::None] },
@@ -349,7 +355,7 @@ pub static EXPAND: Prim = Prim {
     infer: infer_expand,
     eval: Eval::General(expand),
     diff: BACK,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::expanding),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1)] },
@@ -397,7 +403,7 @@ pub static FLATTEN: Prim = Prim {
     infer: infer_flatten,
     eval: Eval::General(flatten),
     diff: BACK,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::flattening),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(0)] },

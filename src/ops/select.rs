@@ -90,9 +90,14 @@ static CLAMP_INSIDE: Elementwise =
 fn clamp_check(args: &[Value]) -> Result<()> {
     let [_, lo, hi] = args else { return Ok(()) };
     let crossed = match (lo, hi) {
-        (Value::Tensor(_, a), Value::Tensor(_, b)) if a.shape() == b.shape() => {
-            a.iter_f64().zip(b.iter_f64()).any(|(a, b)| a > b)
-        }
+        (Value::Tensor(_, a), Value::Tensor(_, b)) => match broadcast_shapes(a.shape(), b.shape()) {
+            Ok(shape) => {
+                let (a, b) = (a.broadcast_to(&shape)?, b.broadcast_to(&shape)?);
+                a.iter_f64().zip(b.iter_f64()).any(|(a, b)| a > b)
+            }
+            // What is wrong then is the shape.
+            Err(_) => false,
+        },
         (Value::Tensor(_, a), b) => scalar_f64(b).is_some_and(|b| a.iter_f64().any(|a| a > b)),
         (a, Value::Tensor(_, b)) => scalar_f64(a).is_some_and(|a| b.iter_f64().any(|b| a > b)),
         (a, b) => matches!((scalar_f64(a), scalar_f64(b)), (Some(a), Some(b)) if a > b),

@@ -96,24 +96,17 @@ fn promote(args: &[Ty]) -> std::result::Result<DType, ()> {
 
 /// Broadcast dims of all arguments (scalars included); `None` if a rank is not known.
 pub fn broadcast(name: &str, args: &[Ty]) -> Result<Option<Dims>> {
-    let mut dims: Option<(usize, Dims)> = None;
+    let mut sum = Dims::new();
     let mut known = true;
-    for (i, ty) in args.iter().enumerate() {
+    for ty in args {
         let Some(own) = ty.dims() else {
             known = false;
             continue;
         };
-        dims = Some(match dims {
-            None => (i, own),
-            Some((first, sum)) => {
-                let Some(joined) = join(&sum, &own) else {
-                    return Err(clash(name, (first, args), (i, &own), &sum));
-                };
-                (if own.len() > sum.len() { i } else { first }, joined)
-            }
-        });
+        let Some(joined) = join(&sum, &own) else { return Err(clash(name, args)) };
+        sum = joined;
     }
-    Ok(if known { dims.map(|(_, d)| d) } else { None })
+    Ok((known && !args.is_empty()).then_some(sum))
 }
 
 /// `None`: they certainly clash.
@@ -136,8 +129,9 @@ fn join(a: &[Dim], b: &[Dim]) -> Option<Dims> {
         .collect()
 }
 
+/// The error for the first two arguments that clash, as evaluation words it.
 #[cold]
-fn clash(name: &str, (first, args): (usize, &[Ty]), (i, own): (usize, &Dims), sum: &Dims) -> Error {
+fn clash(name: &str, args: &[Ty]) -> Error {
     // Unknown dims are shown as what does not clash.
     let plain = |dims: &[Dim], other: &[Dim]| -> Shape {
         let (n, m) = (dims.len(), other.len());
@@ -152,9 +146,16 @@ fn clash(name: &str, (first, args): (usize, &[Ty]), (i, own): (usize, &Dims), su
             })
             .collect()
     };
-    let (a, b) = (plain(sum, own), plain(own, sum));
-    let kind = |i: usize| args.get(i).map_or_else(String::new, show);
-    shapes_clash(name, (first, &kind(first), &a), (i, &kind(i), &b))
+    let shaped: Vec<(usize, Dims)> = args.iter().enumerate().filter_map(|(i, ty)| Some((i, ty.dims()?))).collect();
+    for (n, (i, a)) in shaped.iter().enumerate() {
+        for (j, b) in &shaped[n + 1..] {
+            if join(a, b).is_none() {
+                let kind = |i: usize| args.get(i).map_or_else(String::new, show);
+                return shapes_clash(name, (*i, &kind(*i), &plain(a, b)), (*j, &kind(*j), &plain(b, a)));
+            }
+        }
+    }
+    Error::new("E0301", format!("the shapes of {name}'s arguments do not broadcast together"))
 }
 
 /// Elementwise with broadcasting. `promotes`: ints become floats.

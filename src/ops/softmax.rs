@@ -167,6 +167,10 @@ fn log_softmax_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotang
 
 /// Zero in rows of -inf, elsewhere `v`.
 fn live(cx: &mut Cx, y: &Value, v: &Value, axis: &Value) -> Result<Value> {
+    // Rows of no elements have no maximum.
+    if y.shape().is_some_and(|s| s.contains(&0)) {
+        return Ok(v.clone());
+    }
     let top = cx.apply(&MAX, &[y.clone(), Value::None, axis.clone(), Value::Bool(true)])?;
     let dead = cx.apply(&EQ, &[top, Value::float(f64::NEG_INFINITY)])?;
     cx.where_(&dead, &Value::float(0.0), v)

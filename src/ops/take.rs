@@ -105,7 +105,7 @@ pub static TAKE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Indexed(super::batching_moves::taking),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 2]), REPEATED, ProbeArg::Int(0)] },
@@ -164,7 +164,7 @@ pub static SCATTER_ADD: Prim = Prim {
     infer: infer_scatter_add,
     eval: Eval::General(scatter_add),
     diff: Diff::Rules { jvp: scatter_add_jvp, vjp: scatter_add_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Indexed(super::batching_moves::scattering),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 2]), REPEATED, floats(&[3, 2]), ProbeArg::Int(0)] },
@@ -232,7 +232,7 @@ pub static GATHER: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::gathering),
     probe: Probe {
         samples: &[
             Sample {
@@ -255,12 +255,23 @@ fn scatter_along(env: &mut Env, args: &[Value]) -> Result<Value> {
     }
 }
 
+fn infer_scatter_along(args: &[Ty]) -> Result<Ty> {
+    let Some(v) = ranked_operand("gather", args, 1)? else { return Ok(Ty::Any) };
+    let Some(mut dims) = v.dims else { return Ok(Ty::of(v.dtype, None)) };
+    let Some(axis) = known_axis("gather", args.get(2), dims.len())? else { return Ok(Ty::of(v.dtype, None)) };
+    let n = known_int(args.get(3)).and_then(|n| usize::try_from(n).ok());
+    if let Some(dim) = dims.get_mut(axis) {
+        *dim = n.map_or(Dim::Unknown, Dim::Known);
+    }
+    Ok(Ty::of(v.dtype, Some(dims)))
+}
+
 /// `_scatter_along(v, indices, axis, n)`: the transpose of [`GATHER`].
 pub static SCATTER_ALONG: Prim = Prim {
     name: "_scatter_along",
     doc: "Zeros, `n` long along `axis`, with each element of `v` added at its index.",
     sig: Sig { params: &[req("v"), req("indices"), req("axis"), req("n")] },
-    infer: |args| Ok(args.first().map_or(Ty::Any, |v| Ty::of(super::shape_rules::dtype_of(v), None))),
+    infer: infer_scatter_along,
     eval: Eval::General(scatter_along),
     diff: Diff::Linear {
         vjp: |cx, call, y_bar| {
@@ -269,7 +280,7 @@ pub static SCATTER_ALONG: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::scattering_along),
     probe: Probe {
         samples: &[Sample {
             args: &[
@@ -346,6 +357,6 @@ pub static ONE_HOT: Prim = Prim {
     infer: infer_one_hot,
     eval: Eval::General(one_hot),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::as_it_is),
     probe: Probe { samples: &[Sample { args: &[REPEATED, ProbeArg::Int(3)] }] },
 };

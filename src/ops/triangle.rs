@@ -50,7 +50,7 @@ pub static TRIL: Prim = Prim {
     infer: |args| infer_same("tril", args),
     eval: Eval::General(tril),
     diff: Diff::Linear { vjp: again, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::on_matrices),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 3]), ProbeArg::Int(0)] },
@@ -67,7 +67,7 @@ pub static TRIU: Prim = Prim {
     infer: |args| infer_same("triu", args),
     eval: Eval::General(triu),
     diff: Diff::Linear { vjp: again, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::on_matrices),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 3]), ProbeArg::Int(1)] },
@@ -91,7 +91,7 @@ fn length(rows: usize, cols: usize, k: i64) -> usize {
 }
 
 /// The index of diagonal `k` of the last two axes.
-fn diagonal(shape: &[usize], k: i64) -> Value {
+pub(super) fn diagonal(shape: &[usize], k: i64) -> Value {
     let [.., rows, cols] = shape else { return Value::tuple(vec![]) };
     let n = length(*rows, *cols, k);
     let (down, right) = start(k);
@@ -99,6 +99,12 @@ fn diagonal(shape: &[usize], k: i64) -> Value {
     // An empty diagonal may start far outside.
     let (down, right) = if n == 0 { (0, 0) } else { (down, right) };
     Value::tuple(vec![Value::str("..."), places(down), places(right)])
+}
+
+/// Rows and columns of a matrix with `n` numbers on diagonal `k`.
+pub(super) fn diagonal_side(n: usize, k: i64) -> usize {
+    let (down, right) = start(k);
+    n.saturating_add(down).saturating_add(right)
 }
 
 #[cold]
@@ -112,8 +118,7 @@ fn diag(env: &mut Env, args: &[Value]) -> Result<Value> {
     let k = operand::int("diag", "the diagonal", args.get(1))?;
     match *t.shape() {
         [n] => {
-            let (down, right) = start(k);
-            let side = n.saturating_add(down).saturating_add(right);
+            let side = diagonal_side(n, k);
             room::check(&[side, side], t.dtype())?;
             Ok(Value::tensor(view::diag_matrix(&t, k)))
         }
@@ -128,8 +133,7 @@ fn infer_diag(args: &[Ty]) -> Result<Ty> {
     let k = known_int(args.get(1));
     let out: Dims = match (&dims[..], k) {
         ([Dim::Known(n)], Some(k)) => {
-            let (down, right) = start(k);
-            let side = Dim::Known(n.saturating_add(down).saturating_add(right));
+            let side = Dim::Known(diagonal_side(*n, k));
             Dims::from_slice(&[side, side])
         }
         ([n], Some(0)) => Dims::from_slice(&[*n, *n]),
@@ -165,7 +169,7 @@ pub static DIAG: Prim = Prim {
     infer: infer_diag,
     eval: Eval::General(diag),
     diff: Diff::Linear { vjp: diag_vjp, keep: Keep::NOTHING },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::diagonals),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), ProbeArg::Int(0)] },
@@ -211,7 +215,7 @@ pub static TRACE: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching_moves::on_matrices),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3, 3])] },
