@@ -2,8 +2,6 @@
 
 pub mod activation;
 pub mod arith;
-#[cfg(test)]
-mod batch_tests;
 pub mod batching;
 pub mod batching_moves;
 pub mod compare;

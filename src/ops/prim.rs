@@ -255,6 +255,8 @@ pub enum ProbeArg {
         lo: f64,
         hi: f64,
     },
+    /// Random symmetric positive definite matrices along the last two axes; differentiated, in symmetric directions.
+    Definite(&'static [usize]),
     /// Exactly these floats, 1-d, or a scalar if there is one; differentiated.
     Point(&'static [f64]),
     /// An int tensor.
