@@ -102,6 +102,11 @@ impl NativeFn for Jacobian {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Jacobian { f, mode: self.mode, name: self.name }))
+    }
 }
 
 /// One tangent for each entry of `x`, a scalar or tensor.

@@ -1,11 +1,13 @@
 //! The differentiation builtins: functions that take a function and give its derivative.
 //!
 //! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian.
-//! `custom`: custom_vjp, custom_jvp, checkpoint, stop_grad. `check`: check_grad. `vmap`: vmap.
+//! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `check`: check_grad. `vmap`: vmap.
 
 mod check;
+mod checkpoint;
 mod custom;
 mod forward_mode;
+mod group;
 mod jacobian;
 mod reverse_mode;
 mod target;
@@ -30,7 +32,7 @@ pub static FAMILY: &[&Builtin] = &[
     &jacobian::JACOBIAN,
     &jacobian::HESSIAN,
     &custom::STOP_GRAD,
-    &custom::CHECKPOINT,
+    &checkpoint::CHECKPOINT,
     &custom::CUSTOM_VJP,
     &custom::CUSTOM_JVP,
     &check::CHECK_GRAD,

@@ -204,6 +204,11 @@ impl NativeFn for Gradient {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Gradient { f, wrt: self.wrt.clone(), value: self.value, aux: self.aux }))
+    }
 }
 
 fn not_one_float(transform: &str, result: &Value) -> Error {
