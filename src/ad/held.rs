@@ -82,7 +82,7 @@ fn replace(values: &[Value], leaves: &[Value], wanted: impl Fn(&Value) -> bool) 
     filled.ok().flatten().unwrap_or_else(|| values.to_vec())
 }
 
-/// The highest level of a derivative that what `value` holds takes part in.
+/// The innermost derivative that what `value` holds takes part in; batch levels are none.
 pub fn level(value: &Value) -> Level {
     if let Some(parts) = lift::children(value) {
         return parts.into_iter().map(level).max().unwrap_or_default();
@@ -90,6 +90,7 @@ pub fn level(value: &Value) -> Level {
     match value {
         Value::Fn(closure) => closure.captures.iter().map(level).max().unwrap_or_default(),
         Value::Native(native) => native.0.captured().iter().map(level).max().unwrap_or_default(),
+        Value::Batched(slot, b) if slot.level() == b.level => level(&b.whole),
         leaf => leaf.slot().level(),
     }
 }

@@ -8,8 +8,9 @@ use std::rc::Rc;
 
 use crate::ad::dispatch::escaped;
 use crate::ad::transforms::forward_mode::jvp;
-use crate::ad::transforms::group::{Innermost, innermost, primals, record_group, recorded};
+use crate::ad::transforms::group::{Innermost, batched, innermost, primals, record_group, recorded, wholes};
 use crate::ad::transforms::reverse_mode::record;
+use crate::ad::transforms::vmap::over_examples;
 use crate::ad::transforms::{describe, expect_function};
 use crate::ad::{held, lift};
 use crate::builtins::Builtin;
@@ -112,6 +113,14 @@ fn run(vm: &mut Vm, body: &Rc<dyn Body>, inputs: Vec<Value>) -> Result<Option<Va
             let lifted = vm.cx.lift_forward(&Value::tuple(leaves), dy, level)?;
             Ok(lifted.map(|duals| held::with_float_leaves(y, &parts(&duals))))
         }
+        // Only batched: nothing would be recorded.
+        Innermost::Batch(..) if inputs.iter().all(|v| held::level(v).0 == 0) => body.run(vm, &inputs),
+        Innermost::Batch(level, n) => {
+            let (inputs, along) = wholes(&mut vm.cx, &inputs, level, n)?;
+            let each: Rc<dyn Body> = Rc::new(Each { body: body.clone(), along, n });
+            let Some(out) = run(vm, &each, inputs)? else { return Ok(None) };
+            batched(&mut vm.cx, &out, level)
+        }
     }
 }
 
@@ -191,6 +200,20 @@ impl Body for Push {
             held::float_leaves(&form).map(Value::tuple).ok_or_else(escaped)
         })?;
         Ok(Some(Value::tuple(vec![held::with_float_leaves(&form, &parts(&y)), dy])))
+    }
+}
+
+/// A body over the examples of a batch.
+struct Each {
+    body: Rc<dyn Body>,
+    along: Vec<bool>,
+    n: usize,
+}
+
+impl Body for Each {
+    fn run(&self, vm: &mut Vm, inputs: &[Value]) -> Result<Option<Value>> {
+        let one = |vm: &mut Vm, inputs: &[Value]| self.body.run(vm, inputs)?.ok_or_else(escaped);
+        Ok(Some(over_examples(vm, inputs, &self.along, self.n, &one)?.value))
     }
 }
 

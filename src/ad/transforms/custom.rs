@@ -6,7 +6,8 @@
 //! code is differentiated for the derivative of the derivative.
 
 use crate::ad::slot::Level;
-use crate::ad::transforms::group::{Innermost, innermost, primals, record_group, recorded};
+use crate::ad::transforms::custom_batch;
+use crate::ad::transforms::group::{Innermost, batched, innermost, primals, record_group, recorded, wholes};
 use crate::ad::transforms::reverse_mode::record;
 use crate::ad::transforms::target::parameter_names;
 use crate::ad::transforms::{describe, expect_function};
@@ -57,8 +58,9 @@ pub static CUSTOM_JVP: Builtin = Builtin {
     },
 };
 
+/// Which of the two rules.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Vjp,
     Jvp,
 }
@@ -70,13 +72,31 @@ impl Kind {
             Kind::Jvp => "custom_jvp",
         }
     }
+
+    /// The two parts of what a rule returned.
+    pub fn pair(self, value: &Value) -> Result<(Value, Value)> {
+        match value {
+            Value::Tuple(items) if items.len() == 2 && holds_function(&items[0]) => {
+                Err(Error::new("E0433", format!("the result of {} holds a function", self.name()))
+                    .help("return numbers, tensors and structures of them"))
+            }
+            Value::Tuple(items) if items.len() == 2 => Ok((items[0].clone(), items[1].clone())),
+            other => {
+                let message = format!("the rule of {} returned {}", self.name(), other.type_name());
+                Err(Error::new("E0433", message).help(match self {
+                    Kind::Vjp => "it returns (y, pullback): |x| (f(x), |dy| dy * slope(x))",
+                    Kind::Jvp => "it returns (y, dy): |x, dx| (f(x), slope(x) * dx)",
+                }))
+            }
+        }
+    }
 }
 
 /// A function with a rule.
-struct Custom {
-    kind: Kind,
-    f: Value,
-    rule: Value,
+pub struct Custom {
+    pub kind: Kind,
+    pub f: Value,
+    pub rule: Value,
 }
 
 impl NativeFn for Custom {
@@ -106,7 +126,7 @@ impl NativeFn for Custom {
 impl Custom {
     fn run(&self, vm: &mut Vm, args: Vec<Value>) -> Result<Value> {
         let mode = innermost(&vm.cx, &args)?;
-        self.refuse_captured(mode, &args)?;
+        self.refuse_captured(&args)?;
         match mode {
             Innermost::Nothing => vm.call(&self.f, &args),
             Innermost::Reverse(level) => {
@@ -114,7 +134,7 @@ impl Custom {
                 let rng = vm.cx.env.rng.clone();
                 let (y, pullback) = match self.kind {
                     Kind::Vjp => {
-                        let (y, pullback) = self.pair(&vm.call(&self.rule, &below)?)?;
+                        let (y, pullback) = self.kind.pair(&vm.call(&self.rule, &below)?)?;
                         (self.value(vm, below, y, rng)?, pullback)
                     }
                     Kind::Jvp => {
@@ -123,6 +143,16 @@ impl Custom {
                     }
                 };
                 record_group(&mut vm.cx, level, args, &y, pullback)
+            }
+            // Only batched: no rule is asked for.
+            Innermost::Batch(..) if args.iter().all(|a| held::level(a).0 == 0) => vm.call(&self.f, &args),
+            Innermost::Batch(level, n) => {
+                if [&self.f, &self.rule].into_iter().any(|f| lift::mentions(f, level)) {
+                    return Err(vm.cx.each_alone());
+                }
+                let (args, along) = wholes(&mut vm.cx, &args, level, n)?;
+                let out = custom_batch::over_batch(self, along, n).run(vm, args)?;
+                batched(&mut vm.cx, &out, level)?.ok_or_else(|| vm.cx.each_alone())
             }
             Innermost::Forward(level) => {
                 let below = primals(&vm.cx, &args, level)?;
@@ -133,11 +163,11 @@ impl Custom {
                 let rng = vm.cx.env.rng.clone();
                 let (y, dy) = match self.kind {
                     Kind::Vjp => {
-                        let (y, pullback) = self.pair(&vm.call(&self.rule, &below)?)?;
+                        let (y, pullback) = self.kind.pair(&vm.call(&self.rule, &below)?)?;
                         let dy = transpose(vm, &pullback, &y, &args, &tangents)?;
                         (y, dy)
                     }
-                    Kind::Jvp => self.pair(&vm.call(&self.rule, &[below.clone(), tangents].concat())?)?,
+                    Kind::Jvp => self.kind.pair(&vm.call(&self.rule, &[below.clone(), tangents].concat())?)?,
                 };
                 let y = self.value(vm, below, y, rng)?;
                 let lifted = vm.cx.lift_forward(&y, &dy, level)?;
@@ -163,11 +193,8 @@ impl Custom {
     }
 
     /// The rule has no say in what the functions captured.
-    fn refuse_captured(&self, mode: Innermost, args: &[Value]) -> Result<()> {
-        let level = match mode {
-            Innermost::Nothing => Level(0),
-            Innermost::Reverse(level) | Innermost::Forward(level) => level,
-        };
+    fn refuse_captured(&self, args: &[Value]) -> Result<()> {
+        let level = args.iter().map(held::level).max().unwrap_or_default();
         let captured = [&self.f, &self.rule].into_iter().chain(args).map(captured_level).max().unwrap_or_default();
         if captured.0 == 0 || captured < level {
             return Ok(());
@@ -178,22 +205,6 @@ impl Custom {
             .help("pass that value as an argument, or capture stop_grad(value)"))
     }
 
-    fn pair(&self, value: &Value) -> Result<(Value, Value)> {
-        match value {
-            Value::Tuple(items) if items.len() == 2 && holds_function(&items[0]) => {
-                Err(Error::new("E0433", format!("the result of {} holds a function", self.kind.name()))
-                    .help("return numbers, tensors and structures of them"))
-            }
-            Value::Tuple(items) if items.len() == 2 => Ok((items[0].clone(), items[1].clone())),
-            other => {
-                let message = format!("the rule of {} returned {}", self.kind.name(), other.type_name());
-                Err(Error::new("E0433", message).help(match self.kind {
-                    Kind::Vjp => "it returns (y, pullback): |x| (f(x), |dy| dy * slope(x))",
-                    Kind::Jvp => "it returns (y, dy): |x, dx| (f(x), slope(x) * dx)",
-                }))
-            }
-        }
-    }
 }
 
 /// The highest level of what functions in a value captured.
@@ -264,8 +275,8 @@ fn transpose(vm: &mut Vm, pullback: &Value, y: &Value, args: &[Value], tangents:
                 return Err(misfit(t, c));
             }
             let mut seed = t.clone();
-            if let Value::Tensor(_, c) = c {
-                seed = vm.cx.cast(&seed, c.dtype())?;
+            if let Some(dtype) = c.tensor_dtype() {
+                seed = vm.cx.cast(&seed, dtype)?;
             }
             seeds.push((c.slot().node(), seed));
             Ok(())
@@ -301,8 +312,7 @@ impl NativeFn for Transposed {
         let recorded = record(vm, &Value::tuple(zeros), |vm, tangents| {
             let tangents = lift::children(tangents).unwrap_or_default();
             let inputs: Vec<Value> = self.xs.iter().chain(tangents).cloned().collect();
-            let rule = Custom { kind: Kind::Jvp, f: Value::None, rule: self.rule.clone() };
-            Ok(rule.pair(&vm.call(&self.rule, &inputs)?)?.1)
+            Ok(Kind::Jvp.pair(&vm.call(&self.rule, &inputs)?)?.1)
         });
         vm.cx.env.rng = now;
         let mut recorded = recorded?;

@@ -15,6 +15,8 @@ pub enum Innermost {
     Nothing,
     Reverse(Level),
     Forward(Level),
+    /// This many examples of `vmap`.
+    Batch(Level, usize),
 }
 
 /// The innermost derivative that the leaves of some values take part in.
@@ -26,8 +28,39 @@ pub fn innermost(cx: &Cx, values: &[Value]) -> Result<Innermost> {
     match cx.level(level).map(|l| &l.mode) {
         Some(Mode::Reverse(_)) => Ok(Innermost::Reverse(level)),
         Some(Mode::Forward(_)) => Ok(Innermost::Forward(level)),
+        Some(Mode::Batch { n }) => Ok(Innermost::Batch(level, *n)),
         None => Err(escaped()),
     }
+}
+
+/// Arguments at a batch level as whole tensors, for `over_examples`: those that are batched, examples along axis 0,
+/// and which these are.
+pub fn wholes(cx: &mut Cx, args: &[Value], level: Level, n: usize) -> Result<(Vec<Value>, Vec<bool>)> {
+    let along: Vec<bool> = args.iter().map(|a| lift::top_level(a) == level).collect();
+    let mut all = vec![];
+    for (arg, along) in args.iter().zip(&along) {
+        all.push(if *along {
+            lift::map_leaves(arg, &mut |leaf| {
+                if leaf.shape().is_some() { cx.unbatch(leaf, level, n) } else { Ok(leaf.clone()) }
+            })?
+        } else {
+            arg.clone()
+        });
+    }
+    Ok((all, along))
+}
+
+/// Puts a result of `over_examples` under the batch level; `None` if it holds what is no number.
+pub fn batched(cx: &mut Cx, result: &Value, level: Level) -> Result<Option<Value>> {
+    let mut numbers = true;
+    let batched = lift::map_leaves(result, &mut |leaf| {
+        if leaf.shape().is_some() {
+            return cx.batch(leaf.clone(), level);
+        }
+        numbers &= matches!(leaf, Value::None);
+        Ok(leaf.clone())
+    })?;
+    Ok(numbers.then_some(batched))
 }
 
 /// The values one level down.
@@ -35,7 +68,7 @@ pub fn primals(cx: &Cx, values: &[Value], level: Level) -> Result<Vec<Value>> {
     values.iter().map(|v| lift::map_leaves(v, &mut |leaf| Ok(cx.primal(leaf, level)))).collect()
 }
 
-/// True if something is recorded of some of the values.
+/// True if some of the values take part in a derivative or a batch.
 pub fn recorded(values: &[Value]) -> bool {
     values.iter().any(|v| lift::top_level(v).0 > 0)
 }

@@ -6,6 +6,7 @@
 mod check;
 mod checkpoint;
 mod custom;
+mod custom_batch;
 mod forward_mode;
 mod group;
 mod jacobian;

@@ -118,6 +118,11 @@ impl NativeFn for Vmap {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Vmap { f, axes: self.axes.clone() }))
+    }
 }
 
 /// What a function gives over examples.
