@@ -122,7 +122,7 @@ fn compare(
         }
     }
     let depth = vm.cx.depth();
-    let level = vm.cx.open_batch(N).map_err(said)?;
+    let level = vm.cx.open_batch(N, false).map_err(said)?;
     let inside: Vec<Value> = args
         .iter()
         .zip(batched)

@@ -109,7 +109,8 @@ impl NativeFn for Pullback {
                 })?
             });
         }
-        Ok(Value::tuple(cotangents))
+        // One argument: bare, as a tuple of one could be the cotangent of a tuple.
+        Ok(if let [_] = &cotangents[..] { cotangents.remove(0) } else { Value::tuple(cotangents) })
     }
 
     fn captured(&self) -> Vec<Value> {

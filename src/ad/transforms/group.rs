@@ -28,7 +28,7 @@ pub fn innermost(cx: &Cx, values: &[Value]) -> Result<Innermost> {
     match cx.level(level).map(|l| &l.mode) {
         Some(Mode::Reverse(_)) => Ok(Innermost::Reverse(level)),
         Some(Mode::Forward(_)) => Ok(Innermost::Forward(level)),
-        Some(Mode::Batch { n }) => Ok(Innermost::Batch(level, *n)),
+        Some(Mode::Batch { n, .. }) => Ok(Innermost::Batch(level, *n)),
         None => Err(escaped()),
     }
 }

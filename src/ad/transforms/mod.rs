@@ -1,12 +1,14 @@
 //! The differentiation builtins: functions that take a function and give its derivative.
 //!
-//! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian.
+//! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian; `directions` runs many
+//! of their passes as one.
 //! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `check`: check_grad. `vmap`: vmap.
 
 mod check;
 mod checkpoint;
 mod custom;
 mod custom_batch;
+mod directions;
 mod forward_mode;
 mod group;
 mod jacobian;
