@@ -2,7 +2,7 @@
 //!
 //! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian; `directions` runs many
 //! of their passes as one.
-//! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `check`: check_grad. `vmap`: vmap.
+//! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `implicit`: root, fixed_point. `check`: check_grad. `vmap`: vmap.
 
 mod check;
 mod checkpoint;
@@ -11,6 +11,7 @@ mod custom_batch;
 mod directions;
 mod forward_mode;
 mod group;
+mod implicit;
 mod jacobian;
 mod reverse_mode;
 mod target;
@@ -34,6 +35,8 @@ pub static FAMILY: &[&Builtin] = &[
     &forward_mode::HVP,
     &jacobian::JACOBIAN,
     &jacobian::HESSIAN,
+    &implicit::ROOT,
+    &implicit::FIXED_POINT,
     &custom::STOP_GRAD,
     &checkpoint::CHECKPOINT,
     &custom::CUSTOM_VJP,
