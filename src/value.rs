@@ -160,9 +160,13 @@ pub trait NativeFn {
     fn inner(&self) -> Option<&Value> {
         None
     }
-    /// Replaces the values inside, for code that walks values.
+    /// The values inside, for code that walks values.
     fn captured(&self) -> Vec<Value> {
         vec![]
+    }
+    /// The same function with others in the places of [`NativeFn::captured`]; `None` if it cannot be made.
+    fn with_captured(&self, _values: Vec<Value>) -> Option<Value> {
+        None
     }
 }
 

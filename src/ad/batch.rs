@@ -40,11 +40,15 @@ impl Cx {
         Some(Level(at as u8 + 1))
     }
 
-    /// Batch levels that are open, outermost first, with their numbers of examples.
+    /// Batch levels that are open and draw random numbers for each example, outermost first, with their numbers of
+    /// examples.
     pub fn batch_levels(&self) -> Vec<(Level, usize)> {
         let open = self.levels.iter().enumerate();
-        open.filter_map(|(i, l)| if let Mode::Batch { n } = l.mode { Some((Level(i as u8 + 1), n)) } else { None })
-            .collect()
+        open.filter_map(|(i, l)| match l.mode {
+            Mode::Batch { n, one_run: false } => Some((Level(i as u8 + 1), n)),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Puts a value, examples along axis 0, under a batch level.

@@ -33,7 +33,7 @@ impl Cx {
         match self.level(level).map(|l| &l.mode) {
             Some(Mode::Reverse(_)) => self.apply_reverse(prim, args, level),
             Some(Mode::Forward(_)) => self.apply_forward(prim, args, level),
-            Some(Mode::Batch { n }) => {
+            Some(Mode::Batch { n, .. }) => {
                 let n = *n;
                 self.apply_batch(prim, args, level, n)
             }

@@ -162,10 +162,12 @@ impl Cx {
                 Ok(Value::Fn(Rc::new(Closure { chunk: f.chunk.clone(), captures })))
             }
             Value::Native(native) => {
-                if native.0.captured().iter().any(|v| mentions(v, level)) {
-                    return Err(escaped());
+                let inside = native.0.captured();
+                if !inside.iter().any(|v| mentions(v, level)) {
+                    return Ok(leaf.clone());
                 }
-                Ok(leaf.clone())
+                let inside = inside.iter().map(|v| self.strip(v, level)).collect::<Result<Vec<_>>>()?;
+                native.0.with_captured(inside).ok_or_else(escaped)
             }
             other => Ok(other.clone()),
         })

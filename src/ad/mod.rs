@@ -7,6 +7,7 @@
 pub mod algebra;
 pub mod batch;
 pub mod dispatch;
+pub mod held;
 pub mod leafwise;
 pub mod lift;
 pub mod reverse;
@@ -69,6 +70,8 @@ pub enum Mode {
     /// `vmap` over this many examples: values of the level are [`crate::value::Batched`].
     Batch {
         n: usize,
+        /// The examples are directions of one run: they share its random numbers.
+        one_run: bool,
     },
 }
 
@@ -100,8 +103,8 @@ impl Cx {
     }
 
     /// Opens a level for `n` examples.
-    pub fn open_batch(&mut self, n: usize) -> Result<Level> {
-        self.open(Mode::Batch { n })
+    pub fn open_batch(&mut self, n: usize, one_run: bool) -> Result<Level> {
+        self.open(Mode::Batch { n, one_run })
     }
 
     fn open(&mut self, mode: Mode) -> Result<Level> {

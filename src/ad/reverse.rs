@@ -113,6 +113,11 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
                     }
                 }
             }
+            General::Group(_) if consume => {
+                if let General::Group(group) = std::mem::replace(&mut tape.general[general], General::Leaf) {
+                    pull_group(vm, tape, &mut bars, &group, level)?;
+                }
+            }
             General::Group(group) => pull_group(vm, tape, &mut bars, group, level)?,
         }
     }
@@ -275,23 +280,31 @@ fn pull_group(vm: &mut Vm, tape: &Tape, bars: &mut Bars, group: &GroupEntry, lev
         return Ok(());
     }
     let cotangents = vm.call(&group.pullback, &[dy])?;
-    let list = match &cotangents {
-        Value::Tuple(items) if group.args.len() != 1 => items.as_ref().clone(),
-        // One argument: a bare cotangent, or a tuple of one.
-        Value::Tuple(items) if items.len() == 1 && !matches!(group.args[0], Value::Tuple(_)) => items.as_ref().clone(),
-        single => vec![single.clone()],
-    };
-    if list.len() != group.args.len() {
-        return Err(Error::new(
-            "E0433",
-            format!("the pullback of a custom rule gave {} cotangents for {} arguments", list.len(), group.args.len()),
-        )
-        .help("return a tuple with one cotangent for each argument; none where there is none"));
-    }
+    let list = cotangent_list(&cotangents, &group.args)?;
     for (arg, cotangent) in group.args.iter().zip(&list) {
         add_structure(vm, tape, bars, arg, cotangent, level)?;
     }
     Ok(())
+}
+
+/// What a pullback gave, one cotangent for each argument.
+pub(crate) fn cotangent_list(cotangents: &Value, args: &[Value]) -> Result<Vec<Value>> {
+    let list = match cotangents {
+        Value::Tuple(items) if args.len() != 1 => items.as_ref().clone(),
+        // One argument: a bare cotangent, or a tuple of one.
+        Value::Tuple(items) if items.len() == 1 && !args.iter().any(|a| matches!(a, Value::Tuple(_))) => {
+            items.as_ref().clone()
+        }
+        single => vec![single.clone()],
+    };
+    if list.len() != args.len() {
+        return Err(Error::new(
+            "E0433",
+            format!("the pullback of a custom rule gave {} cotangents for {} arguments", list.len(), args.len()),
+        )
+        .help("return a tuple with one cotangent for each argument; none where there is none"));
+    }
+    Ok(list)
 }
 
 /// Adds cotangents leaf by leaf to the nodes of `arg`.
@@ -335,7 +348,7 @@ fn add_structure(
     add(vm, tape, bars, slot.node(), c)
 }
 
-fn misfit(arg: &Value, cotangent: &Value) -> Error {
+pub(crate) fn misfit(arg: &Value, cotangent: &Value) -> Error {
     Error::new(
         "E0433",
         format!("a custom rule gave the cotangent {} for an argument {}", cotangent.type_name(), arg.type_name()),

@@ -7,7 +7,8 @@
 
 use smallvec::SmallVec;
 
-use crate::ad::slot::{Node, Slot};
+use crate::ad::held;
+use crate::ad::slot::{Level, Node, Slot};
 use crate::error::{Error, Result};
 use crate::ops::prim::{ArgShape, Prim};
 use crate::value::Value;
@@ -107,6 +108,17 @@ impl Tape {
     #[inline]
     pub fn primal(&self, node: Node) -> Slot {
         if self.nested { self.lower.get(node.0 as usize).map_or(Slot::CONST, |l| l.primal) } else { Slot::CONST }
+    }
+
+    /// The highest level below that anything recorded takes part in.
+    pub fn lower_level(&self) -> Level {
+        let scalars = self.lower.iter().flat_map(|l| [l.primal, l.pa, l.pb]).map(Slot::level).max();
+        let general = self.general.iter().map(|g| match g {
+            General::Leaf | General::Part => Level(0),
+            General::Prim(p) => p.args.iter().chain([&p.out]).map(|v| v.slot().level()).max().unwrap_or_default(),
+            General::Group(g) => held::level(&g.pullback),
+        });
+        scalars.max(general.max()).unwrap_or_default()
     }
 
     /// Records a scalar operation.

@@ -52,7 +52,7 @@ fn floats(
             .help("for ints there is randint(lo, hi, ...)"));
     }
     let shape = checked_shape(name, shape, dtype)?;
-    if vm.cx.innermost_batch().is_some() {
+    if !vm.cx.batch_levels().is_empty() {
         return for_examples(&mut vm.cx, name, &shape, dtype, tensor);
     }
     let rng = &mut vm.cx.env.rng;

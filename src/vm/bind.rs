@@ -167,15 +167,15 @@ fn too_many(function: &str, params: usize, given: usize) -> Error {
     Error::new("E0320", format!("`{function}` takes {params} argument{plural}, and {given} are given"))
 }
 
-fn missing(function: &str, param: &str) -> Error {
+pub(crate) fn missing(function: &str, param: &str) -> Error {
     Error::new("E0320", format!("`{function}` needs its argument `{param}`")).help(format!("add {param}: ..."))
 }
 
-fn twice(function: &str, name: Symbol) -> Error {
+pub(crate) fn twice(function: &str, name: Symbol) -> Error {
     Error::new("E0322", format!("`{function}` gets its argument `{name}` twice"))
 }
 
-fn unknown_name<'a>(function: &str, name: Symbol, known: impl Iterator<Item = &'a str>) -> Error {
+pub(crate) fn unknown_name<'a>(function: &str, name: Symbol, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
     let error = Error::new("E0321", format!("`{function}` has no parameter `{name}`"));
     match did_you_mean(&name.name(), known.iter().copied()) {

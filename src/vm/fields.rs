@@ -195,4 +195,9 @@ impl crate::value::NativeFn for BoundMethod {
     fn captured(&self) -> Vec<Value> {
         vec![self.receiver.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let receiver = values.into_iter().next()?;
+        Some(Value::native(BoundMethod { receiver, method: self.method.clone(), name: self.name }))
+    }
 }

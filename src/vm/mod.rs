@@ -6,7 +6,7 @@
 //! - `fields`, `items`: parts of values. `typetest`: annotations. `load`: modules.
 
 mod arith;
-mod bind;
+pub(crate) mod bind;
 mod call;
 mod exec;
 mod fields;

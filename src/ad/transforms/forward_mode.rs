@@ -122,4 +122,9 @@ impl NativeFn for Derivative {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Derivative { f }))
+    }
 }

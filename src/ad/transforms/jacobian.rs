@@ -1,18 +1,16 @@
 //! jacobian and hessian: dense, the axes of the output first.
 
-use std::rc::Rc;
-
 use crate::ad::lift;
-use crate::ad::slot::{Node, Slot};
-use crate::ad::transforms::forward_mode::jvp;
+use crate::ad::transforms::directions::{Function, entries, indices, pull_all, push_all};
 use crate::ad::transforms::reverse_mode::{GRAD, Recorded, record};
 use crate::ad::transforms::target::expect_differentiable;
 use crate::ad::transforms::{describe, expect_function};
 use crate::builtins::Builtin;
 use crate::error::{Error, Result};
+use crate::ops::index::GET_INDEX;
 use crate::ops::prim::{Default, Sig, opt, req};
-use crate::ops::reshape::{PERMUTE, STACK};
-use crate::tensor::{DType, Tensor};
+use crate::ops::reshape::PERMUTE;
+use crate::tensor::DType;
 use crate::types::ty::Ty;
 use crate::value::{Args, NativeFn, Value};
 use crate::vm::Vm;
@@ -20,7 +18,8 @@ use crate::vm::Vm;
 pub static JACOBIAN: Builtin = Builtin {
     name: "jacobian",
     doc: "The Jacobian of f with respect to its first argument, as a function: shape of the result, then shape of the \
-          argument; for structures, such a block for each leaf. mode: \"auto\", \"forward\" or \"reverse\". \
+          argument; for structures, such a block for each leaf of the argument inside each leaf of the result. All passes \
+          go together. mode: \"auto\" (the fewer of inputs and outputs), \"forward\" or \"reverse\". \
           Example: jacobian(|x| x^2)([1.0, 2.0]) is [[2.0, 0.0], [0.0, 4.0]]",
     sig: Sig { params: &[req("f"), opt("mode", Default::Str("auto"))] },
     infer: |_| Ok(Ty::Any),
@@ -42,7 +41,7 @@ pub static JACOBIAN: Builtin = Builtin {
 pub static HESSIAN: Builtin = Builtin {
     name: "hessian",
     doc: "The matrix of second derivatives of a function that returns one float, as a function: the argument's shape \
-          twice; forward over reverse. Example: hessian(|x| sum(x^3))([1.0, 2.0]) is [[6.0, 0.0], [0.0, 12.0]]",
+          twice; forward over reverse. For structures, a block for each pair of leaves. Example: hessian(|x| sum(x^3))([1.0, 2.0]) is [[6.0, 0.0], [0.0, 12.0]]",
     sig: Sig { params: &[req("f")] },
     infer: |_| Ok(Ty::Any),
     run: |vm, args| {
@@ -83,16 +82,16 @@ impl NativeFn for Jacobian {
             args.positional[0] = x.clone();
             vm.call_args(&self.f, args)
         };
-        let inputs = x.shape().map(|s| s.iter().product::<usize>());
-        if let (Direction::Forward, Some(_)) = (self.mode, inputs) {
+        if self.mode == Direction::Forward {
             return forward(vm, &x, &run);
         }
+        let rng = vm.cx.env.rng.clone();
         let recorded = record(vm, &x, run)?;
-        let outputs = recorded.value.shape().map(|s| s.iter().product::<usize>());
-        match (self.mode, inputs, outputs) {
-            (Direction::Auto, Some(n), Some(m)) if n < m => forward(vm, &x, &run),
-            _ => reverse(vm, recorded),
+        if self.mode == Direction::Auto && entries(&x) < entries(&recorded.value) {
+            vm.cx.env.rng = rng;
+            return forward(vm, &x, &run);
         }
+        reverse(vm, recorded)
     }
 
     fn inner(&self) -> Option<&Value> {
@@ -102,74 +101,82 @@ impl NativeFn for Jacobian {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Jacobian { f, mode: self.mode, name: self.name }))
+    }
 }
 
-/// One tangent for each entry of `x`, a scalar or tensor.
-fn forward(vm: &mut Vm, x: &Value, run: &dyn Fn(&mut Vm, &Value) -> Result<Value>) -> Result<Value> {
-    let shape = x.shape().unwrap_or(&[]).to_vec();
-    if shape.is_empty() {
-        return Ok(jvp(vm, x, &Value::float(1.0), |vm, x| run(vm, x))?.1);
-    }
-    let n: usize = shape.iter().product();
-    let mut columns = Vec::with_capacity(n);
-    for i in 0..n {
-        let tangent = basis(x, &shape, i)?;
-        columns.push(jvp(vm, x, &tangent, |vm, x| run(vm, x))?.1);
-    }
-    let Some(first) = columns.first().cloned() else {
-        // No inputs: run once for the result's shape.
-        let value = run(vm, x)?;
-        return lift::map_gradient(&value, &mut |leaf| Ok(empty_block(leaf, &shape)));
-    };
-    combine(&first, &columns, &mut |leaf, parts| {
-        let out = leaf.shape().unwrap_or(&[]).to_vec();
-        let stacked = stack(vm, parts)?;
-        // [n, out...] to [out..., n] to [out..., in...].
-        let mut axes: Vec<i64> = (1..=out.len() as i64).collect();
-        axes.push(0);
-        let order = Value::tuple(axes.into_iter().map(Value::Int).collect());
-        let moved = if out.is_empty() { stacked } else { vm.cx.apply(&PERMUTE, &[stacked, order])? };
-        let full: Vec<usize> = out.iter().chain(&shape).copied().collect();
-        vm.cx.reshape(&moved, &full)
+/// A block for each leaf of the result in each leaf of the argument, from one pass for each entry of `x`.
+fn forward(vm: &mut Vm, x: &Value, run: &Function<'_>) -> Result<Value> {
+    let n = entries(x);
+    let basis: Vec<Vec<usize>> = (0..n).map(|i| vec![i]).collect();
+    let columns = push_all(vm, x, &basis, run)?;
+    lift::map_gradient(&columns, &mut |column| {
+        if !column.is_differentiable() {
+            return Ok(Value::None);
+        }
+        let out = column.shape().and_then(|s| s.get(1..)).unwrap_or(&[]).to_vec();
+        let kind = if out.is_empty() { None } else { column.tensor_dtype() };
+        let mut at = 0;
+        lift::map_gradient(x, &mut |leaf| {
+            if !leaf.is_differentiable() {
+                return Ok(Value::None);
+            }
+            let part = rows(vm, column, &mut at, entries(leaf))?;
+            // [in..., out...] to [out..., in...].
+            let inner = leaf.shape().unwrap_or(&[]).to_vec();
+            let part = vm.cx.reshape(&part, &[&inner[..], &out].concat())?;
+            let (r, k) = (inner.len() as i64, out.len() as i64);
+            let order = Value::tuple((r..r + k).chain(0..r).map(Value::Int).collect());
+            let part = if r == 0 || k == 0 { part } else { vm.cx.apply(&PERMUTE, &[part, order])? };
+            typed(vm, part, kind, leaf.tensor_dtype())
+        })
     })
 }
 
-/// One cotangent for each entry of the result.
+/// The same from one sweep for each entry of the result.
 fn reverse(vm: &mut Vm, mut recorded: Recorded) -> Result<Value> {
-    let inside = recorded.inside.clone();
-    lift::map_gradient(&inside, &mut |leaf| {
+    let m = entries(&recorded.value);
+    let basis: Vec<Vec<usize>> = (0..m).map(|i| vec![i]).collect();
+    let all = pull_all(vm, &mut recorded, &basis)?;
+    let mut at = 0;
+    lift::map_gradient(&recorded.value, &mut |leaf| {
         if !leaf.is_differentiable() {
             return Ok(Value::None);
         }
-        let out = leaf.shape().unwrap_or(&[]).to_vec();
-        let slot = leaf.slot();
-        let depends = !slot.is_const() && slot.level() == recorded.level;
-        let pull = |vm: &mut Vm, recorded: &mut Recorded, bar: Value| {
-            let seeds: Vec<(Node, Value)> = if depends { vec![(slot.node(), bar)] } else { vec![] };
-            recorded.pull(vm, &seeds, false)
-        };
-        if out.is_empty() {
-            return pull(vm, &mut recorded, Value::float(1.0));
-        }
-        let n: usize = out.iter().product();
-        let mut rows = Vec::with_capacity(n);
-        for i in 0..n {
-            let bar = basis(&leaf.with_slot(Slot::CONST), &out, i)?;
-            rows.push(pull(vm, &mut recorded, bar)?);
-        }
-        let Some(first) = rows.first().cloned() else {
-            return lift::map_gradient(&recorded.lifted, &mut |x| {
-                let mut shape = out.clone();
-                shape.extend(x.shape().unwrap_or(&[]));
-                Ok(if x.is_differentiable() { empty_block(x, &shape) } else { Value::None })
-            });
-        };
-        combine(&first, &rows, &mut |part, parts| {
-            let stacked = stack(vm, parts)?;
-            let full: Vec<usize> = out.iter().chain(part.shape().unwrap_or(&[])).copied().collect();
-            vm.cx.reshape(&stacked, &full)
+        let (out, begin) = (leaf.shape().unwrap_or(&[]).to_vec(), at);
+        at += entries(leaf);
+        lift::map_gradient(&all, &mut |row| {
+            if !row.is_differentiable() {
+                return Ok(Value::None);
+            }
+            let inner = row.shape().and_then(|s| s.get(1..)).unwrap_or(&[]).to_vec();
+            let part = rows(vm, row, &mut begin.clone(), entries(leaf))?;
+            let part = vm.cx.reshape(&part, &[&out[..], &inner].concat())?;
+            typed(vm, part, leaf.tensor_dtype(), if inner.is_empty() { None } else { row.tensor_dtype() })
         })
     })
+}
+
+/// `count` rows from `at` on, which moves on.
+fn rows(vm: &mut Vm, all: &Value, at: &mut usize, count: usize) -> Result<Value> {
+    let begin = *at;
+    *at += count;
+    if begin == 0 && all.shape().and_then(|s| s.first()) == Some(&count) {
+        return Ok(all.clone());
+    }
+    vm.cx.apply(&GET_INDEX, &[all.clone(), indices(begin..*at)])
+}
+
+/// A block in the wider of the dtypes of its result and argument; scalars have none.
+fn typed(vm: &mut Vm, block: Value, out: Option<DType>, inner: Option<DType>) -> Result<Value> {
+    match (out, inner) {
+        (None, None) => Ok(block),
+        (Some(DType::F64), _) | (_, Some(DType::F64)) => vm.cx.cast(&block, DType::F64),
+        (Some(dtype), _) | (None, Some(dtype)) => vm.cx.cast(&block, dtype),
+    }
 }
 
 /// Values of one structure, joined leaf by leaf.
@@ -189,34 +196,4 @@ pub fn combine(first: &Value, all: &[Value], join: &mut dyn FnMut(&Value, &[Valu
         return Ok(Value::None);
     }
     join(first, all)
-}
-
-/// Scalars or tensors of one shape along a new first axis; scalars keep 64 bits.
-pub fn stack(vm: &mut Vm, parts: &[Value]) -> Result<Value> {
-    let mut args = vec![Value::Int(0)];
-    args.extend(parts.iter().cloned());
-    let default = vm.cx.env.dtype;
-    if parts.iter().all(|p| matches!(p, Value::Float(..))) {
-        vm.cx.env.dtype = DType::F64;
-    }
-    let result = vm.cx.apply(&STACK, &args);
-    vm.cx.env.dtype = default;
-    result
-}
-
-/// The unit vector `i` in the shape and dtype of a tensor.
-fn basis(like: &Value, shape: &[usize], i: usize) -> Result<Value> {
-    let n: usize = shape.iter().product();
-    let mut data = vec![0.0; n];
-    if let Some(x) = data.get_mut(i) {
-        *x = 1.0;
-    }
-    let tensor = Tensor::from_vec(shape, data);
-    let dtype = if let Value::Tensor(_, t) = like { t.dtype() } else { DType::F64 };
-    Ok(Value::Tensor(Slot::CONST, Rc::new(tensor.cast(dtype)?)))
-}
-
-fn empty_block(like: &Value, shape: &[usize]) -> Value {
-    let dtype = if let Value::Tensor(_, t) = like { t.dtype() } else { DType::F64 };
-    Value::Tensor(Slot::CONST, Rc::new(Tensor::zeros(shape, dtype)))
 }

@@ -1,11 +1,17 @@
 //! The differentiation builtins: functions that take a function and give its derivative.
 //!
-//! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian.
-//! `custom`: custom_vjp, custom_jvp, checkpoint, stop_grad. `check`: check_grad. `vmap`: vmap.
+//! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian; `directions` runs many
+//! of their passes as one.
+//! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `implicit`: root, fixed_point. `check`: check_grad. `vmap`: vmap.
 
 mod check;
+mod checkpoint;
 mod custom;
+mod custom_batch;
+mod directions;
 mod forward_mode;
+mod group;
+mod implicit;
 mod jacobian;
 mod reverse_mode;
 mod target;
@@ -29,8 +35,10 @@ pub static FAMILY: &[&Builtin] = &[
     &forward_mode::HVP,
     &jacobian::JACOBIAN,
     &jacobian::HESSIAN,
+    &implicit::ROOT,
+    &implicit::FIXED_POINT,
     &custom::STOP_GRAD,
-    &custom::CHECKPOINT,
+    &checkpoint::CHECKPOINT,
     &custom::CUSTOM_VJP,
     &custom::CUSTOM_JVP,
     &check::CHECK_GRAD,

@@ -204,6 +204,11 @@ impl NativeFn for Gradient {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Gradient { f, wrt: self.wrt.clone(), value: self.value, aux: self.aux }))
+    }
 }
 
 fn not_one_float(transform: &str, result: &Value) -> Error {
@@ -237,7 +242,8 @@ fn vjp_many(vm: &mut Vm, f: &Value, xs: &Value) -> Result<Value> {
 /// The value and the function that pulls cotangents back.
 pub fn with_pullback(vm: &mut Vm, recorded: Recorded) -> Value {
     let value = recorded.value.clone();
-    let serials = vm.cx.serials();
+    let mut serials = vm.cx.serials();
+    serials.truncate(recorded.tape.lower_level().0 as usize);
     Value::tuple(vec![value, Value::native(Pullback { recorded: RefCell::new(recorded), serials })])
 }
 

@@ -10,6 +10,7 @@ use crate::ad::slot::Level;
 use crate::ad::transforms::jacobian::combine;
 use crate::ad::transforms::{describe, expect_function};
 use crate::builtins::Builtin;
+use crate::env::Rng;
 use crate::error::{Cause, Error, Result};
 use crate::ops::index::GET_INDEX;
 use crate::ops::prim::{Default, Sig, opt, req};
@@ -118,6 +119,11 @@ impl NativeFn for Vmap {
     fn captured(&self) -> Vec<Value> {
         vec![self.f.clone()]
     }
+
+    fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+        let f = values.into_iter().next()?;
+        Some(Value::native(Vmap { f, axes: self.axes.clone() }))
+    }
 }
 
 /// What a function gives over examples.
@@ -133,7 +139,17 @@ pub type Run<'a> = dyn Fn(&mut Vm, &[Value]) -> Result<Value> + 'a;
 
 /// Runs a function over `n` examples: arguments with `along` have them on axis 0 of every tensor in them.
 pub fn over_examples(vm: &mut Vm, args: &[Value], along: &[bool], n: usize, run: &Run<'_>) -> Result<Mapped> {
-    let job = Job { args, along, run, n };
+    over(vm, Job { args, along, run, n, one_run: None })
+}
+
+/// The same for `n` directions of one run: all get the same random numbers, and the generator goes on as after one.
+pub fn over_directions(vm: &mut Vm, args: &[Value], along: &[bool], n: usize, run: &Run<'_>) -> Result<Value> {
+    let one_run = Some(vm.cx.env.rng.clone());
+    over(vm, Job { args, along, run, n, one_run }).map(|mapped| mapped.value)
+}
+
+fn over(vm: &mut Vm, job: Job<'_>) -> Result<Mapped> {
+    let n = job.n;
     // Groups that are still to be run, and what the others gave.
     let mut open: Vec<Vec<usize>> = vec![(0..n).collect()];
     let mut done: Vec<(Vec<usize>, Mapped)> = vec![];
@@ -151,6 +167,8 @@ struct Job<'a> {
     along: &'a [bool],
     run: &'a Run<'a>,
     n: usize,
+    /// The random state that every example begins with, if it is one for all.
+    one_run: Option<Rng>,
 }
 
 enum Outcome {
@@ -162,6 +180,9 @@ enum Outcome {
 impl Job<'_> {
     /// Runs some of the examples.
     fn group(&self, vm: &mut Vm, which: &[usize]) -> Result<Outcome> {
+        if let Some(rng) = &self.one_run {
+            vm.cx.env.rng = rng.clone();
+        }
         let [only] = which else { return self.together(vm, which) };
         let args = self.arguments(vm, |vm, leaf| vm.cx.apply(&GET_INDEX, &[leaf.clone(), Value::Int(*only as i64)]))?;
         let result = (self.run)(vm, &args)?;
@@ -198,7 +219,7 @@ impl Job<'_> {
 
     /// All of them under one batch level.
     fn attempt(&self, vm: &mut Vm, which: &[usize]) -> Result<Mapped> {
-        let level = vm.cx.open_batch(which.len())?;
+        let level = vm.cx.open_batch(which.len(), self.one_run.is_some())?;
         let picked = (which.len() < self.n).then(|| indices(which));
         let args = self.arguments(vm, |vm, leaf| {
             let whole = match &picked {
