@@ -1,11 +1,18 @@
 //! All elementwise families under one name.
 
-pub use super::activation::{GELU, GELU_EXACT, GELU_TANH, RELU, SIGMOID, SILU, SOFTPLUS};
-pub use super::arith::{ABS, ADD, DIV, FLOORDIV, MUL, NEG, POW, REM, SIGN, SUB};
-pub use super::math::{
-    ACOS, ASIN, ATAN, ATAN2, CBRT, CEIL, COS, COSH, EXP, EXPM1, FLOOR, HYPOT, LOG, LOG1P, LOG2, LOG10, LOGADDEXP,
-    ROUND, SIN, SINH, SQRT, TAN, TANH, TRUNC,
+pub use super::activation::{
+    CELU, ELU, GELU, GELU_EXACT, GELU_TANH, HARD_SIGMOID, HARD_SWISH, HARD_TANH, LEAKY_RELU, LOG_SIGMOID, MISH, RELU,
+    RELU6, SELU, SIGMOID, SILU, SOFTPLUS, SOFTSIGN,
 };
-pub use super::select::{CLAMP, MAXIMUM, MINIMUM, WHERE};
-pub use super::special::{DIGAMMA, ERF, LGAMMA, NDTR, POLYGAMMA};
+pub use super::arith::{
+    ABS, ADD, COPYSIGN, DIV, FLOORDIV, FMOD, HEAVISIDE, MUL, NAN_TO_NUM, NEG, POW, REM, SIGN, SUB,
+};
+pub use super::math::{
+    ACOS, ACOSH, ASIN, ASINH, ATAN, ATAN2, ATANH, CBRT, CEIL, COS, COSH, EXP, EXPM1, FLOOR, HYPOT, LOG, LOG1P, LOG2,
+    LOG10, LOGADDEXP, ROUND, RSQRT, SIN, SINH, SQRT, TAN, TANH, TRUNC,
+};
+pub use super::select::{CLAMP, FMAX, FMIN, MAXIMUM, MINIMUM, WHERE};
+pub use super::special::{
+    DIGAMMA, ERF, ERFC, ERFINV, LGAMMA, LOG_NDTR, LOGIT, NDTR, POLYGAMMA, SINC, XLOG1PY, XLOGY,
+};
 pub use super::strong::{DIV_OR_ZERO, ZMUL};

@@ -23,16 +23,21 @@ pub mod linalg;
 pub mod math;
 pub mod moment;
 pub mod norm;
+pub mod normal;
 pub mod num;
 pub mod operand;
 pub mod order;
 pub mod pad;
+pub mod present;
 pub mod prim;
 pub mod product;
+pub mod quantile;
 pub mod real;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
+pub mod running;
+pub mod segment;
 pub mod select;
 pub mod shape_rules;
 pub mod softmax;
@@ -40,6 +45,7 @@ pub mod special;
 pub mod strong;
 pub mod take;
 pub mod triangle;
+pub mod wave;
 
 use prim::Prim;
 
@@ -59,11 +65,15 @@ static FAMILIES: &[&[&Prim]] = &[
     moment::PRIMS,
     softmax::PRIMS,
     norm::PRIMS,
+    present::PRIMS,
+    quantile::PRIMS,
     cumulative::PRIMS,
+    running::PRIMS,
     reshape::PRIMS,
     join::PRIMS,
     index::PRIMS,
     take::PRIMS,
+    segment::PRIMS,
     order::PRIMS,
     repeat::PRIMS,
     pad::PRIMS,
