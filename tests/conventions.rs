@@ -79,9 +79,14 @@ fn run(text: &str) -> (String, String) {
     (session.vm.take_output(), problems)
 }
 
-/// The numbers of the lines that begin with `word`.
+/// The numbers of the lines that begin with `word`; the other rows of a matrix are indented.
 fn numbers(output: &str, word: &str) -> Vec<f64> {
-    let lines = output.lines().filter_map(|l| l.strip_prefix(word));
+    let mut ours = false;
+    let lines = output.lines().filter_map(|l| {
+        let rest = l.strip_prefix(word);
+        ours = rest.is_some() || (ours && l.starts_with(' '));
+        ours.then_some(rest.unwrap_or(l))
+    });
     lines
         .flat_map(|l| l.split(|c: char| c.is_whitespace() || "[],()".contains(c)))
         .filter(|part| !part.is_empty())
@@ -92,9 +97,10 @@ fn numbers(output: &str, word: &str) -> Vec<f64> {
 /// Equal up to rounding, NaN to NaN.
 fn same(got: &[f64], want: &[f64], tolerance: f64) -> bool {
     got.len() == want.len()
-        && got.iter().zip(want).all(|(g, w)| {
-            g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= tolerance * w.abs().max(1e-290)
-        })
+        && got
+            .iter()
+            .zip(want)
+            .all(|(g, w)| g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= tolerance * w.abs().max(1e-290))
 }
 
 const PROGRAM: &str = "
@@ -147,7 +153,7 @@ fn check_pin(pin: &Pin) -> Vec<String> {
     let mut note = |r: Result<(), String>| failures.extend(r.err());
     match &pin.kind {
         Kind::Slopes { f, at, point, lifted, wide, .. } => {
-            let source = if at.is_empty() { pin::tuple(point.iter().map(|x| format!("{x:?}"))) } else { at.to_string() };
+            let source = if at.is_empty() { pin::tuple(point.iter().map(pin::literal)) } else { at.to_string() };
             for dtype in ["f64", "f32"] {
                 // Scalars are f64 whatever the default.
                 if dtype == "f64" || !(*wide || at.is_empty()) {
@@ -156,7 +162,7 @@ fn check_pin(pin: &Pin) -> Vec<String> {
             }
             for dtype in ["f64", "f32"] {
                 if *lifted && !(dtype == "f32" && *wide) {
-                    let lanes = |x: &f64| format!("tensor([{x:?}, {x:?}], dtype: {dtype})");
+                    let lanes = |x: &f64| format!("tensor([{0}, {0}], dtype: {dtype})", pin::literal(x));
                     note(check(pin, f, &pin::tuple(point.iter().map(lanes)), dtype, 2));
                 }
             }

@@ -17,8 +17,24 @@ use crate::{binary_prims, unary_prims};
 
 /// The family.
 pub static PRIMS: &[&Prim] = &[
-    &SIGMOID, &LOG_SIGMOID, &SOFTPLUS, &RELU, &RELU6, &LEAKY_RELU, &ELU, &CELU, &SELU, &SILU, &MISH, &GELU, &GELU_EXACT,
-    &GELU_TANH, &HARD_TANH, &HARD_SIGMOID, &HARD_SWISH, &SOFTSIGN,
+    &SIGMOID,
+    &LOG_SIGMOID,
+    &SOFTPLUS,
+    &RELU,
+    &RELU6,
+    &LEAKY_RELU,
+    &ELU,
+    &CELU,
+    &SELU,
+    &SILU,
+    &MISH,
+    &GELU,
+    &GELU_EXACT,
+    &GELU_TANH,
+    &HARD_TANH,
+    &HARD_SIGMOID,
+    &HARD_SWISH,
+    &SOFTSIGN,
 ];
 
 unary_prims! {

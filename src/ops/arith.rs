@@ -11,9 +11,8 @@ use crate::value::Value;
 use crate::{binary_prims, unary_prims};
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[
-    &ADD, &SUB, &MUL, &DIV, &NEG, &POW, &FLOORDIV, &REM, &FMOD, &ABS, &SIGN, &COPYSIGN, &HEAVISIDE, &NAN_TO_NUM,
-];
+pub static PRIMS: &[&Prim] =
+    &[&ADD, &SUB, &MUL, &DIV, &NEG, &POW, &FLOORDIV, &REM, &FMOD, &ABS, &SIGN, &COPYSIGN, &HEAVISIDE, &NAN_TO_NUM];
 
 binary_prims! {
     ADD "add" ("a", "b"), "`a + b`, elementwise with broadcasting.",

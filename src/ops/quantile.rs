@@ -25,11 +25,9 @@ fn level(name: &str, args: &[Value]) -> Result<f64> {
     let q = args.get(1).unwrap_or(&Value::None);
     match (q, scalar_f64(q)) {
         (Value::Int(_) | Value::Float(..), Some(q)) if (0.0..=1.0).contains(&q) => Ok(q),
-        (Value::Int(_) | Value::Float(..), _) => {
-            Err(Error::new("E0313", "the level of a quantile is from 0 to 1")
-                .operand(1, format!("this is {}", crate::show::brief(q)))
-                .help("quantile(x, 0.25) is the value that a quarter of the elements lie below"))
-        }
+        (Value::Int(_) | Value::Float(..), _) => Err(Error::new("E0313", "the level of a quantile is from 0 to 1")
+            .operand(1, format!("this is {}", crate::show::brief(q)))
+            .help("quantile(x, 0.25) is the value that a quarter of the elements lie below")),
         _ => {
             let kind = article(&q.type_name());
             Err(Error::new("E0310", format!("the level of a quantile is a number, not {kind}")).operand(1, kind))
@@ -55,9 +53,7 @@ fn eval_shares(_: &mut Env, args: &[Value]) -> Result<Value> {
     let shape = t.shape();
     Ok(Value::tensor(match &**t {
         Tensor::F32(a) => Tensor::from_vec(shape, map_rows(&flat(a), shape, &axes, |r, o| quantile_shares(r, q, o))),
-        other => {
-            Tensor::from_vec(shape, map_rows(&f64::load(other), shape, &axes, |r, o| quantile_shares(r, q, o)))
-        }
+        other => Tensor::from_vec(shape, map_rows(&f64::load(other), shape, &axes, |r, o| quantile_shares(r, q, o))),
     }))
 }
 
@@ -123,9 +119,7 @@ pub static MEDIAN: Prim = Prim {
 pub static QUANTILE: Prim = Prim {
     name: "quantile",
     doc: "The value that a part `q` (a number from 0 to 1) of the elements over `axis` lie below, straight between neighbours; NaN if there is one. Tied elements share the slope. `quantile([1.0, 2.0], 0.75)` is 1.75.",
-    sig: Sig {
-        params: &[req("x"), req("q"), opt("axis", Default::None), opt("keepdims", Default::Bool(false))],
-    },
+    sig: Sig { params: &[req("x"), req("q"), opt("axis", Default::None), opt("keepdims", Default::Bool(false))] },
     infer: |args: &[Ty]| match args.first() {
         Some(x) => shape_rules::reduce("quantile", x, args.get(2), args.get(3), Gives::Float),
         None => Ok(Ty::Any),

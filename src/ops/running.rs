@@ -2,7 +2,9 @@
 
 use super::cumulative::{ROWS, call_axis, infer, scan, scan_floats, scanned, shifted};
 use super::math::LOGADDEXP;
-use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{
+    Batch, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+};
 use super::reduce::{floats, only};
 use super::shape_rules;
 use crate::ad::Cx;

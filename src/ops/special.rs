@@ -13,7 +13,19 @@ use crate::{binary_prims, unary_prims};
 
 /// The family.
 pub static PRIMS: &[&Prim] = &[
-    &ERF, &ERFC, &ERFINV, &NDTR, &LOG_NDTR, &HAZARD, &LGAMMA, &DIGAMMA, &POLYGAMMA, &LOGIT, &SINC, &SINC_SLOPE, &XLOGY,
+    &ERF,
+    &ERFC,
+    &ERFINV,
+    &NDTR,
+    &LOG_NDTR,
+    &HAZARD,
+    &LGAMMA,
+    &DIGAMMA,
+    &POLYGAMMA,
+    &LOGIT,
+    &SINC,
+    &SINC_SLOPE,
+    &XLOGY,
     &XLOG1PY,
 ];
 

@@ -368,9 +368,7 @@ pub fn quantile_shares<T: Float>(row: &[T], q: f64, out: &mut Vec<T>) {
     };
     let ties = |v: T| row.iter().filter(|&&x| x == v).count() as f64;
     let (low, high) = ((1.0 - part) / ties(lo), part / ties(hi));
-    out.extend(row.iter().map(|&x| {
-        T::c(if x == lo { low } else { 0.0 } + if x == hi { high } else { 0.0 })
-    }));
+    out.extend(row.iter().map(|&x| T::c(if x == lo { low } else { 0.0 } + if x == hi { high } else { 0.0 })));
 }
 
 /// A result of a float reduction as a value: a scalar of full precision, or a tensor of `dtype`.

@@ -46,7 +46,8 @@ impl Checker {
         let slope = value.max(walk.returned);
         if slope == Slope::Independent {
             // Not to depend on this argument is one thing, to depend on none another.
-            let mut walk = Walk { checker: self, module: &module, locals: HashMap::new(), returned: Slope::Independent };
+            let mut walk =
+                Walk { checker: self, module: &module, locals: HashMap::new(), returned: Slope::Independent };
             walk.locals.extend(function.params.iter().flatten().map(|&p| (p, Slope::Live)));
             let named = function.params.iter().all(Option::is_some);
             let value = walk.expr(&decl.body);

@@ -27,9 +27,18 @@ pub enum Kind {
         /// Not in f32, which cannot hold the numbers.
         wide: bool,
     },
-    Fails { program: &'static str, code: &'static str },
-    Warns { program: &'static str, code: &'static str },
-    Prints { program: &'static str, output: &'static str },
+    Fails {
+        program: &'static str,
+        code: &'static str,
+    },
+    Warns {
+        program: &'static str,
+        code: &'static str,
+    },
+    Prints {
+        program: &'static str,
+        output: &'static str,
+    },
 }
 
 type Numbers = &'static [f64];
@@ -115,6 +124,11 @@ impl Pin {
         }
         self
     }
+}
+
+/// A number as dlang writes it.
+pub fn literal(x: &f64) -> String {
+    if x.is_nan() { "nan".into() } else { format!("{x:?}") }
 }
 
 /// One item as it is, several as a tuple.
