@@ -43,6 +43,8 @@ pub mod shape_rules;
 pub mod softmax;
 pub mod special;
 pub mod strong;
+#[cfg(test)]
+mod strong_tests;
 pub mod take;
 pub mod triangle;
 pub mod wave;

@@ -110,7 +110,7 @@ pub static NANSUM: Prim = Prim {
     infer: |args: &[Ty]| infer("nansum", args, Gives::Float),
     eval: Eval::General(nansum),
     diff: Diff::Rules { jvp, vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: SAMPLES,
 };
 
@@ -122,6 +122,6 @@ pub static NANMEAN: Prim = Prim {
     infer: |args: &[Ty]| infer("nanmean", args, Gives::Float),
     eval: Eval::General(nanmean),
     diff: Diff::Rules { jvp, vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: SAMPLES,
 };

@@ -85,7 +85,7 @@ fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Optio
 }
 
 fn vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
-    if axis_at(call) == 2 && call.wants(1) {
+    if axis_at(call) == 2 && call.wants(1) && call.args.get(1).is_some_and(Value::is_differentiable) {
         return Err(level_is_fixed());
     }
     let axes = call_axes(call, axis_at(call))?;
@@ -102,7 +102,7 @@ pub static MEDIAN: Prim = Prim {
     infer: |args: &[Ty]| super::reduce::infer("median", args, Gives::Float),
     eval: Eval::General(|env, args| eval(env, "median", args, 1)),
     diff: Diff::Rules { jvp, vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<1>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[5]), ProbeArg::None, ProbeArg::Bool(false)] },
@@ -126,7 +126,7 @@ pub static QUANTILE: Prim = Prim {
     },
     eval: Eval::General(|env, args| eval(env, "quantile", args, 2)),
     diff: Diff::Rules { jvp, vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<2>),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[5]), ProbeArg::Int(1), ProbeArg::None, ProbeArg::Bool(false)] },
@@ -143,6 +143,6 @@ pub static QUANTILE_SHARES: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("quantile", args),
     eval: Eval::General(eval_shares),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::reduction::<2>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Int(1)] }] },
 };

@@ -113,7 +113,7 @@ pub static CUMMAX: Prim = Prim {
         )
     }),
     diff: EXTREMUM,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: EXTREMUM_SAMPLES,
 };
 
@@ -134,7 +134,7 @@ pub static CUMMIN: Prim = Prim {
         )
     }),
     diff: EXTREMUM,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: EXTREMUM_SAMPLES,
 };
 
@@ -146,7 +146,7 @@ pub static RUNNING_SHARES: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("cummax", args),
     eval: Eval::General(shares),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Bool(true)] }] },
 };
 
@@ -169,6 +169,6 @@ pub static LOGCUMSUMEXP: Prim = Prim {
         },
         keep: Keep::BOTH,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
 };

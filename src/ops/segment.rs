@@ -114,6 +114,9 @@ const SAMPLES: Probe = Probe {
     ],
 };
 
+/// Without empty segments, whose -inf has no difference.
+const FULL: ProbeArg = ProbeArg::Ints { shape: &[3], data: &[1, 0, 1] };
+
 /// `segment_sum(x, segments, count)`
 pub static SEGMENT_SUM: Prim = Prim {
     name: "segment_sum",
@@ -144,7 +147,13 @@ pub static SEGMENT_MAX: Prim = Prim {
     eval: Eval::General(segment_max),
     diff: Diff::Rules { jvp: max_jvp, vjp: max_vjp, keep: Keep::ARGS },
     batch: Batch::Each,
-    probe: SAMPLES,
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[3]), FULL, ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[3, 2]), FULL, ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[0]), ProbeArg::Ints { shape: &[0], data: &[] }, ProbeArg::Int(0)] },
+        ],
+    },
 };
 
 /// Slopes of `segment_max`.

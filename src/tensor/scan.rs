@@ -80,11 +80,11 @@ pub fn log_softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>, 
 /// `y * (g - sum(y * g))`
 pub fn softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &mut Vec<T>) {
     let start = out.len();
-    out.extend(y.iter().zip(g).map(|(&y, &g)| y * g));
+    out.extend(y.iter().zip(g).map(|(&y, &g)| g.zmul(y)));
     if let Some(products) = out.get_mut(start..) {
         let sum = T::c(sum_slice(products));
         for (p, (&y, &g)) in products.iter_mut().zip(y.iter().zip(g)) {
-            *p = y * (g - sum);
+            *p = (g - sum).zmul(y);
         }
     }
 }
@@ -96,7 +96,7 @@ pub fn log_softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &
         return;
     }
     let sum = T::c(sum_slice(g));
-    out.extend(y.iter().zip(g).map(|(&y, &g)| g - y.exp() * sum));
+    out.extend(y.iter().zip(g).map(|(&y, &g)| g - sum.zmul(y.exp())));
 }
 
 /// Running sums; from the end if `reverse`.

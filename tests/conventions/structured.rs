@@ -113,6 +113,7 @@ fn reductions() -> Vec<Pin> {
         )
         .forward(&[0.0, 0.0]),
         warns("`log(softmax(x))` by hand | [1000, 0]", "print(log(softmax([1.0, 0.0])))", "write log_softmax"),
+        whole("`logcumsumexp` | [-inf, 0]", "|x| logcumsumexp(x)[0]", "[0.0, nan]", &[0.0], &[1.0, 0.0]),
         whole("`logcumsumexp` | [-inf, 0]", "|x| logcumsumexp(x)", "[-inf, 0.0]", &[-INF, 0.0], &[0.0, 1.0]),
         whole("`nansum`, `nanmean` | [NaN, 1]", "|x| nansum(x)", "[nan, 1.0]", &[1.0], &[0.0, 1.0]),
         whole("`nansum`, `nanmean` | [NaN, 1]", "|x| nanmean(x)", "[nan, 1.0]", &[1.0], &[0.0, 1.0]),
@@ -314,6 +315,23 @@ fn library() -> Vec<Pin> {
             &[0.0; 4],
         ),
         whole("`dropout(p = 1)` | ", "|x| nn.dropout(x, 1.0)", "[1.0, 2.0]", &[0.0, 0.0], &[0.0, 0.0]),
+        // A masked row of infinities poisons neither the weights' gradient nor anything in forward mode.
+        whole(
+            "attention | row fully masked",
+            "|w| where([[false], [true]], [[inf, nan], [1.0, 2.0]] @ w, 0.0)",
+            "[[3.0], [4.0]]",
+            &[0.0, 11.0],
+            &[1.0, 2.0],
+        ),
+        whole("attention | row fully masked", "|x| x @ [inf, 1.0]", "[1.0, 2.0]", &[INF], &[INF, 1.0]),
+        whole("attention | row fully masked", "|x| dot(x, [inf, 1.0])", "[1.0, 2.0]", &[INF], &[INF, 1.0]),
+        whole(
+            "attention | row fully masked",
+            "|x| einsum(\"i,ij->j\", x, [[inf], [1.0]])",
+            "[1.0, 2.0]",
+            &[INF],
+            &[INF, 1.0],
+        ),
         whole(
             "attention | row fully masked",
             "|(s, v)| softmax(where([[false, false], [true, false]], s, -inf), axis: -1) @ v",
