@@ -15,6 +15,7 @@ pub mod elementwise;
 pub mod extremum;
 pub mod fast;
 pub mod gamma;
+pub mod incomplete;
 pub mod index;
 pub mod index_rules;
 pub mod join;
@@ -56,6 +57,7 @@ static FAMILIES: &[&[&Prim]] = &[
     arith::PRIMS,
     math::PRIMS,
     special::PRIMS,
+    incomplete::PRIMS,
     activation::PRIMS,
     select::PRIMS,
     strong::PRIMS,

@@ -35,7 +35,7 @@ syntax keyword dlangBuiltin silu logaddexp isnan isinf isfinite hypot pow
 syntax keyword dlangBuiltin rsqrt asinh acosh atanh erfc erfinv log_ndtr logit sinc xlogy xlog1py fmod copysign
 syntax keyword dlangBuiltin heaviside nan_to_num fmax fmin log_sigmoid relu6 leaky_relu elu celu selu mish hard_tanh
 syntax keyword dlangBuiltin hard_sigmoid hard_swish softsign cummax cummin logcumsumexp median quantile nansum nanmean
-syntax keyword dlangBuiltin segment_sum segment_max searchsorted interp
+syntax keyword dlangBuiltin segment_sum segment_max searchsorted interp gammainc gammaincc
 " making tensors, random numbers
 syntax keyword dlangBuiltin zeros ones full eye arange linspace zeros_like ones_like tensor seed rand randn randint permutation
 syntax keyword dlangBuiltin choice shuffle set_dtype
