@@ -310,7 +310,7 @@ pub static HEAVISIDE: Prim = {
         eval: Eval::Elementwise(&INSIDE),
         diff: Diff::Zero,
         batch: Batch::Elementwise,
-        probe: Probe { samples: &[Sample { args: &[ProbeArg::Point(&[0.5, -0.5, 0.0]), ProbeArg::Point(&[0.5])] }] },
+        probe: Probe { samples: &[Sample { args: &[ProbeArg::Point(&[0.5, -0.5, 2.0]), ProbeArg::Point(&[0.5])] }] },
     }
 };
 

@@ -26,7 +26,12 @@ fn push(cx: &mut Cx, call: &Call<'_>, x_dot: &Value, (kept, own): (Value, Value)
     let (axis, shape) = call_axis(call)?;
     let x_dot = cx.reshape(x_dot, &shape)?;
     let terms = cx.zmul(&x_dot, &own)?;
-    cx.apply(&LINREC, &[kept, terms, axis, Value::Bool(false)]).map(Some)
+    let y_dot = cx.apply(&LINREC, &[kept, terms, axis, Value::Bool(false)])?;
+    // A scalar's tangent would have the default dtype.
+    match call.out.tensor_dtype() {
+        Some(dtype) => cx.cast(&y_dot, dtype).map(Some),
+        None => Ok(Some(y_dot)),
+    }
 }
 
 /// `x_bar[i] = own[i] * t[i]`, `t[i] = y_bar[i] + kept[i + 1] * t[i + 1]`
@@ -155,7 +160,10 @@ pub static LOGCUMSUMEXP: Prim = Prim {
     name: "logcumsumexp",
     doc: "`log(cumsum(exp(x)))` along `axis` without overflow; without one, of all elements in a row. The slope is 0 while all are -inf.",
     sig: Sig { params: PARAMS },
-    infer: |args: &[Ty]| infer("logcumsumexp", args),
+    infer: |args: &[Ty]| match infer("logcumsumexp", args)? {
+        Ty::Tensor(t) if t.dtype.is_some_and(|d| !d.is_float()) => Ok(Ty::of(None, t.dims)),
+        other => Ok(other),
+    },
     eval: Eval::General(|env, args| scan_floats(env, "logcumsumexp", args, running_logsumexp, running_logsumexp)),
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
