@@ -9,6 +9,7 @@ pub mod fail;
 pub mod files;
 pub mod higher_order;
 pub mod infer;
+pub mod interp;
 pub mod iterate;
 pub mod join;
 pub mod json;
@@ -54,6 +55,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     einsum::FAMILY,
     files::FAMILY,
     higher_order::FAMILY,
+    interp::FAMILY,
     join::FAMILY,
     json::FAMILY,
     make::FAMILY,

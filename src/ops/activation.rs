@@ -12,11 +12,30 @@ use crate::error::Result;
 use crate::tensor::DType;
 use crate::tensor::elementwise::eval_elementwise;
 use crate::types::ty::Ty;
-use crate::unary_prims;
 use crate::value::Value;
+use crate::{binary_prims, unary_prims};
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&SIGMOID, &SOFTPLUS, &RELU, &SILU, &GELU, &GELU_EXACT, &GELU_TANH];
+pub static PRIMS: &[&Prim] = &[
+    &SIGMOID,
+    &LOG_SIGMOID,
+    &SOFTPLUS,
+    &RELU,
+    &RELU6,
+    &LEAKY_RELU,
+    &ELU,
+    &CELU,
+    &SELU,
+    &SILU,
+    &MISH,
+    &GELU,
+    &GELU_EXACT,
+    &GELU_TANH,
+    &HARD_TANH,
+    &HARD_SIGMOID,
+    &HARD_SWISH,
+    &SOFTSIGN,
+];
 
 unary_prims! {
     SIGMOID "sigmoid", "`1 / (1 + exp(-x))`, elementwise.",
@@ -40,6 +59,64 @@ unary_prims! {
         // From the result alone, so that the argument need not be kept.
         d(x, y) N::if_gt(y.clone(), N::c(0.0), N::c(1.0), N::if_eq(y.clone(), y.clone(), N::c(0.0), y)),
         probe: 0.2..2.0, &[-1.0, 3.0];
+    LOG_SIGMOID "log_sigmoid", "`log(sigmoid(x))` without loss, elementwise.",
+        ints: Ints::Promote,
+        f(x) {
+            let negative = if x < T::c(0.0) { x } else { T::c(0.0) };
+            let value = negative - (-x.abs()).exp().ln1p();
+            if x.is_nan() { x } else { value }
+        },
+        d(x, y) (-x).sigmoid(),
+        probe: -2.0..2.0, &[0.0, 25.0, -25.0];
+    RELU6 "relu6", "`x` held between 0 and 6, elementwise. Slope 0 at both ends; NaN for NaN.",
+        ints: Ints::Unary(|i| Some(i.clamp(0, 6))),
+        f(x) if x < T::c(0.0) { T::c(0.0) } else if x > T::c(6.0) { T::c(6.0) } else { x },
+        d(x, y) N::if_gt(y.clone(), N::c(0.0), N::if_gt(N::c(6.0), y.clone(), N::c(1.0), N::c(0.0)), flat(y)),
+        probe: 0.2..2.0, &[-1.0, 3.0, 7.0];
+    SELU "selu", "`1.0507 x` above 0, `1.7581 (exp(x) - 1)` below, elementwise. Slope 1.0507 at 0. Klambauer and others, \"Self-normalizing neural networks\", 2017.",
+        ints: Ints::Promote,
+        f(x) if x > T::c(0.0) { T::c(SELU_SCALE) * x } else { T::c(SELU_SCALE * SELU_ALPHA) * x.expm1() },
+        d(x, y) {
+            let below = N::c(SELU_SCALE * SELU_ALPHA) * x.clone().exp();
+            let at_most = N::if_eq(x.clone(), N::c(0.0), N::c(SELU_SCALE), below);
+            N::if_gt(x, N::c(0.0), N::c(SELU_SCALE), at_most)
+        },
+        probe: -2.0..-0.1, &[3.0, -20.0];
+    HARD_TANH "hard_tanh", "`x` held between -1 and 1, elementwise. Slope 0 at both ends; NaN for NaN.",
+        ints: Ints::Unary(|i| Some(i.clamp(-1, 1))),
+        f(x) if x < T::c(-1.0) { T::c(-1.0) } else if x > T::c(1.0) { T::c(1.0) } else { x },
+        d(x, y) N::if_gt(N::c(1.0), y.clone().abs(), N::c(1.0), flat(y)),
+        probe: -0.8..0.8, &[-3.0, 3.0];
+    HARD_SIGMOID "hard_sigmoid", "`x / 6 + 1/2` held between 0 and 1, elementwise. Slope 0 at -3 and 3; NaN for NaN.",
+        ints: Ints::Promote,
+        f(x) if x <= T::c(-3.0) { T::c(0.0) } else if x >= T::c(3.0) { T::c(1.0) } else { x / T::c(6.0) + T::c(0.5) },
+        d(x, y) N::if_gt(N::c(3.0), x.clone().abs(), N::c(1.0 / 6.0), flat(x)),
+        probe: -2.0..2.0, &[-4.0, 4.0];
+    HARD_SWISH "hard_swish", "`x * hard_sigmoid(x)`, elementwise; 0 at -inf. Slope 0 at -3 and 1 at 3; NaN for NaN.",
+        ints: Ints::Promote,
+        f(x) if x <= T::c(-3.0) { T::c(0.0) } else if x >= T::c(3.0) { x } else { x * (x + T::c(3.0)) / T::c(6.0) },
+        d(x, y) {
+            let inside = (x.clone() + x.clone() + N::c(3.0)) / N::c(6.0);
+            N::if_gt(N::c(3.0), x.clone().abs(), inside, N::if_gt(x.clone(), N::c(0.0), N::c(1.0), flat(x)))
+        },
+        probe: -2.0..2.0, &[-4.0, 4.0];
+    SOFTSIGN "softsign", "`x / (1 + |x|)`, elementwise; -1 and 1 at the infinities.",
+        ints: Ints::Promote,
+        f(x) if x.abs() == T::INFINITY { x.sign() } else { x / (T::c(1.0) + x.abs()) },
+        d(x, y) {
+            let part = N::c(1.0) / (N::c(1.0) + x.abs());
+            part.clone() * part
+        },
+        probe: 0.1..2.0, &[0.0, -3.0];
+    MISH "mish", "`x * tanh(softplus(x))`, elementwise; 0 at -inf. Misra, \"Mish: a self regularized activation function\", 2019.",
+        ints: Ints::Promote,
+        f(x) x.unary(&SOFTPLUS).tanh().zmul(x),
+        d(x, y) {
+            let t = x.clone().unary(&SOFTPLUS).tanh();
+            let rise = (N::c(1.0) - t.clone() * t.clone()) * x.clone().sigmoid();
+            t + rise.zmul(x)
+        },
+        probe: -2.0..2.0, &[0.0, 10.0, -10.0];
     SILU "silu", "`x * sigmoid(x)`, elementwise; 0 at -inf.",
         ints: Ints::Promote,
         f(x) x.sigmoid().zmul(x),
@@ -64,6 +141,51 @@ unary_prims! {
         },
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
 }
+
+binary_prims! {
+    LEAKY_RELU "leaky_relu" ("x", "slope" = 0.01), "`x` above 0, `slope * x` below, elementwise. At 0 the slope of smaller magnitude.",
+        ints: Ints::Promote,
+        f(x, slope) if x > T::c(0.0) { x } else { slope.zmul(x) },
+        d0(x, slope, y) {
+            let at_most = N::if_eq(x.clone(), N::c(0.0), smaller_slope(slope.clone()), x.clone() + slope.clone());
+            N::if_gt(x.clone(), N::c(0.0), N::c(1.0), N::if_gt(N::c(0.0), x, slope, at_most))
+        },
+        d1(x, slope, y) N::if_gt(x.clone(), N::c(0.0), N::c(0.0), x),
+        probe: -2.0..-0.1, 0.01..0.5, &[-1.0, 3.0], &[0.1, 0.2];
+    ELU "elu" ("x", "alpha" = 1.0), "`x` above 0, `alpha (exp(x) - 1)` below, elementwise. Slope 1 at 0, or `alpha` if that is smaller. Clevert and others, \"Exponential linear units\", 2016.",
+        ints: Ints::Promote,
+        f(x, alpha) if x > T::c(0.0) { x } else { alpha * x.expm1() },
+        d0(x, alpha, y) {
+            let below = alpha.clone() * x.clone().exp();
+            let at_most = N::if_eq(x.clone(), N::c(0.0), smaller_slope(alpha), below);
+            N::if_gt(x, N::c(0.0), N::c(1.0), at_most)
+        },
+        d1(x, alpha, y) N::if_gt(x.clone(), N::c(0.0), N::c(0.0), x.expm1()),
+        probe: -2.0..-0.1, 0.5..1.5, &[-1.0, 3.0], &[1.0, 0.5];
+    CELU "celu" ("x", "alpha" = 1.0), "`x` above 0, `alpha (exp(x / alpha) - 1)` below, elementwise. Slope 1 at 0. Barron, \"Continuously differentiable exponential linear units\", 2017.",
+        ints: Ints::Promote,
+        f(x, alpha) if x > T::c(0.0) { x } else { alpha * (x / alpha).expm1() },
+        d0(x, alpha, y) N::if_gt(x.clone(), N::c(0.0), N::c(1.0), (x / alpha).exp()),
+        d1(x, alpha, y) {
+            let z = x.clone() / alpha;
+            let below = z.clone().expm1() - z.clone().exp().zmul(z);
+            N::if_gt(x, N::c(0.0), N::c(0.0), below)
+        },
+        probe: -2.0..-0.1, 0.5..1.5, &[-1.0, 3.0], &[1.0, 0.5];
+}
+
+/// Slope 0, but NaN for NaN.
+fn flat<N: Num>(x: N) -> N {
+    N::if_eq(x.clone(), x.clone(), N::c(0.0), x)
+}
+
+/// Of the slopes 1 and `other` on the two sides of a kink the one of smaller magnitude.
+fn smaller_slope<N: Num>(other: N) -> N {
+    N::if_gt(other.clone().abs(), N::c(1.0), N::c(1.0), other)
+}
+
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 /// `sqrt(2 / pi)`
 const GELU_SCALE: f64 = 0.797_884_560_802_865_4;

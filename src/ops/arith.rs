@@ -4,14 +4,15 @@
 
 use super::lanes::{Elementwise, Ints, UnaryRule, unary};
 use super::num::Num;
-use super::prim::{Batch, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Default, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::real::Real;
 use crate::types::ty::Ty;
 use crate::value::Value;
 use crate::{binary_prims, unary_prims};
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&ADD, &SUB, &MUL, &DIV, &NEG, &POW, &FLOORDIV, &REM, &ABS, &SIGN];
+pub static PRIMS: &[&Prim] =
+    &[&ADD, &SUB, &MUL, &DIV, &NEG, &POW, &FLOORDIV, &REM, &FMOD, &ABS, &SIGN, &COPYSIGN, &HEAVISIDE, &NAN_TO_NUM];
 
 binary_prims! {
     ADD "add" ("a", "b"), "`a + b`, elementwise with broadcasting.",
@@ -55,6 +56,18 @@ binary_prims! {
         d0(a, b, y) N::if_eq(y.clone(), y.clone(), N::c(1.0), y),
         d1(a, b, y) N::if_eq(y.clone(), y.clone(), -((a - y.clone()) / b).round(), y),
         probe: 0.1..0.9, 1.0..2.0, &[5.5, -5.5, 5.5], &[3.0, 3.0, -3.0];
+    FMOD "fmod" ("x", "y"), "Remainder of `x / y` with the sign of the dividend, elementwise with broadcasting. Slopes 1 and `-trunc(x / y)`, also at the jumps.",
+        ints: Ints::Binary(|a, b| if b == -1 { Some(0) } else { a.checked_rem(b) }),
+        f(a, b) a.fmod(b),
+        d0(a, b, y) N::if_eq(y.clone(), y.clone(), N::c(1.0), y),
+        d1(a, b, y) N::if_eq(y.clone(), y.clone(), -((a - y.clone()) / b).round(), y),
+        probe: 0.1..0.9, 1.0..2.0, &[5.5, -5.5, 5.5], &[3.0, 3.0, -3.0];
+    COPYSIGN "copysign" ("x", "y"), "The magnitude of `x` with the sign of `y` (also of -0), elementwise with broadcasting. Slope 0 in `x` at 0, and 0 in `y`.",
+        ints: Ints::Promote,
+        f(a, b) a.via2(b, f64::copysign),
+        d0(a, b, y) a.sign() * y.sign(),
+        d1(a, b, y) N::c(0.0),
+        probe: 0.5..2.0, -2.0..-0.5, &[-1.0, 2.0], &[3.0, -1.0];
 }
 
 /// Remainder with the sign of the divisor.
@@ -180,6 +193,11 @@ unary_prims! {
         f(x) x.abs(),
         d(x, y) x.sign(),
         probe: 0.2..2.0, &[-1.0, 0.0];
+    NAN_TO_NUM "nan_to_num", "`x` with 0 for NaN and the largest finite number for inf, elementwise. Slope 0 there, else 1.",
+        ints: Ints::Unary(Some),
+        f(x) if x.is_nan() { T::c(0.0) } else if x.abs() == T::INFINITY { x.sign() * T::MAX } else { x },
+        d(x, y) N::if_eq(x, y, N::c(1.0), N::c(0.0)),
+        probe: -2.0..2.0, &[0.0];
 }
 
 /// The rules of piecewise constant functions: value by `f`, slope 0.
@@ -254,6 +272,45 @@ pub static FLOORDIV: Prim = {
         probe: Probe {
             samples: &[Sample { args: &[ProbeArg::Point(&[5.5, -5.5, 1.25]), ProbeArg::Point(&[3.0, 3.0, -1.0])] }],
         },
+    }
+};
+
+/// `heaviside(x, h)`: a step at 0. Slope 0.
+pub static HEAVISIDE: Prim = {
+    struct Rule;
+    impl super::lanes::BinaryRule for Rule {
+        #[inline(always)]
+        fn f<T: Real>(x: T, h: T) -> T {
+            if x > T::c(0.0) {
+                T::c(1.0)
+            } else if x < T::c(0.0) {
+                T::c(0.0)
+            } else if x.is_nan() {
+                x
+            } else {
+                h
+            }
+        }
+        fn d0<N: Num>(_: N, _: N, _: N) -> N {
+            N::c(0.0)
+        }
+        fn d1<N: Num>(_: N, _: N, _: N) -> N {
+            N::c(0.0)
+        }
+    }
+    static INSIDE: Elementwise = super::lanes::binary::<Rule>(Ints::Promote);
+    fn infer(args: &[Ty]) -> crate::error::Result<Ty> {
+        super::shape_rules::elementwise("heaviside", args, true)
+    }
+    Prim {
+        name: "heaviside",
+        doc: "0 below 0, 1 above, and `h` (a half) at 0, elementwise with broadcasting. Slope 0 everywhere.",
+        sig: Sig { params: &[req("x"), opt("h", Default::Float(0.5))] },
+        infer,
+        eval: Eval::Elementwise(&INSIDE),
+        diff: Diff::Zero,
+        batch: Batch::Elementwise,
+        probe: Probe { samples: &[Sample { args: &[ProbeArg::Point(&[0.5, -0.5, 2.0]), ProbeArg::Point(&[0.5])] }] },
     }
 };
 

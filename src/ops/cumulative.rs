@@ -19,7 +19,7 @@ use crate::value::Value;
 pub static PRIMS: &[&Prim] = &[&CUMSUM, &CUMPROD, &CUMSUM_BACK, &LINREC, &SHIFT];
 
 /// The tensor and axis of a scan: without `axis`, the elements in a row.
-fn scanned(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Shape, Shape)> {
+pub(super) fn scanned(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Shape, Shape)> {
     let Some(t) = args.first().and_then(|x| to_tensor(env, x)) else { return Err(wrong_kind(name, args)) };
     let shape: Shape = match args.get(1) {
         None | Some(Value::None) => Shape::from_slice(&[t.len()]),
@@ -36,9 +36,9 @@ fn scanned(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Shape, Shap
 }
 
 /// One row of a scan.
-type RowFn<T> = fn(&[T], &mut Vec<T>);
+pub(super) type RowFn<T> = fn(&[T], &mut Vec<T>);
 
-fn scan_floats(env: &Env, name: &str, args: &[Value], f32s: RowFn<f32>, f64s: RowFn<f64>) -> Result<Value> {
+pub(super) fn scan_floats(env: &Env, name: &str, args: &[Value], f32s: RowFn<f32>, f64s: RowFn<f64>) -> Result<Value> {
     let (t, shape, axes) = scanned(env, name, args)?;
     Ok(Value::tensor(match &t {
         Tensor::F32(a) => Tensor::from_vec(&shape, map_rows(&flat(a), &shape, &axes, f32s)),
@@ -46,7 +46,7 @@ fn scan_floats(env: &Env, name: &str, args: &[Value], f32s: RowFn<f32>, f64s: Ro
     }))
 }
 
-fn scan(
+pub(super) fn scan(
     env: &mut Env,
     name: &'static str,
     args: &[Value],
@@ -86,7 +86,7 @@ fn scan(
 }
 
 /// Axis of a recorded scan and the shape that it ran over.
-fn call_axis(call: &Call<'_>) -> Result<(Value, Shape)> {
+pub(super) fn call_axis(call: &Call<'_>) -> Result<(Value, Shape)> {
     match call.args.get(1) {
         None | Some(Value::None) => Ok((Value::Int(0), Shape::from_slice(&[count(call.shape(0))]))),
         Some(axis) => Ok((axis.clone(), call.shape(0).into())),
@@ -100,7 +100,7 @@ fn cumsum_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents>
     only(call, cx.reshape(&x_bar, &shape)?)
 }
 
-fn shifted(cx: &mut Cx, x: &Value, axis: &Value, by: i64, fill: f64) -> Result<Value> {
+pub(super) fn shifted(cx: &mut Cx, x: &Value, axis: &Value, by: i64, fill: f64) -> Result<Value> {
     cx.apply(&SHIFT, &[x.clone(), axis.clone(), Value::Int(by), Value::float(fill)])
 }
 
@@ -222,7 +222,7 @@ fn counted(ty: Ty) -> Ty {
     }
 }
 
-fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
+pub(super) fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
     let [x, axis, ..] = args else { return Ok(Ty::Any) };
     let own = shape_rules::same(name, args)?;
     Ok(match (axis, x.dims()) {
@@ -249,7 +249,7 @@ fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
     })
 }
 
-const ROWS: Probe = Probe {
+pub(super) const ROWS: Probe = Probe {
     samples: &[
         Sample { args: &[floats(&[4]), ProbeArg::None] },
         Sample { args: &[floats(&[3, 2]), ProbeArg::Int(0)] },

@@ -288,10 +288,11 @@ macro_rules! unary_prims {
 }
 
 /// Declares elementwise primitives of two arguments; as [`unary_prims`], with a slope for each argument and the
-/// parameters' names. `special` is the hook of [`Elementwise::special`].
+/// parameters' names; the second may have a default. `special` is the hook of [`Elementwise::special`].
 #[macro_export]
 macro_rules! binary_prims {
-    ($($(#[$meta:meta])* $NAME:ident $name:literal ($p0:literal, $p1:literal), $doc:literal, ints: $ints:expr,
+    ($($(#[$meta:meta])* $NAME:ident $name:literal ($p0:literal, $p1:literal $(= $default:literal)?), $doc:literal,
+        ints: $ints:expr,
         f($a:ident, $b:ident) $f:expr,
         d0($a0:ident, $b0:ident, $y0:ident) $d0:expr,
         d1($a1:ident, $b1:ident, $y1:ident) $d1:expr,
@@ -322,7 +323,12 @@ macro_rules! binary_prims {
                 $crate::ops::prim::Prim {
                     name: $name,
                     doc: $doc,
-                    sig: $crate::ops::prim::Sig { params: &[$crate::ops::prim::req($p0), $crate::ops::prim::req($p1)] },
+                    sig: $crate::ops::prim::Sig {
+                        params: &[
+                            $crate::ops::prim::req($p0),
+                            $crate::ops::prim::second($p1, &[$($crate::ops::prim::Default::Float($default))?]),
+                        ],
+                    },
                     infer: {
                         fn infer(args: &[$crate::types::ty::Ty]) -> $crate::error::Result<$crate::types::ty::Ty> {
                             let promotes = matches!(INSIDE.ints, $crate::ops::lanes::Ints::Promote);

@@ -2,14 +2,15 @@
 //!
 //! Their derivatives are products again, with operands read transposed in place (`_matmul`), so no transpose is made.
 
-use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::shape_rules;
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::broadcast::{broadcast_shapes, shapes_clash};
+use crate::tensor::cast::Float;
 use crate::tensor::create::article;
-use crate::tensor::matmul::{Product, matmul, outer_products, row_dots};
+use crate::tensor::matmul::{Product, matmul, mend, outer_products, row_dots};
 use crate::tensor::{Arr, DType, Shape, Tensor, room};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
@@ -239,11 +240,28 @@ fn product(name: &str, args: &[Value], turn: Turn) -> Result<Value> {
     fn go<T: Product>(a: Arr<T>, b: Arr<T>, turn: Turn, batch: &[usize], shape: &[usize]) -> Result<Tensor> {
         Ok(Tensor::from_vec(shape, matmul(a.view(), b.view(), turn, batch)?))
     }
+    fn floats<T: Product + Float>(
+        a: Arr<T>,
+        b: Arr<T>,
+        turn: Turn,
+        batch: &[usize],
+        strong: Option<bool>,
+    ) -> Result<Vec<T>> {
+        let mut out = matmul(a.view(), b.view(), turn, batch)?;
+        if let Some(left) = strong {
+            mend(&mut out, a.view(), b.view(), turn, batch, left);
+        }
+        Ok(out)
+    }
+    let strong = match args.get(4) {
+        Some(Value::Int(i)) => Some(*i == 0),
+        _ => None,
+    };
     by_dtype(
         a,
         b,
-        |a, b| go(a, b, turn, &batch, &shape),
-        |a, b| go(a, b, turn, &batch, &shape),
+        |a, b| Ok(Tensor::from_vec(&shape, floats(a, b, turn, &batch, strong)?)),
+        |a, b| Ok(Tensor::from_vec(&shape, floats(a, b, turn, &batch, strong)?)),
         |a, b| go(a, b, turn, &batch, &shape),
     )
 }
@@ -254,9 +272,9 @@ fn turn_of(args: &[Value]) -> Turn {
     (flag(2), flag(3))
 }
 
-/// A product whose operands may be read transposed.
-fn times(cx: &mut Cx, a: &Value, b: &Value, turn: Turn) -> Result<Value> {
-    cx.apply(&MATMUL_TURNED, &[a.clone(), b.clone(), Value::Bool(turn.0), Value::Bool(turn.1)])
+/// A product whose operands may be read transposed; operand `strong` is a tangent or cotangent, whose zeros stay zero.
+fn times(cx: &mut Cx, a: &Value, b: &Value, turn: Turn, strong: i64) -> Result<Value> {
+    cx.apply(&MATMUL_TURNED, &[a.clone(), b.clone(), Value::Bool(turn.0), Value::Bool(turn.1), Value::Int(strong)])
 }
 
 /// The operands of a recorded product.
@@ -272,17 +290,54 @@ fn bilinear_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Res
     let mut sum: Option<Value> = None;
     for (i, tangent) in tangents.iter().take(2).enumerate() {
         let Some(tangent) = tangent else { continue };
-        let mut args = call.args.to_vec();
-        if let Some(arg) = args.get_mut(i) {
-            *arg = tangent.clone();
-        }
-        let term = cx.apply(call.prim, &args)?;
+        let (x, y) = pair(call)?;
+        let (a, b) = if i == 0 { (tangent, y) } else { (x, tangent) };
+        let term = bilinear_term(cx, call, a, b, i)?;
         sum = Some(match sum {
             None => term,
             Some(sum) => cx.add(&sum, &term)?,
         });
     }
     Ok(sum)
+}
+
+/// The product of a call with operand `i` replaced by its tangent, whose zeros stay zero.
+fn bilinear_term(cx: &mut Cx, call: &Call<'_>, a: &Value, b: &Value, i: usize) -> Result<Value> {
+    let strong = |cx: &mut Cx, a: &Value, b: &Value| if i == 0 { cx.zmul(a, b) } else { cx.zmul(b, a) };
+    let last = |rank: usize| rank.saturating_sub(1);
+    match call.prim.name {
+        "dot" => {
+            let terms = strong(cx, a, b)?;
+            let axis = last(terms.shape().unwrap_or(&[]).len());
+            cx.sum(&terms, &[axis], false)
+        }
+        "outer" => {
+            let mut row = Shape::from_slice(call.shape(1));
+            row.insert(last(row.len()), 1);
+            let column = cx.reshape(a, &column_of(call.shape(0)))?;
+            let row = cx.reshape(b, &row)?;
+            strong(cx, &column, &row)
+        }
+        _ => {
+            // Vectors become matrices of one row or one column, whose axis is dropped from the product again.
+            let (row, column) = (call.shape(0).len() == 1, call.shape(1).len() == 1);
+            if !row && !column {
+                return times(cx, a, b, turn_of(call.args), i as i64);
+            }
+            let n = call.shape(0).last().copied().unwrap_or(0);
+            let a = if row { cx.reshape(a, &[1, n])? } else { a.clone() };
+            let b = if column { cx.reshape(b, &[n, 1])? } else { b.clone() };
+            let product = times(cx, &a, &b, (false, false), i as i64)?;
+            let mut shape = Shape::from_slice(product.shape().unwrap_or(&[]));
+            if column {
+                shape.pop();
+            }
+            if row && !shape.is_empty() {
+                shape.remove(shape.len() - if column { 1 } else { 2 });
+            }
+            cx.reshape(&product, &shape)
+        }
+    }
 }
 
 /// `shape` with an axis of 1 at its end.
@@ -324,7 +379,7 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
     let mut c = cx.reshape(c, &sc)?;
     let batch = Shape::from_slice(leading(&sc));
     if call.wants(0) {
-        let bar = if tx { times(cx, &y, &c, (ty, true))? } else { times(cx, &c, &y, (false, !ty))? };
+        let bar = if tx { times(cx, &y, &c, (ty, true), 1)? } else { times(cx, &c, &y, (false, !ty), 0)? };
         let bar = match sx {
             [n] => {
                 let mut shape = batch.clone();
@@ -346,7 +401,7 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
             x = cx.reshape(&x, &[rows, *k])?;
             c = cx.reshape(&c, &[rows, *n])?;
         }
-        let bar = if ty { times(cx, &c, &x, (true, tx))? } else { times(cx, &x, &c, (!tx, false))? };
+        let bar = if ty { times(cx, &c, &x, (true, tx), 0)? } else { times(cx, &x, &c, (!tx, false), 1)? };
         let bar = match (sy, bar.shape()) {
             ([_], Some([rest @ .., 1])) => {
                 let shape = Shape::from_slice(rest);
@@ -390,12 +445,14 @@ pub static MATMUL: Prim = Prim {
     },
 };
 
-const TURNED: &[super::prim::Param] = &[req("x"), req("y"), req("transpose_x"), req("transpose_y")];
+const TURNED: &[super::prim::Param] =
+    &[req("x"), req("y"), req("transpose_x"), req("transpose_y"), opt("strong", Default::None)];
 
-/// `_matmul(x, y, transpose_x, transpose_y)`: what the derivatives of products are made of.
+/// `_matmul(x, y, transpose_x, transpose_y, strong)`: what the derivatives of products are made of.
 pub static MATMUL_TURNED: Prim = Prim {
     name: "_matmul",
-    doc: "Matrix product of tensors of rank 2 or more, either read with its last two axes swapped.",
+    doc: "Matrix product of tensors, either read with its last two axes swapped. Zeros of operand `strong` (0 or 1) give zero \
+          whatever they meet.",
     sig: Sig { params: TURNED },
     infer: |args: &[Ty]| {
         let flag = |i: usize| match args.get(i) {
@@ -412,12 +469,42 @@ pub static MATMUL_TURNED: Prim = Prim {
     batch: Batch::Rule(super::batching::bilinear),
     probe: Probe {
         samples: &[
-            Sample { args: &[floats(&[3, 2]), floats(&[3, 4]), ProbeArg::Bool(true), ProbeArg::Bool(false)] },
-            Sample { args: &[floats(&[2, 3]), floats(&[4, 3]), ProbeArg::Bool(false), ProbeArg::Bool(true)] },
-            Sample { args: &[floats(&[3, 2]), floats(&[4, 3]), ProbeArg::Bool(true), ProbeArg::Bool(true)] },
-            Sample { args: &[floats(&[2, 3, 2]), floats(&[3, 2]), ProbeArg::Bool(true), ProbeArg::Bool(false)] },
-            Sample { args: &[floats(&[2, 2, 3]), floats(&[2, 3]), ProbeArg::Bool(false), ProbeArg::Bool(true)] },
-            Sample { args: &[floats(&[3, 2]), floats(&[2, 2, 3]), ProbeArg::Bool(true), ProbeArg::Bool(true)] },
+            Sample {
+                args: &[floats(&[3, 2]), floats(&[3, 4]), ProbeArg::Bool(true), ProbeArg::Bool(false), ProbeArg::None],
+            },
+            Sample {
+                args: &[floats(&[2, 3]), floats(&[4, 3]), ProbeArg::Bool(false), ProbeArg::Bool(true), ProbeArg::None],
+            },
+            Sample {
+                args: &[floats(&[3, 2]), floats(&[4, 3]), ProbeArg::Bool(true), ProbeArg::Bool(true), ProbeArg::None],
+            },
+            Sample {
+                args: &[
+                    floats(&[2, 3, 2]),
+                    floats(&[3, 2]),
+                    ProbeArg::Bool(true),
+                    ProbeArg::Bool(false),
+                    ProbeArg::None,
+                ],
+            },
+            Sample {
+                args: &[
+                    floats(&[2, 2, 3]),
+                    floats(&[2, 3]),
+                    ProbeArg::Bool(false),
+                    ProbeArg::Bool(true),
+                    ProbeArg::None,
+                ],
+            },
+            Sample {
+                args: &[
+                    floats(&[3, 2]),
+                    floats(&[2, 2, 3]),
+                    ProbeArg::Bool(true),
+                    ProbeArg::Bool(true),
+                    ProbeArg::None,
+                ],
+            },
         ],
     },
 };
@@ -544,12 +631,12 @@ fn outer_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
     let mut out = Cotangents::from_elem(None, 2);
     if call.wants(0) {
         let column = cx.reshape(y, &column_of(call.shape(1)))?;
-        let bar = times(cx, c, &column, (false, false))?;
+        let bar = times(cx, c, &column, (false, false), 0)?;
         out[0] = Some(drop_last(cx, bar)?);
     }
     if call.wants(1) {
         let column = cx.reshape(x, &column_of(call.shape(0)))?;
-        let bar = times(cx, c, &column, (true, false))?;
+        let bar = times(cx, c, &column, (true, false), 0)?;
         out[1] = Some(drop_last(cx, bar)?);
     }
     Ok(out)

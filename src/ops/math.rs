@@ -14,12 +14,12 @@ use crate::{binary_prims, unary_prims};
 
 /// The family.
 pub static PRIMS: &[&Prim] = &[
-    &SQRT, &CBRT, &EXP, &EXPM1, &LOG, &LOG1P, &LOG2, &LOG10, &SIN, &COS, &TAN, &ASIN, &ACOS, &ATAN, &ATAN2, &SINH,
-    &COSH, &TANH, &FLOOR, &CEIL, &ROUND, &TRUNC, &LOGADDEXP, &HYPOT,
+    &SQRT, &RSQRT, &CBRT, &EXP, &EXPM1, &LOG, &LOG1P, &LOG2, &LOG10, &SIN, &COS, &TAN, &ASIN, &ACOS, &ATAN, &ATAN2,
+    &SINH, &COSH, &TANH, &ASINH, &ACOSH, &ATANH, &FLOOR, &CEIL, &ROUND, &TRUNC, &LOGADDEXP, &HYPOT,
 ];
 
 /// `slope(1 / (scale * x))` for a logarithm: NaN left of its domain, +inf at 0 and -0.
-fn log_slope<N: Num>(x: N, scale: f64) -> N {
+pub(super) fn log_slope<N: Num>(x: N, scale: f64) -> N {
     // Adding 0 turns -0 into 0.
     let slope = N::c(1.0) / ((x.clone() + N::c(0.0)) * N::c(scale));
     N::if_gt(N::c(0.0), x, N::c(f64::NAN), slope)
@@ -31,6 +31,11 @@ unary_prims! {
         f(x) x.sqrt(),
         d(x, y) N::c(0.5) / y,
         probe: 0.2..3.0, &[1.0, 1e-6];
+    RSQRT "rsqrt", "`1 / sqrt(x)`, elementwise. NaN below 0; inf at 0, with slope -inf.",
+        ints: Ints::Promote,
+        f(x) T::c(1.0) / x.sqrt(),
+        d(x, y) N::c(-0.5) * (y.clone() * y.clone() * y),
+        probe: 0.2..3.0, &[1.0, 100.0];
     CBRT "cbrt", "Cube root, elementwise, also of negative numbers. Slope +inf at 0.",
         ints: Ints::Promote,
         f(x) x.cbrt(),
@@ -111,6 +116,26 @@ unary_prims! {
         f(x) x.tanh(),
         d(x, y) N::c(1.0) - y.clone() * y,
         probe: -2.0..2.0, &[0.0, 20.0];
+    ASINH "asinh", "Inverse hyperbolic sine, elementwise.",
+        ints: Ints::Promote,
+        f(x) x.via(libm::asinh),
+        d(x, y) N::c(1.0) / x.hypot(N::c(1.0)),
+        probe: -3.0..3.0, &[0.0, 1e-9];
+    ACOSH "acosh", "Inverse hyperbolic cosine, elementwise. NaN below 1; slope +inf at 1.",
+        ints: Ints::Promote,
+        f(x) if x < T::c(1.0) { T::NAN } else { x.via(libm::acosh) },
+        // One root for each factor, so that the product of two negative ones is no slope.
+        d(x, y) N::c(1.0) / ((x.clone() - N::c(1.0)).sqrt() * (x + N::c(1.0)).sqrt()),
+        probe: 1.2..3.0, &[2.0];
+    ATANH "atanh", "Inverse hyperbolic tangent, elementwise. NaN outside [-1, 1]; -inf and inf at the ends, with slope +inf.",
+        ints: Ints::Promote,
+        f(x) x.via(libm::atanh),
+        // As a sum, so that the second derivative at an end is infinite, not NaN.
+        d(x, y) {
+            let slope = N::c(0.5) * (N::c(1.0) / (N::c(1.0) - x.clone()) + N::c(1.0) / (N::c(1.0) + x));
+            N::if_eq(y.clone(), y.clone(), slope, y)
+        },
+        probe: -0.8..0.8, &[0.0, 1e-9];
 }
 
 binary_prims! {

@@ -13,6 +13,7 @@ pub mod elementwise;
 pub mod extremum;
 pub mod fast;
 pub mod gamma;
+pub mod incomplete;
 pub mod index;
 pub mod index_rules;
 pub mod join;
@@ -21,23 +22,31 @@ pub mod linalg;
 pub mod math;
 pub mod moment;
 pub mod norm;
+pub mod normal;
 pub mod num;
 pub mod operand;
 pub mod order;
 pub mod pad;
+pub mod present;
 pub mod prim;
 pub mod product;
+pub mod quantile;
 pub mod real;
 pub mod reduce;
 pub mod repeat;
 pub mod reshape;
+pub mod running;
+pub mod segment;
 pub mod select;
 pub mod shape_rules;
 pub mod softmax;
 pub mod special;
 pub mod strong;
+#[cfg(test)]
+mod strong_tests;
 pub mod take;
 pub mod triangle;
+pub mod wave;
 
 use prim::Prim;
 
@@ -46,6 +55,7 @@ static FAMILIES: &[&[&Prim]] = &[
     arith::PRIMS,
     math::PRIMS,
     special::PRIMS,
+    incomplete::PRIMS,
     activation::PRIMS,
     select::PRIMS,
     strong::PRIMS,
@@ -57,11 +67,15 @@ static FAMILIES: &[&[&Prim]] = &[
     moment::PRIMS,
     softmax::PRIMS,
     norm::PRIMS,
+    present::PRIMS,
+    quantile::PRIMS,
     cumulative::PRIMS,
+    running::PRIMS,
     reshape::PRIMS,
     join::PRIMS,
     index::PRIMS,
     take::PRIMS,
+    segment::PRIMS,
     order::PRIMS,
     repeat::PRIMS,
     pad::PRIMS,

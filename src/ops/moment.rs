@@ -72,21 +72,25 @@ fn std_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     let Some(x) = call.args.first() else { return Ok(Cotangents::new()) };
     let axes = call_axes(call, 1)?;
     let left = degrees("std", reduced_count(call, &axes), call.args.get(3))?;
-    let c = centered(cx, x, &axes)?;
+    let slopes = std_slopes(cx, call, x, &axes, left)?;
+    let y_bar = cx.expand(y_bar, call, &axes)?;
+    only(call, cx.zmul(&y_bar, &slopes)?)
+}
+
+/// `(x - mean) / (left * std)`, 0 where the deviation is.
+fn std_slopes(cx: &mut Cx, call: &Call<'_>, x: &Value, axes: &[usize], left: f64) -> Result<Value> {
+    let c = centered(cx, x, axes)?;
     let y = cx.scale(call.out, left)?;
-    let y_bar = cx.div_or_zero(y_bar, &y)?;
-    let y_bar = cx.expand(&y_bar, call, &axes)?;
-    only(call, cx.zmul(&y_bar, &c)?)
+    let y = cx.expand(&y, call, axes)?;
+    cx.div_or_zero(&c, &y)
 }
 
 fn std_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let (Some(x), Some(Some(x_dot))) = (call.args.first(), tangents.first()) else { return Ok(None) };
     let axes = call_axes(call, 1)?;
     let left = degrees("std", reduced_count(call, &axes), call.args.get(3))?;
-    let c = centered(cx, x, &axes)?;
-    let Some(sum) = push_sum(cx, call, 1, x_dot, &c)? else { return Ok(None) };
-    let y = cx.scale(call.out, left)?;
-    cx.div_or_zero(&sum, &y).map(Some)
+    let slopes = std_slopes(cx, call, x, &axes, left)?;
+    push_sum(cx, call, 1, x_dot, &slopes)
 }
 
 const MOMENT: &[Param] =

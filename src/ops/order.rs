@@ -7,12 +7,12 @@ use super::take::{GATHER, SCATTER_ALONG};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::Result;
-use crate::tensor::{DType, along};
+use crate::tensor::{DType, Tensor, along};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&ARGSORT, &SORT, &UNIQUE];
+pub static PRIMS: &[&Prim] = &[&ARGSORT, &SORT, &SEARCHSORTED, &UNIQUE];
 
 const PARAMS: &[super::prim::Param] =
     &[req("x"), opt("axis", Default::Int(-1)), opt("descending", Default::Bool(false))];
@@ -106,6 +106,40 @@ pub static SORT: Prim = Prim {
             Sample { args: &[floats(&[3, 4]), ProbeArg::Int(0), ProbeArg::Bool(true)] },
             Sample { args: &[floats(&[]), ProbeArg::Int(-1), ProbeArg::Bool(false)] },
         ],
+    },
+};
+
+fn searchsorted(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let [sorted, x, right] = args else { return Ok(Value::None) };
+    let line = super::operand::ranked(env, "searchsorted", std::slice::from_ref(sorted), 1)?;
+    let x = tensor(env, "searchsorted", std::slice::from_ref(x))?;
+    let right = flag("searchsorted", "right", Some(right))?;
+    let line: Vec<f64> = line.iter_f64().collect();
+    // NaN comes last, as in sort.
+    let below = |a: f64, x: f64| if x.is_nan() { !a.is_nan() } else { a < x || (right && a == x) };
+    let places: Vec<i64> = x.iter_f64().map(|x| line.partition_point(|&a| below(a, x)) as i64).collect();
+    match (x.rank(), places.as_slice()) {
+        (0, [place]) => Ok(Value::Int(*place)),
+        _ => Ok(Value::tensor(Tensor::from_vec(x.shape(), places))),
+    }
+}
+
+/// `searchsorted(sorted, x, right: false)`
+pub static SEARCHSORTED: Prim = Prim {
+    name: "searchsorted",
+    doc: "Where the elements of `x` belong in an ascending vector: how many of its elements are below (or, with `right: true`, \
+          not above) each. `searchsorted([1, 3, 5], 3)` is 1. No derivative.",
+    sig: Sig { params: &[req("sorted"), req("x"), opt("right", Default::Bool(false))] },
+    infer: |args| match args.get(1) {
+        Some(Ty::Int(_) | Ty::Float) => Ok(Ty::Int(None)),
+        Some(Ty::Tensor(t)) => Ok(Ty::of(Some(DType::Int), t.dims.clone())),
+        _ => Ok(Ty::Any),
+    },
+    eval: Eval::General(searchsorted),
+    diff: Diff::Zero,
+    batch: Batch::Each,
+    probe: Probe {
+        samples: &[Sample { args: &[ProbeArg::Point(&[1.0, 3.0, 5.0]), floats(&[2, 2]), ProbeArg::Bool(false)] }],
     },
 };
 

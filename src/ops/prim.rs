@@ -220,6 +220,14 @@ pub const fn opt(name: &'static str, default: Default) -> Param {
     Param { name, kind: ParamKind::Optional(default) }
 }
 
+/// A parameter that is optional if a default is given.
+pub const fn second(name: &'static str, default: &[Default]) -> Param {
+    match default {
+        [default, ..] => opt(name, *default),
+        [] => req(name),
+    }
+}
+
 /// All further arguments.
 pub const fn rest(name: &'static str) -> Param {
     Param { name, kind: ParamKind::Rest }

@@ -10,6 +10,8 @@ use crate::ops::prim::Prim;
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     const NAN: Self;
     const INFINITY: Self;
+    /// The largest finite number.
+    const MAX: Self;
     fn to_f64(self) -> f64;
     fn is_nan(self) -> bool {
         #[allow(clippy::eq_op)]
@@ -134,6 +136,7 @@ macro_rules! real {
         impl Real for $t {
             const NAN: $t = $t::NAN;
             const INFINITY: $t = $t::INFINITY;
+            const MAX: $t = $t::MAX;
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64

@@ -19,13 +19,20 @@ use crate::types::ty::Ty;
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&MAXIMUM, &MINIMUM, &CLAMP, &WHERE];
+pub static PRIMS: &[&Prim] = &[&MAXIMUM, &MINIMUM, &FMAX, &FMIN, &CLAMP, &WHERE];
 
 /// How much of the slope of the larger of two the first one has: all, half at a tie, none; NaN if one is NaN.
 fn share_above<N: Num>(a: N, b: N) -> N {
     let below = N::if_gt(b.clone(), a.clone(), N::c(0.0), N::c(f64::NAN));
     let apart = N::if_gt(a.clone(), b.clone(), N::c(1.0), below);
     N::if_eq(a, b, N::c(0.5), apart)
+}
+
+/// The same where NaN counts as absent: the other has all of the slope. NaN if both are.
+fn share_present<N: Num>(a: N, b: N, above: N) -> N {
+    let absent = N::if_eq(b.clone(), b.clone(), N::c(0.0), N::c(f64::NAN));
+    let alone = N::if_eq(a.clone(), a.clone(), N::c(1.0), absent);
+    N::if_eq(above.clone(), above.clone(), above, alone)
 }
 
 #[inline(always)]
@@ -50,6 +57,18 @@ binary_prims! {
         f(a, b) smaller(a, b),
         d0(a, b, y) share_above(b, a),
         d1(a, b, y) share_above(a, b),
+        probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
+    FMAX "fmax" ("a", "b"), "The larger of two that is not NaN, elementwise with broadcasting; NaN if both are. At a tie each has half the slope.",
+        ints: Ints::Binary(|a, b| Some(a.max(b))),
+        f(a, b) if a > b || b.is_nan() { a } else { b },
+        d0(a, b, y) share_present(a.clone(), b.clone(), share_above(a, b)),
+        d1(a, b, y) share_present(b.clone(), a.clone(), share_above(b, a)),
+        probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
+    FMIN "fmin" ("a", "b"), "The smaller of two that is not NaN, elementwise with broadcasting; NaN if both are. At a tie each has half the slope.",
+        ints: Ints::Binary(|a, b| Some(a.min(b))),
+        f(a, b) if a < b || b.is_nan() { a } else { b },
+        d0(a, b, y) share_present(a.clone(), b.clone(), share_above(b, a)),
+        d1(a, b, y) share_present(b.clone(), a.clone(), share_above(a, b)),
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
 }
 

@@ -118,11 +118,11 @@ fn softmax_pull_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangent
     let [y, g, axis] = call.args else { return Ok(Cotangents::new()) };
     let y_bar = if call.wants(0) {
         // c * (g - s) - g * sum(c * y), with s = sum(y * g)
-        let s = row_sum(cx, y, g, axis)?;
+        let s = row_sum(cx, g, y, axis)?;
         let rest = cx.sub(g, &s)?;
         let direct = cx.zmul(c, &rest)?;
         let weight = row_sum(cx, c, y, axis)?;
-        let through = cx.mul(g, &weight)?;
+        let through = cx.zmul(&weight, g)?;
         Some(cx.sub(&direct, &through)?)
     } else {
         None
@@ -137,11 +137,11 @@ fn softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) ->
     let mut sum = None;
     if let Some(y_dot) = y_dot {
         // y_dot * (g - s) - y * sum(y_dot * g)
-        let s = row_sum(cx, y, g, axis)?;
+        let s = row_sum(cx, g, y, axis)?;
         let rest = cx.sub(g, &s)?;
         let direct = cx.zmul(y_dot, &rest)?;
         let weight = row_sum(cx, y_dot, g, axis)?;
-        let through = cx.mul(y, &weight)?;
+        let through = cx.zmul(&weight, y)?;
         sum = Some(cx.sub(&direct, &through)?);
     }
     if let Some(g_dot) = g_dot {
@@ -154,9 +154,9 @@ fn softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) ->
     Ok(sum)
 }
 
-/// `sum(a * b)` over the axes, dims kept.
+/// `sum(a * b)` over the axes, dims kept; `a` is a tangent or cotangent, whose zeros stay zero.
 fn row_sum(cx: &mut Cx, a: &Value, b: &Value, axis: &Value) -> Result<Value> {
-    let product = cx.mul(a, b)?;
+    let product = cx.zmul(a, b)?;
     cx.apply(&SUM, &[product, axis.clone(), Value::Bool(true)])
 }
 
@@ -191,7 +191,7 @@ fn log_softmax_pull_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotan
     let y_bar = if call.wants(0) {
         // -c * exp(y) * sum(g)
         let total = cx.apply(&SUM, &[g.clone(), axis.clone(), Value::Bool(true)])?;
-        let slope = cx.mul(&p, &total)?;
+        let slope = cx.zmul(&total, &p)?;
         let slope = cx.neg(&slope)?;
         let bar = cx.zmul(c, &slope)?;
         Some(live(cx, y, &bar, axis)?)
@@ -215,7 +215,7 @@ fn log_softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]
     if let Some(y_dot) = y_dot {
         let p = cx.exp(y)?;
         let total = cx.apply(&SUM, &[g.clone(), axis.clone(), Value::Bool(true)])?;
-        let slope = cx.mul(&p, &total)?;
+        let slope = cx.zmul(&total, &p)?;
         let slope = cx.neg(&slope)?;
         let part = cx.zmul(y_dot, &slope)?;
         sum = Some(live(cx, y, &part, axis)?);

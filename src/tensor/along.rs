@@ -5,6 +5,7 @@
 use crate::each_dtype;
 use crate::error::{Error, Result};
 use crate::map_dtype;
+use crate::tensor::cast::Float;
 use crate::tensor::create::{Element, array};
 use crate::tensor::index::in_range;
 use crate::tensor::reduce::{rows, unrows};
@@ -56,6 +57,49 @@ fn gather_arr<T: Element>(a: &Arr<T>, axis: usize, indices: &[usize], m: usize) 
         }
     }
     array(&with_dim(a.shape(), axis, m), out)
+}
+
+/// The largest element of each segment (`shape` is that of the result, `ids` gives each row's); -inf for none, NaN for
+/// one that has NaN.
+pub fn segment_maxima<T: Float>(data: &[T], ids: &[usize], shape: &[usize]) -> Vec<T> {
+    let inner = count(shape.get(1..).unwrap_or(&[]));
+    let mut out = vec![-T::INFINITY; count(shape)];
+    for (k, &x) in data.iter().enumerate() {
+        if let Some(best) = segment_place(k, ids, inner).and_then(|at| out.get_mut(at))
+            && !best.is_nan()
+            && (x > *best || x.is_nan())
+        {
+            *best = x;
+        }
+    }
+    out
+}
+
+/// For each element 1/k if it is one of the k largest of its segment, else 0; NaN in a segment with NaN.
+pub fn segment_shares<T: Float>(data: &[T], ids: &[usize], shape: &[usize]) -> Vec<T> {
+    let inner = count(shape.get(1..).unwrap_or(&[]));
+    let best = segment_maxima(data, ids, shape);
+    let mut ties = vec![0.0; best.len()];
+    let top = |k: usize| segment_place(k, ids, inner).and_then(|at| Some((at, *best.get(at)?)));
+    for (k, &x) in data.iter().enumerate() {
+        if let Some((at, best)) = top(k)
+            && best == x
+            && let Some(n) = ties.get_mut(at)
+        {
+            *n += 1.0;
+        }
+    }
+    let share = |(k, &x): (usize, &T)| match top(k) {
+        Some((_, best)) if best.is_nan() => best,
+        Some((at, best)) if best == x => T::c(1.0 / ties.get(at).copied().unwrap_or(1.0)),
+        _ => T::c(0.0),
+    };
+    data.iter().enumerate().map(share).collect()
+}
+
+/// Where element `k` of the rows goes in the result.
+fn segment_place(k: usize, ids: &[usize], inner: usize) -> Option<usize> {
+    ids.get(k / inner.max(1)).map(|id| id * inner + k % inner.max(1))
 }
 
 /// Element `[.., indices[.., j, ..], ..]` for each place of `indices`, which are `m` long along `axis`.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, IxDyn};
 
+use super::cast::Float;
 use super::create::Element;
 use super::{Arr, Shape, count};
 use crate::error::{Error, Result};
@@ -245,6 +246,42 @@ pub fn row_dots<T: Product>(a: &[T], b: &[T], rows: usize, n: usize) -> Result<V
         return Ok(vec![T::default(); rows]);
     }
     a.chunks_exact(n).zip(b.chunks_exact(n)).map(|(a, b)| T::dot(a, b)).collect()
+}
+
+/// Computes elements that are NaN anew, with products that are 0 where the one side (the left, or the right) is, even if
+/// the other is infinite or NaN there. The arguments are those of [`matmul`].
+pub fn mend<'a, T: Float>(
+    out: &mut [T],
+    a: ArrayViewD<'a, T>,
+    b: ArrayViewD<'a, T>,
+    turn: (bool, bool),
+    batch: &[usize],
+    left: bool,
+) {
+    let (strong, other) = if left { (&a, &b) } else { (&b, &a) };
+    let finite = |x: &T| (*x - *x) == T::c(0.0);
+    if !out.iter().any(|x| x.is_nan()) || other.iter().all(finite) || strong.iter().all(|x| *x != T::c(0.0)) {
+        return;
+    }
+    let a = if a.ndim() == 1 { a.insert_axis(Axis(0)) } else { turned(a, turn.0) };
+    let b = if b.ndim() == 1 { b.insert_axis(Axis(1)) } else { turned(b, turn.1) };
+    let (&[.., m, k], &[.., _, n]) = (a.shape(), b.shape()) else { return };
+    let (full_a, full_b) = ([batch, &[m, k]].concat(), [batch, &[k, n]].concat());
+    let (Some(a), Some(b)) = (a.broadcast(full_a), b.broadcast(full_b)) else { return };
+    for (at, x) in out.iter_mut().enumerate().filter(|(_, x)| x.is_nan()) {
+        let (mut rows, mut columns) = (a.view(), b.view());
+        let mut rest = at / (m * n);
+        // From the last leading axis to the first.
+        for (axis, &len) in batch.iter().enumerate().rev() {
+            rows = rows.index_axis_move(Axis(axis), rest % len);
+            columns = columns.index_axis_move(Axis(axis), rest % len);
+            rest /= len;
+        }
+        let row = rows.index_axis_move(Axis(0), at / n % m);
+        let column = columns.index_axis_move(Axis(1), at % n);
+        let term = |(&a, &b): (&T, &T)| if left { a.zmul(b) } else { b.zmul(a) };
+        *x = row.iter().zip(column.iter()).map(term).fold(T::c(0.0), |sum, t| sum + t);
+    }
 }
 
 /// The last two axes swapped if asked.

@@ -332,6 +332,45 @@ pub fn tie_shares<T: Float>(row: &[T], largest: bool, out: &mut Vec<T>) {
     out.extend(row.iter().map(|&x| if x == best { share } else { none }));
 }
 
+/// Where the quantile `q` of `n` sorted elements lies: between which two, and how far along.
+fn quantile_place(n: usize, q: f64) -> (usize, usize, f64) {
+    let last = n.saturating_sub(1);
+    let place = q * last as f64;
+    let lo = (place.floor() as usize).min(last);
+    (lo, (lo + 1).min(last), place - lo as f64)
+}
+
+/// The two elements that the quantile `q` lies between, and how far along; `None` if an element is NaN or there is none.
+fn quantile_bounds<T: Float>(row: &[T], q: f64) -> Option<(T, T, f64)> {
+    if row.iter().any(|x| x.is_nan()) {
+        return None;
+    }
+    let mut sorted = row.to_vec();
+    sorted.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    let (lo, hi, part) = quantile_place(row.len(), q);
+    Some((*sorted.get(lo)?, *sorted.get(hi)?, part))
+}
+
+/// The quantile `q` of a row, straight between its two neighbours; NaN if there is one.
+pub fn quantile<T: Float>(row: &[T], q: f64) -> f64 {
+    match quantile_bounds(row, q).map(|(lo, hi, part)| (lo.to_f64(), hi.to_f64(), part)) {
+        Some((lo, hi, part)) if lo == hi || part == 0.0 => lo,
+        Some((lo, hi, part)) => lo * (1.0 - part) + hi * part,
+        None => f64::NAN,
+    }
+}
+
+/// Slopes of the quantile: the weights of the two neighbours, each shared among the elements equal to it.
+pub fn quantile_shares<T: Float>(row: &[T], q: f64, out: &mut Vec<T>) {
+    let Some((lo, hi, part)) = quantile_bounds(row, q) else {
+        out.extend(row.iter().map(|_| T::NAN));
+        return;
+    };
+    let ties = |v: T| row.iter().filter(|&&x| x == v).count() as f64;
+    let (low, high) = ((1.0 - part) / ties(lo), part / ties(hi));
+    out.extend(row.iter().map(|&x| T::c(if x == lo { low } else { 0.0 } + if x == hi { high } else { 0.0 })));
+}
+
 /// A result of a float reduction as a value: a scalar of full precision, or a tensor of `dtype`.
 pub fn float_result(shape: &[usize], dtype: DType, data: Vec<f64>) -> Value {
     match data.as_slice() {

@@ -80,11 +80,11 @@ pub fn log_softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>, 
 /// `y * (g - sum(y * g))`
 pub fn softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &mut Vec<T>) {
     let start = out.len();
-    out.extend(y.iter().zip(g).map(|(&y, &g)| y * g));
+    out.extend(y.iter().zip(g).map(|(&y, &g)| g.zmul(y)));
     if let Some(products) = out.get_mut(start..) {
         let sum = T::c(sum_slice(products));
         for (p, (&y, &g)) in products.iter_mut().zip(y.iter().zip(g)) {
-            *p = y * (g - sum);
+            *p = (g - sum).zmul(y);
         }
     }
 }
@@ -96,7 +96,7 @@ pub fn log_softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &
         return;
     }
     let sum = T::c(sum_slice(g));
-    out.extend(y.iter().zip(g).map(|(&y, &g)| g - y.exp() * sum));
+    out.extend(y.iter().zip(g).map(|(&y, &g)| g - sum.zmul(y.exp())));
 }
 
 /// Running sums; from the end if `reverse`.
@@ -126,14 +126,56 @@ pub fn cumprod<T: Float>(row: &[T], out: &mut Vec<T>) {
     }));
 }
 
-/// `h[i] = a[i] * h[i - 1] + b[i]` from `h[-1] = 0`; from the end (with `h[i + 1]`) if `reverse`.
+/// Running maxima, or minima; NaN from the first NaN on.
+pub fn running_extremum<T: Float>(row: &[T], out: &mut Vec<T>, largest: bool) {
+    let mut best: Option<T> = None;
+    out.extend(row.iter().map(|&x| {
+        let next = match best {
+            Some(b) if b.is_nan() || (!x.is_nan() && (b == x || (b > x) == largest)) => b,
+            _ => x,
+        };
+        best = Some(next);
+        next
+    }));
+}
+
+/// The slope of each running extremum in its own element: 1 if it is beyond the one before, 0 if not, a half at a tie.
+pub fn running_shares<T: Float>(row: &[T], out: &mut Vec<T>, largest: bool) {
+    let mut best: Option<T> = None;
+    out.extend(row.iter().map(|&x| {
+        let (next, share) = match best {
+            _ if x.is_nan() => (x, x),
+            Some(b) if b.is_nan() => (b, b),
+            Some(b) if b == x => (b, T::c(0.5)),
+            Some(b) if (b > x) == largest => (b, T::c(0.0)),
+            _ => (x, T::c(1.0)),
+        };
+        best = Some(next);
+        share
+    }));
+}
+
+/// Logarithms of the running sums of the exponentials.
+pub fn running_logsumexp<T: Float>(row: &[T], out: &mut Vec<T>) {
+    let mut sum = f64::NEG_INFINITY;
+    out.extend(row.iter().map(|x| {
+        let x = x.to_f64();
+        let (hi, lo) = if sum > x { (sum, x) } else { (x, sum) };
+        // Two infinities of one sign have no difference; NaN goes on.
+        sum = if hi == lo { hi + std::f64::consts::LN_2 } else { hi + (lo - hi).exp().ln_1p() };
+        T::c(sum)
+    }));
+}
+
+/// `h[i] = a[i] * h[i - 1] + b[i]` from `h[-1] = 0`; from the end (with `h[i + 1]`) if `reverse`. As `h` is a tangent or
+/// cotangent, 0 stays 0 whatever the factor.
 pub fn linear_recurrence<T: Float>(a: &[T], b: &[T], out: &mut Vec<T>, reverse: bool) {
     let start = out.len();
     let mut h = T::c(0.0);
     // The first factor meets nothing, and must not make NaN of it.
     let mut first = true;
     let mut step = |(&a, &b): (&T, &T)| {
-        h = if first { b } else { a * h + b };
+        h = if first || h == T::c(0.0) { b } else { a * h + b };
         first = false;
         h
     };
@@ -199,10 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn running() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        assert_eq!(out(|o| running_extremum(&[1.0, 3.0, 2.0, 4.0], o, true)), [1.0, 3.0, 3.0, 4.0]);
+        assert_eq!(out(|o| running_extremum(&[3.0, 1.0, 2.0], o, false)), [3.0, 1.0, 1.0]);
+        let broken = out(|o| running_extremum(&[1.0, nan, 2.0], o, true));
+        assert!(broken[0] == 1.0 && broken[1].is_nan() && broken[2].is_nan());
+        assert_eq!(out(|o| running_shares(&[-inf, -inf, 2.0, 1.0], o, true)), [1.0, 0.5, 1.0, 0.0]);
+        let sums = out(|o| running_logsumexp(&[-inf, 0.0, 0.0, inf, 1.0], o));
+        assert_eq!(sums[..2], [-inf, 0.0]);
+        assert!((sums[2] - 2f64.ln()).abs() < 1e-15);
+        assert_eq!(sums[3..], [inf, inf]);
+        assert!(out(|o| running_logsumexp(&[nan, 0.0], o))[1].is_nan());
+    }
+
+    #[test]
     fn scans() {
         assert_eq!(out(|o| cumsum(&[1.0, 2.0, 3.0], o, true)), [6.0, 5.0, 3.0]);
         assert_eq!(out(|o| products_of_others(&[2.0, 0.0, 3.0], o)), [0.0, 6.0, 0.0]);
         assert_eq!(out(|o| linear_recurrence(&[9.0, 2.0, 3.0], &[1.0, 1.0, 1.0], o, false)), [1.0, 3.0, 10.0]);
+        assert_eq!(out(|o| linear_recurrence(&[0.0, f64::NAN], &[0.0, 1.0], o, false)), [0.0, 1.0]);
         assert_eq!(out(|o| shift(&[1.0, 2.0, 3.0], o, 1, 7.0)), [7.0, 1.0, 2.0]);
         assert_eq!(out(|o| shift(&[1.0, 2.0, 3.0], o, -1, 7.0)), [2.0, 3.0, 7.0]);
     }

@@ -43,7 +43,25 @@ impl Checker {
         let mut walk = Walk { checker: self, module: &module, locals: HashMap::new(), returned: Slope::Independent };
         walk.locals.insert(local, Slope::Live);
         let value = walk.expr(&decl.body);
-        if value.max(walk.returned) == Slope::Dead {
+        let slope = value.max(walk.returned);
+        if slope == Slope::Independent {
+            // Not to depend on this argument is one thing, to depend on none another.
+            let mut walk =
+                Walk { checker: self, module: &module, locals: HashMap::new(), returned: Slope::Independent };
+            walk.locals.extend(function.params.iter().flatten().map(|&p| (p, Slope::Live)));
+            let named = function.params.iter().all(Option::is_some);
+            let value = walk.expr(&decl.body);
+            if named && value.max(walk.returned) == Slope::Independent {
+                let message = format!("{transform} is zero: the result is a constant");
+                let d = Diagnostic::warning("W0308", message)
+                    .at(site, "")
+                    .also(decl.body.span, "this does not depend on any argument")
+                    .help("for zeros like a value of numbers write 0.0 * value");
+                self.note(d);
+            }
+            return;
+        }
+        if slope == Slope::Dead {
             let name = decl.params.get(wrt).and_then(|p| p.pattern.name());
             let name = name.map_or("its argument".into(), |n| format!("`{}`", n.name));
             // A long body is shown by its name.

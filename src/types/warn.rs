@@ -3,9 +3,9 @@
 //! | code | what |
 //! | --- | --- |
 //! | W0301 | `[n]` with `[n, 1]` broadcasts to `[n, n]` |
-//! | W0302 | `log(softmax(x))` |
+//! | W0302 | `log(softmax(x))`, `log(sum(exp(x)))` |
 //! | W0303 | `==` on floats |
-//! | W0304 | `sqrt(x*x)` |
+//! | W0304 | `sqrt(x*x)`, `sqrt(sum(x*x))`, `x * log(x)`, `sin(x) / x` |
 //! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
 //! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
 
@@ -65,22 +65,39 @@ impl Checker {
             return;
         }
         let Some((outer, arg)) = call_of_one(e) else { return };
-        match (outer, call_of_one(arg)) {
+        let (code, message, help) = match (outer, call_of_one(arg)) {
             ("log", Some(("softmax", _))) => {
-                let d =
-                    Diagnostic::warning("W0302", "log(softmax(x)) loses precision and gives -inf for small entries")
-                        .at(e.span, "")
-                        .help("write log_softmax(x)");
-                self.note(d);
+                ("W0302", "log(softmax(x)) loses precision and gives -inf for small entries", "write log_softmax(x)")
             }
-            ("sqrt", None) if is_square(arg) => {
-                let d = Diagnostic::warning("W0304", "sqrt(x*x) has no derivative at 0")
-                    .at(e.span, "")
-                    .help("write abs(x)");
-                self.note(d);
+            ("log", Some(("sum", inner))) if matches!(call_of_one(inner), Some(("exp", _))) => {
+                ("W0302", "log(sum(exp(x))) overflows for large entries", "write logsumexp(x)")
             }
-            _ => {}
+            ("sqrt", None) if is_square(arg) => ("W0304", "sqrt(x*x) has no derivative at 0", "write abs(x)"),
+            ("sqrt", Some(("sum", inner))) if is_square(inner) => {
+                ("W0304", "sqrt(sum(x*x)) has no derivative at the zero vector", "write norm(x)")
+            }
+            _ => return,
+        };
+        self.note(Diagnostic::warning(code, message).at(e.span, "").help(help));
+    }
+
+    /// An operator by its tree: products and quotients that are 0 * inf or 0 / 0 at 0.
+    pub(super) fn warn_at_zero(&mut self, op: BinOp, a: &Expr, b: &Expr, span: Span) {
+        if self.frame.module.is_library {
+            return;
         }
+        let of = |name: &str, call: &Expr, x: &Expr| {
+            matches!((call_of_one(call), &x.kind), (Some((f, arg)), ExprKind::Name(x)) if f == name
+                && matches!(&arg.kind, ExprKind::Name(y) if x == y))
+        };
+        let (message, help) = match op {
+            BinOp::Mul if of("log", b, a) || of("log", a, b) => {
+                ("x * log(x) is NaN at 0, where its limit is 0", "write xlogy(x, x)")
+            }
+            BinOp::Div if of("sin", a, b) => ("sin(x) / x is NaN at 0, where its limit is 1", "write sinc(x / pi)"),
+            _ => return,
+        };
+        self.note(Diagnostic::warning("W0304", message).at(span, "").help(help));
     }
 }
 

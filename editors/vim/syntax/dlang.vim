@@ -32,6 +32,10 @@ syntax match dlangMathConstant /\%([-+*/^(]\s*\)\@<=\<e\>\ze\s*[-+*/^),]/
 syntax keyword dlangBuiltin abs sign sqrt cbrt exp expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh
 syntax keyword dlangBuiltin floor ceil round trunc maximum minimum clamp where erf lgamma digamma sigmoid softplus relu gelu
 syntax keyword dlangBuiltin silu logaddexp isnan isinf isfinite hypot pow
+syntax keyword dlangBuiltin rsqrt asinh acosh atanh erfc erfinv log_ndtr logit sinc xlogy xlog1py fmod copysign
+syntax keyword dlangBuiltin heaviside nan_to_num fmax fmin log_sigmoid relu6 leaky_relu elu celu selu mish hard_tanh
+syntax keyword dlangBuiltin hard_sigmoid hard_swish softsign cummax cummin logcumsumexp median quantile nansum nanmean
+syntax keyword dlangBuiltin segment_sum segment_max searchsorted interp gammainc gammaincc
 " making tensors, random numbers
 syntax keyword dlangBuiltin zeros ones full eye arange linspace zeros_like ones_like tensor seed rand randn randint permutation
 syntax keyword dlangBuiltin choice shuffle set_dtype

@@ -1,0 +1,169 @@
+//! Rows of a tensor put together by the number of the segment that each belongs to: `segment_sum`, `segment_max`.
+
+use super::index::{GET_INDEX, add_in_place, part_index};
+use super::operand::{ints, known_int, ranked, ranked_operand, size};
+use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::reduce::{floats, only};
+use super::shape_rules;
+use crate::ad::Cx;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::tensor::along::{segment_maxima, segment_shares};
+use crate::tensor::cast::Float;
+use crate::tensor::create::article;
+use crate::tensor::{Shape, Tensor, flat, room};
+use crate::types::ty::{Dim, Ty};
+use crate::value::Value;
+
+/// The family.
+pub static PRIMS: &[&Prim] = &[&SEGMENT_SUM, &SEGMENT_MAX, &SEGMENT_SHARES];
+
+/// Tensor, segment of each row, and shape of the result.
+fn segments(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Vec<usize>, Shape)> {
+    let t = ranked(env, name, args, 1)?;
+    let ids = match args.get(1) {
+        Some(v @ Value::Tensor(..)) => ints(name, "segments", v)?,
+        other => {
+            let kind = article(&other.unwrap_or(&Value::None).type_name());
+            return Err(Error::new("E0310", format!("the segments of {name} are an int vector, not {kind}"))
+                .operand(1, format!("this is {kind}")));
+        }
+    };
+    let n = size(name, "number of segments", args.get(2))?;
+    let rows = t.shape().first().copied().unwrap_or(0);
+    if ids.len() != rows {
+        return Err(Error::new("E0301", format!("{name} got {} segment numbers for {rows} rows", ids.len()))
+            .operand(0, format!("this has the shape {}", crate::tensor::show_shape(t.shape())))
+            .operand(1, format!("these are {}", ids.len())));
+    }
+    let at = |&i: &i64| match usize::try_from(i) {
+        Ok(k) if k < n => Ok(k),
+        _ => Err(Error::new("E0401", format!("segment {i} is out of range for {name} with {n} segments"))
+            .operand(1, format!("this has the segment {i}"))),
+    };
+    let ids = ids.iter().map(at).collect::<Result<Vec<usize>>>()?;
+    let mut shape = Shape::from_slice(t.shape());
+    if let Some(dim) = shape.first_mut() {
+        *dim = n;
+    }
+    room::check(&shape, t.dtype())?;
+    Ok((t, ids, shape))
+}
+
+fn segment_sum(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let (t, _, shape) = segments(env, "segment_sum", args)?;
+    let mut out = std::rc::Rc::new(Tensor::zeros(&shape, t.dtype()));
+    let ids = args.get(1).cloned().unwrap_or_default();
+    add_in_place(&mut out, &part_index(0, ids), &Value::tensor(t))?;
+    Ok(Value::Tensor(crate::ad::slot::Slot::CONST, out))
+}
+
+fn segment_max(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let (t, ids, shape) = segments(env, "segment_max", args)?;
+    Ok(Value::tensor(match &t {
+        Tensor::F32(a) => Tensor::from_vec(&shape, segment_maxima(&flat(a), &ids, &shape)),
+        other => Tensor::from_vec(&shape, segment_maxima(&f64::load(other), &ids, &shape)),
+    }))
+}
+
+fn shares(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let (t, ids, shape) = segments(env, "segment_max", args)?;
+    Ok(Value::tensor(match &t {
+        Tensor::F32(a) => Tensor::from_vec(t.shape(), segment_shares(&flat(a), &ids, &shape)),
+        other => Tensor::from_vec(t.shape(), segment_shares(&f64::load(other), &ids, &shape)),
+    }))
+}
+
+/// What each row's segment has.
+fn spread(cx: &mut Cx, call: &Call<'_>, y: &Value) -> Result<Value> {
+    let ids = call.args.get(1).cloned().unwrap_or_default();
+    cx.apply(&GET_INDEX, &[y.clone(), part_index(0, ids)])
+}
+
+fn max_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
+    let ([_, ids, n], Some(Some(x_dot))) = (call.args, tangents.first()) else { return Ok(None) };
+    let shares = cx.apply(&SEGMENT_SHARES, call.args)?;
+    let terms = cx.zmul(x_dot, &shares)?;
+    cx.apply(&SEGMENT_SUM, &[terms, ids.clone(), n.clone()]).map(Some)
+}
+
+fn max_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+    let shares = cx.apply(&SEGMENT_SHARES, call.args)?;
+    let bar = spread(cx, call, y_bar)?;
+    only(call, cx.zmul(&bar, &shares)?)
+}
+
+fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
+    let Some(x) = ranked_operand(name, args, 1)? else { return Ok(Ty::Any) };
+    let Some(mut dims) = x.dims else { return Ok(Ty::of(x.dtype, None)) };
+    if let Some(dim) = dims.first_mut() {
+        *dim = known_int(args.get(2)).and_then(|n| usize::try_from(n).ok()).map_or(Dim::Unknown, Dim::Known);
+    }
+    Ok(Ty::of(x.dtype, Some(dims)))
+}
+
+const PARAMS: &[Param] = &[req("x"), req("segments"), req("count")];
+
+const IDS: ProbeArg = ProbeArg::Ints { shape: &[3], data: &[2, 0, 2] };
+
+const SAMPLES: Probe = Probe {
+    samples: &[
+        Sample { args: &[floats(&[3]), IDS, ProbeArg::Int(3)] },
+        Sample { args: &[floats(&[3, 2]), IDS, ProbeArg::Int(3)] },
+        Sample { args: &[floats(&[0]), ProbeArg::Ints { shape: &[0], data: &[] }, ProbeArg::Int(0)] },
+    ],
+};
+
+/// Without empty segments, whose -inf has no difference.
+const FULL: ProbeArg = ProbeArg::Ints { shape: &[3], data: &[1, 0, 1] };
+
+/// `segment_sum(x, segments, count)`
+pub static SEGMENT_SUM: Prim = Prim {
+    name: "segment_sum",
+    doc: "Sums of the rows of `x` (`[n, ...]`) that have the same number in `segments` (`int[n]`, from 0 up to but not including `count`): `[count, ...]`. `segment_sum([1, 2, 3], [0, 1, 0], 2)` is `[4, 2]`.",
+    sig: Sig { params: PARAMS },
+    infer: |args: &[Ty]| infer("segment_sum", args),
+    eval: Eval::General(segment_sum),
+    diff: Diff::Linear {
+        vjp: |cx, call, y_bar| {
+            let bar = spread(cx, call, y_bar)?;
+            only(call, bar)
+        },
+        keep: Keep::NOTHING,
+    },
+    batch: Batch::Each,
+    probe: SAMPLES,
+};
+
+/// `segment_max(x, segments, count)`
+pub static SEGMENT_MAX: Prim = Prim {
+    name: "segment_max",
+    doc: "Maxima of the rows of `x` (`[n, ...]`) that have the same number in `segments` (`int[n]`, from 0 up to but not including `count`), as floats: `[count, ...]`; -inf for a segment without rows. k tied elements have 1/k of the slope each.",
+    sig: Sig { params: PARAMS },
+    infer: |args: &[Ty]| match infer("segment_max", args)? {
+        Ty::Tensor(t) if t.dtype.is_none_or(|d| !d.is_float()) => Ok(Ty::of(None, t.dims.clone())),
+        other => Ok(other),
+    },
+    eval: Eval::General(segment_max),
+    diff: Diff::Rules { jvp: max_jvp, vjp: max_vjp, keep: Keep::ARGS },
+    batch: Batch::Each,
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[3]), FULL, ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[3, 2]), FULL, ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[0]), ProbeArg::Ints { shape: &[0], data: &[] }, ProbeArg::Int(0)] },
+        ],
+    },
+};
+
+/// Slopes of `segment_max`.
+pub static SEGMENT_SHARES: Prim = Prim {
+    name: "_segment_shares",
+    doc: "For each element 1/k if it is one of the k largest of its segment, else 0.",
+    sig: Sig { params: PARAMS },
+    infer: |args: &[Ty]| shape_rules::same("segment_max", args),
+    eval: Eval::General(shares),
+    diff: Diff::Zero,
+    batch: Batch::Each,
+    probe: Probe { samples: &[Sample { args: &[floats(&[3]), IDS, ProbeArg::Int(3)] }] },
+};
