@@ -47,7 +47,7 @@ pub fn show(ty: &Ty) -> String {
                 .flatten()
                 .map(|d| match d {
                     Dim::Known(n) => n.to_string(),
-                    Dim::Var(_) | Dim::Unknown => "?".into(),
+                    Dim::Var(_) | Dim::Some | Dim::Unknown => "?".into(),
                 })
                 .collect();
             let dtype = t.dtype.map_or("tensor".into(), |d| d.to_string());
@@ -124,6 +124,7 @@ fn join(a: &[Dim], b: &[Dim]) -> Option<Dims> {
             (Dim::Known(_), Dim::Known(_)) => None,
             // An unknown dim must be this one, or 1.
             (Dim::Known(n), _) | (_, Dim::Known(n)) => Some(Dim::Known(n)),
+            (Dim::Some, Dim::Some) => Some(Dim::Some),
             _ => Some(Dim::Unknown),
         })
         .collect()

@@ -35,7 +35,7 @@ impl Checker {
             Ty::Bool(None) | Ty::Any => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let right = self.expr(b);
+                let right = self.perhaps(true, |c| c.expr(b));
                 self.frame.branches -= 1;
                 let after = self.state();
                 self.restore(before);
@@ -72,10 +72,18 @@ impl Checker {
         let mut left = self.expr(first);
         let mut left_expr = first;
         let mut all = Ty::Bool(Some(true));
-        for (op, e) in rest {
-            let right = self.expr(e);
+        // What follows a comparison that is false is not reached.
+        let mut perhaps = false;
+        for (i, (op, e)) in rest.iter().enumerate() {
+            match &all {
+                Ty::Bool(Some(false)) => break,
+                Ty::Bool(None) | Ty::Any if i > 0 => perhaps = true,
+                _ => {}
+            }
+            let right = self.perhaps(perhaps, |c| c.expr(e));
             let span = left_expr.span.to(e.span);
-            let one = self.apply(*op, &left, &right, [left_expr.span, e.span], span, vec![]);
+            let spans = [left_expr.span, e.span];
+            let one = self.perhaps(perhaps, |c| c.apply(*op, &left, &right, spans, span, vec![]));
             all = match (&all, &one) {
                 (Ty::Bool(Some(false)), _) | (_, Ty::Bool(Some(false))) => Ty::Bool(Some(false)),
                 (Ty::Bool(Some(true)), _) => one,

@@ -3,11 +3,11 @@
 //! | code | what |
 //! | --- | --- |
 //! | W0301 | `[n]` with `[n, 1]` broadcasts to `[n, n]` |
-//! | W0302 | `log(softmax(x))` |
 //! | W0303 | `==` on floats |
-//! | W0304 | `sqrt(x*x)` |
+//! | W0302 W0304 W0310 | forms that lose digits or a derivative (`unstable.rs`) |
 //! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
 //! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
+//! | W0309 | a branch at one exact value of what is differentiated (`slope.rs`) |
 
 use super::Checker;
 use super::show::show_dims;
@@ -23,6 +23,7 @@ impl Checker {
         if module.is_library && !(&*module.name == "loss" && op == BinOp::Sub) {
             return;
         }
+        self.warn_form(op, (a, left), (b, right), span);
         let explicit = |e: &Expr| match &e.kind {
             ExprKind::Index { items, .. } => {
                 items.iter().any(|i| matches!(i, IndexItem::At(e) if matches!(e.kind, ExprKind::None)))
@@ -58,30 +59,6 @@ impl Checker {
             self.note(d);
         }
     }
-
-    /// A call by its tree: patterns of nested calls.
-    pub(super) fn warn_nested(&mut self, e: &Expr) {
-        if self.frame.module.is_library {
-            return;
-        }
-        let Some((outer, arg)) = call_of_one(e) else { return };
-        match (outer, call_of_one(arg)) {
-            ("log", Some(("softmax", _))) => {
-                let d =
-                    Diagnostic::warning("W0302", "log(softmax(x)) loses precision and gives -inf for small entries")
-                        .at(e.span, "")
-                        .help("write log_softmax(x)");
-                self.note(d);
-            }
-            ("sqrt", None) if is_square(arg) => {
-                let d = Diagnostic::warning("W0304", "sqrt(x*x) has no derivative at 0")
-                    .at(e.span, "")
-                    .help("write abs(x)");
-                self.note(d);
-            }
-            _ => {}
-        }
-    }
 }
 
 /// `[n]` against `[n, 1]` with n > 1.
@@ -95,7 +72,7 @@ fn crosses(x: &[Dim], y: &[Dim]) -> bool {
         _ => None,
     };
     match (row(x).zip(column(y)), column(x).zip(row(y))) {
-        (Some((a, b)), _) | (_, Some((a, b))) => a == b && !matches!(a, Dim::Known(0 | 1) | Dim::Unknown),
+        (Some((a, b)), _) | (_, Some((a, b))) => a == b && !matches!(a, Dim::Known(0 | 1) | Dim::Some | Dim::Unknown),
         _ => false,
     }
 }
@@ -106,29 +83,6 @@ fn is_round(e: &Expr) -> bool {
         ExprKind::Float(x) => (x * 1024.0).fract() == 0.0,
         ExprKind::Unary(_, e) => is_round(e),
         ExprKind::Name(name) => matches!(&**name, "inf"),
-        _ => false,
-    }
-}
-
-/// `f(x)` or `x.f()`: the name and the argument.
-fn call_of_one(e: &Expr) -> Option<(&str, &Expr)> {
-    match &e.kind {
-        ExprKind::Call { callee, args } => match (&callee.kind, args.first()) {
-            (ExprKind::Name(name), Some(arg)) => Some((name, &arg.value)),
-            _ => None,
-        },
-        ExprKind::Method { receiver, name, .. } => Some((&name.name, receiver)),
-        _ => None,
-    }
-}
-
-fn is_square(e: &Expr) -> bool {
-    match &e.kind {
-        ExprKind::Binary(BinOp::Mul, a, b) => match (&a.kind, &b.kind) {
-            (ExprKind::Name(x), ExprKind::Name(y)) => x == y,
-            _ => false,
-        },
-        ExprKind::Binary(BinOp::Pow, a, b) => matches!(a.kind, ExprKind::Name(_)) && matches!(b.kind, ExprKind::Int(2)),
         _ => false,
     }
 }
