@@ -137,6 +137,7 @@ impl Checker {
 
     /// `x.name(args)`
     pub(super) fn method_call(&mut self, e: &Expr, receiver: &Expr, name: &Ident, args: &[Arg]) -> Ty {
+        self.warn_nested(e);
         let ty = self.expr(receiver);
         if self.frame.dead {
             return Ty::Never;

@@ -177,7 +177,7 @@ impl Checker {
         let Ty::Tensor(TensorTy { dtype: None, dims }) = &ty else { return ty };
         let given = sig.params.iter().position(|p| p.name == "dtype").map(|i| args.ty(i).clone());
         let makes_floats = match name {
-            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" => true,
+            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" | "_load_csv" => true,
             "full" => args.types.contains(&Ty::Float),
             "arange" => args.types.iter().take(3).any(|t| *t == Ty::Float),
             _ => return ty,

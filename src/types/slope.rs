@@ -59,7 +59,7 @@ impl Checker {
             let d = Diagnostic::warning("W0309", "a branch at one exact value of what is differentiated")
                 .at(comparison, "it matters at a single point only")
                 .also(site, "differentiated here")
-                .help("the gradient at that point is that of the branch alone: cover a neighbourhood, as in abs(x) < 1e-4, or use a function that has the limit built in (sinc, xlogy)");
+                .help("the gradient there is that of the branch alone; cover a neighbourhood, as in abs(x) < 1e-4");
             self.note(d);
         }
         let name = param.pattern.name().map_or("its argument".into(), |n| format!("`{}`", n.name));
@@ -83,7 +83,7 @@ impl Checker {
                     _ => decl.body.span,
                 };
                 let message = format!("{what} is zero: the result does not depend on {name}");
-                self.note(Diagnostic::warning("W0308", message).at(site, "").also(place, "constant result"));
+                self.note(Diagnostic::warning("W0308", message).at(site, "").also(place, format!("constant in {name}")));
             }
         }
     }
