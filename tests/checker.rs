@@ -519,7 +519,8 @@ impl Writer {
         if self.harmless {
             return "print(1)".into();
         }
-        let call = if self.functions > 0 { format!("f{}(\"a\")", self.random(self.functions)) } else { "-\"a\"".into() };
+        let call =
+            if self.functions > 0 { format!("f{}(\"a\")", self.random(self.functions)) } else { "-\"a\"".into() };
         let simple =
             ["1 + \"a\"", "[1.0, 2.0] + [1.0, 2.0, 3.0]", "ones(2, 3) @ ones(2)", "(1, 2)[5]", "-none", &call, &call];
         self.pick(&simple).to_string()
@@ -637,7 +638,7 @@ fn stopped(text: &str) -> Option<String> {
 #[test]
 fn what_is_refused_would_not_run() {
     let (mut refused, mut warned, mut fine) = (0, 0, 0);
-    let programs = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(240);
+    let programs = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(160);
     for seed in 0..programs {
         let text = Writer::program(seed);
         let mut session = Session::new(options());
@@ -655,5 +656,5 @@ fn what_is_refused_would_not_run() {
         }
     }
     // A writer that makes only one kind of program tests nothing.
-    assert!(refused > 40 && warned > 40 && fine > 5, "{refused} refused, {warned} warned, {fine} fine");
+    assert!(refused > 30 && warned > 30 && fine > 3, "{refused} refused, {warned} warned, {fine} fine");
 }

@@ -258,7 +258,11 @@ static VALUES: Builtin = Builtin {
         Ok(match args {
             [Ty::Dict(d)] => {
                 let items = d.items.as_ref().map(|items| items.iter().map(|(_, ty)| ty.clone()).collect());
-                Ty::List(Rc::new(ListTy { filled: d.items.as_ref().is_some_and(|i| !i.is_empty()), items, element: d.value.clone() }))
+                Ty::List(Rc::new(ListTy {
+                    filled: d.items.as_ref().is_some_and(|i| !i.is_empty()),
+                    items,
+                    element: d.value.clone(),
+                }))
             }
             _ => infer::list_of(Ty::Any),
         })

@@ -1,6 +1,5 @@
 //! `stack`, `concat`, and `split` of tensors: lists of tensors in, primitives applied to their elements.
 
-
 use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::builtins::{Builtin, iterate};
 use crate::error::{Error, Result};

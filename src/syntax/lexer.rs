@@ -177,9 +177,8 @@ impl<'s> Lexer<'s> {
     fn close_after_string(&mut self, line_end: Span) {
         let unclosed = matches!(self.logos.extras.list.last(),
             Some(SyntaxError::UnterminatedString { span, triple: false }) if span.end == line_end.start);
-        let closable = |o: &Open| {
-            matches!(o.bracket, Bracket::Paren | Bracket::Square) && o.span.start >= self.line_start
-        };
+        let closable =
+            |o: &Open| matches!(o.bracket, Bracket::Paren | Bracket::Square) && o.span.start >= self.line_start;
         if unclosed {
             let keep = self.open.iter().rposition(|o| !closable(o)).map_or(0, |i| i + 1);
             self.close_down_to(keep, line_end);

@@ -299,7 +299,11 @@ impl Checker {
                     _ => None,
                 };
                 let slices = !matches!(items, [IndexTy::At(..)]);
-                Ty::List(Rc::new(ListTy { items: all, element: if slices { Ty::Any } else { element }, filled: list.filled && !slices }))
+                Ty::List(Rc::new(ListTy {
+                    items: all,
+                    element: if slices { Ty::Any } else { element },
+                    filled: list.filled && !slices,
+                }))
             }
             Ty::Dict(dict) => match (items, &dict.items) {
                 ([IndexTy::At(Ty::Str(Some(key)), _)], Some(entries)) => {

@@ -23,7 +23,13 @@ impl Checker {
         }
         self.warn_binary(op, &left, &right, a, b, span);
         let origins = self.origins_of(&[a, b]);
-        self.apply(op, &left, &right, [a.span, b.span], span, origins)
+        let ty = self.apply(op, &left, &right, [a.span, b.span], span, origins);
+        match (&ty, &left, &right) {
+            (Ty::Bool(None), Ty::Int(None), Ty::Int(Some(n))) if self.is_positive(a) => {
+                Ty::Bool(against_positive(op, *n))
+            }
+            _ => ty,
+        }
     }
 
     /// `and`, `or`: the right side may not be reached.
@@ -275,6 +281,17 @@ fn fold(op: BinOp, x: i64, y: i64) -> Option<Ty> {
         BinOp::Le => Some(Ty::Bool(Some(x <= y))),
         BinOp::Gt => Some(Ty::Bool(Some(x > y))),
         BinOp::Ge => Some(Ty::Bool(Some(x >= y))),
+        _ => None,
+    }
+}
+
+/// A number of 1 or more compared with `n`.
+fn against_positive(op: BinOp, n: i64) -> Option<bool> {
+    match op {
+        BinOp::Gt | BinOp::Ne if n < 1 => Some(true),
+        BinOp::Ge if n <= 1 => Some(true),
+        BinOp::Le | BinOp::Eq if n < 1 => Some(false),
+        BinOp::Lt if n <= 1 => Some(false),
         _ => None,
     }
 }

@@ -23,9 +23,7 @@ impl Items {
     /// One type for all elements, and how many there are; `None` if it is not iterable.
     pub fn joined(&self) -> Option<(Ty, Count)> {
         match self {
-            Items::Each(items) => {
-                Some((items.iter().fold(Ty::Never, |a, b| join(&a, b)), Count::Known(items.len())))
-            }
+            Items::Each(items) => Some((items.iter().fold(Ty::Never, |a, b| join(&a, b)), Count::Known(items.len()))),
             Items::Repeated { item, count } => Some((item.clone(), *count)),
             Items::None => None,
         }

@@ -83,7 +83,9 @@ impl Checker {
                     _ => decl.body.span,
                 };
                 let message = format!("{what} is zero: the result does not depend on {name}");
-                self.note(Diagnostic::warning("W0308", message).at(site, "").also(place, format!("constant in {name}")));
+                self.note(
+                    Diagnostic::warning("W0308", message).at(site, "").also(place, format!("constant in {name}")),
+                );
             }
         }
     }
@@ -102,7 +104,9 @@ fn remedy(by: &str) -> &'static str {
         "`argsort`" | "`searchsorted`" => "module `soft` has smooth ranks and sorting",
         "`count_nonzero`" | "`any`" | "`all`" => "sum(sigmoid(x / t)) counts smoothly",
         "`stop_grad`" => "leave out stop_grad where the slope is wanted",
-        "`if`" | "the condition" => "mix the branches smoothly: let w = sigmoid((x - edge) / t), then w * a + (1 - w) * b",
+        "`if`" | "the condition" => {
+            "mix the branches smoothly: let w = sigmoid((x - edge) / t), then w * a + (1 - w) * b"
+        }
         _ => "a smooth step is sigmoid((a - b) / t)",
     }
 }
@@ -364,7 +368,13 @@ impl<'a> Walk<'a> {
     }
 
     /// The slope of a call of something known; `None` if nothing is known of it.
-    fn called(&mut self, res: Option<&Res>, args: &[(Option<Rc<str>>, Slope)], all: Slope, place: Span) -> Option<Slope> {
+    fn called(
+        &mut self,
+        res: Option<&Res>,
+        args: &[(Option<Rc<str>>, Slope)],
+        all: Slope,
+        place: Span,
+    ) -> Option<Slope> {
         match res {
             Some(Res::Prim(prim)) if matches!(prim.diff, Diff::Zero) => {
                 Some(self.kill(all, place, format!("`{}`", prim.name)))
@@ -373,9 +383,7 @@ impl<'a> Walk<'a> {
                 // They tell of the shape or kind only, or of nothing.
                 "len" | "type" | "zeros_like" | "ones_like" | "print" => Some(Slope::Independent),
                 "int" | "bool" | "str" | "repr" | "stop_grad" | "any" | "all" | "argmax" | "argmin" | "argsort"
-                | "one_hot" | "count_nonzero" | "searchsorted" => {
-                    Some(self.kill(all, place, format!("`{}`", b.name)))
-                }
+                | "one_hot" | "count_nonzero" | "searchsorted" => Some(self.kill(all, place, format!("`{}`", b.name))),
                 _ => None,
             },
             Some(Res::DType(dtype)) if !dtype.is_float() => Some(self.kill(all, place, "the conversion")),

@@ -374,7 +374,18 @@ fn certainly_without_float(ty: &Ty, depth: usize) -> bool {
 }
 
 fn certainly_not_callable(ty: &Ty) -> bool {
-    matches!(ty, Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Str(_) | Ty::Tensor(_) | Ty::List(_) | Ty::Range | Ty::SomeRange)
+    matches!(
+        ty,
+        Ty::None
+            | Ty::Bool(_)
+            | Ty::Int(_)
+            | Ty::Float
+            | Ty::Str(_)
+            | Ty::Tensor(_)
+            | Ty::List(_)
+            | Ty::Range
+            | Ty::SomeRange
+    )
 }
 
 /// A tensor of unknown rank may be a float.

@@ -41,7 +41,13 @@ impl Checker {
     }
 
     /// An operator by the trees of its operands, of these types.
-    pub(super) fn warn_form(&mut self, op: BinOp, (a, left): (&Expr, &Ty), (b, right): (&Expr, &Ty), e: crate::source::Span) {
+    pub(super) fn warn_form(
+        &mut self,
+        op: BinOp,
+        (a, left): (&Expr, &Ty),
+        (b, right): (&Expr, &Ty),
+        e: crate::source::Span,
+    ) {
         let number = |ty: &Ty| matches!(ty, Ty::Float | Ty::Tensor(_));
         let found = match (op, call_of_one(a), call_of_one(b)) {
             (BinOp::Mul, _, Some(("log", x))) if same_name(a, x) && number(left) => LOG_TIMES,
@@ -86,12 +92,9 @@ fn of_call(outer: &str, arg: &Expr) -> Option<Finding> {
             "log_softmax",
             "write log_softmax(x)",
         ),
-        ("log", Some(("sigmoid", _))) => finding(
-            "W0310",
-            "log(sigmoid(x)) is -inf for x far below 0",
-            "log_sigmoid",
-            "write log_sigmoid(x)",
-        ),
+        ("log", Some(("sigmoid", _))) => {
+            finding("W0310", "log(sigmoid(x)) is -inf for x far below 0", "log_sigmoid", "write log_sigmoid(x)")
+        }
         ("log", Some(("sum", x))) if matches!(call_of_one(x), Some(("exp", _))) => finding(
             "W0310",
             "log(sum(exp(x))) overflows for large entries",
@@ -99,20 +102,15 @@ fn of_call(outer: &str, arg: &Expr) -> Option<Finding> {
             "write logsumexp(x), with the same axis",
         ),
         ("log", _) => match one_plus(arg)? {
-            x if matches!(call_of_one(x), Some(("exp", _))) => finding(
-                "W0310",
-                "log(1 + exp(x)) overflows for large x",
-                "softplus",
-                "write softplus(x)",
-            ),
+            x if matches!(call_of_one(x), Some(("exp", _))) => {
+                finding("W0310", "log(1 + exp(x)) overflows for large x", "softplus", "write softplus(x)")
+            }
             x if matches!(x.kind, ExprKind::Name(_)) => {
                 finding("W0310", "log(1 + x) loses the digits of a small x", "log1p", "write log1p(x)")
             }
             _ => return None,
         },
-        ("sqrt", None) if is_square(arg) => {
-            finding("W0304", "sqrt(x*x) has no derivative at 0", "abs", "write abs(x)")
-        }
+        ("sqrt", None) if is_square(arg) => finding("W0304", "sqrt(x*x) has no derivative at 0", "abs", "write abs(x)"),
         ("sqrt", Some(("sum", x))) if is_square(x) => finding(
             "W0304",
             "sqrt(sum(x*x)) has no derivative where all of x is 0",
@@ -161,7 +159,8 @@ fn is_square(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Binary(BinOp::Mul, a, b) => same_name(a, b),
         ExprKind::Binary(BinOp::Pow, a, b) => {
-            matches!(a.kind, ExprKind::Name(_)) && (matches!(b.kind, ExprKind::Int(2)) || matches!(b.kind, ExprKind::Float(2.0)))
+            matches!(a.kind, ExprKind::Name(_))
+                && (matches!(b.kind, ExprKind::Int(2)) || matches!(b.kind, ExprKind::Float(2.0)))
         }
         _ => false,
     }
