@@ -87,6 +87,10 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         .filter(|c| *c != name)
         .map(|c| (strsim::osa_distance(&name.to_lowercase(), &c.to_lowercase()), c))
         .filter(|(distance, c)| *distance <= limit && *distance < name.chars().count().max(c.chars().count()))
-        .min_by_key(|(distance, _)| *distance)
+        // Of names equally near, the one that begins alike.
+        .min_by_key(|(distance, c)| {
+            let alike = c.chars().zip(name.chars()).take_while(|(a, b)| a == b).count();
+            (*distance, std::cmp::Reverse(alike))
+        })
         .map(|(_, c)| c)
 }

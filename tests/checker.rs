@@ -190,6 +190,8 @@ const MISTAKES: &[&str] = &[
     "{ var t = [1.0, 2.0]; t[5] = 1.0 }",
     "{ var t = [1.0, 2.0]; t[:] = [1.0, 2.0, 3.0] }",
     "{ var d = p; d.q = 3 }",
+    "{ var q = p; q.x = \"a\" }",
+    "{ var q = layer; q.b = none }",
     "{ let x: int = 2.5; x }",
     "{ let x: str = 2; x }",
     "{ let x: float[3] = zeros(4); x }",
@@ -249,6 +251,7 @@ const FINE: &[&str] = &[
     "add(\"a\", \"b\")",
     "dot2([1, 2], [3.0, 4.0])",
     "Point(1)",
+    "{ var q = p; q.x = 1; q.x + 0.5 }",
     "Point(y: 1, x: 2).x",
     "p.with(x: 3.0)",
     "layer(ones(3))",
@@ -430,4 +433,228 @@ fn damaged_programs_do_not_upset_it() {
 /// `DLANG_FUZZ=10000` tries more.
 fn rounds() -> usize {
     std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(200)
+}
+
+/// Writes small programs at random. All that is unknown to the checker comes from `len(args())`, which is 0.
+struct Writer {
+    state: u64,
+    text: String,
+    depth: usize,
+    names: usize,
+    functions: usize,
+    in_function: bool,
+    loops: usize,
+    harmless: bool,
+}
+
+impl Writer {
+    fn program(seed: u64) -> String {
+        let state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995;
+        let mut w = Writer {
+            state,
+            text: String::from("let u = len(args())\n"),
+            depth: 0,
+            names: 0,
+            functions: 0,
+            in_function: false,
+            loops: 0,
+            harmless: seed % 4 == 0,
+        };
+        for f in 0..2 {
+            let default = w.pick(&["1.0", "[1.0]", "if u > 0 { \"a\" } else { 2.0 }"]);
+            w.text += &format!("fn f{f}(a, b = {default}) {{\n");
+            w.in_function = true;
+            w.block();
+            w.in_function = false;
+            w.text += "a + b\n}\n";
+            w.functions = f + 1;
+        }
+        w.block();
+        w.block();
+        w.text
+    }
+
+    fn random(&mut self, n: usize) -> usize {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 33) as usize % n
+    }
+
+    fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.random(choices.len())]
+    }
+
+    fn fresh(&mut self) -> String {
+        self.names += 1;
+        format!("v{}", self.names)
+    }
+
+    /// Known or not, true or false.
+    fn condition(&mut self) -> &'static str {
+        self.pick(&["u > 0", "u == 0", "u > 0", "u == 0", "true", "false", "0 < u < \"a\"", "u > 0 and 1 + \"a\" > 0"])
+    }
+
+    /// With and without elements, of known and unknown length.
+    fn sequence(&mut self) -> &'static str {
+        self.pick(&[
+            "0..u",
+            "0..u + 1",
+            "0..3",
+            "0..0",
+            "0..40",
+            "range(0, 5, u + 2)",
+            "list(1, 2)",
+            "list(i for i in 0..2 if u > 0)",
+            "list(i for i in 0..u)",
+            "zeros(3)",
+            "zeros(0)",
+            "arange(4)[arange(4) > 2 + u]",
+            "arange(4)[arange(4) > 5 + u]",
+            "enumerate(zeros(2))",
+            "zip(list(1, 2), 0..u)",
+        ])
+    }
+
+    /// What fails, unless it is not reached; some programs have no such thing.
+    fn bad(&mut self) -> String {
+        if self.harmless {
+            return "print(1)".into();
+        }
+        let call =
+            if self.functions > 0 { format!("f{}(\"a\")", self.random(self.functions)) } else { "-\"a\"".into() };
+        let simple =
+            ["1 + \"a\"", "[1.0, 2.0] + [1.0, 2.0, 3.0]", "ones(2, 3) @ ones(2)", "(1, 2)[5]", "-none", &call, &call];
+        self.pick(&simple).to_string()
+    }
+
+    fn block(&mut self) {
+        self.depth += 1;
+        for _ in 0..1 + self.random(3) {
+            self.statement();
+        }
+        self.depth -= 1;
+    }
+
+    fn statement(&mut self) {
+        let kind = if self.depth > 3 { 8 + self.random(7) } else { self.random(15) };
+        match kind {
+            0 | 1 => {
+                let condition = self.condition();
+                self.text += &format!("if {condition} {{\n");
+                self.block();
+                if self.random(2) == 0 {
+                    self.text += "} else {\n";
+                    self.block();
+                }
+                self.text += "}\n";
+            }
+            2 | 3 => {
+                let (name, sequence) = (self.fresh(), self.sequence());
+                self.text += &format!("for {name} in {sequence} {{\n");
+                self.body();
+            }
+            4 => {
+                let (name, bound) = (self.fresh(), self.pick(&["u", "u + 1", "2", "0"]));
+                self.text += &format!("var {name} = 0\nwhile {name} < {bound} {{\n{name} += 1\n");
+                self.body();
+            }
+            5 => {
+                self.text += "while true {\n";
+                self.loops += 1;
+                self.block();
+                self.loops -= 1;
+                self.text += "break\n}\n";
+            }
+            6 => {
+                self.text += "try {\n";
+                self.block();
+                self.text += "} catch e {\n";
+                self.block();
+                self.text += "}\n";
+            }
+            7 => {
+                let (name, bad) = (self.fresh(), self.bad());
+                let (sequence, condition) = (self.sequence(), self.condition());
+                let form = self.random(4);
+                self.text += &match form {
+                    0 => format!("let {name} = list({bad} for i in {sequence} if {condition})\n"),
+                    1 => format!("let {name} = map(|i| {bad}, {sequence})\n"),
+                    2 => format!("let {name} = filter(|i| {{ {bad}; true }}, list(i for i in {sequence}))\n"),
+                    _ => format!("let {name} = {condition} or {{ {bad}; true }}\n"),
+                };
+            }
+            8 | 9 => {
+                let bad = self.bad();
+                self.text += &format!("{bad}\n");
+            }
+            10 => {
+                let (condition, end) = (self.condition(), self.pick(&["error(\"stop\")", "exit()", "assert(u > 0)"]));
+                self.text += &format!("if {condition} {{ {end} }}\n");
+            }
+            11 if self.in_function => {
+                let condition = self.condition();
+                self.text += &format!("if {condition} {{ return 1.0 }}\n");
+            }
+            12 if self.loops > 0 => {
+                let (condition, jump) = (self.condition(), self.pick(&["break", "continue"]));
+                // A loop without bound must not start over.
+                let jump = if self.text.contains("while true") { "break" } else { jump };
+                self.text += &format!("if {condition} {{ {jump} }}\n");
+            }
+            13 if self.functions > 0 => {
+                let (f, more) = (self.random(self.functions), self.pick(&["", ", 2.0", ", u"]));
+                self.text += &format!("f{f}(1.0{more})\n");
+            }
+            _ => {
+                let name = self.fresh();
+                let value = self.pick(&["1.0", "ones(2)", "if u > 0 { 1.0 } else { ones(3) }"]);
+                self.text += &format!("let {name} = {value}\nprint({name} + 1)\n");
+            }
+        }
+    }
+
+    fn body(&mut self) {
+        self.loops += 1;
+        self.block();
+        self.loops -= 1;
+        self.text += "}\n";
+    }
+}
+
+/// `None` if the program runs to its end (or to `exit`), else what stops it.
+fn stopped(text: &str) -> Option<String> {
+    let mut session = Session::new(options());
+    session.unchecked = true;
+    session.vm.capture_output();
+    let loaded = session.load_main("random.dl", text, Mode::Script);
+    let Some(unit) = loaded.unit else { panic!("{}\n{text}", describe(&session, &loaded.diagnostics)) };
+    match session.run(&unit) {
+        Ok(_) => None,
+        Err(error) if matches!(error.0.cause, dlang::error::Cause::Exit(_)) => None,
+        Err(error) => Some(error.0.message),
+    }
+}
+
+/// What the checker refuses fails when it runs all the same, wherever the mistake stands.
+#[test]
+fn what_is_refused_would_not_run() {
+    let (mut refused, mut warned, mut fine) = (0, 0, 0);
+    let programs = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(160);
+    for seed in 0..programs {
+        let text = Writer::program(seed);
+        let mut session = Session::new(options());
+        let loaded = session.load_main("random.dl", &text, Mode::Script);
+        let about_types = |d: &&Diagnostic| d.code.starts_with("E03") || d.code.starts_with("E04");
+        let found: Vec<Diagnostic> = loaded.diagnostics.iter().filter(about_types).cloned().collect();
+        let errors: Vec<Diagnostic> = found.iter().filter(|d| d.is_error()).cloned().collect();
+        if !errors.is_empty() {
+            refused += 1;
+            assert!(stopped(&text).is_some(), "seed {seed}: this runs\n{text}\n{}", describe(&session, &errors));
+        } else if !found.is_empty() {
+            warned += 1;
+        } else {
+            fine += 1;
+        }
+    }
+    // A writer that makes only one kind of program tests nothing.
+    assert!(refused > 30 && warned > 30 && fine > 3, "{refused} refused, {warned} warned, {fine} fine");
 }

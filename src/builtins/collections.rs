@@ -38,7 +38,7 @@ fn infer_list(args: &[Ty]) -> Result<Ty> {
                 Some((first, more)) if more.iter().all(|t| t == first) => first.clone(),
                 _ => Ty::Any,
             };
-            Ty::List(Rc::new(ListTy { items: Some(all.to_vec()), element }))
+            Ty::List(Rc::new(ListTy { items: Some(all.to_vec()), element, filled: !all.is_empty() }))
         }
     })
 }
@@ -258,7 +258,11 @@ static VALUES: Builtin = Builtin {
         Ok(match args {
             [Ty::Dict(d)] => {
                 let items = d.items.as_ref().map(|items| items.iter().map(|(_, ty)| ty.clone()).collect());
-                Ty::List(Rc::new(ListTy { items, element: d.value.clone() }))
+                Ty::List(Rc::new(ListTy {
+                    filled: d.items.as_ref().is_some_and(|i| !i.is_empty()),
+                    items,
+                    element: d.value.clone(),
+                }))
             }
             _ => infer::list_of(Ty::Any),
         })

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::error::Result;
-use crate::types::ty::{DictTy, ListTy, Ty};
+use crate::types::ty::{DictTy, Ty};
 
 /// Nothing can be said.
 pub fn any(_: &[Ty]) -> Result<Ty> {
@@ -51,7 +51,7 @@ pub fn dict(_: &[Ty]) -> Result<Ty> {
 
 /// A list of unknown length.
 pub fn list_of(element: Ty) -> Ty {
-    Ty::List(Rc::new(ListTy { items: None, element }))
+    Ty::list_of(element)
 }
 
 /// What a `for` over a value of this type yields.

@@ -1,7 +1,5 @@
 //! `stack`, `concat`, and `split` of tensors: lists of tensors in, primitives applied to their elements.
 
-use std::rc::Rc;
-
 use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::builtins::{Builtin, iterate};
 use crate::error::{Error, Result};
@@ -10,7 +8,7 @@ use crate::ops::join::{CONCAT, STACK};
 use crate::ops::operand;
 use crate::ops::prim::{Default, Param, Prim, Sig, opt, req};
 use crate::tensor::show_shape;
-use crate::types::ty::{ListTy, Ty};
+use crate::types::ty::Ty;
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -129,7 +127,7 @@ pub fn infer_split(x: &Ty) -> Ty {
         Ty::Tensor(t) => Ty::of(t.dtype, None),
         _ => Ty::Any,
     };
-    Ty::List(Rc::new(ListTy { items: None, element }))
+    Ty::list_of(element)
 }
 
 #[cfg(test)]

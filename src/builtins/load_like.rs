@@ -247,7 +247,11 @@ pub fn widened(ty: &Ty) -> Ty {
         Ty::Str(_) => Ty::Str(None),
         Ty::DType(_) => Ty::DType(None),
         Ty::Tuple(items) => Ty::Tuple(Rc::new(all(items))),
-        Ty::List(l) => Ty::List(Rc::new(ListTy { items: l.items.as_deref().map(all), element: widened(&l.element) })),
+        Ty::List(l) => Ty::List(Rc::new(ListTy {
+            items: l.items.as_deref().map(all),
+            element: widened(&l.element),
+            filled: l.filled,
+        })),
         Ty::Dict(d) => {
             let items = d.items.as_ref().map(|items| items.iter().map(|(k, t)| (k.clone(), widened(t))).collect());
             Ty::Dict(Rc::new(DictTy { items, value: widened(&d.value) }))

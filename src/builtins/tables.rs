@@ -27,7 +27,7 @@ static LOAD_CSV: Builtin = Builtin {
     sig: PATH,
     // f32 or f64, as the default dtype is.
     infer: |_| {
-        let dims = [Dim::Unknown, Dim::Unknown].into_iter().collect();
+        let dims = [Dim::Some, Dim::Some].into_iter().collect();
         Ok(Ty::Tensor(TensorTy { dtype: None, dims: Some(dims) }))
     },
     run: |vm, args| match args {
@@ -118,6 +118,9 @@ pub fn read_table(path: &str, dtype: DType) -> Result<Value> {
         for (column, cell) in columns.iter_mut().zip(rows.texts()?) {
             column.push(cell);
         }
+    }
+    if columns.first().is_none_or(|c| c.ends.is_empty()) {
+        return Err(Error::new(fail::BAD_TABLE, format!("{} has a header but no rows", rows.path)));
     }
     let mut table = Dict::with_capacity(columns.len());
     for column in columns {

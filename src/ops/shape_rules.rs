@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::tensor::broadcast::shapes_clash;
 use crate::tensor::create::article;
-use crate::tensor::{DType, Shape};
+use crate::tensor::{DType, Shape, show_shape};
 use crate::types::ty::{Dim, Dims, Ty};
 
 /// True for what certainly is neither number nor tensor nor a structure that elementwise primitives map over.
@@ -37,19 +37,22 @@ pub fn dtype_of(ty: &Ty) -> Option<DType> {
     }
 }
 
+fn show_dim(dim: &Dim) -> String {
+    match dim {
+        Dim::Known(n) => n.to_string(),
+        Dim::Var(_) | Dim::Some | Dim::Unknown => "?".into(),
+    }
+}
+
+fn shown(dims: &[Dim]) -> String {
+    format!("[{}]", dims.iter().map(show_dim).collect::<Vec<_>>().join(", "))
+}
+
 /// As messages show it: `f32[3, n]`.
 pub fn show(ty: &Ty) -> String {
     match ty {
         Ty::Tensor(t) => {
-            let dims: Vec<String> = t
-                .dims
-                .iter()
-                .flatten()
-                .map(|d| match d {
-                    Dim::Known(n) => n.to_string(),
-                    Dim::Var(_) | Dim::Unknown => "?".into(),
-                })
-                .collect();
+            let dims: Vec<String> = t.dims.iter().flatten().map(show_dim).collect();
             let dtype = t.dtype.map_or("tensor".into(), |d| d.to_string());
             if t.dims.is_some() { format!("{dtype}[{}]", dims.join(", ")) } else { dtype }
         }
@@ -124,6 +127,7 @@ fn join(a: &[Dim], b: &[Dim]) -> Option<Dims> {
             (Dim::Known(_), Dim::Known(_)) => None,
             // An unknown dim must be this one, or 1.
             (Dim::Known(n), _) | (_, Dim::Known(n)) => Some(Dim::Known(n)),
+            (Dim::Some, Dim::Some) => Some(Dim::Some),
             _ => Some(Dim::Unknown),
         })
         .collect()
@@ -151,7 +155,13 @@ fn clash(name: &str, args: &[Ty]) -> Error {
         for (j, b) in &shaped[n + 1..] {
             if join(a, b).is_none() {
                 let kind = |i: usize| args.get(i).map_or_else(String::new, show);
-                return shapes_clash(name, (*i, &kind(*i), &plain(a, b)), (*j, &kind(*j), &plain(b, a)));
+                let (known_a, known_b) = (plain(a, b), plain(b, a));
+                let mut error = shapes_clash(name, (*i, &kind(*i), &known_a), (*j, &kind(*j), &known_b));
+                if a.iter().chain(b).any(|d| !matches!(d, Dim::Known(_))) {
+                    let guessed = format!("{} and {}", show_shape(&known_a), show_shape(&known_b));
+                    error.0.message = error.0.message.replace(&guessed, &format!("{} and {}", shown(a), shown(b)));
+                }
+                return error;
             }
         }
     }

@@ -99,8 +99,13 @@ impl<'a> Load<'a> {
         self.session.folders.insert(id, folder);
         let loaded = LoadedModule { id, name, source, is_library, tree, resolved: Rc::new(resolved) };
         self.session.program.modules.push(Rc::new(loaded));
+        if mode == resolve::Mode::Script {
+            let tree = self.session.program.module(id).tree.clone();
+            self.session.tell_params(&tree);
+        }
         let found = self.session.checker.check_module(&self.session.program, id);
         // After syntax errors the tree has holes, and what it says about types is noise.
+        let failed = failed || self.session.unchecked;
         if !failed {
             self.diagnostics.extend(found);
         }

@@ -24,7 +24,7 @@ use crate::value::{Closure, Value};
 use crate::vm::Vm;
 
 pub use dump::Phase;
-pub use params::ParamInfo;
+pub use params::{ChooseParams, ParamInfo};
 
 /// Settings from the command line.
 #[derive(Clone, Debug)]
@@ -81,6 +81,10 @@ pub struct Session {
     /// Bodies of imported modules; taken when they run.
     bodies: HashMap<ModuleId, Rc<Closure>>,
     checker: Checker,
+    /// How the command line sets the params, if the program is going to run.
+    pub choose_params: Option<ChooseParams>,
+    /// What the checker says is dropped: a program runs as far as it gets (for tests of the checker).
+    pub unchecked: bool,
     /// What earlier REPL lines defined.
     names: HashMap<Rc<str>, GlobalId>,
 }
@@ -98,6 +102,8 @@ impl Session {
             sources: SourceMap::default(),
             vm,
             checker: Checker::new().with_dtype(options.dtype),
+            choose_params: None,
+            unchecked: false,
             options,
             program: Program::default(),
             bases: vec![],

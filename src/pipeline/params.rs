@@ -1,8 +1,20 @@
 //! The `param`s of a script: what they are, and setting them from text.
 
 use crate::pipeline::{Session, Unit};
-use crate::syntax::ast::{Expr, ExprKind, StmtKind, TypeExpr, TypeKind, UnOp};
+use crate::syntax::ast::{Expr, ExprKind, Module, StmtKind, TypeExpr, TypeKind, UnOp};
+use crate::types::ty::Ty;
 use crate::value::Value;
+
+fn type_of(value: &Value) -> Ty {
+    match value {
+        Value::Int(n) => Ty::Int(Some(*n)),
+        Value::Float(..) => Ty::Float,
+        Value::Bool(b) => Ty::Bool(Some(*b)),
+        Value::Str(s) => Ty::Str(Some(s.as_str().into())),
+        Value::None => Ty::None,
+        _ => Ty::Any,
+    }
+}
 
 /// A setting of a script.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,10 +94,33 @@ impl Kind {
     }
 }
 
+/// Chooses values, as texts, for the params of a script.
+pub type ChooseParams = Box<dyn Fn(&[ParamInfo]) -> Vec<(String, String)>>;
+
 impl Session {
     /// The params of a script, in order.
     pub fn params(&self, unit: &Unit) -> Vec<ParamInfo> {
-        let tree = &self.program.module(unit.module).tree;
+        self.params_of(&self.program.module(unit.module).tree)
+    }
+
+    /// Tells the checker what the params of the script are in this run.
+    pub(super) fn tell_params(&mut self, tree: &Module) {
+        let Some(choose) = &self.choose_params else { return };
+        let chosen = choose(&self.params_of(tree));
+        let given = chosen.iter().filter_map(|(name, text)| {
+            tree.stmts.iter().find_map(|stmt| match &stmt.kind {
+                StmtKind::Param { name: ident, ty, default, .. } if *ident.name == **name => {
+                    let value = Kind::of(ty.as_ref(), default).parse(text);
+                    Some((ident.name.clone(), value.as_ref().map_or(Ty::Any, type_of)))
+                }
+                _ => None,
+            })
+        });
+        let given: Vec<_> = given.collect();
+        self.checker.set_params(given);
+    }
+
+    fn params_of(&self, tree: &Module) -> Vec<ParamInfo> {
         let params = tree.stmts.iter().filter_map(|stmt| match &stmt.kind {
             StmtKind::Param { name, ty, default, .. } => Some(ParamInfo {
                 name: name.name.to_string(),

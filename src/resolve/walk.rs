@@ -56,6 +56,7 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
         scopes: vec![FnScope::new(FnId(0), main.clone(), true)],
         globals: HashMap::new(),
         defined: HashSet::new(),
+        missing: HashSet::new(),
         problems: vec![],
     };
     walk.out.functions.push(main);
@@ -74,6 +75,8 @@ pub(super) struct Walk<'a> {
     defined: HashSet<u32>,
     /// Names that declared functions mention: such top-level variables are globals.
     shared: HashSet<Rc<str>>,
+    /// Names that were assigned to without being there: that is told once.
+    missing: HashSet<Rc<str>>,
     pub(super) problems: Vec<NameError>,
 }
 
@@ -487,7 +490,9 @@ impl Walk<'_> {
                 if !later && self.try_lookup(name, None).is_none() {
                     let hint = Some(format!("to make a new variable, write var {name} = ..."));
                     let (name, span) = (name.clone(), target.span);
-                    self.problems.push(NameError::Unknown { name, span, similar: None, hint });
+                    if self.missing.insert(name.clone()) {
+                        self.problems.push(NameError::Unknown { name, span, similar: None, hint });
+                    }
                     self.bind(target.id, Res::Unknown);
                     return;
                 }
@@ -548,6 +553,9 @@ impl Walk<'_> {
     fn lookup(&mut self, name: &Rc<str>, span: Span) -> Found {
         if let Some(found) = self.try_lookup(name, Some(span)) {
             return found;
+        }
+        if self.missing.contains(name) {
+            return Found { res: Res::Unknown, captured: false };
         }
         if self.scopes.len() == 1
             && let Some((ident, _)) = super::mentions::top_level_binding(&self.input.tree.stmts, name)

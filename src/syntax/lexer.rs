@@ -173,8 +173,21 @@ impl<'s> Lexer<'s> {
         self.logos.extras.list.push(problem);
     }
 
+    /// A string without end has taken the closing brackets of its line with it.
+    fn close_after_string(&mut self, line_end: Span) {
+        let unclosed = matches!(self.logos.extras.list.last(),
+            Some(SyntaxError::UnterminatedString { span, triple: false }) if span.end == line_end.start);
+        let closable =
+            |o: &Open| matches!(o.bracket, Bracket::Paren | Bracket::Square) && o.span.start >= self.line_start;
+        if unclosed {
+            let keep = self.open.iter().rposition(|o| !closable(o)).map_or(0, |i| i + 1);
+            self.close_down_to(keep, line_end);
+        }
+    }
+
     fn line_end(&mut self, span: Span) {
         self.line_break.get_or_insert(span);
+        self.close_after_string(span);
         self.line_start = span.end;
         self.line_indent = None;
         // A hole of a one-line f-string ends with its line, whatever is open in it.

@@ -68,6 +68,7 @@ impl Checker {
                     None if list.element == Ty::Never => Ok(Ty::list_of(self.annotated(element, module))),
                     None => Ok(Ty::List(Rc::new(ListTy {
                         items: None,
+                        filled: list.filled,
                         element: self.admit(element, &list.element, module, dims, place)?,
                     }))),
                 },
@@ -101,6 +102,7 @@ impl Checker {
                 | Ty::List(_)
                 | Ty::Dict(_)
                 | Ty::Range
+                | Ty::SomeRange
                 | Ty::RangeOf(_)
                 | Ty::Module(_) => wrong(),
                 _ => Ok(ty.clone()),
@@ -179,7 +181,9 @@ impl Checker {
                 && let Some(Res::Local(local)) = module.resolved.names.get(id)
             {
                 match dims.iter_mut().find(|b| b.local == *local) {
-                    Some(bound) if bound.dim == Dim::Unknown => bound.dim = *actual,
+                    Some(bound) if matches!(bound.dim, Dim::Unknown | Dim::Some) && *actual != Dim::Unknown => {
+                        bound.dim = *actual;
+                    }
                     Some(_) => {}
                     // It names a variable of the function.
                     None if self.in_frame && self.is_plain_variable(*local) => {}
@@ -270,6 +274,11 @@ impl Checker {
                 _ => None,
             };
             let (local, place) = (binding.local, binding.place);
+            if binding.dim == Dim::Some {
+                self.frame.positive.insert(local);
+            } else {
+                self.frame.positive.remove(&local);
+            }
             self.frame.set_local(local, Ty::Int(value), Some(place));
         }
     }

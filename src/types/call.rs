@@ -78,7 +78,10 @@ impl Checker {
             return Outcome::of(Ty::Never);
         }
         let outcome = match f {
-            Ty::Any | Ty::Fn(FnTy::Unknown) | Ty::Never => Outcome::unknown(&args),
+            Ty::Any | Ty::Fn(FnTy::Unknown) | Ty::Never => {
+                self.unknown_call();
+                Outcome::unknown(&args)
+            }
             Ty::Fn(FnTy::User { module, index, captures }) => {
                 self.call_user((*module, *index), captures.clone(), args, site)
             }
@@ -134,6 +137,7 @@ impl Checker {
         declared: Option<Span>,
         site: Span,
     ) -> Option<Vec<Option<usize>>> {
+        let of_struct = declared.is_some_and(|d| self.is_struct_name(d));
         let mut slots: Vec<Option<usize>> = vec![None; params.len()];
         let positional = params.iter().filter(|p| !p.named_only).count();
         let given = args.iter().filter(|a| a.name.is_none()).count();
@@ -154,7 +158,13 @@ impl Checker {
                 let name = arg.name.clone().unwrap_or_default();
                 let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
                 self.report(
-                    TypeError::UnknownParam { function: function.into(), name, params, place: arg.name_span },
+                    TypeError::UnknownParam {
+                        function: function.into(),
+                        name,
+                        params,
+                        place: arg.name_span,
+                        of_struct,
+                    },
                     site,
                 );
                 return None;
@@ -186,6 +196,12 @@ impl Checker {
             }
         }
         Some(slots)
+    }
+
+    /// True for the place of a struct's name in its declaration.
+    fn is_struct_name(&self, place: Span) -> bool {
+        let module = self.modules.iter().find(|m| m.source == place.source);
+        module.is_some_and(|m| m.resolved.structs.iter().any(|s| s.decl.name.span == place))
     }
 
     /// Calls a function of the program.
@@ -387,6 +403,9 @@ impl Checker {
             let inner = std::mem::replace(&mut self.frame, outer);
             for problem in &inner.problems {
                 self.take_problem(problem, site);
+            }
+            if inner.exits {
+                self.frame.may_exit();
             }
         }
         let origin = Origin((!self.frame.module.is_library).then_some(site));

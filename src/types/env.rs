@@ -1,11 +1,12 @@
 //! The state of the abstract interpreter: the running function's variables, and what joins at branches.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::annot::DimBinding;
 use super::join::{Widen, is_deep, join, widen};
 use super::ty::Ty;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::resolve::{FnId, GlobalId, LoadedModule, LocalId};
 use crate::source::Span;
 
@@ -17,9 +18,19 @@ pub struct Problem {
     pub library: Option<String>,
     /// How many calls lie between the place and here.
     pub chain: u32,
+    /// The place is reached for sure, once the function that is being followed is entered and nothing else fails.
+    pub certain: bool,
 }
 
 impl Problem {
+    /// What is said of it: where the program may never get there it is a warning, unless it counts wherever it stands.
+    pub fn told(self) -> Diagnostic {
+        if self.certain || !self.diagnostic.is_error() || super::is_about_names(self.diagnostic.code) {
+            return self.diagnostic;
+        }
+        Diagnostic { severity: Severity::Warning, ..self.diagnostic }.note("this fails if it is reached")
+    }
+
     /// Problems at one place with one code are one problem.
     pub fn same_as(&self, other: &Problem) -> bool {
         self.diagnostic.code == other.diagnostic.code && self.diagnostic.span() == other.diagnostic.span()
@@ -47,10 +58,18 @@ pub struct Frame {
     /// Globals read with what was known of them.
     pub reads: Vec<(GlobalId, Ty)>,
     pub dims: Vec<DimBinding>,
+    /// Locals bound with `let` to an int of 1 or more.
+    pub positive: HashSet<LocalId>,
     /// The function itself, for nested functions that call themselves.
     pub itself: Ty,
     /// How many branches and loops of unknown course are around.
     pub branches: u32,
+    /// How many constructs around may not get here: a branch, a loop that may be empty, a `try`.
+    pub unsure: u32,
+    /// `return` or `exit` may have left the function before here.
+    pub left: bool,
+    /// The function may end the program without failing.
+    pub exits: bool,
     pub ret: Option<Span>,
 }
 
@@ -75,6 +94,10 @@ pub struct State {
 pub struct Loop {
     pub breaks: Option<State>,
     pub continues: Option<State>,
+    /// `break` may have ended the loop before here.
+    pub broken: bool,
+    /// `continue` may have ended this pass before here.
+    pub skipped: bool,
 }
 
 impl State {
@@ -126,8 +149,12 @@ impl Frame {
             problems: vec![],
             reads: vec![],
             dims: vec![],
+            positive: HashSet::new(),
             itself: Ty::Any,
             branches: 0,
+            unsure: 0,
+            left: false,
+            exits: false,
             ret: None,
         }
     }
@@ -156,10 +183,23 @@ impl Frame {
         }
     }
 
-    /// Takes in a problem, unless it is there already.
+    /// Takes in a problem, unless it is there already; one that is certain takes the place of one that is not.
     pub fn add_problem(&mut self, problem: Problem) {
-        if !self.problems.iter().any(|p| p.same_as(&problem)) {
-            self.problems.push(problem);
+        match self.problems.iter_mut().find(|p| p.same_as(&problem)) {
+            Some(known) if problem.certain && !known.certain => *known = problem,
+            Some(_) => {}
+            None => self.problems.push(problem),
         }
+    }
+
+    /// True where the code is reached whenever the function is entered and nothing fails before. Loops are taken to end.
+    pub fn is_certain(&self) -> bool {
+        self.unsure == 0 && !self.left && !self.loops.iter().any(|l| l.broken || l.skipped)
+    }
+
+    /// Something was called that may end the program.
+    pub fn may_exit(&mut self) {
+        self.left = true;
+        self.exits = true;
     }
 }

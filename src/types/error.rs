@@ -74,6 +74,7 @@ pub enum TypeError {
         name: Rc<str>,
         params: Vec<Rc<str>>,
         place: Span,
+        of_struct: bool,
     },
     Twice {
         function: String,
@@ -162,6 +163,8 @@ pub enum TypeError {
         transform: String,
         ty: Ty,
         of: String,
+        /// Where its result is made.
+        result: Option<Span>,
     },
     GradArgument {
         transform: String,
@@ -213,12 +216,13 @@ impl TypeError {
                     .at(span, "");
                 declared_at(d, *declared)
             }
-            TypeError::UnknownParam { function, name, params, place } => {
-                let d = Diagnostic::error("E0321", format!("{function} has no parameter `{name}`")).at(*place, "");
+            TypeError::UnknownParam { function, name, params, place, of_struct } => {
+                let kind = if *of_struct { "field" } else { "parameter" };
+                let d = Diagnostic::error("E0321", format!("{function} has no {kind} `{name}`")).at(*place, "");
                 match did_you_mean(name, params.iter().map(|p| &**p)) {
                     Some(near) => d.help(format!("did you mean `{near}`?")),
                     None if params.is_empty() => d.help("it takes no arguments"),
-                    None => d.help(format!("its parameters: {}", params.join(", "))),
+                    None => d.help(format!("its {kind}s: {}", params.join(", "))),
                 }
             }
             TypeError::Twice { function, name, place } => {
@@ -332,12 +336,16 @@ impl TypeError {
                     .at(*place, format!("this is {}", show_ty(ty)))
                     .help(format!("pass the function itself, not its value: {}(f)(x)", transform.trim_matches('`')))
             }
-            TypeError::GradOutput { transform, ty, of } => {
+            TypeError::GradOutput { transform, ty, of, result } => {
                 let d = Diagnostic::error(
                     "E0436",
                     format!("{transform} needs one float, but {of} returns {}", show_ty(ty)),
                 )
                 .at(span, "");
+                let d = match result {
+                    Some(place) => d.also(*place, format!("this is {}", show_ty(ty))),
+                    None => d,
+                };
                 match ty {
                     Ty::Tensor(_) => d.help("reduce the result with sum(...) or mean(...), or use jacobian"),
                     Ty::Int(_) => d.help("return a float: float(...), or write 1.0 for 1"),

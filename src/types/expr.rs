@@ -199,7 +199,7 @@ impl Checker {
                 Some(stop) => Ty::RangeOf(RangeValue { start, stop, step: 1 }),
                 None => Ty::Range,
             },
-            _ => Ty::Range,
+            (a, _) => super::join::range(self.reaches(&a, hi, inclusive)),
         }
     }
 
@@ -213,7 +213,9 @@ impl Checker {
         self.warn_nested(e);
         let values = self.args(args);
         let outcome = self.call_value(&f, values, callee.span, e.span);
-        self.write_back(args, 0, outcome)
+        self.learn(&f, args);
+        let ty = self.write_back(args, 0, outcome);
+        self.refine_range(&f, args, ty)
     }
 
     /// Copies what a call left in its `&` arguments back to their places. Argument `i` of the call is `args[i - skip]`.

@@ -44,7 +44,7 @@ impl Checker {
             },
             Ty::Tensor(_) | Ty::Float | Ty::Int(_) | Ty::Bool(_) => self.tensor_fact(ty, name, span),
             Ty::None | Ty::Str(_) | Ty::Tuple(_) | Ty::List(_) => self.no_field(ty, name, false, span),
-            Ty::Range | Ty::RangeOf(_) | Ty::Fn(_) | Ty::DType(_) => Ty::Any,
+            Ty::Range | Ty::SomeRange | Ty::RangeOf(_) | Ty::Fn(_) | Ty::DType(_) => Ty::Any,
         }
     }
 
@@ -137,6 +137,7 @@ impl Checker {
 
     /// `x.name(args)`
     pub(super) fn method_call(&mut self, e: &Expr, receiver: &Expr, name: &Ident, args: &[Arg]) -> Ty {
+        self.warn_nested(e);
         let ty = self.expr(receiver);
         if self.frame.dead {
             return Ty::Never;
@@ -168,7 +169,9 @@ impl Checker {
         }
         let function = self.frame.module.resolved.functions_by_method.get(&e.id).copied();
         match (function, &ty) {
-            (_, Ty::Any) | (None, Ty::Dict(_) | Ty::Fn(_) | Ty::DType(_) | Ty::Range | Ty::RangeOf(_)) => {
+            (_, Ty::Any)
+            | (None, Ty::Dict(_) | Ty::Fn(_) | Ty::DType(_) | Ty::Range | Ty::SomeRange | Ty::RangeOf(_)) => {
+                self.unknown_call();
                 let values = self.args(args);
                 let outcome = Outcome::unknown(&values);
                 self.write_back(args, 0, outcome);
@@ -297,7 +300,13 @@ impl Checker {
                 None => {
                     let function = format!("`{}`", new.info.name);
                     let params = new.info.fields.iter().map(|f| f.name.clone()).collect();
-                    let error = TypeError::UnknownParam { function, name: name.clone(), params, place: arg.name_span };
+                    let error = TypeError::UnknownParam {
+                        function,
+                        name: name.clone(),
+                        params,
+                        place: arg.name_span,
+                        of_struct: true,
+                    };
                     return self.report(error, span);
                 }
             }

@@ -4,7 +4,7 @@ use super::Checker;
 use super::env::{Loop, State};
 use super::error::TypeError;
 use super::join::{Widen, join};
-use super::pattern::Items;
+use super::pattern::{Count, Items};
 use super::ty::Ty;
 use crate::resolve::FnId;
 use crate::source::Span;
@@ -42,6 +42,14 @@ impl Checker {
         self.restore(now);
     }
 
+    /// Follows what the program perhaps does not get to, if `perhaps` is true.
+    pub(super) fn perhaps<T>(&mut self, perhaps: bool, follow: impl FnOnce(&mut Checker) -> T) -> T {
+        self.frame.unsure += u32::from(perhaps);
+        let result = follow(self);
+        self.frame.unsure -= u32::from(perhaps);
+        result
+    }
+
     pub(super) fn if_else(&mut self, cond: &Expr, then: &Expr, otherwise: Option<&Expr>) -> Ty {
         let known = self.condition(cond);
         if self.frame.dead {
@@ -54,10 +62,10 @@ impl Checker {
             (None, _) => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let a = self.expr(then);
+                let a = self.perhaps(true, |c| c.expr(then));
                 let after = self.state();
                 self.restore(before);
-                let b = otherwise.map_or(Ty::None, |e| self.expr(e));
+                let b = otherwise.map_or(Ty::None, |e| self.perhaps(true, |c| c.expr(e)));
                 self.frame.branches -= 1;
                 self.join_state(&after);
                 join(&a, &b)
@@ -77,7 +85,7 @@ impl Checker {
                 checker.frame.dead = true;
                 return exit;
             }
-            checker.block(body);
+            checker.perhaps(known.is_none(), |c| c.block(body));
             exit
         });
         self.frame.branches -= 1;
@@ -98,15 +106,15 @@ impl Checker {
             }
             Items::Each(items) => {
                 let item = items.iter().fold(Ty::Never, |a, b| join(&a, b));
-                self.for_each(pattern, &item, iter.span, body);
+                self.for_each(pattern, &item, iter.span, body, true);
             }
-            Items::Repeated { count: Some(0), .. } => {}
-            Items::Repeated { item, .. } => {
-                self.for_each(pattern, &item, iter.span, body);
+            Items::Repeated { count: Count::Known(0), .. } => {}
+            Items::Repeated { item, count } => {
+                self.for_each(pattern, &item, iter.span, body, count.is_some());
             }
             Items::None => {
                 self.report(TypeError::NotIterable { ty, place: iter.span }, iter.span);
-                self.for_each(pattern, &Ty::Any, iter.span, body);
+                self.for_each(pattern, &Ty::Any, iter.span, body, false);
             }
         }
     }
@@ -117,6 +125,9 @@ impl Checker {
         for item in items {
             if self.frame.dead {
                 break;
+            }
+            if let Some(around) = self.frame.loops.last_mut() {
+                around.skipped = false;
             }
             self.bind_pattern(pattern, item, place);
             self.block(body);
@@ -130,12 +141,13 @@ impl Checker {
         }
     }
 
-    fn for_each(&mut self, pattern: &Pattern, item: &Ty, place: Span, body: &Block) {
+    /// One `item` stands for all; `reached`: there is at least one.
+    fn for_each(&mut self, pattern: &Pattern, item: &Ty, place: Span, body: &Block, reached: bool) {
         self.frame.branches += 1;
         let exit = self.repeat(|checker| {
             let exit = checker.state();
             checker.bind_pattern(pattern, item, place);
-            checker.block(body);
+            checker.perhaps(!reached, |c| c.block(body));
             Some(exit)
         });
         self.frame.branches -= 1;
@@ -143,14 +155,14 @@ impl Checker {
     }
 
     /// Runs a loop's body until the state at its head no longer changes. `pass` gives the state in which the loop ends
-    /// if it ends at its head. Returns the state after the loop.
+    /// if it ends at its head. Returns the state after the loop. Only the first pass is certain.
     fn repeat(&mut self, mut pass: impl FnMut(&mut Checker) -> Option<State>) -> State {
         let mut head = self.state();
         let mut exit: Option<State> = None;
         let mut passes = 0;
         loop {
             self.frame.loops.push(Loop::default());
-            let end = pass(self);
+            let end = self.perhaps(passes > 0, &mut pass);
             let done = self.frame.loops.pop().unwrap_or_default();
             for state in [end, done.breaks].into_iter().flatten() {
                 match &mut exit {
@@ -185,7 +197,7 @@ impl Checker {
         let problems = self.frame.problems.len();
         self.frame.tries.push(before);
         self.frame.branches += 1;
-        let a = self.block(body);
+        let a = self.perhaps(true, |c| c.block(body));
         let after = self.state();
         // The program runs on when something fails in here; but what has no such name is wrong wherever it stands.
         let inside = self.frame.problems.split_off(problems);
@@ -199,7 +211,7 @@ impl Checker {
         if let Some(id) = name {
             self.set_name(id, Ty::Any, handler.span);
         }
-        let b = self.block(handler);
+        let b = self.perhaps(true, |c| c.block(handler));
         self.frame.branches -= 1;
         let b = if self.frame.dead { Ty::Never } else { b };
         self.join_state(&after);
@@ -211,6 +223,8 @@ impl Checker {
     pub(super) fn jump(&mut self, is_break: bool) {
         let state = self.state();
         if let Some(around) = self.frame.loops.last_mut() {
+            around.broken |= is_break;
+            around.skipped |= !is_break;
             let target = if is_break { &mut around.breaks } else { &mut around.continues };
             match target {
                 Some(old) => old.join(&state),

@@ -69,6 +69,11 @@ impl Checker {
         if let Some(outcome) = self.structural(name, &matched, site) {
             return outcome;
         }
+        if name == "exit" {
+            self.frame.may_exit();
+        } else if args.iter().any(|a| matches!(a.ty, Ty::Fn(_))) {
+            self.unknown_call();
+        }
         let result = match host {
             Host::Prim(prim) => infer_prim(prim, &matched.types),
             Host::Builtin(builtin) => {
@@ -85,7 +90,7 @@ impl Checker {
         let ty = match result {
             Ok(ty) => self.with_default_dtype(name, host.sig(), &matched, ty),
             Err(error) => {
-                let operands = matched.spans.clone();
+                let operands = operands_of(host.sig(), &matched, &args);
                 self.report(TypeError::Operation { error, operands, origins: vec![] }, site)
             }
         };
@@ -172,7 +177,7 @@ impl Checker {
         let Ty::Tensor(TensorTy { dtype: None, dims }) = &ty else { return ty };
         let given = sig.params.iter().position(|p| p.name == "dtype").map(|i| args.ty(i).clone());
         let makes_floats = match name {
-            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" => true,
+            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" | "_load_csv" => true,
             "full" => args.types.contains(&Ty::Float),
             "arange" => args.types.iter().take(3).any(|t| *t == Ty::Float),
             _ => return ty,
@@ -183,6 +188,15 @@ impl Checker {
             _ => None,
         };
         Ty::Tensor(TensorTy { dtype, dims: dims.clone() })
+    }
+}
+
+/// The places that an error means by the numbers of its operands: those of the parameters; where one parameter takes all
+/// further arguments, those of the arguments.
+fn operands_of(sig: &Sig, matched: &HostArgs, args: &[ArgVal]) -> Vec<Span> {
+    match sig.params.iter().any(|p| is_rest(p.kind)) {
+        true => args.iter().filter(|a| a.name.is_none()).map(|a| a.span).collect(),
+        false => matched.spans.clone(),
     }
 }
 

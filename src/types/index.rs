@@ -78,7 +78,7 @@ impl Checker {
                 _ => Ty::Any,
             },
             Ty::Str(_) => Ty::Str(None),
-            Ty::Range | Ty::RangeOf(_) => match items {
+            Ty::Range | Ty::SomeRange | Ty::RangeOf(_) => match items {
                 [IndexTy::At(Ty::Int(_), _)] => Ty::Int(None),
                 _ => Ty::Any,
             },
@@ -149,7 +149,7 @@ impl Checker {
                 IndexTy::At(at, place) => match at {
                     Ty::Int(_) => (used, ints) = (used + 1, ints + 1),
                     Ty::None => {}
-                    Ty::Range | Ty::RangeOf(_) => (used, gathers) = (used + 1, gathers + 1),
+                    Ty::Range | Ty::SomeRange | Ty::RangeOf(_) => (used, gathers) = (used + 1, gathers + 1),
                     Ty::Tensor(TensorTy { dtype: Some(DType::Int), dims: Some(_) }) => {
                         (used, gathers) = (used + 1, gathers + 1);
                     }
@@ -199,8 +199,8 @@ impl Checker {
                     out.push(Dim::Known(r.len()));
                     axis += 1;
                 }
-                IndexTy::At(Ty::Range, _) => {
-                    out.push(Dim::Unknown);
+                IndexTy::At(range @ (Ty::Range | Ty::SomeRange), _) => {
+                    out.push(if *range == Ty::Range { Dim::Unknown } else { Dim::Some });
                     axis += 1;
                 }
                 IndexTy::At(Ty::Tensor(idx), place) => {
@@ -233,6 +233,7 @@ impl Checker {
                 IndexTy::Slice { start, stop, step, .. } => {
                     out.push(match (start, stop, step, here) {
                         (None, None, None, d) => d,
+                        (None, None, Some(Ty::Int(Some(_))), Dim::Some) => Dim::Some,
                         (_, _, _, Dim::Known(n)) => {
                             slice(start, stop, step, n).map_or(Dim::Unknown, |s| Dim::Known(s.count()))
                         }
@@ -298,7 +299,11 @@ impl Checker {
                     _ => None,
                 };
                 let slices = !matches!(items, [IndexTy::At(..)]);
-                Ty::List(Rc::new(ListTy { items: all, element: if slices { Ty::Any } else { element } }))
+                Ty::List(Rc::new(ListTy {
+                    items: all,
+                    element: if slices { Ty::Any } else { element },
+                    filled: list.filled && !slices,
+                }))
             }
             Ty::Dict(dict) => match (items, &dict.items) {
                 ([IndexTy::At(Ty::Str(Some(key)), _)], Some(entries)) => {

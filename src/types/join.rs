@@ -15,7 +15,9 @@ pub fn join(a: &Ty, b: &Ty) -> Ty {
         (Ty::Int(_), Ty::Int(_)) => Ty::Int(None),
         (Ty::Str(_), Ty::Str(_)) => Ty::Str(None),
         (Ty::DType(_), Ty::DType(_)) => Ty::DType(None),
-        (Ty::Range | Ty::RangeOf(_), Ty::Range | Ty::RangeOf(_)) => Ty::Range,
+        (Ty::Range | Ty::SomeRange | Ty::RangeOf(_), Ty::Range | Ty::SomeRange | Ty::RangeOf(_)) => {
+            range(has_element(a) && has_element(b))
+        }
         (Ty::Tensor(x), Ty::Tensor(y)) => Ty::Tensor(join_tensors(x, y)),
         // A tensor of unknown rank may be a scalar.
         (Ty::Tensor(t), Ty::Float) | (Ty::Float, Ty::Tensor(t)) if t.dtype.is_none_or(|d| d.is_float()) => {
@@ -33,6 +35,19 @@ pub fn join(a: &Ty, b: &Ty) -> Ty {
     }
 }
 
+/// A range of which it is known at most that it has an element.
+pub fn range(filled: bool) -> Ty {
+    if filled { Ty::SomeRange } else { Ty::Range }
+}
+
+fn has_element(range: &Ty) -> bool {
+    match range {
+        Ty::SomeRange => true,
+        Ty::RangeOf(r) => r.len() > 0,
+        _ => false,
+    }
+}
+
 fn join_all(a: &[Ty], b: &[Ty]) -> Vec<Ty> {
     a.iter().zip(b).map(|(x, y)| join(x, y)).collect()
 }
@@ -41,11 +56,19 @@ fn join_tensors(a: &TensorTy, b: &TensorTy) -> TensorTy {
     let dtype = if a.dtype == b.dtype { a.dtype } else { None };
     let dims = match (&a.dims, &b.dims) {
         (Some(x), Some(y)) if x.len() == y.len() => {
-            Some(x.iter().zip(y).map(|(x, y)| if x == y { *x } else { Dim::Unknown }).collect::<Dims>())
+            Some(x.iter().zip(y).map(|(x, y)| join_dims(*x, *y)).collect::<Dims>())
         }
         _ => None,
     };
     TensorTy { dtype, dims }
+}
+
+fn join_dims(a: Dim, b: Dim) -> Dim {
+    match (a, b) {
+        (a, b) if a == b => a,
+        (Dim::Some | Dim::Known(1..), Dim::Some | Dim::Known(1..)) => Dim::Some,
+        _ => Dim::Unknown,
+    }
 }
 
 fn join_lists(a: &ListTy, b: &ListTy) -> ListTy {
@@ -53,7 +76,7 @@ fn join_lists(a: &ListTy, b: &ListTy) -> ListTy {
         (Some(x), Some(y)) if x.len() == y.len() => Some(join_all(x, y)),
         _ => None,
     };
-    ListTy { items, element: join(&a.element, &b.element) }
+    ListTy { items, element: join(&a.element, &b.element), filled: a.filled && b.filled }
 }
 
 fn join_dicts(a: &DictTy, b: &DictTy) -> DictTy {
@@ -103,15 +126,16 @@ pub fn widen(ty: &Ty, how: Widen) -> Ty {
         Ty::Bool(_) => Ty::Bool(None),
         Ty::Int(_) => Ty::Int(None),
         Ty::Str(_) => Ty::Str(None),
-        Ty::RangeOf(_) => Ty::Range,
+        Ty::RangeOf(_) => range(has_element(ty)),
         Ty::Tensor(t) if how == Widen::Dims => {
-            let dims = t.dims.as_ref().map(|d| d.iter().map(|_| Dim::Unknown).collect());
+            let forget = |d: &Dim| if matches!(d, Dim::Some | Dim::Known(1..)) { Dim::Some } else { Dim::Unknown };
+            let dims = t.dims.as_ref().map(|d| d.iter().map(forget).collect());
             Ty::Tensor(TensorTy { dtype: t.dtype, dims })
         }
         Ty::Tuple(items) => Ty::tuple(all(items)),
         Ty::List(list) => {
             let items = if how == Widen::Dims { None } else { list.items.as_ref().map(|i| all(i)) };
-            Ty::List(Rc::new(ListTy { items, element: widen(&list.element, how) }))
+            Ty::List(Rc::new(ListTy { items, element: widen(&list.element, how), filled: list.filled }))
         }
         Ty::Dict(dict) => {
             let items = dict.items.as_ref().map(|d| d.iter().map(|(k, t)| (k.clone(), widen(t, how))).collect());

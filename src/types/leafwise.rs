@@ -19,7 +19,7 @@ pub(super) fn infer_prim(prim: &Prim, args: &[Ty]) -> Result<Ty> {
 /// As `infer` rules know it.
 pub(super) fn plain(ty: &Ty) -> Ty {
     match ty {
-        Ty::RangeOf(_) => Ty::Range,
+        Ty::SomeRange | Ty::RangeOf(_) => Ty::Range,
         Ty::Never => Ty::Any,
         other => other.clone(),
     }

@@ -3,7 +3,7 @@
 use super::Checker;
 use super::error::TypeError;
 use super::join::join;
-use super::pattern::Items;
+use super::pattern::{Count, Items};
 use super::show::show_dims;
 use super::ty::{Dim, Dims, TensorTy, Ty};
 use crate::source::Span;
@@ -19,14 +19,14 @@ impl Checker {
     /// `[a, b]`
     pub(super) fn brackets(&mut self, items: &[Expr]) -> Ty {
         let types: Vec<(Ty, Span)> = items.iter().map(|e| (self.expr(e), e.span)).collect();
-        self.stack(&types, Some(types.len()))
+        self.stack(&types, Dim::Known(types.len()))
     }
 
     /// The tensor of these elements, `count` of them if known; `elements` may be one for all.
-    fn stack(&mut self, elements: &[(Ty, Span)], count: Option<usize>) -> Ty {
+    fn stack(&mut self, elements: &[(Ty, Span)], count: Dim) -> Ty {
         if elements.is_empty() {
-            let dims = Dims::from_slice(&[count.map_or(Dim::Unknown, Dim::Known)]);
-            return Ty::Tensor(TensorTy { dtype: self.dtype, dims: (count == Some(0)).then_some(dims) });
+            let dims = Dims::from_slice(&[count]);
+            return Ty::Tensor(TensorTy { dtype: self.dtype, dims: (count == Dim::Known(0)).then_some(dims) });
         }
         for (ty, place) in elements {
             if !matches!(ty, Ty::Any | Ty::Never | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_)) {
@@ -60,7 +60,7 @@ impl Checker {
         let dtype = self.stacked_dtype(elements);
         let dims = dims.map(|inner| {
             let mut all = Dims::new();
-            all.push(count.map_or(Dim::Unknown, Dim::Known));
+            all.push(count);
             all.extend(inner);
             all
         });
@@ -91,7 +91,7 @@ impl Checker {
     /// `[e for p in xs if c]`, `list(e for p in xs)`
     pub(super) fn comprehension(&mut self, list: bool, element: &Expr, clauses: &[Clause]) -> Ty {
         let unrolled = self.unrolled;
-        let mut out = Elements { items: vec![], exact: true };
+        let mut out = Elements { items: vec![], exact: true, filled: true };
         self.frame.branches += 1;
         self.clauses(clauses, element, &mut out);
         self.frame.branches -= 1;
@@ -103,7 +103,7 @@ impl Checker {
             let items: Vec<Ty> = out.items.into_iter().map(|(t, _)| t).collect();
             return match out.exact {
                 true => Ty::list(items),
-                false => Ty::list_of(items.iter().fold(Ty::Never, |a, b| join(&a, b))),
+                false => Ty::list_with(items.iter().fold(Ty::Never, |a, b| join(&a, b)), out.filled),
             };
         }
         if !out.exact
@@ -112,22 +112,22 @@ impl Checker {
         {
             return Ty::Tensor(TensorTy { dtype: None, dims: None });
         }
-        let count = if out.exact { Some(out.items.len()) } else { self.known_length(clauses) };
-        self.stack(&out.items, count)
+        let count = if out.exact { Dim::Known(out.items.len()) } else { self.known_length(clauses) };
+        self.stack(&out.items, if count == Dim::Unknown && out.filled { Dim::Some } else { count })
     }
 
     /// The length of a comprehension over one known range or tensor without conditions.
-    fn known_length(&mut self, clauses: &[Clause]) -> Option<usize> {
+    fn known_length(&mut self, clauses: &[Clause]) -> Dim {
         match clauses {
             [Clause::For { iter, .. }] => {
                 let ty = self.types.get(self.frame.module.id, iter.id).clone();
                 match self.items(&ty) {
-                    Items::Repeated { count, .. } => count,
-                    Items::Each(items) => Some(items.len()),
-                    _ => None,
+                    Items::Repeated { count: Count::Known(n), .. } => Dim::Known(n),
+                    Items::Each(items) => Dim::Known(items.len()),
+                    _ => Dim::Unknown,
                 }
             }
-            _ => None,
+            _ => Dim::Unknown,
         }
     }
 
@@ -143,7 +143,8 @@ impl Checker {
                 Some(true) => self.clauses(rest, element, out),
                 None => {
                     out.exact = false;
-                    self.clauses(rest, element, out);
+                    out.filled = false;
+                    self.perhaps(true, |c| c.clauses(rest, element, out));
                 }
             },
             Clause::For { pattern, iter } => {
@@ -154,6 +155,7 @@ impl Checker {
                 let before = self.unrolled;
                 match self.items(&ty) {
                     Items::Each(items) if self.may_unroll(items.len()) => {
+                        out.filled &= !items.is_empty();
                         self.unrolled *= items.len().max(1);
                         for item in &items {
                             self.bind_pattern(pattern, item, iter.span);
@@ -162,36 +164,27 @@ impl Checker {
                     }
                     Items::Each(items) => {
                         let item = items.iter().fold(Ty::Never, |a, b| join(&a, b));
-                        self.one_for_all(pattern, &item, iter.span, rest, element, out);
+                        out.exact = false;
+                        self.bind_pattern(pattern, &item, iter.span);
+                        self.clauses(rest, element, out);
                     }
-                    Items::Repeated { item, count: Some(0) } => {
-                        let _ = item;
-                    }
-                    Items::Repeated { item, .. } => {
-                        self.one_for_all(pattern, &item, iter.span, rest, element, out);
+                    Items::Repeated { count: Count::Known(0), .. } => out.filled = false,
+                    Items::Repeated { item, count } => {
+                        out.exact = false;
+                        out.filled &= count.is_some();
+                        self.bind_pattern(pattern, &item, iter.span);
+                        self.perhaps(!count.is_some(), |c| c.clauses(rest, element, out));
                     }
                     Items::None => {
                         self.report(TypeError::NotIterable { ty, place: iter.span }, iter.span);
-                        self.one_for_all(pattern, &Ty::Any, iter.span, rest, element, out);
+                        out.exact = false;
+                        self.bind_pattern(pattern, &Ty::Any, iter.span);
+                        self.perhaps(true, |c| c.clauses(rest, element, out));
                     }
                 }
                 self.unrolled = before;
             }
         }
-    }
-
-    fn one_for_all(
-        &mut self,
-        pattern: &crate::syntax::ast::Pattern,
-        item: &Ty,
-        span: Span,
-        rest: &[Clause],
-        element: &Expr,
-        out: &mut Elements,
-    ) {
-        out.exact = false;
-        self.bind_pattern(pattern, item, span);
-        self.clauses(rest, element, out);
     }
 
     pub(super) fn may_unroll(&self, count: usize) -> bool {
@@ -203,6 +196,8 @@ struct Elements {
     items: Vec<(Ty, Span)>,
     /// The items are all, in order.
     exact: bool,
+    /// There is at least one.
+    filled: bool,
 }
 
 /// Takes in what `other` tells of the common dims; false if they certainly differ.
@@ -213,7 +208,7 @@ fn meet(dims: &mut Dims, other: &Dims) -> bool {
     for (a, b) in dims.iter_mut().zip(other) {
         match (*a, b) {
             (Dim::Known(x), Dim::Known(y)) if x != *y => return false,
-            (Dim::Unknown, d) | (Dim::Var(_), d @ Dim::Known(_)) => *a = *d,
+            (Dim::Unknown, d) | (Dim::Var(_) | Dim::Some, d @ Dim::Known(_)) => *a = *d,
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ mod env;
 pub mod error;
 mod expr;
 mod field;
+mod filled;
 mod flow;
 mod host;
 mod index;
@@ -32,6 +33,7 @@ mod stmt;
 mod structures;
 mod transforms;
 pub mod ty;
+mod unstable;
 mod unused;
 mod warn;
 
@@ -122,9 +124,13 @@ pub struct Checker {
     prims: HashMap<&'static str, &'static Prim>,
     /// Values of `param`s that the command line gives.
     params: HashMap<Rc<str>, Ty>,
+    /// All other `param`s have their defaults.
+    params_known: bool,
     /// Default dtype of float tensors, while known.
     dtype: Option<DType>,
     tests: bool,
+    /// Globals bound with `let` to an int of 1 or more.
+    positive: HashSet<GlobalId>,
     /// Modules whose uncalled functions were checked.
     finished: HashSet<ModuleId>,
     fuel: u64,
@@ -133,6 +139,8 @@ pub struct Checker {
     depth: u32,
     /// The fuel is spent: types are guesses from here on, so nothing may be reported.
     gave_up: bool,
+    /// Some function calls `exit`.
+    exit_used: bool,
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
     rigid: bool,
@@ -166,13 +174,16 @@ impl Checker {
             host: HashMap::new(),
             prims: crate::ops::table().map(|p| (p.name, p)).collect(),
             params: HashMap::new(),
+            params_known: false,
             dtype: Some(DType::F32),
             tests: false,
+            positive: HashSet::new(),
             finished: HashSet::new(),
             fuel: 0,
             place_was_read: false,
             depth: 0,
             gave_up: false,
+            exit_used: false,
             unrolled: 1,
             rigid: false,
             in_frame: false,
@@ -197,9 +208,11 @@ impl Checker {
         }
     }
 
-    /// Tells the value of a `param` that the command line sets; without it the checker takes params as unknown.
-    pub fn set_param(&mut self, name: &str, ty: Ty) {
-        self.params.insert(name.into(), ty);
+    /// Tells the values of the `param`s that the command line sets; all others have their defaults then. Without it the
+    /// program is checked for other runs, too: flags and texts are unknown, ints are their defaults.
+    pub fn set_params(&mut self, given: impl IntoIterator<Item = (Rc<str>, Ty)>) {
+        self.params = given.into_iter().collect();
+        self.params_known = true;
     }
 
     /// Follows a module's body, and the functions that it calls.
@@ -208,6 +221,7 @@ impl Checker {
         let Some(module) = self.modules.get(id.0 as usize).cloned() else { return vec![] };
         self.grow_tables();
         self.watch_dtype();
+        self.watch_exit();
         self.fuel = FUEL + 20 * u64::from(module.tree.node_count);
         self.gave_up = false;
         self.depth = 0;
@@ -218,7 +232,7 @@ impl Checker {
             self.stmt(stmt);
         }
         let frame = std::mem::replace(&mut self.frame, outer);
-        let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(|p| p.diagnostic).collect();
+        let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(Problem::told).collect();
         if diagnostics.iter().any(Diagnostic::is_error) {
             // It will not run: a line of the REPL leaves the variables of earlier lines as they were.
             self.globals = before;
@@ -296,6 +310,19 @@ impl Checker {
         }
     }
 
+    /// Without a function that calls `exit`, a call of something unknown comes back or fails.
+    fn watch_exit(&mut self) {
+        let is_use = |res: &Res| matches!(res, Res::Builtin(b) if b.name == "exit");
+        self.exit_used = self.modules.iter().any(|m| m.resolved.names.values().any(is_use));
+    }
+
+    /// Something of which nothing is known is called.
+    fn unknown_call(&mut self) {
+        if self.exit_used {
+            self.frame.may_exit();
+        }
+    }
+
     /// Spends one unit of fuel; false when there is none left.
     fn spend(&mut self) -> bool {
         if self.fuel == 0 || self.depth > MAX_DEPTH {
@@ -335,7 +362,8 @@ impl Checker {
                 None => module.name.to_string(),
             }
         });
-        self.frame.add_problem(Problem { diagnostic, library, chain: 0 });
+        let certain = self.frame.is_certain();
+        self.frame.add_problem(Problem { diagnostic, library, chain: 0, certain });
     }
 
     fn is_followed_test(&self, module: &LoadedModule, id: FnId) -> bool {

@@ -24,7 +24,13 @@ impl Checker {
         self.warn_binary(op, &left, &right, a, b, span);
         self.warn_at_zero(op, a, b, span);
         let origins = self.origins_of(&[a, b]);
-        self.apply(op, &left, &right, [a.span, b.span], span, origins)
+        let ty = self.apply(op, &left, &right, [a.span, b.span], span, origins);
+        match (&ty, &left, &right) {
+            (Ty::Bool(None), Ty::Int(None), Ty::Int(Some(n))) if self.is_positive(a) => {
+                Ty::Bool(against_positive(op, *n))
+            }
+            _ => ty,
+        }
     }
 
     /// `and`, `or`: the right side may not be reached.
@@ -36,7 +42,7 @@ impl Checker {
             Ty::Bool(None) | Ty::Any => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let right = self.expr(b);
+                let right = self.perhaps(true, |c| c.expr(b));
                 self.frame.branches -= 1;
                 let after = self.state();
                 self.restore(before);
@@ -73,10 +79,18 @@ impl Checker {
         let mut left = self.expr(first);
         let mut left_expr = first;
         let mut all = Ty::Bool(Some(true));
-        for (op, e) in rest {
-            let right = self.expr(e);
+        // What follows a comparison that is false is not reached.
+        let mut perhaps = false;
+        for (i, (op, e)) in rest.iter().enumerate() {
+            match &all {
+                Ty::Bool(Some(false)) => break,
+                Ty::Bool(None) | Ty::Any if i > 0 => perhaps = true,
+                _ => {}
+            }
+            let right = self.perhaps(perhaps, |c| c.expr(e));
             let span = left_expr.span.to(e.span);
-            let one = self.apply(*op, &left, &right, [left_expr.span, e.span], span, vec![]);
+            let spans = [left_expr.span, e.span];
+            let one = self.perhaps(perhaps, |c| c.apply(*op, &left, &right, spans, span, vec![]));
             all = match (&all, &one) {
                 (Ty::Bool(Some(false)), _) | (_, Ty::Bool(Some(false))) => Ty::Bool(Some(false)),
                 (Ty::Bool(Some(true)), _) => one,
@@ -268,6 +282,17 @@ fn fold(op: BinOp, x: i64, y: i64) -> Option<Ty> {
         BinOp::Le => Some(Ty::Bool(Some(x <= y))),
         BinOp::Gt => Some(Ty::Bool(Some(x > y))),
         BinOp::Ge => Some(Ty::Bool(Some(x >= y))),
+        _ => None,
+    }
+}
+
+/// A number of 1 or more compared with `n`.
+fn against_positive(op: BinOp, n: i64) -> Option<bool> {
+    match op {
+        BinOp::Gt | BinOp::Ne if n < 1 => Some(true),
+        BinOp::Ge if n <= 1 => Some(true),
+        BinOp::Le | BinOp::Eq if n < 1 => Some(false),
+        BinOp::Lt if n <= 1 => Some(false),
         _ => None,
     }
 }

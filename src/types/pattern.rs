@@ -13,42 +13,80 @@ pub(super) enum Items {
     Each(Vec<Ty>),
     Repeated {
         item: Ty,
-        count: Option<usize>,
+        count: Count,
     },
     /// Certainly not iterable.
     None,
 }
 
+impl Items {
+    /// One type for all elements, and how many there are; `None` if it is not iterable.
+    pub fn joined(&self) -> Option<(Ty, Count)> {
+        match self {
+            Items::Each(items) => Some((items.iter().fold(Ty::Never, |a, b| join(&a, b)), Count::Known(items.len()))),
+            Items::Repeated { item, count } => Some((item.clone(), *count)),
+            Items::None => None,
+        }
+    }
+}
+
+/// How many elements there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Count {
+    Known(usize),
+    /// At least one.
+    Some,
+    Unknown,
+}
+
+impl Count {
+    /// True if there certainly is an element.
+    pub fn is_some(self) -> bool {
+        matches!(self, Count::Some | Count::Known(1..))
+    }
+
+    /// The number of entries along an axis.
+    pub fn of_dim(dim: Dim) -> Count {
+        match dim {
+            Dim::Known(n) => Count::Known(n),
+            Dim::Some => Count::Some,
+            Dim::Var(_) | Dim::Unknown => Count::Unknown,
+        }
+    }
+
+    fn of_filled(filled: bool) -> Count {
+        if filled { Count::Some } else { Count::Unknown }
+    }
+}
+
 impl Checker {
     /// What `for` sees of a value.
     pub(super) fn items(&mut self, ty: &Ty) -> Items {
-        let unknown = |item: Ty| Items::Repeated { item, count: None };
+        let unknown = |item: Ty| Items::Repeated { item, count: Count::Unknown };
         match ty {
             Ty::Any | Ty::Never | Ty::Fn(super::ty::FnTy::Unknown) => unknown(Ty::Any),
             Ty::Range => unknown(Ty::Int(None)),
+            Ty::SomeRange => Items::Repeated { item: Ty::Int(None), count: Count::Some },
             Ty::RangeOf(r) => {
                 if r.len() <= super::literal::MAX_UNROLLED {
                     return Items::Each((0..r.len()).map(|i| Ty::Int(Some(r.at(i)))).collect());
                 }
-                Items::Repeated { item: Ty::Int(None), count: Some(r.len()) }
+                Items::Repeated { item: Ty::Int(None), count: Count::Known(r.len()) }
             }
             Ty::Tuple(items) => Items::Each(items.to_vec()),
             Ty::List(list) => match &list.items {
                 Some(items) => Items::Each(items.clone()),
                 None if list.element == Ty::Never => unknown(Ty::Any),
-                None => unknown(list.element.clone()),
+                None => Items::Repeated { item: list.element.clone(), count: Count::of_filled(list.filled) },
             },
             Ty::Dict(dict) => match &dict.items {
-                Some(items) => Items::Repeated { item: Ty::Any, count: Some(items.len()) },
+                Some(items) => Items::Repeated { item: Ty::Any, count: Count::Known(items.len()) },
                 None => unknown(Ty::Any),
             },
             Ty::Str(_) => unknown(Ty::Str(None)),
             Ty::Tensor(t) => match &t.dims {
                 Some(dims) => {
-                    let count = match dims.first() {
-                        Some(Dim::Known(n)) => Some(*n),
-                        _ => None,
-                    };
+                    let count = dims.first().map_or(Count::Unknown, |d| Count::of_dim(*d));
                     let rest: Dims = dims.iter().skip(1).copied().collect();
                     let dtype = if rest.is_empty() && t.dtype.is_none() { None } else { t.dtype };
                     Items::Repeated { item: Ty::of(dtype, Some(rest)), count }

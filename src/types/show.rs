@@ -40,7 +40,7 @@ pub fn show_dim(dim: Dim) -> String {
     match dim {
         Dim::Known(n) => n.to_string(),
         Dim::Var(v) => Symbol(v).name().to_string(),
-        Dim::Unknown => "_".into(),
+        Dim::Some | Dim::Unknown => "_".into(),
     }
 }
 
@@ -52,7 +52,7 @@ fn write_ty(out: &mut String, ty: &Ty, depth: usize) {
         Ty::Int(_) => "int",
         Ty::Float => "float",
         Ty::Str(_) => "str",
-        Ty::Range | Ty::RangeOf(_) => "range",
+        Ty::Range | Ty::SomeRange | Ty::RangeOf(_) => "range",
         Ty::DType(_) => "dtype",
         Ty::Module(_) => "module",
         Ty::Never => "never",

@@ -25,6 +25,8 @@ pub(super) struct Spec {
     ret: Ty,
     outs: Vec<(usize, Ty)>,
     problems: Rc<Vec<Problem>>,
+    /// It may end the program.
+    exits: bool,
     reads: Rc<Vec<(GlobalId, Ty)>>,
 }
 
@@ -92,6 +94,7 @@ impl Checker {
         }
         if self.stack.len() >= MAX_CALLS || self.gave_up {
             let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Any)).collect();
+            self.unknown_call();
             return (Ty::Any, outs);
         }
         let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
@@ -104,6 +107,7 @@ impl Checker {
             ret: Ty::Never,
             outs,
             problems: Rc::default(),
+            exits: false,
             reads: Rc::default(),
         });
         self.stack.push(Active { key, spec, used: false, dependents: vec![] });
@@ -116,7 +120,9 @@ impl Checker {
             let Some(entry) = self.memo.get_mut(&key).and_then(|s| s.get_mut(spec)) else { break };
             let within = |old: &Ty, new: &Ty| join(old, new) == *old;
             let outs_within = entry.outs.iter().zip(&outs).all(|(a, b)| within(&a.1, &b.1));
-            let settled = !used || (within(&entry.ret, &frame.returns) && outs_within) || round > 4;
+            let same_end = entry.exits || !frame.exits;
+            let settled = !used || (within(&entry.ret, &frame.returns) && outs_within && same_end) || round > 4;
+            entry.exits |= frame.exits;
             if settled {
                 entry.state = SpecState::Done;
                 entry.ret = frame.returns;
@@ -176,7 +182,7 @@ impl Checker {
     fn use_spec(&mut self, key: FnKey, spec: usize, site: Span) -> (Ty, Vec<(usize, Ty)>) {
         let Some(entry) = self.memo.get(&key).and_then(|s| s.get(spec)) else { return (Ty::Any, vec![]) };
         let (ret, outs) = (entry.ret.clone(), entry.outs.clone());
-        let (problems, reads) = (entry.problems.clone(), entry.reads.clone());
+        let (problems, reads, exits) = (entry.problems.clone(), entry.reads.clone(), entry.exits);
         if entry.state == SpecState::Running {
             for active in &mut self.stack {
                 if active.key == key && active.spec == spec {
@@ -192,6 +198,9 @@ impl Checker {
         for problem in problems.iter() {
             self.take_problem(problem, site);
         }
+        if exits {
+            self.frame.may_exit();
+        }
         (ret, outs)
     }
 
@@ -201,6 +210,7 @@ impl Checker {
             return;
         }
         let mut problem = problem.clone();
+        problem.certain &= self.frame.is_certain();
         if !self.frame.module.is_library {
             if let Some(function) = problem.library.take() {
                 let verb = if problem.diagnostic.is_error() { "fails" } else { "seen" };

@@ -3,7 +3,7 @@
 use super::Checker;
 use super::error::TypeError;
 use super::join::{Widen, widen};
-use super::ty::Ty;
+use super::ty::{StructInfo, Ty};
 use crate::resolve::Res;
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, Expr, ExprKind, Pattern, Stmt, StmtKind, TypeExpr};
@@ -15,7 +15,12 @@ impl Checker {
             return;
         }
         match &stmt.kind {
-            StmtKind::Let { pattern, ty, value, .. } => self.let_stmt(pattern, ty.as_ref(), value),
+            StmtKind::Let { mutable, pattern, ty, value } => {
+                self.let_stmt(pattern, ty.as_ref(), value);
+                if !mutable && !self.frame.dead {
+                    self.note_positive(pattern, value);
+                }
+            }
             StmtKind::Assign { target, op, value } => self.assign_stmt(target, *op, value, stmt.span),
             StmtKind::Fn(decl) => {
                 if let Some(Res::Local(local)) = self.resolution(decl.id) {
@@ -26,9 +31,14 @@ impl Checker {
             StmtKind::Param { name, id, ty, default } => {
                 let mut value = self.expr(default);
                 value = match self.params.get(&name.name) {
-                    Some(given) if self.is_main() => given.clone(),
-                    // The command line may give another value, of the same type.
-                    _ => widen(&value, Widen::Constants),
+                    Some(given) => given.clone(),
+                    None if self.params_known => value,
+                    // Another run may choose another value of the same type; numbers are taken as they are, for the
+                    // sake of the shapes that follow from them.
+                    None => match value {
+                        Ty::Int(_) => value,
+                        other => widen(&other, Widen::Constants),
+                    },
                 };
                 if let Some(annotation) = ty {
                     value = self.admit_or_report(annotation, &value, default.span, || format!("`{}`", name.name));
@@ -92,6 +102,7 @@ impl Checker {
         if self.frame.dead {
             return;
         }
+        self.frame.left = true;
         let module = self.frame.module.clone();
         let function = module.resolved.functions.get(self.frame.function.0 as usize);
         let annotation = function.and_then(|f| f.decl.as_ref()).and_then(|d| d.ret.as_ref());
@@ -132,7 +143,7 @@ impl Checker {
             }
             ExprKind::Field { base, name } => {
                 let old = self.expr(base);
-                let new = self.with_field(&old, name, ty, target.span);
+                let new = self.with_field(&old, name, ty, target.span, value);
                 self.assign(base, &new, value);
             }
             ExprKind::Index { base, items } => {
@@ -151,7 +162,7 @@ impl Checker {
         }
     }
 
-    fn with_field(&mut self, old: &Ty, name: &crate::syntax::ast::Ident, ty: &Ty, span: Span) -> Ty {
+    fn with_field(&mut self, old: &Ty, name: &crate::syntax::ast::Ident, ty: &Ty, span: Span, value: Span) -> Ty {
         let Ty::Struct(s) = old else {
             return match old {
                 Ty::Any | Ty::Never => Ty::Any,
@@ -172,10 +183,29 @@ impl Checker {
                 span,
             );
         };
+        let info = s.info.clone();
+        let ty = self.admit_field(&info, at, ty, value);
         let mut new = (**s).clone();
         if let Some(field) = new.fields.get_mut(at) {
-            *field = ty.clone();
+            *field = ty;
         }
         Ty::Struct(std::rc::Rc::new(new))
+    }
+
+    /// What a field holds after an assignment; its annotation holds on.
+    fn admit_field(&mut self, info: &StructInfo, at: usize, ty: &Ty, value: Span) -> Ty {
+        let module = self.module(info.at.module);
+        let decl = module.as_ref().and_then(|m| Some(m.resolved.structs.get(info.at.index as usize)?.decl.clone()));
+        let (Some(module), Some(decl)) = (module, decl) else { return ty.clone() };
+        let Some(field) = decl.fields.get(at) else { return ty.clone() };
+        let Some(annotation) = &field.ty else { return ty.clone() };
+        match self.admit(annotation, ty, &module, &mut vec![], value) {
+            Ok(ty) => ty,
+            Err(mismatch) => {
+                let what = format!("`{}.{}`", info.name, field.name.name);
+                self.report_mismatch(*mismatch, what, ty, value, annotation.span);
+                ty.clone()
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::call::{ArgVal, Outcome};
 use super::host::HostArgs;
 use super::join::join;
 use super::literal::MAX_UNROLLED;
-use super::pattern::Items;
+use super::pattern::{Count, Items};
 use super::ty::{DictTy, Dim, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::tensor::DType;
@@ -25,8 +25,8 @@ impl Checker {
             "map" => self.map(args, site),
             "filter" => {
                 let (f, xs) = self.function_first(args);
-                let item = self.joined_items(&xs)?;
-                self.call_quiet_result(&f, vec![item.clone()], args.span(0), site);
+                let (item, filled) = self.joined_items(&xs)?;
+                self.perhaps(!filled, |c| c.call_quiet_result(&f, vec![item.clone()], args.span(0), site));
                 Ty::list_of(item)
             }
             "zip" => self.zip(args)?,
@@ -39,13 +39,13 @@ impl Checker {
                 _ => return None,
             },
             "sorted" => {
-                let item = self.joined_items(args.ty(0))?;
+                let (item, filled) = self.joined_items(args.ty(0))?;
                 let key = args.ty(1).clone();
                 if matches!(key, Ty::Fn(_)) {
-                    self.call_quiet_result(&key, vec![item.clone()], args.span(1), site);
+                    self.perhaps(!filled, |c| c.call_quiet_result(&key, vec![item.clone()], args.span(1), site));
                 }
                 match args.ty(0) {
-                    Ty::List(_) => Ty::list_of(item),
+                    Ty::List(_) => Ty::list_with(item, filled),
                     _ => return None,
                 }
             }
@@ -62,7 +62,7 @@ impl Checker {
             "extend" => return Some(self.extend(args)),
             "insert" => {
                 let Ty::List(list) = args.ty(0) else { return Some(changed(args, Ty::None, Ty::Any)) };
-                let new = Ty::list_of(join(&list.element, args.ty(2)));
+                let new = Ty::list_with(join(&list.element, args.ty(2)), true);
                 return Some(changed(args, Ty::None, new));
             }
             "pop" => {
@@ -110,12 +110,12 @@ impl Checker {
         ty
     }
 
-    fn joined_items(&mut self, ty: &Ty) -> Option<Ty> {
-        match self.items(ty) {
-            Items::Each(items) if items.is_empty() => None,
-            Items::Each(items) => Some(items.iter().fold(Ty::Never, |a, b| join(&a, b))),
-            Items::Repeated { count: Some(0), .. } | Items::None => None,
-            Items::Repeated { item, .. } => Some(item),
+    /// One type for all elements, and whether there is one.
+    fn joined_items(&mut self, ty: &Ty) -> Option<(Ty, bool)> {
+        let items = self.items(ty);
+        match items.joined() {
+            Some((_, Count::Known(0))) | None => None,
+            Some((item, count)) => Some((item, count.is_some())),
         }
     }
 
@@ -148,15 +148,9 @@ impl Checker {
             }
             return Ty::list(out);
         }
-        let mut row = vec![];
-        for column in columns {
-            row.push(match column {
-                Items::Each(items) => items.iter().fold(Ty::Never, |a, b| join(&a, b)),
-                Items::Repeated { item, .. } => item,
-                Items::None => return Ty::Any,
-            });
-        }
-        Ty::list_of(self.call_quiet_result(&f, row, args.span(0), site))
+        let Some((row, filled)) = row_of(&columns) else { return Ty::Any };
+        let item = self.perhaps(!filled, |c| c.call_quiet_result(&f, row, args.span(0), site));
+        Ty::list_with(item, filled)
     }
 
     fn zip(&mut self, args: &HostArgs) -> Option<Ty> {
@@ -174,15 +168,8 @@ impl Checker {
             let row = |i: usize| Ty::tuple(each.iter().map(|c| c.get(i).cloned().unwrap_or_default()).collect());
             return Some(Ty::list((0..n).map(row).collect()));
         }
-        let mut row = vec![];
-        for column in columns {
-            row.push(match column {
-                Items::Each(items) => items.iter().fold(Ty::Never, |a, b| join(&a, b)),
-                Items::Repeated { item, .. } => item,
-                Items::None => return None,
-            });
-        }
-        Some(Ty::list_of(Ty::tuple(row)))
+        let (row, filled) = row_of(&columns)?;
+        Some(Ty::list_with(Ty::tuple(row), filled))
     }
 
     fn enumerate(&mut self, args: &HostArgs) -> Option<Ty> {
@@ -198,12 +185,10 @@ impl Checker {
                 };
                 Some(Ty::list(items.iter().enumerate().map(pair).collect()))
             }
-            Items::Each(items) => {
-                let item = items.iter().fold(Ty::Never, |a, b| join(&a, b));
-                Some(Ty::list_of(Ty::tuple(vec![Ty::Int(None), item])))
+            items => {
+                let (item, count) = items.joined()?;
+                Some(Ty::list_with(Ty::tuple(vec![Ty::Int(None), item]), count.is_some()))
             }
-            Items::Repeated { item, .. } => Some(Ty::list_of(Ty::tuple(vec![Ty::Int(None), item]))),
-            Items::None => None,
         }
     }
 
@@ -212,12 +197,13 @@ impl Checker {
         match items.as_slice() {
             [Ty::Any] => Ty::list_of(Ty::Any),
             [Ty::Range] => Ty::list_of(Ty::Int(None)),
+            [Ty::SomeRange] => Ty::list_with(Ty::Int(None), true),
             [Ty::RangeOf(r)] if r.len() <= MAX_ITEMS => {
                 Ty::list((0..r.len()).map(|i| Ty::Int(Some(r.at(i)))).collect())
             }
-            [Ty::RangeOf(_)] => Ty::list_of(Ty::Int(None)),
+            [Ty::RangeOf(_)] => Ty::list_with(Ty::Int(None), true),
             all if all.len() <= MAX_ITEMS => Ty::list(all.to_vec()),
-            all => Ty::list_of(all.iter().fold(Ty::Never, |a, b| join(&a, b))),
+            all => Ty::list_with(all.iter().fold(Ty::Never, |a, b| join(&a, b)), true),
         }
     }
 
@@ -318,9 +304,13 @@ impl Checker {
                 Some(items) if items.len() < MAX_ITEMS => {
                     let mut items = items.clone();
                     items.push(args.ty(1).clone());
-                    Ty::List(Rc::new(ListTy { element: join(&list.element, args.ty(1)), items: Some(items) }))
+                    Ty::List(Rc::new(ListTy {
+                        element: join(&list.element, args.ty(1)),
+                        items: Some(items),
+                        filled: true,
+                    }))
                 }
-                _ => Ty::list_of(join(&list.element, args.ty(1))),
+                _ => Ty::list_with(join(&list.element, args.ty(1)), true),
             },
             _ => Ty::Any,
         };
@@ -334,13 +324,26 @@ impl Checker {
                 Some(items) if items.len() + more.len() <= MAX_ITEMS => {
                     Ty::list(items.iter().cloned().chain(more).collect())
                 }
-                _ => Ty::list_of(more.iter().fold(list.element.clone(), |a, b| join(&a, b))),
+                _ => {
+                    let filled = list.filled || !more.is_empty();
+                    Ty::list_with(more.iter().fold(list.element.clone(), |a, b| join(&a, b)), filled)
+                }
             },
-            (Ty::List(list), Items::Repeated { item, .. }) => Ty::list_of(join(&list.element, &item)),
+            (Ty::List(list), Items::Repeated { item, count }) => {
+                Ty::list_with(join(&list.element, &item), list.filled || count.is_some())
+            }
             _ => Ty::Any,
         };
         changed(args, Ty::None, new)
     }
+}
+
+/// One argument of each column, and whether all have an element; `None` if one is no sequence.
+fn row_of(columns: &[Items]) -> Option<(Vec<Ty>, bool)> {
+    let columns: Option<Vec<(Ty, Count)>> = columns.iter().map(Items::joined).collect();
+    let columns = columns?;
+    let filled = columns.iter().all(|(_, count)| count.is_some());
+    Some((columns.into_iter().map(|(item, _)| item).collect(), filled))
 }
 
 /// A builtin that leaves something else in its first argument.
@@ -379,7 +382,7 @@ fn length(ty: &Ty) -> Option<Option<i64>> {
 fn range_length(ty: &Ty) -> Option<Option<i64>> {
     match ty {
         Ty::RangeOf(r) => Some(i64::try_from(r.len()).ok()),
-        Ty::Range => Some(None),
+        Ty::Range | Ty::SomeRange => Some(None),
         _ => None,
     }
 }
@@ -412,7 +415,7 @@ fn like(ty: &Ty, depth: usize) -> Ty {
         Ty::Tuple(items) => Ty::tuple(all(items)),
         Ty::List(list) => {
             let items = list.items.as_ref().map(|i| all(i));
-            Ty::List(Rc::new(ListTy { items, element: like(&list.element, depth + 1) }))
+            Ty::List(Rc::new(ListTy { items, element: like(&list.element, depth + 1), filled: list.filled }))
         }
         Ty::Struct(s) => Ty::Struct(Rc::new(StructTy { fields: all(&s.fields), ..(**s).clone() })),
         Ty::Float => Ty::Float,

@@ -47,6 +47,14 @@ impl Checker {
                     }
                 }
                 let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
+                let what = match name {
+                    "vjp" => "the pullback",
+                    "jvp" => "the directional derivative",
+                    _ => "the product with the Hessian",
+                };
+                if xs.len() == 1 {
+                    self.warn_dead_gradient(what, &f, 0, site);
+                }
                 let x = match xs.as_slice() {
                     [x] => gradient_of(x, 0),
                     all => Ty::tuple(all.iter().map(|x| gradient_of(x, 0)).collect()),
@@ -106,6 +114,7 @@ impl Checker {
                     return Outcome::of(Ty::Any);
                 }
                 let ret = self.call_value(&f, args, callee, site).ty;
+                self.warn_dead_gradient("the derivative", &f, 0, site);
                 Outcome::of(gradient_of(&ret, 0))
             }
             "jacobian" | "hessian" => {
@@ -117,6 +126,9 @@ impl Checker {
                 let x = args.first().map(|a| a.ty.clone()).unwrap_or_default();
                 let single = args.len() == 1;
                 let ret = self.call_value(&f, args, callee, site).ty;
+                // A linear function has second derivative zero, and that is seldom a mistake; what is flat is.
+                let what = if transform == "hessian" { "the Hessian" } else { "the Jacobian" };
+                self.warn_dead_gradient(what, &f, 0, site);
                 let out = if transform == "hessian" { &x } else { &ret };
                 let ty = match (out.dims(), x.dims(), single) {
                     (Some(out_dims), Some(in_dims), true) => {
@@ -134,8 +146,15 @@ impl Checker {
             }
             "vmap" => self.call_vmap(&f, &at(1), args, callee, site),
             // The rule has the same value; only its derivative differs.
-            "custom_vjp" | "custom_jvp" => self.call_value(&f, args, callee, site),
-            _ => Outcome::unknown(&args),
+            "custom_vjp" | "custom_jvp" => {
+                // Where it is differentiated, the rule is called instead of the function.
+                self.unknown_call();
+                self.perhaps(true, |c| c.call_value(&f, args, callee, site))
+            }
+            _ => {
+                self.unknown_call();
+                Outcome::unknown(&args)
+            }
         }
     }
 
@@ -178,11 +197,14 @@ impl Checker {
         };
         if known && certainly_not_float(&loss) {
             let of = self.function_name(f);
-            let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of };
+            let result = self.result_place(f);
+            let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of, result };
             return Outcome::of(self.report(error, site));
         }
-        if let Wrt::One(i) = wrt {
-            self.warn_dead_gradient("the gradient", f, i, site);
+        match wrt {
+            Wrt::One(i) => self.warn_dead_gradient("the gradient", f, i, site),
+            Wrt::Many(all) => all.iter().for_each(|i| self.warn_dead_gradient("the gradient", f, *i, site)),
+            Wrt::Unknown => {}
         }
         let value = match (&ret, aux) {
             (Ty::Any, Ty::Bool(Some(false)) | Ty::None) => Ty::Float,
@@ -250,6 +272,14 @@ impl Checker {
         let decl = self.modules.get(module as usize)?.resolved.functions.get(index as usize)?.decl.clone()?;
         let name = |p: &crate::syntax::ast::Param| p.pattern.name().map_or_else(|| "".into(), |n| n.name.clone());
         Some(decl.params.iter().skip(skip).map(name).collect())
+    }
+
+    /// Where a function of the user's makes its result.
+    fn result_place(&self, f: &Ty) -> Option<Span> {
+        let Ty::Fn(FnTy::User { module, index, .. }) = f else { return None };
+        let module = self.modules.get(*module as usize).filter(|m| !m.is_library)?;
+        let decl = module.resolved.functions.get(*index as usize)?.decl.clone()?;
+        Some(super::call::value_span(&decl.body))
     }
 
     fn function_name(&self, f: &Ty) -> String {
@@ -331,7 +361,7 @@ fn certainly_without_float(ty: &Ty, depth: usize) -> bool {
     let none_of = |items: &[Ty]| !items.is_empty() && items.iter().all(|t| certainly_without_float(t, depth + 1));
     match ty {
         _ if depth > 16 => false,
-        Ty::Int(_) | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Range | Ty::RangeOf(_) => true,
+        Ty::Int(_) | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Range | Ty::SomeRange | Ty::RangeOf(_) => true,
         Ty::Tensor(t) => t.dims.is_some() && t.dtype.is_some_and(|d| !d.is_float()),
         Ty::Tuple(items) => none_of(items),
         Ty::List(list) => list.items.as_ref().is_some_and(|items| none_of(items)),
@@ -344,7 +374,18 @@ fn certainly_without_float(ty: &Ty, depth: usize) -> bool {
 }
 
 fn certainly_not_callable(ty: &Ty) -> bool {
-    matches!(ty, Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Str(_) | Ty::Tensor(_) | Ty::List(_) | Ty::Range)
+    matches!(
+        ty,
+        Ty::None
+            | Ty::Bool(_)
+            | Ty::Int(_)
+            | Ty::Float
+            | Ty::Str(_)
+            | Ty::Tensor(_)
+            | Ty::List(_)
+            | Ty::Range
+            | Ty::SomeRange
+    )
 }
 
 /// A tensor of unknown rank may be a float.
@@ -372,7 +413,7 @@ pub(super) fn gradient_of(ty: &Ty, depth: usize) -> Ty {
         Ty::Tuple(items) => Ty::tuple(all(items)),
         Ty::List(list) => {
             let items = list.items.as_ref().map(|i| all(i));
-            Ty::List(Rc::new(ListTy { items, element: gradient_of(&list.element, depth + 1) }))
+            Ty::List(Rc::new(ListTy { items, element: gradient_of(&list.element, depth + 1), filled: list.filled }))
         }
         Ty::Dict(dict) => {
             let items = dict

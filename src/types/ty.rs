@@ -26,6 +26,8 @@ pub enum Ty {
     List(Rc<ListTy>),
     Dict(Rc<DictTy>),
     Range,
+    /// A range that has an element. As `RangeOf`, it is a `Range` for `infer` rules.
+    SomeRange,
     /// A range with known ends. `infer` rules never see it: they get `Range`.
     RangeOf(RangeValue),
     Struct(Rc<StructTy>),
@@ -56,6 +58,8 @@ pub enum Dim {
     Known(usize),
     /// Some number, the same wherever this variable stands. The number is that of the variable's name as a symbol.
     Var(u32),
+    /// Some number, which is not 0; two of them need not be the same.
+    Some,
     Unknown,
 }
 
@@ -63,6 +67,8 @@ pub enum Dim {
 pub struct ListTy {
     pub items: Option<Vec<Ty>>,
     pub element: Ty,
+    /// There is at least one element.
+    pub filled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -190,12 +196,17 @@ impl Ty {
     /// A list whose elements are known one by one.
     pub fn list(items: Vec<Ty>) -> Ty {
         let element = items.iter().fold(Ty::Never, |a, b| super::join::join(&a, b));
-        Ty::List(Rc::new(ListTy { items: Some(items), element }))
+        Ty::List(Rc::new(ListTy { filled: !items.is_empty(), items: Some(items), element }))
     }
 
     /// A list of any length.
     pub fn list_of(element: Ty) -> Ty {
-        Ty::List(Rc::new(ListTy { items: None, element }))
+        Ty::list_with(element, false)
+    }
+
+    /// A list of unknown length, which is not 0 if it is `filled`.
+    pub fn list_with(element: Ty, filled: bool) -> Ty {
+        Ty::List(Rc::new(ListTy { items: None, element, filled }))
     }
 
     /// True for what holds other values: leafwise operations go into it.

@@ -3,11 +3,11 @@
 //! | code | what |
 //! | --- | --- |
 //! | W0301 | `[n]` with `[n, 1]` broadcasts to `[n, n]` |
-//! | W0302 | `log(softmax(x))`, `log(sum(exp(x)))` |
 //! | W0303 | `==` on floats |
-//! | W0304 | `sqrt(x*x)`, `sqrt(sum(x*x))`, `x * log(x)`, `sin(x) / x` |
+//! | W0302 W0304 W0310 | forms that lose digits or a derivative (`unstable.rs`) |
 //! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
 //! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
+//! | W0309 | a branch at one exact value of what is differentiated (`slope.rs`) |
 
 use super::Checker;
 use super::show::show_dims;
@@ -23,6 +23,7 @@ impl Checker {
         if module.is_library && !(&*module.name == "loss" && op == BinOp::Sub) {
             return;
         }
+        self.warn_form(op, (a, left), (b, right), span);
         let explicit = |e: &Expr| match &e.kind {
             ExprKind::Index { items, .. } => {
                 items.iter().any(|i| matches!(i, IndexItem::At(e) if matches!(e.kind, ExprKind::None)))
@@ -58,47 +59,6 @@ impl Checker {
             self.note(d);
         }
     }
-
-    /// A call by its tree: patterns of nested calls.
-    pub(super) fn warn_nested(&mut self, e: &Expr) {
-        if self.frame.module.is_library {
-            return;
-        }
-        let Some((outer, arg)) = call_of_one(e) else { return };
-        let (code, message, help) = match (outer, call_of_one(arg)) {
-            ("log", Some(("softmax", _))) => {
-                ("W0302", "log(softmax(x)) loses precision and gives -inf for small entries", "write log_softmax(x)")
-            }
-            ("log", Some(("sum", inner))) if matches!(call_of_one(inner), Some(("exp", _))) => {
-                ("W0302", "log(sum(exp(x))) overflows for large entries", "write logsumexp(x)")
-            }
-            ("sqrt", None) if is_square(arg) => ("W0304", "sqrt(x*x) has no derivative at 0", "write abs(x)"),
-            ("sqrt", Some(("sum", inner))) if is_square(inner) => {
-                ("W0304", "sqrt(sum(x*x)) has no derivative at the zero vector", "write norm(x)")
-            }
-            _ => return,
-        };
-        self.note(Diagnostic::warning(code, message).at(e.span, "").help(help));
-    }
-
-    /// An operator by its tree: products and quotients that are 0 * inf or 0 / 0 at 0.
-    pub(super) fn warn_at_zero(&mut self, op: BinOp, a: &Expr, b: &Expr, span: Span) {
-        if self.frame.module.is_library {
-            return;
-        }
-        let of = |name: &str, call: &Expr, x: &Expr| {
-            matches!((call_of_one(call), &x.kind), (Some((f, arg)), ExprKind::Name(x)) if f == name
-                && matches!(&arg.kind, ExprKind::Name(y) if x == y))
-        };
-        let (message, help) = match op {
-            BinOp::Mul if of("log", b, a) || of("log", a, b) => {
-                ("x * log(x) is NaN at 0, where its limit is 0", "write xlogy(x, x)")
-            }
-            BinOp::Div if of("sin", a, b) => ("sin(x) / x is NaN at 0, where its limit is 1", "write sinc(x / pi)"),
-            _ => return,
-        };
-        self.note(Diagnostic::warning("W0304", message).at(span, "").help(help));
-    }
 }
 
 /// `[n]` against `[n, 1]` with n > 1.
@@ -112,7 +72,7 @@ fn crosses(x: &[Dim], y: &[Dim]) -> bool {
         _ => None,
     };
     match (row(x).zip(column(y)), column(x).zip(row(y))) {
-        (Some((a, b)), _) | (_, Some((a, b))) => a == b && !matches!(a, Dim::Known(0 | 1) | Dim::Unknown),
+        (Some((a, b)), _) | (_, Some((a, b))) => a == b && !matches!(a, Dim::Known(0 | 1) | Dim::Some | Dim::Unknown),
         _ => false,
     }
 }
@@ -123,29 +83,6 @@ fn is_round(e: &Expr) -> bool {
         ExprKind::Float(x) => (x * 1024.0).fract() == 0.0,
         ExprKind::Unary(_, e) => is_round(e),
         ExprKind::Name(name) => matches!(&**name, "inf"),
-        _ => false,
-    }
-}
-
-/// `f(x)` or `x.f()`: the name and the argument.
-fn call_of_one(e: &Expr) -> Option<(&str, &Expr)> {
-    match &e.kind {
-        ExprKind::Call { callee, args } => match (&callee.kind, args.first()) {
-            (ExprKind::Name(name), Some(arg)) => Some((name, &arg.value)),
-            _ => None,
-        },
-        ExprKind::Method { receiver, name, .. } => Some((&name.name, receiver)),
-        _ => None,
-    }
-}
-
-fn is_square(e: &Expr) -> bool {
-    match &e.kind {
-        ExprKind::Binary(BinOp::Mul, a, b) => match (&a.kind, &b.kind) {
-            (ExprKind::Name(x), ExprKind::Name(y)) => x == y,
-            _ => false,
-        },
-        ExprKind::Binary(BinOp::Pow, a, b) => matches!(a.kind, ExprKind::Name(_)) && matches!(b.kind, ExprKind::Int(2)),
         _ => false,
     }
 }

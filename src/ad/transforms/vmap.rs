@@ -64,8 +64,8 @@ impl Vmap {
                 match size {
                     Some((first, m)) if m != n => {
                         return Err(Error::new("E0301", format!("vmap needs axes of one length, not {m} and {n}"))
-                            .operand(first + 1, format!("this has {m}"))
-                            .operand(i + 1, format!("this has {n}")));
+                            .operand(first, format!("this has {m}"))
+                            .operand(i, format!("this has {n}")));
                     }
                     _ => size = Some((i, n)),
                 }
