@@ -8,6 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::ad::slot::{Node, Slot};
+use crate::ad::trap::Origin;
 use crate::error::{Error, Result};
 use crate::ops::prim::{ArgShape, Prim};
 use crate::value::Value;
@@ -69,6 +70,8 @@ pub struct Tape {
     /// Parallel to `entries` if `nested`, else empty.
     pub lower: Vec<Lower>,
     pub general: Vec<General>,
+    /// Where entries came from, as far as the NaN trap was on; else empty.
+    pub origins: Vec<Origin>,
     /// Primals may have slots of lower levels.
     pub nested: bool,
     /// A batch level lies below: cotangents may be batched, so scalars are recorded as general entries too.
@@ -81,7 +84,8 @@ pub const GENERAL: u32 = u32::MAX;
 impl Tape {
     /// An empty tape: only the sink.
     pub fn new(nested: bool) -> Tape {
-        let mut tape = Tape { entries: vec![], lower: vec![], general: vec![], nested, batched: false };
+        let mut tape =
+            Tape { entries: vec![], lower: vec![], general: vec![], origins: vec![], nested, batched: false };
         tape.reset(nested);
         tape
     }
@@ -95,6 +99,7 @@ impl Tape {
         self.lower.shrink_to(KEPT);
         self.general.clear();
         self.general.shrink_to(KEPT);
+        self.origins = vec![];
         self.nested = nested;
         self.batched = false;
         self.entries.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 });

@@ -25,6 +25,7 @@ pub mod scratch;
 pub mod structures;
 pub mod tables;
 pub mod text;
+pub mod trap;
 pub mod wraps;
 
 use crate::error::Result;
@@ -65,6 +66,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     structures::FAMILY,
     tables::FAMILY,
     text::FAMILY,
+    trap::FAMILY,
     wraps::FAMILY,
 ];
 
