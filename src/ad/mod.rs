@@ -7,6 +7,7 @@
 pub mod algebra;
 pub mod batch;
 pub mod dispatch;
+pub mod element;
 pub mod leafwise;
 pub mod lift;
 pub mod reverse;

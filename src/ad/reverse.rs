@@ -8,7 +8,7 @@ use crate::ad::Watch;
 use crate::ad::dispatch::{all_finite, is_structure};
 use crate::ad::lift;
 use crate::ad::slot::{Level, Node, Slot};
-use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
+use crate::ad::tape::{ELEMENT, GENERAL, General, GroupEntry, PrimEntry, Tape};
 use crate::ad::trap::SweepTrap;
 use crate::error::{Error, Result};
 use crate::ops::elementwise::{ADD, ZMUL};
@@ -91,6 +91,21 @@ fn sweep_from(
     }
     for index in (1..=last).rev() {
         let entry = tape.entries[index];
+        if entry.a == ELEMENT {
+            let y_bar = if wide {
+                bars.wide[index].clone()
+            } else {
+                let y = bars.scalars[index];
+                (y.x != 0.0 || !y.slot.is_const()).then_some(Value::Float(y.slot, y.x))
+            };
+            if let Some(y_bar) = y_bar {
+                let whole = tape.wholes.get(entry.b as usize).map_or(0, |w| w.node.0 as usize);
+                if let Some(bar) = bars.general.get_mut(tape.entries[whole].b as usize) {
+                    vm.cx.add_element(tape, &entry, bar, &y_bar)?;
+                }
+            }
+            continue;
+        }
         if entry.a != GENERAL && wide {
             let Some(y_bar) = bars.wide[index].clone() else { continue };
             let lower = tape.lower.get(index).copied().unwrap_or_default();

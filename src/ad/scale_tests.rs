@@ -80,6 +80,12 @@ fn growth(text: &str, x: &Value, n: i64) -> (usize, usize) {
 
 #[test]
 fn recordings_grow_with_the_work() {
+    // Nested closures and tuples are freed by recursion; the command runs on a large stack too.
+    let work = std::thread::Builder::new().stack_size(1 << 28).spawn(growth_of_programs).unwrap();
+    work.join().unwrap();
+}
+
+fn growth_of_programs() {
     let x = Value::float(0.5);
     let programs = [
         (LOOP, 50_000),

@@ -7,6 +7,7 @@
 
 use smallvec::SmallVec;
 
+use crate::ad::element::Whole;
 use crate::ad::slot::{Node, Slot};
 use crate::ad::trap::Origin;
 use crate::error::{Error, Result};
@@ -70,6 +71,8 @@ pub struct Tape {
     /// Parallel to `entries` if `nested`, else empty.
     pub lower: Vec<Lower>,
     pub general: Vec<General>,
+    /// Tensors that elements were read from.
+    pub wholes: Vec<Whole>,
     /// Where entries came from, as far as the NaN trap was on; else empty.
     pub origins: Vec<Origin>,
     /// Primals may have slots of lower levels.
@@ -80,12 +83,21 @@ pub struct Tape {
 
 /// In `Entry::a`: the entry is general, `b` is its index.
 pub const GENERAL: u32 = u32::MAX;
+/// In `Entry::a`: an element read from a tensor, see `element.rs`.
+pub const ELEMENT: u32 = GENERAL - 1;
 
 impl Tape {
     /// An empty tape: only the sink.
     pub fn new(nested: bool) -> Tape {
-        let mut tape =
-            Tape { entries: vec![], lower: vec![], general: vec![], origins: vec![], nested, batched: false };
+        let mut tape = Tape {
+            entries: vec![],
+            lower: vec![],
+            general: vec![],
+            wholes: vec![],
+            origins: vec![],
+            nested,
+            batched: false,
+        };
         tape.reset(nested);
         tape
     }
@@ -99,6 +111,8 @@ impl Tape {
         self.lower.shrink_to(KEPT);
         self.general.clear();
         self.general.shrink_to(KEPT);
+        self.wholes.clear();
+        self.wholes.shrink_to(KEPT);
         self.origins = vec![];
         self.nested = nested;
         self.batched = false;

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::ops::prim::{Eval, Prim};
 use crate::show::brief;
 use crate::source::{SourceId, Span};
-use crate::tensor::format::format_float;
+use crate::tensor::DType;
+use crate::tensor::format::{format_f32, format_float};
 use crate::value::Value;
 
 /// What to do when an operation makes a NaN or infinity out of finite numbers.
@@ -444,7 +445,8 @@ fn entry_at(prim: &Prim, arg: &Value, like: &Value, index: &[usize]) -> Option<S
     }
     let flat = t.shape().iter().zip(&own).fold(0, |flat, (n, i)| flat * n + i);
     let x = t.iter_f64().nth(flat)?;
-    Some(format!(" ({} at {})", format_float(x), show_index(&own)))
+    let x = if t.dtype() == DType::F32 { format_f32(x as f32) } else { format_float(x) };
+    Some(format!(" ({x} at {})", show_index(&own)))
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -7,7 +7,7 @@ mod check;
 mod custom;
 mod forward_mode;
 mod jacobian;
-mod reverse_mode;
+pub(in crate::ad) mod reverse_mode;
 mod target;
 mod vmap;
 
