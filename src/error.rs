@@ -83,6 +83,12 @@ impl Error {
         self
     }
 
+    /// A remark on a place that is known here already; the primary one is where the mistake shows.
+    pub fn label(mut self, span: Span, message: impl Into<String>, primary: bool) -> Error {
+        self.0.labels.push(Label { span, message: message.into(), primary });
+        self
+    }
+
     /// One more line under the message.
     pub fn note(mut self, note: impl Into<String>) -> Error {
         self.0.notes.push(note.into());

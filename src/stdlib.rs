@@ -5,6 +5,7 @@ use std::borrow::Cow;
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
     ("data", include_str!("../stdlib/data.dl")),
+    ("debug", include_str!("../stdlib/debug.dl")),
     ("init", include_str!("../stdlib/init.dl")),
     ("io", include_str!("../stdlib/io.dl")),
     ("loss", include_str!("../stdlib/loss.dl")),

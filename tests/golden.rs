@@ -32,6 +32,7 @@ const SUITES: &[(&str, Run)] = &[
     ("run", run),
     ("grad", run),
     ("error", run),
+    ("trap", run),
     ("not_yet", not_yet),
 ];
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
-use crate::ad::{Cx, Dual, Mode, Noted, Watch};
+use crate::ad::{Cx, Dual, Mode, Watch};
 use crate::error::{Error, Result};
 use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::ADD;
@@ -55,23 +55,6 @@ impl Cx {
             self.watch_result(prim, args, &out)?;
         }
         Ok(out)
-    }
-
-    #[cold]
-    fn watch_result(&mut self, prim: &'static Prim, args: &[Value], out: &Value) -> Result<()> {
-        if all_finite(out) || !args.iter().all(all_finite) {
-            return Ok(());
-        }
-        let message = format!("`{}` made a NaN or infinity out of finite numbers", prim.shown());
-        if self.watch == Watch::Note {
-            self.noted.get_or_insert(Noted { message, span: None });
-            return Ok(());
-        }
-        let mut error = Error::new("E0440", message);
-        for (i, arg) in args.iter().enumerate() {
-            error = error.operand(i, format!("this is {}", crate::show::brief(arg)));
-        }
-        Err(error)
     }
 
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
@@ -141,7 +124,9 @@ impl Cx {
         }
         let shapes = args.iter().map(arg_shape).collect();
         let primal_slot = out.slot();
-        let (kept_args, kept_out) = kept(prim, &primals, &out, wanted);
+        // The NaN trap shows operands that the rule itself does not read.
+        let (kept_args, kept_out) =
+            if self.trap.records { (primals, out.clone()) } else { kept(prim, &primals, &out, wanted) };
         let entry = PrimEntry { prim, args: kept_args, nodes, shapes, out: kept_out };
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Prim(entry), primal_slot)?;
@@ -192,18 +177,25 @@ impl Cx {
             if node.0 == 0 {
                 continue;
             }
-            let (slot, p) = self.scalar_partial(prim, e, primals, out, i)?;
+            let (slot, p) = self.unwatched(|cx| cx.scalar_partial(prim, e, primals, out, i))?;
             partials.push((*node, p, slot));
         }
         let y = if let Value::Float(_, y) = out { *y } else { 0.0 };
+        let (records, place) = (self.trap.records, self.trap.place);
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let mut parts = partials.into_iter();
         let (a, pa, sa) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
         let (b, pb, sb) = parts.next().unwrap_or((Node(0), 0.0, Slot::CONST));
         let mut node = tape.push_nested(Entry { a: a.0, b: b.0, pa, pb }, Lower { primal: lower, pa: sa, pb: sb })?;
+        if records {
+            tape.note_scalars(place, prim, primals);
+        }
         for (c, pc, sc) in parts {
             let entry = Entry { a: node.0, b: c.0, pa: 1.0, pb: pc };
             node = tape.push_nested(entry, Lower { primal: lower, pa: Slot::CONST, pb: sc })?;
+            if records {
+                tape.note_scalars(place, prim, primals);
+            }
         }
         Ok(Value::Float(Slot::new(level, node), y))
     }
@@ -248,30 +240,46 @@ impl Cx {
         if !out.is_differentiable() {
             return Ok(out);
         }
-        let tangent = match &prim.diff {
-            Diff::Zero => None,
-            Diff::Refused(reason) => return Err(refused(prim, reason)),
-            Diff::Elementwise => self.push_elementwise(prim, &primals, &out, &tangents)?,
+        let tangent = self.unwatched(|cx| cx.push(prim, &primals, &out, &tangents))?;
+        match tangent {
+            Some(tangent) => {
+                if self.watch != Watch::Off {
+                    self.watch_tangent(prim, &primals, &tangents, &out, &tangent)?;
+                }
+                self.new_dual(out, tangent, level)
+            }
+            None => Ok(out),
+        }
+    }
+
+    /// Tangent of the result of a primitive; `None` if it is zero.
+    fn push(
+        &mut self,
+        prim: &'static Prim,
+        primals: &[Value],
+        out: &Value,
+        tangents: &[Option<Value>],
+    ) -> Result<Option<Value>> {
+        match &prim.diff {
+            Diff::Zero => Ok(None),
+            Diff::Refused(reason) => Err(refused(prim, reason)),
+            Diff::Elementwise => self.push_elementwise(prim, primals, out, tangents),
             Diff::Linear { .. } => {
-                let mut linear = primals.clone();
-                for (i, (arg, tangent)) in linear.iter_mut().zip(&tangents).enumerate() {
+                let mut linear = Values::from(primals);
+                for (i, (arg, tangent)) in linear.iter_mut().zip(tangents).enumerate() {
                     if let Some(t) = tangent {
                         *arg = t.clone();
                     } else if primals[i].is_differentiable() {
                         *arg = self.zeros_like(&primals[i])?;
                     }
                 }
-                Some(self.apply(prim, &linear)?)
+                self.apply(prim, &linear).map(Some)
             }
             Diff::Rules { jvp, .. } => {
                 let shapes: SmallVec<[ArgShape; 3]> = primals.iter().map(arg_shape).collect();
-                let call = Call { prim, args: &primals, out: &out, shapes: &shapes, wanted: 0 };
-                jvp(self, &call, &tangents)?
+                let call = Call { prim, args: primals, out, shapes: &shapes, wanted: 0 };
+                jvp(self, &call, tangents)
             }
-        };
-        match tangent {
-            Some(tangent) => self.new_dual(out, tangent, level),
-            None => Ok(out),
         }
     }
 

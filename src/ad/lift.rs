@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::ad::dispatch::escaped;
+use crate::ad::dispatch::{all_finite, escaped};
 use crate::ad::slot::{Level, Slot};
 use crate::ad::tape::{Entry, General, Lower};
 use crate::ad::{Cx, Mode};
@@ -186,6 +186,14 @@ impl Cx {
     /// True if the innermost level is a reverse level.
     pub fn innermost_is_reverse(&self) -> bool {
         matches!(self.levels.last().map(|l| &l.mode), Some(Mode::Reverse(_)))
+    }
+}
+
+/// False if a float in it is NaN or infinite.
+pub fn leaves_finite(value: &Value) -> bool {
+    match children(value) {
+        Some(items) => items.into_iter().all(leaves_finite),
+        None => all_finite(value),
     }
 }
 

@@ -2,21 +2,27 @@
 //!
 //! `slot` names a node of a level; `tape` is the record of a reverse level, `dispatch` writes it and `reverse` sweeps it;
 //! a forward level keeps the tangent of each node; a batch level (`batch`) is `vmap`'s. `lift` puts values under a level and takes them out again;
-//! `transforms` are the builtins.
+//! `transforms` are the builtins; `trap` looks for NaN and infinity.
 
 pub mod algebra;
 pub mod batch;
 pub mod dispatch;
+pub mod element;
 pub mod held;
 pub mod leafwise;
 pub mod lift;
 pub mod reverse;
+#[cfg(test)]
+mod scale_tests;
 pub mod slot;
 pub mod tape;
 pub mod transforms;
+pub mod trap;
 
 use crate::ad::slot::{Level, Slot};
 use crate::ad::tape::Tape;
+use crate::ad::trap::Trap;
+pub use crate::ad::trap::{Noted, Place, Watch};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -30,29 +36,11 @@ pub struct Cx {
     /// Tapes that were used before, for their memory.
     pool: Vec<Tape>,
     next_serial: u64,
-    /// What to do about results that are not finite.
+    /// What to do about results that are not finite, at the moment; see [`Cx::set_watch`].
     pub watch: Watch,
     /// The first of them, with [`Watch::Note`].
     pub noted: Option<Noted>,
-}
-
-/// An operation that made a NaN or infinity out of finite numbers.
-#[derive(Clone, Debug)]
-pub struct Noted {
-    pub message: String,
-    /// Filled in by the run loop.
-    pub span: Option<crate::source::Span>,
-}
-
-/// What to do when an operation makes a NaN or infinity out of finite numbers.
-#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Watch {
-    #[default]
-    Off,
-    /// Remember the first: the REPL.
-    Note,
-    /// Stop with an error: `--check-nan`.
-    Trap,
+    pub trap: Trap,
 }
 
 /// A derivative that is being taken.
@@ -124,6 +112,9 @@ impl Cx {
 
     /// Closes the innermost level and gives its record.
     pub fn close(&mut self) -> Option<LevelState> {
+        if self.trap.records {
+            self.settle();
+        }
         self.levels.pop()
     }
 

@@ -4,10 +4,12 @@
 
 use smallvec::SmallVec;
 
-use crate::ad::dispatch::is_structure;
+use crate::ad::Watch;
+use crate::ad::dispatch::{all_finite, is_structure};
 use crate::ad::lift;
 use crate::ad::slot::{Level, Node, Slot};
-use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry, Tape};
+use crate::ad::tape::{ELEMENT, GENERAL, General, GroupEntry, PrimEntry, Tape};
+use crate::ad::trap::SweepTrap;
 use crate::error::{Error, Result};
 use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::index::{GET_INDEX, add_in_place};
@@ -52,6 +54,29 @@ impl Bars {
 
 /// Sweeps `tape` (of `level`) from the seeds. With `consume`, tensors are freed as the sweep passes them.
 pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)], consume: bool) -> Result<Bars> {
+    // The rules compute unwatched: what they make on the way is nobody's, what they give is looked at here.
+    let watch = std::mem::take(&mut vm.cx.watch);
+    if watch == Watch::Off {
+        return sweep_from(vm, tape, level, seeds, consume, &mut None);
+    }
+    let finite = seeds.iter().map(|(_, seed)| all_finite(seed));
+    let mut trap = Some(SweepTrap::new(watch, vm.cx.trap.place, finite));
+    let result = sweep_from(vm, tape, level, seeds, consume, &mut trap);
+    if let Some(trap) = &trap {
+        trap.leave(&mut vm.cx);
+    }
+    vm.cx.watch = watch;
+    result
+}
+
+fn sweep_from(
+    vm: &mut Vm,
+    tape: &mut Tape,
+    level: Level,
+    seeds: &[(Node, Value)],
+    consume: bool,
+    trap: &mut Option<SweepTrap>,
+) -> Result<Bars> {
     let Some(last) = seeds.iter().map(|(node, _)| node.0 as usize).max() else {
         return Ok(Bars { scalars: vec![], general: vec![], wide: vec![] });
     };
@@ -66,6 +91,21 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
     }
     for index in (1..=last).rev() {
         let entry = tape.entries[index];
+        if entry.a == ELEMENT {
+            let y_bar = if wide {
+                bars.wide[index].clone()
+            } else {
+                let y = bars.scalars[index];
+                (y.x != 0.0 || !y.slot.is_const()).then_some(Value::Float(y.slot, y.x))
+            };
+            if let Some(y_bar) = y_bar {
+                let whole = tape.wholes.get(entry.b as usize).map_or(0, |w| w.node.0 as usize);
+                if let Some(bar) = bars.general.get_mut(tape.entries[whole].b as usize) {
+                    vm.cx.add_element(tape, &entry, bar, &y_bar)?;
+                }
+            }
+            continue;
+        }
         if entry.a != GENERAL && wide {
             let Some(y_bar) = bars.wide[index].clone() else { continue };
             let lower = tape.lower.get(index).copied().unwrap_or_default();
@@ -79,6 +119,10 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
         }
         if entry.a != GENERAL {
             let y = bars.scalars[index];
+            if let Some(trap) = trap {
+                trap.enter(&mut vm.cx, tape, index);
+                trap.scalar(&mut vm.cx, tape, index, y.x)?;
+            }
             if y.slot.is_const() && !tape.nested {
                 if y.x != 0.0 {
                     bars.scalars[entry.a as usize].x += y.x * entry.pa;
@@ -92,6 +136,9 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
             continue;
         }
         let general = entry.b as usize;
+        if let Some(trap) = trap {
+            trap.enter(&mut vm.cx, tape, index);
+        }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
             General::Prim(_) => {
@@ -103,7 +150,16 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
                     if add_part(tape, &mut bars, p, &y_bar)? {
                         continue;
                     }
+                    let finite = trap.is_none() || all_finite(&y_bar);
+                    if let Some(trap) = trap
+                        && !finite
+                    {
+                        trap.sum(&mut vm.cx, &tape.origin(index), &y_bar)?;
+                    }
                     let cotangents = pull(vm, p, y_bar)?;
+                    if let Some(trap) = trap {
+                        trap.general(&mut vm.cx, &tape.origin(index), p, finite, &cotangents)?;
+                    }
                     for (node, cotangent) in p.nodes.iter().zip(cotangents) {
                         if let Some(c) = cotangent
                             && node.0 != 0
@@ -115,10 +171,10 @@ pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)]
             }
             General::Group(_) if consume => {
                 if let General::Group(group) = std::mem::replace(&mut tape.general[general], General::Leaf) {
-                    pull_group(vm, tape, &mut bars, &group, level)?;
+                    pull_group(vm, tape, &mut bars, &group, level, trap)?;
                 }
             }
-            General::Group(group) => pull_group(vm, tape, &mut bars, group, level)?,
+            General::Group(group) => pull_group(vm, tape, &mut bars, group, level, trap)?,
         }
     }
     Ok(bars)
@@ -263,7 +319,14 @@ fn fit(vm: &mut Vm, cotangent: Value, call: &Call<'_>, i: usize) -> Result<Value
 }
 
 /// A group's parts have got their cotangents: gather them, call the pullback, hand on what it gives.
-fn pull_group(vm: &mut Vm, tape: &Tape, bars: &mut Bars, group: &GroupEntry, level: Level) -> Result<()> {
+fn pull_group(
+    vm: &mut Vm,
+    tape: &Tape,
+    bars: &mut Bars,
+    group: &GroupEntry,
+    level: Level,
+    trap: &mut Option<SweepTrap>,
+) -> Result<()> {
     let mut any = false;
     let dy = lift::map_leaves(&group.result, &mut |leaf| {
         let slot = leaf.slot();
@@ -279,7 +342,14 @@ fn pull_group(vm: &mut Vm, tape: &Tape, bars: &mut Bars, group: &GroupEntry, lev
     if !any {
         return Ok(());
     }
-    let cotangents = vm.call(&group.pullback, &[dy])?;
+    // The pullback is the program's own code.
+    vm.cx.watch = trap.as_ref().map_or(Watch::Off, |trap| trap.watch);
+    let cotangents = vm.call(&group.pullback, &[dy]);
+    vm.cx.watch = Watch::Off;
+    let cotangents = cotangents?;
+    if let Some(trap) = trap {
+        trap.group(lift::leaves_finite(&cotangents));
+    }
     let list = cotangent_list(&cotangents, &group.args)?;
     for (arg, cotangent) in group.args.iter().zip(&list) {
         add_structure(vm, tape, bars, arg, cotangent, level)?;

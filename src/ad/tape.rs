@@ -7,8 +7,10 @@
 
 use smallvec::SmallVec;
 
+use crate::ad::element::Whole;
 use crate::ad::held;
 use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::trap::Origin;
 use crate::error::{Error, Result};
 use crate::ops::prim::{ArgShape, Prim};
 use crate::value::Value;
@@ -70,6 +72,10 @@ pub struct Tape {
     /// Parallel to `entries` if `nested`, else empty.
     pub lower: Vec<Lower>,
     pub general: Vec<General>,
+    /// Tensors that elements were read from.
+    pub wholes: Vec<Whole>,
+    /// Where entries came from, as far as the NaN trap was on; else empty.
+    pub origins: Vec<Origin>,
     /// Primals may have slots of lower levels.
     pub nested: bool,
     /// A batch level lies below: cotangents may be batched, so scalars are recorded as general entries too.
@@ -78,11 +84,21 @@ pub struct Tape {
 
 /// In `Entry::a`: the entry is general, `b` is its index.
 pub const GENERAL: u32 = u32::MAX;
+/// In `Entry::a`: an element read from a tensor, see `element.rs`.
+pub const ELEMENT: u32 = GENERAL - 1;
 
 impl Tape {
     /// An empty tape: only the sink.
     pub fn new(nested: bool) -> Tape {
-        let mut tape = Tape { entries: vec![], lower: vec![], general: vec![], nested, batched: false };
+        let mut tape = Tape {
+            entries: vec![],
+            lower: vec![],
+            general: vec![],
+            wholes: vec![],
+            origins: vec![],
+            nested,
+            batched: false,
+        };
         tape.reset(nested);
         tape
     }
@@ -96,6 +112,9 @@ impl Tape {
         self.lower.shrink_to(KEPT);
         self.general.clear();
         self.general.shrink_to(KEPT);
+        self.wholes.clear();
+        self.wholes.shrink_to(KEPT);
+        self.origins = vec![];
         self.nested = nested;
         self.batched = false;
         self.entries.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 });

@@ -11,6 +11,7 @@ use crate::ad::Cx;
 use crate::builtins::fail;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, ParamKind, Prim};
+use crate::tensor::parts::get_at;
 use crate::value::{Key, Value};
 
 /// The primitive that takes one row of a tensor: `get_index(x, i)`.
@@ -98,6 +99,14 @@ pub fn reserve(items: &mut Vec<Value>, n: usize) -> Result<()> {
 
 /// Row `i` of a tensor along axis 0.
 pub fn row(cx: &mut Cx, tensor: &Value, i: usize) -> Result<Value> {
+    if let Value::Tensor(slot, t) = tensor {
+        if slot.is_const() {
+            return get_at(t, i as i64);
+        }
+        if let Some(element) = cx.read_element(*slot, t, &[i as i64])? {
+            return Ok(element);
+        }
+    }
     apply(cx, GET_INDEX, &[tensor.clone(), Value::Int(i as i64)])
 }
 

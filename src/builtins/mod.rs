@@ -26,6 +26,7 @@ pub mod scratch;
 pub mod structures;
 pub mod tables;
 pub mod text;
+pub mod trap;
 pub mod wraps;
 
 use crate::error::Result;
@@ -67,6 +68,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     structures::FAMILY,
     tables::FAMILY,
     text::FAMILY,
+    trap::FAMILY,
     wraps::FAMILY,
 ];
 

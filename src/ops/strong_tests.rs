@@ -13,7 +13,7 @@ fn make(arg: &ProbeArg, shift: usize) -> Value {
     let bad = |k: usize| BAD[(k + shift) % BAD.len()];
     match *arg {
         ProbeArg::Float { shape: [], .. } | ProbeArg::Point([_]) => Value::float(bad(0)),
-        ProbeArg::Float { shape, .. } => {
+        ProbeArg::Float { shape, .. } | ProbeArg::Definite(shape) => {
             Value::tensor(Tensor::from_vec(shape, (0..count(shape)).map(bad).collect::<Vec<f64>>()))
         }
         ProbeArg::Point(xs) => {
@@ -25,6 +25,7 @@ fn make(arg: &ProbeArg, shift: usize) -> Value {
         ProbeArg::Bool(b) => Value::Bool(b),
         ProbeArg::None => Value::None,
         ProbeArg::Str(s) => Value::str(s),
+        ProbeArg::DType(d) => Value::DType(d),
         ProbeArg::Tuple(items) => Value::tuple(items.iter().map(|&i| Value::Int(i)).collect()),
     }
 }

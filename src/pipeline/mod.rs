@@ -96,7 +96,7 @@ impl Session {
         vm.cx.env.dtype = options.dtype;
         vm.cx.env.seed(options.seed);
         if options.check_nan {
-            vm.cx.watch = Watch::Trap;
+            vm.cx.set_watch(Watch::Trap);
         }
         Session {
             sources: SourceMap::default(),
@@ -116,8 +116,11 @@ impl Session {
 
     /// Loads the main text and all it imports, and checks them. Nothing runs.
     pub fn load_main(&mut self, name: &str, text: &str, mode: Mode) -> Loaded {
-        if mode == Mode::Repl && self.vm.cx.watch == Watch::Off {
-            self.vm.cx.watch = Watch::Note;
+        if mode == Mode::Repl {
+            self.vm.cx.trap.otherwise = Watch::Note;
+            if self.vm.cx.watch == Watch::Off {
+                self.vm.cx.set_watch(Watch::Note);
+            }
         }
         let mut load = load::Load::new(self, mode);
         let module = load.main(name, text);

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use ndarray::{ArrayBase, Axis, IxDyn, RawData, Slice};
+use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::map_dtype;
@@ -145,6 +146,41 @@ pub fn get_at(t: &Tensor, i: i64) -> Result<Value> {
         Tensor::F32(a) => Value::float(a[i] as f64),
         Tensor::F64(a) => Value::float(a[i]),
     })
+}
+
+/// Position in row-major order and value of the float at an index with an int for each axis.
+pub fn element(t: &Tensor, index: &[i64]) -> Result<(usize, f64)> {
+    let mut at = 0;
+    let mut ints: SmallVec<[usize; 4]> = SmallVec::new();
+    for (axis, (&i, &n)) in index.iter().zip(t.shape()).enumerate() {
+        let i = in_range(i, axis, n)?;
+        at = at * n + i;
+        ints.push(i);
+    }
+    let x = match t {
+        Tensor::F32(a) => a.get(&ints[..]).map(|&x| x as f64),
+        Tensor::F64(a) => a.get(&ints[..]).copied(),
+        _ => None,
+    };
+    Ok((at, x.unwrap_or(0.0)))
+}
+
+/// Adds to the element at a position in row-major order.
+pub fn add_at(t: &mut Tensor, at: usize, x: f64) {
+    fn add<T: Copy + std::ops::AddAssign>(a: &mut Arr<T>, at: usize, x: T) {
+        let place = match a.as_slice_mut() {
+            Some(data) => data.get_mut(at),
+            None => a.iter_mut().nth(at),
+        };
+        if let Some(y) = place {
+            *y += x;
+        }
+    }
+    match t {
+        Tensor::F32(a) => add(a, at, x as f32),
+        Tensor::F64(a) => add(a, at, x),
+        _ => {}
+    }
 }
 
 /// What is written: one scalar everywhere, or an array that broadcasts to the selection.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use crate::ad::Watch;
 use crate::builtins;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::error::{Error, Result};
@@ -47,6 +48,7 @@ impl Vm {
         let frames = self.frames.len();
         let outer = std::mem::replace(&mut self.host_base, at + count + 2);
         self.host_calls += 1;
+        let place = self.cx.trap.place;
         let result = match self.call_site(at, &site) {
             Ok(()) if self.frames.len() > frames => {
                 self.frames[frames].entry = true;
@@ -55,6 +57,9 @@ impl Vm {
             Ok(()) => Ok(std::mem::take(&mut self.stack[at])),
             Err(error) => Err(error),
         };
+        if self.cx.watch != Watch::Off {
+            self.cx.at(place);
+        }
         self.host_calls -= 1;
         self.host_base = outer;
         for register in &mut self.stack[at..at + count + 2] {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::ad::batch::is_batched;
 use crate::ad::slot::Slot;
-use crate::ad::{Cx, Watch};
+use crate::ad::{Cx, Place, Watch};
 use crate::bytecode::chunk::{CaptureSource, Chunk, Host, IndexPart, Piece};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
@@ -31,6 +31,8 @@ pub struct State<'a> {
     pub globals: &'a mut Vec<Option<Value>>,
     pub closure: &'a Rc<Closure>,
     pub given: u64,
+    /// If this is a library's code and results are watched: the call of it from outside.
+    pub outside: Option<crate::source::Span>,
 }
 
 /// Runs from `pc` until something needs the machine. On an error `pc` stands behind the failing instruction.
@@ -40,6 +42,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     let regs = &mut *state.regs;
     let cx = &mut *state.cx;
     let trap = cx.watch != Watch::Off;
+    let outside = state.outside;
     let mut at = *pc;
 
     debug_assert!(regs.len() >= chunk.registers as usize);
@@ -56,22 +59,26 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             unsafe { regs.get_unchecked($reg.0 as usize) }
         };
     }
+    // Tells the NaN trap what is executed.
+    macro_rules! here {
+        () => {
+            if trap {
+                note_place(cx, chunk, at, outside);
+            }
+        };
+    }
     // Errors leave through here so that the place is known.
     macro_rules! ok {
-        ($result:expr) => {
+        ($result:expr) => {{
+            here!();
             match $result {
-                Ok(value) => {
-                    if trap {
-                        note_place(cx, chunk, at);
-                    }
-                    value
-                }
+                Ok(value) => value,
                 Err(error) => {
                     *pc = at;
                     return Err(error);
                 }
             }
-        };
+        }};
     }
     macro_rules! arithmetic {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident) => {{
@@ -466,6 +473,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let item = std::mem::take(&mut regs[f]);
                 let mut target = std::mem::take(&mut r!(object));
                 let parts = &chunk.indices[index.0 as usize];
+                here!();
                 let result = items::set_index(cx, &mut target, parts, &regs[f + 1..], item);
                 r!(object) = target;
                 ok!(result);
@@ -478,6 +486,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let item = std::mem::take(&mut r!(value));
                 let key = std::slice::from_ref(&regs[index.0 as usize]).to_vec();
                 let mut target = std::mem::take(&mut r!(object));
+                here!();
                 let result = items::update(cx, &mut target, &[IndexPart::At], &key, operator, item);
                 r!(object) = target;
                 ok!(result);
@@ -492,6 +501,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 let item = std::mem::take(&mut regs[f]);
                 let mut target = std::mem::take(&mut r!(object));
                 let parts = &chunk.indices[index.0 as usize];
+                here!();
                 let result = items::update(cx, &mut target, parts, &regs[f + 1..], operator, item);
                 r!(object) = target;
                 ok!(result);
@@ -568,13 +578,11 @@ fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
     }
 }
 
-/// The first operation that made a NaN or infinity gets its place.
+/// Tells where the instruction before `at` comes from.
 #[cold]
-fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize) {
-    if let Some(noted) = &mut cx.noted
-        && noted.span.is_none()
-    {
-        noted.span = chunk.spans.get(at.wrapping_sub(1)).map(|p| p.span);
+pub fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize, outside: Option<crate::source::Span>) {
+    if let Some(places) = chunk.spans.get(at.wrapping_sub(1)) {
+        cx.at(Place { span: places.span, outside });
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use crate::ad::Cx;
 use crate::builtins::{collections, iterate, text};
 use crate::bytecode::chunk::{IndexPart, Piece};
@@ -94,6 +96,10 @@ pub fn get(cx: &mut Cx, object: &Value, index: &Value) -> Result<Value> {
             Ok(items[at].clone())
         }
         (Value::Tensor(slot, t), Value::Int(i)) if slot.is_const() => index::get_at(t, *i),
+        (Value::Tensor(slot, t), Value::Int(i)) => match cx.read_element(*slot, t, &[*i])? {
+            Some(element) => Ok(element),
+            None => cx.apply(&GET_INDEX, &[object.clone(), Value::tuple(vec![index.clone()])]),
+        },
         (Value::Tensor(..) | Value::Batched(..), _) => {
             cx.apply(&GET_INDEX, &[object.clone(), Value::tuple(vec![index.clone()])])
         }
@@ -211,6 +217,14 @@ fn set_tensor(cx: &mut Cx, place: &mut Value, tensor: Value, index: Value, value
 
 /// `object[1:3, :, i]`
 pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Value]) -> Result<Value> {
+    if let Value::Tensor(slot, t) = object
+        && !slot.is_const()
+        && let Some(ints) = values.iter().map(as_int).collect::<Option<SmallVec<[i64; 4]>>>()
+        && parts.iter().all(|part| *part == IndexPart::At)
+        && let Some(element) = cx.read_element(*slot, t, &ints[..parts.len().min(ints.len())])?
+    {
+        return Ok(element);
+    }
     if let Value::Tensor(..) | Value::Batched(..) = object {
         return cx.apply(&GET_INDEX, &[object.clone(), encode(parts, values)]);
     }
@@ -343,6 +357,10 @@ fn encode(parts: &[IndexPart], values: &[Value]) -> Value {
         });
     }
     Value::tuple(out)
+}
+
+fn as_int(value: &Value) -> Option<i64> {
+    if let Value::Int(i) = value { Some(*i) } else { None }
 }
 
 fn encode_one(parts: &[IndexPart], values: &[Value]) -> Value {

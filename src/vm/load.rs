@@ -14,6 +14,9 @@ impl Vm {
     /// Sets what is known before the module's body runs; gives the body.
     pub fn load(&mut self, program: &Program, compiled: CompiledModule, bases: &[u32]) -> Rc<Closure> {
         let module = program.module(compiled.id);
+        if module.is_library {
+            self.cx.trap.library.push(module.source);
+        }
         let end = bases[compiled.id.0 as usize] as usize + module.resolved.globals.len();
         if self.globals.len() < end {
             self.globals.resize(end, None);

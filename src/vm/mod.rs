@@ -140,7 +140,7 @@ impl Vm {
     /// Where and how the first NaN or infinity arose since the last call, if that is being noted.
     pub fn first_nonfinite(&self) -> Option<(crate::source::Span, String)> {
         let noted = self.cx.noted.as_ref()?;
-        Some((noted.span?, noted.message.clone()))
+        Some((noted.span, noted.message.clone()))
     }
 
     /// From now on output is kept; [`Vm::take_output`] gives it.

@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use crate::ad::Watch;
 use crate::bytecode::op::Op;
 use crate::diagnostic::Label;
 use crate::error::{Error, Result};
+use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::value::{Dict, Key, Value};
-use crate::vm::exec::{Exit, State, exec};
+use crate::vm::exec::{Exit, State, exec, note_place};
 use crate::vm::{After, Frame, Handler, MAX_FRAMES, Vm};
 
 impl Vm {
@@ -50,6 +52,7 @@ impl Vm {
     /// Runs the innermost frame up to the next call or return.
     fn step(&mut self, entry: usize) -> Result<Option<Value>> {
         let index = self.frames.len() - 1;
+        let outside = if self.cx.watch == Watch::Off { None } else { self.outside() };
         let frame = &mut self.frames[index];
         let closure = frame.closure.clone();
         let base = frame.base;
@@ -60,6 +63,7 @@ impl Vm {
             globals: &mut self.globals,
             closure: &closure,
             given: frame.given,
+            outside,
         };
         loop {
             match exec(&mut state, &mut frame.pc)? {
@@ -67,39 +71,54 @@ impl Vm {
                     let value = std::mem::take(&mut state.regs[src.0 as usize]);
                     return Ok(self.leave(value, entry));
                 }
-                Exit::Machine(op) => match op {
-                    Op::TryStart { error, to } => {
-                        let register = base + error.0 as usize;
-                        self.handlers.push(Handler { frame: index, target: to.0 as usize, register });
+                Exit::Machine(op) => {
+                    if state.cx.watch != Watch::Off {
+                        note_place(state.cx, &closure.chunk, frame.pc, outside);
                     }
-                    Op::TryEnd {} => {
-                        self.handlers.pop();
-                    }
-                    Op::Override { dst, param } => {
-                        let name = closure.chunk.names[param.0 as usize].name();
-                        if let Some(value) = self.overrides.get(&name) {
-                            state.regs[dst.0 as usize] = value.clone();
-                            if let Op::OverrideTo { to } = closure.chunk.code[frame.pc] {
-                                frame.pc = to.0 as usize;
+                    match op {
+                        Op::TryStart { error, to } => {
+                            let register = base + error.0 as usize;
+                            self.handlers.push(Handler { frame: index, target: to.0 as usize, register });
+                        }
+                        Op::TryEnd {} => {
+                            self.handlers.pop();
+                        }
+                        Op::Override { dst, param } => {
+                            let name = closure.chunk.names[param.0 as usize].name();
+                            if let Some(value) = self.overrides.get(&name) {
+                                state.regs[dst.0 as usize] = value.clone();
+                                if let Op::OverrideTo { to } = closure.chunk.code[frame.pc] {
+                                    frame.pc = to.0 as usize;
+                                }
                             }
                         }
+                        Op::Call { base: reg, site } => {
+                            self.call_site(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
+                            return Ok(None);
+                        }
+                        Op::CallMethod { base: reg, site } => {
+                            self.call_method(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
+                            return Ok(None);
+                        }
+                        Op::CallHost { base: reg, site } => {
+                            self.call_host(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
+                            return Ok(None);
+                        }
+                        _ => return Ok(None),
                     }
-                    Op::Call { base: reg, site } => {
-                        self.call_site(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
-                        return Ok(None);
-                    }
-                    Op::CallMethod { base: reg, site } => {
-                        self.call_method(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
-                        return Ok(None);
-                    }
-                    Op::CallHost { base: reg, site } => {
-                        self.call_host(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
-                        return Ok(None);
-                    }
-                    _ => return Ok(None),
-                },
+                }
             }
         }
+    }
+
+    /// If the innermost frame runs library code: the innermost call from outside of the library.
+    fn outside(&self) -> Option<Span> {
+        let library = |frame: &Frame| self.cx.trap.library.contains(&frame.chunk().span.source);
+        if !self.frames.last().is_some_and(library) {
+            return None;
+        }
+        let frame = self.frames.iter().rev().find(|f| !library(f))?;
+        frame.chunk().spans.get(frame.pc.saturating_sub(1)).map(|p| p.span)
     }
 
     /// Ends the innermost frame. The value, if the host entered it.

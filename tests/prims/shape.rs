@@ -51,6 +51,7 @@ pub fn fits(ty: &Ty, v: &Value) -> bool {
                     && dims.iter().zip(shape).all(|(d, &n)| match d {
                         Dim::Known(k) => *k == n,
                         Dim::Var(var) => (var - FIRST_VAR) as usize == n,
+                        Dim::Some => n > 0,
                         Dim::Unknown => true,
                     })
             });

@@ -13,7 +13,7 @@ mod forward_mode;
 mod group;
 mod implicit;
 mod jacobian;
-mod reverse_mode;
+pub(in crate::ad) mod reverse_mode;
 mod target;
 mod vmap;
 

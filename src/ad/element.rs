@@ -1,0 +1,86 @@
+//! Elements read from a tensor: an entry as small as that of a scalar operation, so that a loop over the elements of a
+//! tensor costs like one over floats.
+//!
+//! `Entry::a` is [`ELEMENT`], `b` the index of the tensor in [`Tape::wholes`], and the bits of `pa` the position. Only for
+//! the outermost level: above another level `get_index` is recorded like all else.
+
+use std::rc::Rc;
+
+use crate::ad::slot::{Node, Slot};
+use crate::ad::tape::{ELEMENT, Entry, GENERAL, Tape};
+use crate::ad::{Cx, Mode};
+use crate::error::Result;
+use crate::ops::index::INDEX_ADD;
+use crate::tensor::parts::{add_at, element};
+use crate::tensor::{DType, Shape, Tensor};
+use crate::value::Value;
+
+/// A tensor that elements were read from.
+pub struct Whole {
+    pub node: Node,
+    shape: Shape,
+    dtype: DType,
+}
+
+impl Cx {
+    /// The element of a float tensor at an index with an int for each axis; `None` if it has to be recorded in full.
+    pub fn read_element(&mut self, slot: Slot, t: &Tensor, index: &[i64]) -> Result<Option<Value>> {
+        if slot.level().0 != 1 || self.trap.records || index.len() != t.rank() || !t.dtype().is_float() {
+            return Ok(None);
+        }
+        let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode) else { return Ok(None) };
+        if tape.entries.get(slot.node().0 as usize).is_none_or(|e| e.a != GENERAL) {
+            return Ok(None);
+        }
+        let (at, x) = element(t, index)?;
+        let whole = tape.whole(slot.node(), t);
+        let node = tape.push(Entry { a: ELEMENT, b: whole, pa: f64::from_bits(at as u64), pb: 0.0 })?;
+        Ok(Some(Value::Float(Slot::new(slot.level(), node), x)))
+    }
+
+    /// The cotangent of a tensor with that of one of its elements added: in place if both are constants.
+    pub(crate) fn add_element(
+        &mut self,
+        tape: &Tape,
+        entry: &Entry,
+        bar: &mut Option<Value>,
+        y_bar: &Value,
+    ) -> Result<()> {
+        let Some(whole) = tape.wholes.get(entry.b as usize) else { return Ok(()) };
+        let mut old = match bar.take() {
+            Some(old) => old,
+            None => self.zeros(&whole.shape, whole.dtype),
+        };
+        let at = entry.pa.to_bits() as usize;
+        *bar = Some(match (&mut old, y_bar) {
+            (Value::Tensor(of, t), Value::Float(slot, x)) if of.is_const() && slot.is_const() => {
+                add_at(Rc::make_mut(t), at, *x);
+                old
+            }
+            _ => {
+                let mut rest = at;
+                let mut index: Vec<Value> = vec![];
+                for &n in whole.shape.iter().rev() {
+                    index.push(Value::Int((rest % n.max(1)) as i64));
+                    rest /= n.max(1);
+                }
+                index.reverse();
+                self.apply(&INDEX_ADD, &[old, Value::tuple(index), y_bar.clone()])?
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Tape {
+    /// Index of a tensor in `wholes`; a loop reads from few tensors in turn.
+    fn whole(&mut self, node: Node, t: &Tensor) -> u32 {
+        const LOOKED_AT: usize = 8;
+        let recent = self.wholes.len().saturating_sub(LOOKED_AT);
+        if let Some(i) = self.wholes[recent..].iter().rposition(|w| w.node == node) {
+            return (recent + i) as u32;
+        }
+        self.wholes.push(Whole { node, shape: t.shape().into(), dtype: t.dtype() });
+        self.wholes.len() as u32 - 1
+    }
+}
