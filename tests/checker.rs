@@ -659,7 +659,7 @@ fn stopped(text: &str) -> Option<String> {
 #[test]
 fn what_is_refused_would_not_run() {
     let (mut refused, mut warned, mut fine) = (0, 0, 0);
-    let programs = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(160);
+    let programs = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     for seed in 0..programs {
         let text = Writer::program(seed);
         let mut session = Session::new(options());
@@ -677,5 +677,5 @@ fn what_is_refused_would_not_run() {
         }
     }
     // A writer that makes only one kind of program tests nothing.
-    assert!(refused > 30 && warned > 30 && fine > 3, "{refused} refused, {warned} warned, {fine} fine");
+    assert!(refused > 20 && warned > 20 && fine > 2, "{refused} refused, {warned} warned, {fine} fine");
 }
