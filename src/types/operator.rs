@@ -22,7 +22,6 @@ impl Checker {
             return Ty::Never;
         }
         self.warn_binary(op, &left, &right, a, b, span);
-        self.warn_at_zero(op, a, b, span);
         let origins = self.origins_of(&[a, b]);
         let ty = self.apply(op, &left, &right, [a.span, b.span], span, origins);
         match (&ty, &left, &right) {

@@ -5,15 +5,15 @@
 //! by the function with its rule again, one level down, so that the rule is what counts at every level; the rule's own
 //! code is differentiated for the derivative of the derivative.
 
+use crate::ad::reverse::{cotangent_list, misfit};
 use crate::ad::slot::Level;
+use crate::ad::slot::Slot;
 use crate::ad::transforms::custom_batch;
 use crate::ad::transforms::group::{Innermost, batched, innermost, primals, record_group, recorded, wholes};
 use crate::ad::transforms::reverse_mode::record;
 use crate::ad::transforms::target::parameter_names;
 use crate::ad::transforms::{describe, expect_function};
-use crate::ad::slot::Slot;
 use crate::ad::{held, lift};
-use crate::ad::reverse::{cotangent_list, misfit};
 use crate::builtins::Builtin;
 use crate::env::Rng;
 use crate::error::{Error, Result};
@@ -204,7 +204,6 @@ impl Custom {
             .note("its rule says how it depends on its arguments only")
             .help("pass that value as an argument, or capture stop_grad(value)"))
     }
-
 }
 
 /// The highest level of what functions in a value captured.

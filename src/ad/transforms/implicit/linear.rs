@@ -43,7 +43,8 @@ impl Linear {
             let lu = Lu::of(matrix).ok_or_else(|| singular(equation.equation.name()))?;
             return Ok(Linear { unknown, residual, how: How::Factored(lu) });
         }
-        let recorded = record(vm, &Value::tuple(unknown.clone()), |vm, x| Ok(Value::tuple(equation.at(vm, &parts(x))?)))?;
+        let recorded =
+            record(vm, &Value::tuple(unknown.clone()), |vm, x| Ok(Value::tuple(equation.at(vm, &parts(x))?)))?;
         let residual = parts(&recorded.value);
         let tol = if single { 1e-6 } else { 1e-11 };
         Ok(Linear { unknown, residual, how: How::Products { equation, recorded: RefCell::new(recorded), tol } })

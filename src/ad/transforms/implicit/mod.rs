@@ -19,9 +19,9 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use crate::ad::batch::is_batched;
+use crate::ad::transforms::expect_function;
 use crate::ad::transforms::implicit::linear::{Linear, apply_inverse};
 use crate::ad::transforms::implicit::solve::Settings;
-use crate::ad::transforms::expect_function;
 use crate::ad::transforms::target::expect_differentiable;
 use crate::ad::{Cx, held, lift};
 use crate::builtins::Builtin;
@@ -38,9 +38,7 @@ pub static ROOT: Builtin = Builtin {
           f gives as many floats. Differentiable in what f captured, by the implicit function theorem. tol bounds the \
           last step relative to x (1e-12 in f64, 1e-6 in f32). \
           Example: grad(|a| root(|x| x^2 - a, 1.0))(4.0) is 0.25",
-    sig: Sig {
-        params: &[req("f"), req("x0"), opt("tol", Default::None), opt("max_steps", Default::Int(100))],
-    },
+    sig: Sig { params: &[req("f"), req("x0"), opt("tol", Default::None), opt("max_steps", Default::Int(100))] },
     infer: |args| Ok(args.get(1).cloned().unwrap_or_default()),
     run: |vm, args| implicit(vm, Equation::Root, args),
 };
@@ -50,9 +48,7 @@ pub static FIXED_POINT: Builtin = Builtin {
     doc: "x with x = f(x), by iterating from x0 (with Anderson acceleration). Differentiable in what f captured, by the \
           implicit function theorem: memory does not grow with the steps. tol bounds f(x) - x relative to x (1e-10 in \
           f64, 1e-6 in f32). Example: grad(|a| fixed_point(|x| 0.5 * (x + a / x), 1.0))(4.0) is 0.25",
-    sig: Sig {
-        params: &[req("f"), req("x0"), opt("tol", Default::None), opt("max_steps", Default::Int(1000))],
-    },
+    sig: Sig { params: &[req("f"), req("x0"), opt("tol", Default::None), opt("max_steps", Default::Int(1000))] },
     infer: |args| Ok(args.get(1).cloned().unwrap_or_default()),
     run: |vm, args| implicit(vm, Equation::FixedPoint, args),
 };

@@ -138,7 +138,9 @@ pub fn anderson(vm: &mut Vm, equation: &Residual, start: &[Value], settings: &Se
                 }
                 return Err(Error::new("E0447", format!("`fixed_point` runs away after {} steps", step + 1))
                     .note("x grows without bound")
-                    .help("the function must bring x nearer to the fixed point: mix it with x, as in 0.5 * (x + f(x))"));
+                    .help(
+                        "the function must bring x nearer to the fixed point: mix it with x, as in 0.5 * (x + f(x))",
+                    ));
             };
             x = x0.iter().zip(&r0).map(|(x, r)| x - r).collect();
             points.clear();
