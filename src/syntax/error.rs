@@ -349,10 +349,13 @@ impl SyntaxError {
             EmptyHole { span } => error("there is nothing between these braces".into())
                 .at(*span, "expected an expression")
                 .help("put a value in, as in f\"{x}\", or write `{{}}` for braces"),
-            MissingBody { word, found, head, span } => error(format!("the body of `{word}` must stand in braces"))
-                .at(*span, format!("expected `{{`, found {found}"))
-                .also(*head, format!("for this `{word}`"))
-                .help(hints::body(word)),
+            MissingBody { word, found, head, span } => error(match *word {
+                "struct" => "the fields of a `struct` must stand in braces".to_string(),
+                _ => format!("the body of `{word}` must stand in braces"),
+            })
+            .at(*span, format!("expected `{{`, found {found}"))
+            .also(*head, format!("for this `{word}`"))
+            .help(hints::body(word)),
             AssignInCondition { word, span, head } => error("`=` assigns; it does not compare".into())
                 .at(*span, "expected `==`")
                 .also(*head, format!("in the condition of this `{word}`"))

@@ -43,7 +43,7 @@ pub fn range(filled: bool) -> Ty {
 fn has_element(range: &Ty) -> bool {
     match range {
         Ty::SomeRange => true,
-        Ty::RangeOf(r) => r.len() > 0,
+        Ty::RangeOf(r) => !r.is_empty(),
         _ => false,
     }
 }

@@ -141,6 +141,8 @@ pub struct Checker {
     gave_up: bool,
     /// Some function calls `exit`.
     exit_used: bool,
+    /// Modules whose body may end the program.
+    exiting: HashSet<ModuleId>,
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
     rigid: bool,
@@ -184,6 +186,7 @@ impl Checker {
             depth: 0,
             gave_up: false,
             exit_used: false,
+            exiting: HashSet::new(),
             unrolled: 1,
             rigid: false,
             in_frame: false,
@@ -228,8 +231,14 @@ impl Checker {
         self.unrolled = 1;
         let before = self.globals.clone();
         let outer = std::mem::replace(&mut self.frame, Frame::new(module.clone(), FnId(0)));
+        if module.resolved.imports.iter().any(|id| self.exiting.contains(id)) {
+            self.frame.may_exit();
+        }
         for stmt in &module.tree.stmts {
             self.stmt(stmt);
+        }
+        if self.frame.exits {
+            self.exiting.insert(id);
         }
         let frame = std::mem::replace(&mut self.frame, outer);
         let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(Problem::told).collect();
@@ -268,7 +277,7 @@ impl Checker {
                     problem.severity = Severity::Warning;
                     let name = name.as_deref().unwrap_or("this function");
                     out.push(
-                        problem.note(format!("nothing here calls {}, so the program may still run", quoted(name))),
+                        problem.note(format!("no call of {} is reached, so the program may still run", quoted(name))),
                     );
                 }
             }

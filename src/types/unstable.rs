@@ -1,13 +1,10 @@
 //! Forms of arithmetic that lose digits or have no derivative at a point, where a function computes the same without.
 //!
-//! | form | function |
-//! | --- | --- |
-//! | `log(softmax(x))` (W0302) | `log_softmax` |
-//! | `sqrt(x*x)` (W0304) | `abs` |
-//! | `sqrt(sum(x*x))` (W0304) | `norm` |
-//! | `log(sum(exp(x)))`, `log(1 + exp(x))`, `log(sigmoid(x))` (W0310) | `logsumexp`, `softplus`, `log_sigmoid` |
-//! | `log(1 + x)`, `exp(x) - 1`, `1 - erf(x)` (W0310) | `log1p`, `expm1`, `erfc` |
-//! | `x * log(x)`, `sin(x) / x` (W0310) | `xlogy`, `sinc` |
+//! | code | form | function |
+//! | --- | --- | --- |
+//! | W0302 | `log(softmax(x))`, `log(sigmoid(x))`, `log(sum(exp(x)))` | `log_softmax`, `log_sigmoid`, `logsumexp` |
+//! | W0304 | `sqrt(x*x)`, `sqrt(sum(x*x))`, `x * log(x)`, `sin(x) / x` | `abs`, `norm`, `xlogy`, `sinc` |
+//! | W0310 | `log(1 + exp(x))`, `log(1 + x)`, `exp(x) - 1`, `1 - erf(x)` | `softplus`, `log1p`, `expm1`, `erfc` |
 //!
 //! Patterns are matched on the tree, and only for functions that there are; a name must be the same on both sides.
 
@@ -73,9 +70,9 @@ impl Checker {
 }
 
 const LOG_TIMES: Finding =
-    finding("W0310", "x * log(x) is NaN at 0, where its limit is 0", "xlogy", "write xlogy(x, x), which is 0 there");
+    finding("W0304", "x * log(x) is NaN at 0, where its limit is 0", "xlogy", "write xlogy(x, x), which is 0 there");
 const SINE_BY: Finding = finding(
-    "W0310",
+    "W0304",
     "sin(x) / x is NaN at 0, where its limit is 1",
     "sinc",
     "write sinc(x / pi): sinc(t) is sin(pi t) / (pi t), and 1 at 0",
@@ -93,10 +90,10 @@ fn of_call(outer: &str, arg: &Expr) -> Option<Finding> {
             "write log_softmax(x)",
         ),
         ("log", Some(("sigmoid", _))) => {
-            finding("W0310", "log(sigmoid(x)) is -inf for x far below 0", "log_sigmoid", "write log_sigmoid(x)")
+            finding("W0302", "log(sigmoid(x)) is -inf for x far below 0", "log_sigmoid", "write log_sigmoid(x)")
         }
         ("log", Some(("sum", x))) if matches!(call_of_one(x), Some(("exp", _))) => finding(
-            "W0310",
+            "W0302",
             "log(sum(exp(x))) overflows for large entries",
             "logsumexp",
             "write logsumexp(x), with the same axis",
