@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Instant;
 
 use dlang::source::SourceId;
 use dlang::syntax::{self, Parsed, dump};
@@ -142,9 +141,9 @@ fn ids_are_below_the_count_and_docs_are_found() {
     assert_eq!((direct.doc, direct.stmts[0].doc.as_deref()), (None, Some("Doc of f.")));
 }
 
-/// 1,000 lines well under 10 ms in release; time per token does not grow.
+/// Long programs are no trouble; how fast they parse is measured in `benches/`.
 #[test]
-fn parsing_is_fast_and_linear() {
+fn long_programs_parse() {
     let program = |lines: usize| {
         let mut text = String::new();
         for i in 0..lines / 4 {
@@ -158,21 +157,10 @@ fn parsing_is_fast_and_linear() {
         }
         text
     };
-    let time = |text: &str| {
-        let mut best = f64::MAX;
-        for _ in 0..5 {
-            let start = Instant::now();
-            assert!(parse(text).problems.is_empty());
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        best
-    };
-    let (small, large) = (time(&program(1_000)), time(&program(10_000)));
-    let text = program(1_000);
-    let start = Instant::now();
-    let tokens = syntax::tokens(SourceId(0), &text).0.len();
-    println!("{} bytes, {tokens} tokens in {:.2} ms", text.len(), start.elapsed().as_secs_f64() * 1e3);
-    println!("1,000 lines: {:.2} ms, 10,000 lines: {:.2} ms", small * 1e3, large * 1e3);
-    assert!(large < 30.0 * small, "not linear: {small} s, then {large} s");
-    assert!(small < 0.1, "{small} s for 1,000 lines");
+    for lines in [1_000, 10_000] {
+        let text = program(lines);
+        let parsed = parse(&text);
+        assert!(parsed.problems.is_empty());
+        assert_eq!(parsed.module.stmts.len(), lines / 4);
+    }
 }
