@@ -87,7 +87,7 @@ pub fn is_internal(prim: &Prim) -> bool {
 
 /// True for arguments that speak of the shape of others.
 fn fixes_shape(spec: &Spec) -> bool {
-    matches!(spec, Spec::Tuple(_) | Spec::Ints(..))
+    matches!(spec, Spec::Tuple(_) | Spec::Items(_) | Spec::Ints(..))
 }
 
 fn rank_of(specs: &[Spec]) -> usize {

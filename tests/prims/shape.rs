@@ -94,15 +94,20 @@ const FORGET: [Forget; 6] = [
         Ty::Tensor(t) => Ty::Tensor(TensorTy { dtype: None, dims: t.dims.clone() }),
         other => other.clone(),
     },
-    |ty| match ty {
+    settings,
+];
+
+/// Scalars without their values, in tuples too.
+fn settings(ty: &Ty) -> Ty {
+    match ty {
         Ty::Int(_) => Ty::Int(None),
         Ty::Bool(_) => Ty::Bool(None),
         Ty::Str(_) => Ty::Str(None),
         Ty::DType(_) => Ty::DType(None),
-        Ty::Tuple(items) => Ty::Tuple(Rc::new(vec![Ty::Int(None); items.len()])),
+        Ty::Tuple(items) => Ty::Tuple(Rc::new(items.iter().map(settings).collect())),
         other => other.clone(),
-    },
-];
+    }
+}
 
 fn dims(ty: &Ty, f: fn(usize) -> Dim) -> Ty {
     match ty {

@@ -31,6 +31,7 @@ pub enum Spec {
     Tuple(Vec<i64>),
     Str(&'static str),
     DType(DType),
+    Items(Vec<Spec>),
 }
 
 impl Spec {
@@ -47,6 +48,7 @@ impl Spec {
             ProbeArg::Tuple(items) => Spec::Tuple(items.to_vec()),
             ProbeArg::Str(s) => Spec::Str(s),
             ProbeArg::DType(d) => Spec::DType(d),
+            ProbeArg::Items(items) => Spec::Items(items.iter().map(Spec::of).collect()),
         }
     }
 
@@ -83,6 +85,7 @@ impl Spec {
             Spec::Tuple(items) => Value::tuple(items.iter().map(|&i| Value::Int(i)).collect()),
             Spec::Str(s) => Value::str(*s),
             Spec::DType(d) => Value::DType(*d),
+            Spec::Items(items) => Value::tuple(items.iter().map(|s| s.draw(vm)).collect()),
         }
     }
 }
