@@ -51,11 +51,11 @@ fn call(prim: &'static Prim, specs: &[Spec], own: bool, tally: &mut Tally) -> st
     if !is_internal(prim) {
         ints(tally, prim, specs, &args)?;
     }
+    batch::check(vm, tally, prim, specs, &args, own)?;
     if !accepted {
         return if own { Kind::Error.fail("a sample of the probe is refused".into()) } else { Ok(()) };
     }
     axes(vm, tally, prim, &args)?;
-    batch::check(vm, tally, prim, specs, &args, own)?;
     let active: Vec<usize> = (0..args.len()).filter(|&i| specs[i].is_active()).collect();
     let xs: Vec<Value> = active.iter().map(|&i| args[i].clone()).collect();
     if xs.is_empty() {
