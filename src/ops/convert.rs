@@ -11,7 +11,7 @@ use crate::tensor::cast::{Float, cast_value};
 use crate::tensor::create::{full_value, scalar_f64};
 use crate::tensor::elementwise::wrong_kind;
 use crate::tensor::lanes::sum_into;
-use crate::tensor::{DType, Shape, Tensor, show_shape};
+use crate::tensor::{DType, Shape, Tensor, room, show_shape};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -127,6 +127,9 @@ pub fn stretch_value(x: &Value, shape: &[usize]) -> Result<Value> {
 fn broadcast_to(env: &mut Env, args: &[Value]) -> Result<Value> {
     let [x, shape, rest @ ..] = args else { return Ok(Value::None) };
     let shape = shape_arg("broadcast_to", shape)?;
+    if x.shape().is_some_and(|own| broadcast_shapes(own, &shape).is_ok_and(|s| s == shape)) {
+        room::check(&shape, x.tensor_dtype().unwrap_or(DType::F64))?;
+    }
     match (x, rest) {
         // A float scalar becomes a tensor of the default dtype, as every new float tensor, unless a rule says which.
         (Value::Float(_, v), [Value::DType(dtype), ..]) => Ok(full_value(&shape, *dtype, *v)),
