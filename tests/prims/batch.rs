@@ -144,7 +144,10 @@ fn one(
     if let Some(refused) = refused {
         return match together(vm, prim, args, &wholes) {
             Ok(out) => Kind::Batch.fail(format!("of a batch it is {}, of one: {}", out.type_name(), refused.0.message)),
-            Err(_) => Ok(tally.count(Kind::Batch)),
+            Err(_) => {
+                tally.count(Kind::Batch);
+                Ok(())
+            }
         };
     }
     let got = match together(vm, prim, args, &wholes) {
