@@ -82,9 +82,10 @@ pub fn is_vague(ty: &Ty) -> bool {
 /// One step of forgetting.
 type Forget = fn(&Ty) -> Ty;
 
-const FORGET: [Forget; 6] = [
+const FORGET: [Forget; 7] = [
     |_| Ty::Any,
     |ty| dims(ty, |_| Dim::Unknown),
+    |ty| dims(ty, |n| if n == 0 { Dim::Unknown } else { Dim::Some }),
     |ty| dims(ty, |n| Dim::Var(FIRST_VAR + n as u32)),
     |ty| match ty {
         Ty::Tensor(t) => Ty::Tensor(TensorTy { dtype: t.dtype, dims: None }),
