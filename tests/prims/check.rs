@@ -49,7 +49,7 @@ fn call(prim: &'static Prim, specs: &[Spec], own: bool, tally: &mut Tally) -> st
     let vm = &mut machine(DType::F64);
     let args: Vec<Value> = specs.iter().map(|s| s.draw(vm)).collect();
     let accepted = shape::check(vm, tally, prim, &args)?;
-    dtypes::shapes(tally, prim, &args)?;
+    dtypes::shapes(tally, prim, &args, own)?;
     if !is_internal(prim) {
         dtypes::ints(tally, prim, specs, &args)?;
     }
@@ -84,7 +84,7 @@ fn call(prim: &'static Prim, specs: &[Spec], own: bool, tally: &mut Tally) -> st
     if own && !kinks && all_numbers(&xs).len() <= 6 {
         derivative::third(vm, tally, &f, &xs)?;
     }
-    dtypes::narrow(vm, tally, prim, &args, &active)
+    dtypes::narrow(vm, tally, prim, &args, &active, own)
 }
 
 /// The primitive as a function of its float arguments; of its result only what is differentiable.

@@ -20,15 +20,15 @@ fn cast(v: &Value, dtype: DType) -> Value {
     }
 }
 
-/// The arguments in f32, and in mixtures of f32 and f64 if there are several tensors.
-fn mixtures(prim: &Prim, args: &[Value]) -> Vec<Vec<Value>> {
+/// The arguments in f32, and for a sample of the probe (`own`) in mixtures of f32 and f64 if there are several tensors.
+fn mixtures(prim: &Prim, args: &[Value], own: bool) -> Vec<Vec<Value>> {
     let is_float = |v: &&Value| matches!(v, Value::Tensor(_, t) if t.dtype().is_float());
     let first = args.iter().position(|v| is_float(&v)).unwrap_or(0);
     let by = |f: &dyn Fn(usize) -> bool| -> Vec<Value> {
         args.iter().enumerate().map(|(i, v)| if f(i) { cast(v, DType::F32) } else { v.clone() }).collect()
     };
     let mut all = vec![by(&|_| true)];
-    if !is_internal(prim) && args.iter().filter(is_float).count() > 1 {
+    if own && !is_internal(prim) && args.iter().filter(is_float).count() > 1 {
         all.push(by(&|i| i == first));
         all.push(by(&|i| i != first));
     }
@@ -36,8 +36,8 @@ fn mixtures(prim: &Prim, args: &[Value]) -> Vec<Vec<Value>> {
 }
 
 /// Shape rules for other float dtypes.
-pub fn shapes(tally: &mut Tally, prim: &'static Prim, args: &[Value]) -> Result<(), Failure> {
-    for mixed in mixtures(prim, args) {
+pub fn shapes(tally: &mut Tally, prim: &'static Prim, args: &[Value], own: bool) -> Result<(), Failure> {
+    for mixed in mixtures(prim, args, own) {
         let types = shown(&mixed);
         shape::check(&mut machine(DType::F32), tally, prim, &mixed).map_err(|e| e.of(&types))?;
     }
@@ -51,8 +51,9 @@ pub fn narrow(
     prim: &'static Prim,
     args: &[Value],
     active: &[usize],
+    own: bool,
 ) -> Result<(), Failure> {
-    for small in mixtures(prim, args) {
+    for small in mixtures(prim, args, own) {
         compare(vm, prim, &small, active).map_err(|e| e.of(&shown(&small)))?;
         tally.count(Kind::Narrow);
     }

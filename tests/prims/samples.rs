@@ -26,7 +26,7 @@ const PAIRS: [[&[usize]; 2]; 14] = [
 ];
 
 /// No primitive gets more variants of one sample.
-const MOST: usize = 40;
+const MOST: usize = 32;
 
 /// The name of parameter `i`; the last one may take many arguments.
 fn param(prim: &Prim, i: usize) -> &'static str {
