@@ -239,7 +239,12 @@ pub fn bilinear(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
     if call.batched.iter().skip(2).any(|b| *b) {
         return Ok(None);
     }
-    let rank = call.shape(0).len().max(call.shape(1).len());
+    let (ra, rb) = (call.shape(0).len(), call.shape(1).len());
+    // The batch axis must not stand in for one that a scalar lacks.
+    if ra == 0 || rb == 0 {
+        return Ok(None);
+    }
+    let rank = ra.max(rb);
     let mut args: SmallVec<[Value; 4]> = SmallVec::from(call.args);
     for (i, arg) in args.iter_mut().enumerate().take(2) {
         if call.batched[i] {
@@ -321,6 +326,9 @@ fn whole_index(index: &Value, n: usize, x_batched: bool, level: Level) -> Option
 /// `x[index]`
 pub fn reading(cx: &mut Cx, call: &BatchCall<'_>, level: Level) -> Result<Option<Value>> {
     let [x, index] = call.args else { return Ok(None) };
+    if call.shape(0).is_empty() {
+        return Ok(None);
+    }
     let index = if call.batched[1] { rebatched(cx, index, level)? } else { index.clone() };
     let Some(whole) = whole_index(&index, call.n, call.batched[0], level) else { return Ok(None) };
     cx.apply(call.prim, &[x.clone(), whole]).map(Some)
@@ -329,6 +337,9 @@ pub fn reading(cx: &mut Cx, call: &BatchCall<'_>, level: Level) -> Result<Option
 /// `x[index] = v` and the like
 pub fn writing(cx: &mut Cx, call: &BatchCall<'_>, level: Level) -> Result<Option<Value>> {
     let [x, index, v] = call.args else { return Ok(None) };
+    if call.shape(0).is_empty() {
+        return Ok(None);
+    }
     let index = if call.batched[1] { rebatched(cx, index, level)? } else { index.clone() };
     let Some(whole) = whole_index(&index, call.n, true, level) else { return Ok(None) };
     let x = if call.batched[0] { x.clone() } else { cx.unbatch(x, level, call.n)? };

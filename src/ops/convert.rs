@@ -6,12 +6,12 @@ use super::prim::{
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::tensor::broadcast::broadcast_shapes;
+use crate::tensor::broadcast::{broadcast_shapes, does_not_stretch};
 use crate::tensor::cast::{Float, cast_value};
 use crate::tensor::create::{full_value, scalar_f64};
 use crate::tensor::elementwise::wrong_kind;
 use crate::tensor::lanes::sum_into;
-use crate::tensor::{DType, Shape, Tensor, show_shape};
+use crate::tensor::{DType, Shape, Tensor, room, show_shape};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -127,6 +127,9 @@ pub fn stretch_value(x: &Value, shape: &[usize]) -> Result<Value> {
 fn broadcast_to(env: &mut Env, args: &[Value]) -> Result<Value> {
     let [x, shape, rest @ ..] = args else { return Ok(Value::None) };
     let shape = shape_arg("broadcast_to", shape)?;
+    if x.shape().is_some_and(|own| broadcast_shapes(own, &shape).is_ok_and(|s| s == shape)) {
+        room::check(&shape, x.tensor_dtype().unwrap_or(DType::F64))?;
+    }
     match (x, rest) {
         // A float scalar becomes a tensor of the default dtype, as every new float tensor, unless a rule says which.
         (Value::Float(_, v), [Value::DType(dtype), ..]) => Ok(full_value(&shape, *dtype, *v)),
@@ -140,7 +143,27 @@ fn infer_broadcast_to(args: &[Ty]) -> Result<Ty> {
         Some(Ty::Float) => None, // the default dtype
         x => x.and_then(super::shape_rules::dtype_of),
     };
-    Ok(Ty::of(dtype, args.get(1).and_then(shape_dims)))
+    let target = args.get(1).and_then(shape_dims);
+    if let (Some(Ty::Tensor(t)), Some(to)) = (args.first(), &target)
+        && let (Some(from), Some(to)) = (t.dims.as_deref().and_then(known_shape), known_shape(to))
+        && !broadcast_shapes(&from, &to).is_ok_and(|s| s == to)
+    {
+        return Err(does_not_stretch(&super::shape_rules::show(&Ty::Tensor(t.clone())), &from, &to));
+    }
+    Ok(Ty::of(dtype, target))
+}
+
+fn infer_sum_to(args: &[Ty]) -> Result<Ty> {
+    let dtype = args.first().filter(|x| !matches!(x, Ty::Float)).and_then(super::shape_rules::dtype_of);
+    match args {
+        [Ty::Float, Ty::Tuple(dims)] if dims.is_empty() => Ok(Ty::Float),
+        _ => Ok(Ty::of(dtype, args.get(1).and_then(shape_dims))),
+    }
+}
+
+/// Dims that are all known.
+fn known_shape(dims: &[Dim]) -> Option<Shape> {
+    dims.iter().map(|d| if let Dim::Known(n) = d { Some(*n) } else { None }).collect()
 }
 
 /// `broadcast_to(x, shape)`
@@ -200,7 +223,7 @@ pub static SUM_TO: Prim = Prim {
     name: "_sum_to",
     doc: "The sums of `x` over the axes along which `shape` stretches to its shape.",
     sig: Sig { params: &[req("x"), req("shape")] },
-    infer: infer_broadcast_to,
+    infer: infer_sum_to,
     eval: Eval::General(sum_to),
     diff: Diff::Linear {
         vjp: |cx: &mut Cx, call: &Call<'_>, y_bar: &Value| {

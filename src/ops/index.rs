@@ -138,6 +138,12 @@ const fn floats(shape: &'static [usize]) -> ProbeArg {
 const REPEATED: ProbeArg = ProbeArg::Ints { shape: &[3], data: &[2, 0, 2] };
 const MASK: ProbeArg = ProbeArg::Bools { shape: &[3], data: &[true, false, true] };
 
+const EVERY_OTHER: ProbeArg = ProbeArg::Items(&[ProbeArg::None, ProbeArg::None, ProbeArg::Int(2)]);
+const BACKWARDS: ProbeArg = ProbeArg::Items(&[ProbeArg::None, ProbeArg::None, ProbeArg::Int(-1)]);
+const MIDDLE: ProbeArg = ProbeArg::Items(&[ProbeArg::Int(1), ProbeArg::Int(-1), ProbeArg::None]);
+const REST: ProbeArg = ProbeArg::Str("...");
+const COLUMN: ProbeArg = ProbeArg::Ints { shape: &[2, 1], data: &[1, 0] };
+
 /// `x[index]`
 pub static GET_INDEX: Prim = Prim {
     name: "get_index",
@@ -159,6 +165,15 @@ pub static GET_INDEX: Prim = Prim {
             Sample { args: &[floats(&[3, 2]), REPEATED] },
             Sample { args: &[floats(&[3, 2]), MASK] },
             Sample { args: &[floats(&[3]), ProbeArg::None] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[EVERY_OTHER, ProbeArg::Int(-1)])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[REST, MIDDLE, BACKWARDS])] },
+            Sample { args: &[floats(&[2, 4, 3]), ProbeArg::Items(&[MIDDLE, REST, ProbeArg::None, ProbeArg::Int(0)])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[REPEATED, EVERY_OTHER])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[BACKWARDS, REPEATED])] },
+            Sample { args: &[floats(&[3, 3]), ProbeArg::Items(&[COLUMN, REPEATED])] },
+            Sample { args: &[floats(&[3, 2, 3]), ProbeArg::Items(&[REPEATED, EVERY_OTHER, REPEATED])] },
+            Sample { args: &[floats(&[2, 3, 3]), ProbeArg::Items(&[ProbeArg::Int(1), EVERY_OTHER, REPEATED])] },
+            Sample { args: &[floats(&[3, 2]), ProbeArg::Items(&[MASK, ProbeArg::Int(1)])] },
         ],
     },
 };
@@ -267,6 +282,11 @@ pub static SET_INDEX: Prim = Prim {
             Sample { args: &[floats(&[3, 2]), REPEATED, floats(&[3, 2])] },
             Sample { args: &[floats(&[3, 2]), REPEATED, floats(&[2])] },
             Sample { args: &[floats(&[3]), MASK, floats(&[1, 1])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[EVERY_OTHER, ProbeArg::Int(-1)]), floats(&[2])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[REST, BACKWARDS]), floats(&[4, 1])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[REPEATED, EVERY_OTHER]), floats(&[3, 2])] },
+            Sample { args: &[floats(&[3, 3]), ProbeArg::Items(&[COLUMN, REPEATED]), floats(&[3])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[MIDDLE, REPEATED]), floats(&[])] },
         ],
     },
 };
@@ -303,6 +323,10 @@ pub static INDEX_ADD: Prim = Prim {
             Sample { args: &[floats(&[3]), ProbeArg::Int(1), floats(&[])] },
             Sample { args: &[floats(&[3, 2]), REPEATED, floats(&[3, 2])] },
             Sample { args: &[floats(&[3]), REPEATED, floats(&[])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[EVERY_OTHER, ProbeArg::Int(-1)]), floats(&[2])] },
+            Sample { args: &[floats(&[4, 3]), ProbeArg::Items(&[REPEATED, EVERY_OTHER]), floats(&[3, 2])] },
+            Sample { args: &[floats(&[3, 3]), ProbeArg::Items(&[COLUMN, REPEATED]), floats(&[3])] },
+            Sample { args: &[floats(&[2, 4, 3]), ProbeArg::Items(&[REST, MIDDLE, REPEATED]), floats(&[2, 2, 3])] },
         ],
     },
 };

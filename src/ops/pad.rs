@@ -214,6 +214,8 @@ const fn floats(shape: &'static [usize]) -> ProbeArg {
     ProbeArg::Float { shape, lo: -1.0, hi: 1.0 }
 }
 
+const UNEVEN: ProbeArg = ProbeArg::Items(&[ProbeArg::Tuple(&[1, 0]), ProbeArg::Tuple(&[0, 2])]);
+
 /// `pad(x, width, mode: "constant", value: 0)`
 pub static PAD: Prim = Prim {
     name: "pad",
@@ -231,6 +233,8 @@ pub static PAD: Prim = Prim {
         samples: &[
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[1, 2]), ProbeArg::Str("constant"), floats(&[])] },
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Str("edge"), ProbeArg::Int(0)] },
+            Sample { args: &[floats(&[2, 3]), UNEVEN, ProbeArg::Str("constant"), ProbeArg::Int(2)] },
+            Sample { args: &[floats(&[2, 3]), UNEVEN, ProbeArg::Str("reflect"), ProbeArg::Int(0)] },
             Sample { args: &[floats(&[2, 3]), ProbeArg::Int(1), ProbeArg::Str("reflect"), ProbeArg::Int(0)] },
         ],
     },

@@ -284,4 +284,6 @@ pub enum ProbeArg {
     Tuple(&'static [i64]),
     Str(&'static str),
     DType(crate::tensor::DType),
+    /// A tuple of arguments that are not differentiated: several index items, a slice as `(start, stop, step)`.
+    Items(&'static [ProbeArg]),
 }

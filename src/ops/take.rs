@@ -248,7 +248,9 @@ fn scatter_along(env: &mut Env, args: &[Value]) -> Result<Value> {
     let indices = int_array("gather", args.get(1))?;
     let axis = operand::axis("gather", args.get(2), v.rank())?;
     let n = operand::size("gather", "the length", args.get(3))?;
-    let lines = line_indices("gather", &along::with_dim(v.shape(), axis, n), &indices, axis)?;
+    let full = along::with_dim(v.shape(), axis, n);
+    room::check(&full, v.dtype())?;
+    let lines = line_indices("gather", &full, &indices, axis)?;
     match along::scatter(&v, axis, &lines, n) {
         Some(out) => Ok(Value::tensor(out)),
         None => Err(wrong_kind_of("_scatter_along", 0, &args.first().map_or_else(String::new, Value::type_name))),

@@ -183,6 +183,14 @@ pub fn for_rows(dims: &[usize], strides: &[usize], mut f: impl FnMut(usize)) {
     }
 }
 
+/// The error for a shape that does not broadcast to another.
+#[cold]
+pub fn does_not_stretch(kind: &str, shape: &[usize], target: &[usize]) -> Error {
+    Error::new("E0301", format!("{} does not broadcast to {}", show_shape(shape), show_shape(target)))
+        .operand(0, format!("this is {kind}"))
+        .help("shapes align at their last dim, and only dims of 1 stretch")
+}
+
 impl Tensor {
     /// A stretched copy; an error if the shape does not broadcast to `target`.
     pub fn broadcast_to(&self, target: &[usize]) -> Result<Tensor> {
@@ -191,12 +199,8 @@ impl Tensor {
         }
         let fits = broadcast_shapes(self.shape(), target).is_ok_and(|s| s.as_slice() == target);
         if !fits {
-            return Err(Error::new(
-                "E0301",
-                format!("{} does not broadcast to {}", show_shape(self.shape()), show_shape(target)),
-            )
-            .operand(0, format!("this is {}", super::create::show_type(self.dtype(), self.shape())))
-            .help("shapes align at their last dim, and only dims of 1 stretch"));
+            let kind = super::create::show_type(self.dtype(), self.shape());
+            return Err(does_not_stretch(&kind, self.shape(), target));
         }
         Ok(match self {
             Tensor::Bool(a) => Tensor::Bool(stretched(a, target)),

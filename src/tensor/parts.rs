@@ -69,7 +69,9 @@ fn offsets(shape: &[usize], plan: &Plan, gather: &Gather) -> Offsets {
             }
             Step::Range { start, len, step } => {
                 let stride = strides[axis];
-                ranges.push((adjacent && i < first, start * stride, len, step * stride as isize));
+                // The step of a single element may be as large as an int can be.
+                let step = if len > 1 { step * stride as isize } else { stride as isize };
+                ranges.push((adjacent && i < first, start * stride, len, step));
             }
             Step::At(i) => at.iter_mut().for_each(|place| *place += i * strides[axis]),
         }

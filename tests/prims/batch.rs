@@ -29,7 +29,7 @@ fn inside(vm: &mut Vm, prim: &'static Prim, args: &[Value], wholes: &[Option<Val
     let mut mixed = args.to_vec();
     for (arg, whole) in mixed.iter_mut().zip(wholes) {
         if let Some(whole) = whole {
-            *arg = vm.cx.batch(whole.clone(), level)?;
+            *arg = batch(vm, whole, level)?;
         }
     }
     let out = vm.cx.apply(prim, &mixed)?;
@@ -39,22 +39,58 @@ fn inside(vm: &mut Vm, prim: &'static Prim, args: &[Value], wholes: &[Option<Val
     })
 }
 
+/// Under the batch level; of a tuple the tensors in it.
+fn batch(vm: &mut Vm, whole: &Value, level: Level) -> Result<Value> {
+    match whole {
+        Value::Tuple(items) => {
+            let items: Result<Vec<Value>> = items.iter().map(|item| batch(vm, item, level)).collect();
+            Ok(Value::tuple(items?))
+        }
+        Value::Tensor(..) => vm.cx.batch(whole.clone(), level),
+        other => Ok(other.clone()),
+    }
+}
+
+/// Examples along axis 0; of tuples the tensors in them.
+fn stacked(vm: &mut Vm, parts: &[Value]) -> Result<Value> {
+    let Value::Tuple(items) = &parts[0] else { return vm.cx.stack_parts(parts) };
+    let part = |v: &Value, i: usize| if let Value::Tuple(items) = v { items[i].clone() } else { Value::None };
+    let mut columns = vec![];
+    for (i, item) in items.iter().enumerate() {
+        let column: Vec<Value> = parts.iter().map(|v| part(v, i)).collect();
+        columns.push(match item {
+            Value::Tensor(..) | Value::Tuple(_) => stacked(vm, &column)?,
+            setting => setting.clone(),
+        });
+    }
+    Ok(Value::tuple(columns))
+}
+
 /// Arguments of example `k`: floats drawn anew, tensors of ints and bools in another order.
 fn example(vm: &mut Vm, specs: &[Spec], args: &[Value], batched: &[bool], k: usize) -> Vec<Value> {
     let mut out = args.to_vec();
     for i in (0..args.len()).filter(|&i| batched[i]) {
-        let turned = |n: usize| (0..n).map(move |j| (j + k) % n);
-        out[i] = match &specs[i] {
-            Spec::Ints(shape, data) => {
-                Spec::Ints(shape.clone(), turned(data.len()).map(|j| data[j]).collect()).draw(vm)
-            }
-            Spec::Bools(shape, data) => {
-                Spec::Bools(shape.clone(), turned(data.len()).map(|j| data[j]).collect()).draw(vm)
-            }
-            other => other.draw(vm),
-        };
+        out[i] = turned(&specs[i], k).draw(vm);
     }
     out
+}
+
+fn turned(spec: &Spec, k: usize) -> Spec {
+    let order = |n: usize| (0..n).map(move |j| (j + k) % n);
+    match spec {
+        Spec::Ints(shape, data) => Spec::Ints(shape.clone(), order(data.len()).map(|j| data[j]).collect()),
+        Spec::Bools(shape, data) => Spec::Bools(shape.clone(), order(data.len()).map(|j| data[j]).collect()),
+        Spec::Items(items) => Spec::Items(items.iter().map(|s| turned(s, k)).collect()),
+        other => other.clone(),
+    }
+}
+
+fn holds_tensors(spec: &Spec) -> bool {
+    match spec {
+        Spec::Ints(..) | Spec::Bools(..) => true,
+        Spec::Items(items) => items.iter().any(holds_tensors),
+        _ => false,
+    }
 }
 
 /// Every set of batched arguments.
@@ -66,8 +102,7 @@ pub fn check(
     args: &[Value],
     own: bool,
 ) -> std::result::Result<(), Failure> {
-    let may =
-        |s: &Spec| s.is_active() || matches!(s, Spec::Ints(..) | Spec::Bools(..)) || (own && matches!(s, Spec::Int(_)));
+    let may = |s: &Spec| s.is_active() || holds_tensors(s) || (own && matches!(s, Spec::Int(_)));
     let candidates: Vec<usize> = (0..args.len()).filter(|&i| may(&specs[i])).collect();
     let sets = 1usize << candidates.len().min(4);
     for set in 1..sets {
@@ -94,16 +129,26 @@ fn one(
     let said = |e| Kind::Batch.error(&e);
     let examples: Vec<Vec<Value>> = (0..N).map(|k| example(vm, specs, args, batched, k)).collect();
     let mut alone = vec![];
+    let mut refused = None;
     for example in &examples {
         match vm.cx.apply(prim, example) {
             Ok(out) => alone.push(out),
-            Err(_) => return Ok(()),
+            Err(e) => refused = Some(e),
         }
     }
     let mut wholes = vec![None; args.len()];
     for i in (0..args.len()).filter(|&i| batched[i]) {
         let parts: Vec<Value> = examples.iter().map(|e| e[i].clone()).collect();
-        wholes[i] = Some(vm.cx.stack_parts(&parts).map_err(said)?);
+        wholes[i] = Some(stacked(vm, &parts).map_err(said)?);
+    }
+    if let Some(refused) = refused {
+        return match together(vm, prim, args, &wholes) {
+            Ok(out) => Kind::Batch.fail(format!("of a batch it is {}, of one: {}", out.type_name(), refused.0.message)),
+            Err(_) => {
+                tally.count(Kind::Batch);
+                Ok(())
+            }
+        };
     }
     let got = match together(vm, prim, args, &wholes) {
         Err(e) if matches!(e.0.cause, Cause::Split(_)) => return Ok(()),
@@ -192,7 +237,7 @@ fn within(
         let mut mixed = args.to_vec();
         for (arg, whole) in mixed.iter_mut().zip(wholes) {
             if let Some(whole) = whole {
-                *arg = vm.cx.batch(whole.clone(), level)?;
+                *arg = batch(vm, whole, level)?;
             }
         }
         let f = of(prim, mixed.clone(), active.to_vec());

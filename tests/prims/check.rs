@@ -6,12 +6,14 @@ use std::time::Instant;
 use dlang::error::Result;
 use dlang::ops::prim::{Diff, Prim, ProbeArg};
 use dlang::ops::reshape::TRANSPOSE;
-use dlang::tensor::{DType, Tensor};
+use dlang::tensor::DType;
 use dlang::value::Value;
 use dlang::vm::Vm;
 
 use crate::batch;
 use crate::derivative::{self, Plan};
+use crate::dtypes;
+use crate::extreme;
 use crate::modes::{Function, jvp, vjp};
 use crate::samples::{is_axis, is_internal, specs, variants};
 use crate::shape;
@@ -47,15 +49,18 @@ fn call(prim: &'static Prim, specs: &[Spec], own: bool, tally: &mut Tally) -> st
     let vm = &mut machine(DType::F64);
     let args: Vec<Value> = specs.iter().map(|s| s.draw(vm)).collect();
     let accepted = shape::check(vm, tally, prim, &args)?;
-    narrow_shapes(tally, prim, &args)?;
+    dtypes::shapes(tally, prim, &args, own)?;
     if !is_internal(prim) {
-        ints(tally, prim, specs, &args)?;
+        dtypes::ints(tally, prim, specs, &args)?;
     }
+    if own {
+        extreme::check(vm, tally, prim, specs, &args)?;
+    }
+    batch::check(vm, tally, prim, specs, &args, own)?;
     if !accepted {
         return if own { Kind::Error.fail("a sample of the probe is refused".into()) } else { Ok(()) };
     }
     axes(vm, tally, prim, &args)?;
-    batch::check(vm, tally, prim, specs, &args, own)?;
     let active: Vec<usize> = (0..args.len()).filter(|&i| specs[i].is_active()).collect();
     let xs: Vec<Value> = active.iter().map(|&i| args[i].clone()).collect();
     if xs.is_empty() {
@@ -79,7 +84,7 @@ fn call(prim: &'static Prim, specs: &[Spec], own: bool, tally: &mut Tally) -> st
     if own && !kinks && all_numbers(&xs).len() <= 6 {
         derivative::third(vm, tally, &f, &xs)?;
     }
-    narrow(vm, tally, prim, &args, &active)
+    dtypes::narrow(vm, tally, prim, &args, &active, own)
 }
 
 /// The primitive as a function of its float arguments; of its result only what is differentiable.
@@ -103,82 +108,6 @@ fn symmetric(vm: &mut Vm, x: &Value) -> Result<Value> {
     let turned = vm.cx.apply(&TRANSPOSE, &[x.clone(), Value::None, Value::None])?;
     let sum = vm.cx.add(x, &turned)?;
     vm.cx.scale(&sum, 0.5)
-}
-
-/// The same in f32.
-fn cast(v: &Value, dtype: DType) -> Value {
-    match v {
-        Value::Tensor(_, t) if t.dtype().is_float() => Value::tensor(t.cast(dtype).expect("floats can be cast")),
-        other => other.clone(),
-    }
-}
-
-fn narrow_shapes(tally: &mut Tally, prim: &'static Prim, args: &[Value]) -> std::result::Result<(), Failure> {
-    let args: Vec<Value> = args.iter().map(|v| cast(v, DType::F32)).collect();
-    shape::check(&mut machine(DType::F32), tally, prim, &args).map(|_| ()).map_err(|e| e.of("f32"))
-}
-
-/// Value, tangent and cotangent in f32 against those in f64 at the same numbers.
-fn narrow(
-    vm: &mut Vm,
-    tally: &mut Tally,
-    prim: &'static Prim,
-    args: &[Value],
-    active: &[usize],
-) -> std::result::Result<(), Failure> {
-    let small: Vec<Value> = args.iter().map(|v| cast(v, DType::F32)).collect();
-    let wide: Vec<Value> = small.iter().map(|v| cast(v, DType::F64)).collect();
-    let said = |e| Kind::Narrow.error(&e);
-    let pick = |args: &[Value]| -> Vec<Value> { active.iter().map(|&i| args[i].clone()).collect() };
-    let us = directions(vm, &pick(&small));
-    let wide_us: Vec<Value> = us.iter().map(|u| cast(u, DType::F64)).collect();
-    let small_vm = &mut machine(DType::F32);
-    let f = of(prim, small.clone(), active.to_vec());
-    let g = of(prim, wide.clone(), active.to_vec());
-    let (y, dy) = jvp(small_vm, &f, &pick(&small), &us).map_err(said)?;
-    let (z, dz) = jvp(vm, &g, &pick(&wide), &wide_us).map_err(said)?;
-    let bars = cotangents(vm, &y);
-    let wide_bars: Vec<Value> = bars.iter().map(|u| cast(u, DType::F64)).collect();
-    let bx = vjp(small_vm, &f, &pick(&small), &bars).map_err(said)?;
-    let cx = vjp(vm, &g, &pick(&wide), &wide_bars).map_err(said)?;
-    if !alike(&bx, &pick(&small)) || !alike(&dy, &y) {
-        return Kind::Narrow.fail(format!("{} has tangent {}, cotangents {}", shown(&y), shown(&dy), shown(&bx)));
-    }
-    for (what, got, want) in [("value", y, z), ("tangent", dy, dz), ("cotangent", bx, cx)] {
-        let (got, want) = (all_numbers(&got), all_numbers(&want));
-        if !close(&got, &want, 2e-5) {
-            return Kind::Narrow.fail(format!("{what} {got:?}, in f64 {want:?}"));
-        }
-    }
-    tally.count(Kind::Narrow);
-    Ok(())
-}
-
-/// Ints and bools instead of floats.
-fn ints(tally: &mut Tally, prim: &'static Prim, specs: &[Spec], args: &[Value]) -> std::result::Result<(), Failure> {
-    let vm = &mut machine(DType::F64);
-    let of_ints = |k: i64, i: usize| 1 + (k + i as i64) % 3;
-    let (mut whole, mut truth, mut same) = (args.to_vec(), args.to_vec(), args.to_vec());
-    for (k, spec) in specs.iter().enumerate().filter(|(_, s)| s.is_active()) {
-        let _ = spec;
-        let shape = args[k].shape().unwrap_or(&[]).to_vec();
-        let n = shape.iter().product::<usize>();
-        let data: Vec<i64> = (0..n).map(|i| of_ints(k as i64, i)).collect();
-        same[k] = floats(&shape, data.iter().map(|&i| i as f64).collect());
-        truth[k] = Value::tensor(Tensor::from_vec(&shape, data.iter().map(|i| i % 2 == 1).collect::<Vec<bool>>()));
-        whole[k] = Value::tensor(Tensor::from_vec(&shape, data));
-    }
-    let accepted = shape::check(vm, tally, prim, &whole).map_err(|e| e.of("ints"))?;
-    shape::check(vm, tally, prim, &truth).map_err(|e| e.of("bools"))?;
-    if accepted && let Ok(float) = vm.cx.apply(prim, &same) {
-        let int = vm.cx.apply(prim, &whole).map_err(|e| Kind::Ints.error(&e))?;
-        let (int, float) = (numbers(&int), numbers(&float));
-        if !close(&int, &float, 1e-12) {
-            return Kind::Ints.fail(format!("of ints {int:?}, of the same floats {float:?}"));
-        }
-    }
-    tally.count(Kind::Ints);
-    Ok(())
 }
 
 /// `a - n` is the same axis as `a`, where `n` is how many there are.

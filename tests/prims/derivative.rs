@@ -35,10 +35,10 @@ fn difference(vm: &mut Vm, f: &Function<'_>, xs: &[Value], us: &[Value], h: f64)
 fn jumps(vm: &mut Vm, f: &Function<'_>, xs: &[Value], us: &[Value]) -> Result<bool> {
     let h = 1e-9;
     let (up, at, down) = (f(vm, &moved(xs, us, h))?, f(vm, xs)?, f(vm, &moved(xs, us, -h))?);
-    let apart = |a: &[Value], b: &[Value]| {
-        all_numbers(a).iter().zip(all_numbers(b)).any(|(a, b)| !((a - b).abs() < 1e-6 * (1.0 + a.abs())))
+    let together = |a: &[Value], b: &[Value]| {
+        all_numbers(a).iter().zip(all_numbers(b)).all(|(a, b)| (a - b).abs() < 1e-6 * (1.0 + a.abs()))
     };
-    Ok(apart(&up, &at) || apart(&at, &down))
+    Ok(!together(&up, &at) || !together(&at, &down))
 }
 
 /// The jvp of `f` against differences, its vjp against its jvp.
@@ -129,9 +129,11 @@ pub fn second(
         dot(&reverse_reverse[..n], &us),
     ];
     // Second derivatives that cancel are as exact as the first.
-    let first = jvp(vm, f, xs, &us).map_err(said)?.1;
-    let size = ways.iter().map(|w| w.1).fold(dot(&first, &y_bars).1, f64::max);
-    if ways.iter().any(|w| !((w.0 - ways[0].0).abs() <= 1e-9 * size) && (w.0.is_finite() || ways[0].0.is_finite())) {
+    let slope = jvp(vm, f, xs, &us).map_err(said)?.1;
+    let size = ways.iter().map(|w| w.1).fold(dot(&slope, &y_bars).1, f64::max);
+    let first = ways[0].0;
+    let agree = |w: f64| (w - first).abs() <= 1e-9 * size || (!w.is_finite() && !first.is_finite());
+    if !ways.iter().all(|w| agree(w.0)) {
         return Kind::Agree.fail(format!(
             "forward over reverse, forward over forward, reverse over forward, reverse over reverse: {ways:?} at {:?}",
             all_numbers(xs)

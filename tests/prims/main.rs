@@ -7,6 +7,8 @@ mod batch;
 mod broken;
 mod check;
 mod derivative;
+mod dtypes;
+mod extreme;
 mod modes;
 mod samples;
 mod shape;

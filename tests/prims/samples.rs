@@ -26,7 +26,7 @@ const PAIRS: [[&[usize]; 2]; 14] = [
 ];
 
 /// No primitive gets more variants of one sample.
-const MOST: usize = 40;
+const MOST: usize = 32;
 
 /// The name of parameter `i`; the last one may take many arguments.
 fn param(prim: &Prim, i: usize) -> &'static str {
@@ -87,7 +87,7 @@ pub fn is_internal(prim: &Prim) -> bool {
 
 /// True for arguments that speak of the shape of others.
 fn fixes_shape(spec: &Spec) -> bool {
-    matches!(spec, Spec::Tuple(_) | Spec::Ints(..))
+    matches!(spec, Spec::Tuple(_) | Spec::Items(_) | Spec::Ints(..))
 }
 
 fn rank_of(specs: &[Spec]) -> usize {

@@ -82,9 +82,10 @@ pub fn is_vague(ty: &Ty) -> bool {
 /// One step of forgetting.
 type Forget = fn(&Ty) -> Ty;
 
-const FORGET: [Forget; 6] = [
+const FORGET: [Forget; 7] = [
     |_| Ty::Any,
     |ty| dims(ty, |_| Dim::Unknown),
+    |ty| dims(ty, |n| if n == 0 { Dim::Unknown } else { Dim::Some }),
     |ty| dims(ty, |n| Dim::Var(FIRST_VAR + n as u32)),
     |ty| match ty {
         Ty::Tensor(t) => Ty::Tensor(TensorTy { dtype: t.dtype, dims: None }),
@@ -94,15 +95,20 @@ const FORGET: [Forget; 6] = [
         Ty::Tensor(t) => Ty::Tensor(TensorTy { dtype: None, dims: t.dims.clone() }),
         other => other.clone(),
     },
-    |ty| match ty {
+    settings,
+];
+
+/// Scalars without their values, in tuples too.
+fn settings(ty: &Ty) -> Ty {
+    match ty {
         Ty::Int(_) => Ty::Int(None),
         Ty::Bool(_) => Ty::Bool(None),
         Ty::Str(_) => Ty::Str(None),
         Ty::DType(_) => Ty::DType(None),
-        Ty::Tuple(items) => Ty::Tuple(Rc::new(vec![Ty::Int(None); items.len()])),
+        Ty::Tuple(items) => Ty::Tuple(Rc::new(items.iter().map(settings).collect())),
         other => other.clone(),
-    },
-];
+    }
+}
 
 fn dims(ty: &Ty, f: fn(usize) -> Dim) -> Ty {
     match ty {

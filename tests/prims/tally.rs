@@ -34,6 +34,8 @@ pub enum Kind {
     Special,
     /// What is not differentiable says so.
     Refused,
+    /// Ints at the ends of their range.
+    Extreme,
     /// A kink or jump: compared with the transpose only.
     Kink,
     /// Evaluation and shape rule refuse together.

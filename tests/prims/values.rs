@@ -31,6 +31,7 @@ pub enum Spec {
     Tuple(Vec<i64>),
     Str(&'static str),
     DType(DType),
+    Items(Vec<Spec>),
 }
 
 impl Spec {
@@ -47,6 +48,7 @@ impl Spec {
             ProbeArg::Tuple(items) => Spec::Tuple(items.to_vec()),
             ProbeArg::Str(s) => Spec::Str(s),
             ProbeArg::DType(d) => Spec::DType(d),
+            ProbeArg::Items(items) => Spec::Items(items.iter().map(Spec::of).collect()),
         }
     }
 
@@ -83,6 +85,7 @@ impl Spec {
             Spec::Tuple(items) => Value::tuple(items.iter().map(|&i| Value::Int(i)).collect()),
             Spec::Str(s) => Value::str(*s),
             Spec::DType(d) => Value::DType(*d),
+            Spec::Items(items) => Value::tuple(items.iter().map(|s| s.draw(vm)).collect()),
         }
     }
 }
@@ -162,7 +165,12 @@ pub fn dot(a: &[Value], b: &[Value]) -> (f64, f64) {
 
 /// Equal to a relative tolerance of the largest number; NaN equals NaN, an infinity itself.
 pub fn close(got: &[f64], want: &[f64], tolerance: f64) -> bool {
-    let scale = want.iter().filter(|w| w.is_finite()).fold(1e-3, |m: f64, w| m.max(w.abs()));
+    close_within(got, want, tolerance, 1e-3)
+}
+
+/// The same, with the least that counts as the largest number.
+pub fn close_within(got: &[f64], want: &[f64], tolerance: f64, least: f64) -> bool {
+    let scale = want.iter().filter(|w| w.is_finite()).fold(least, |m: f64, w| m.max(w.abs()));
     got.len() == want.len()
         && got.iter().zip(want).all(|(g, w)| g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= tolerance * scale)
 }
