@@ -91,8 +91,13 @@ impl Cx {
     }
 
     /// Opens a level for `n` examples.
-    pub fn open_batch(&mut self, n: usize, one_run: bool) -> Result<Level> {
-        self.open(Mode::Batch { n, one_run })
+    pub fn open_batch(&mut self, n: usize) -> Result<Level> {
+        self.open(Mode::Batch { n, one_run: false })
+    }
+
+    /// Opens a level for `n` directions of one run.
+    pub fn open_directions(&mut self, n: usize) -> Result<Level> {
+        self.open(Mode::Batch { n, one_run: true })
     }
 
     fn open(&mut self, mode: Mode) -> Result<Level> {

@@ -22,8 +22,8 @@ impl Checker {
     pub(super) fn transform(&mut self, name: &'static str, args: &HostArgs, site: Span) -> Option<Outcome> {
         let made = |args: Vec<Ty>| Outcome::of(Ty::Fn(FnTy::Made { transform: name, args: Rc::new(args) }));
         match name {
-            "grad" | "value_and_grad" | "derivative" | "jacobian" | "hessian" | "vmap" | "custom_vjp"
-            | "custom_jvp" => {
+            "grad" | "value_and_grad" | "derivative" | "jacobian" | "hessian" | "sparse_jacobian"
+            | "sparse_hessian" | "vmap" | "custom_vjp" | "custom_jvp" => {
                 let f = args.ty(0);
                 if certainly_not_callable(f) {
                     let (transform, ty, place) = (format!("`{name}`"), f.clone(), args.span(0));
@@ -67,6 +67,17 @@ impl Checker {
                     "jvp" => Ty::tuple(vec![ret.clone(), gradient_of(&ret, 0)]),
                     _ => x,
                 }))
+            }
+            "root" | "fixed_point" => {
+                let (f, x) = (args.ty(0).clone(), args.ty(1).clone());
+                if matches!(x, Ty::Any) {
+                    return None;
+                }
+                if self.refuse_argument(name, &ArgVal::positional(x.clone(), args.span(1))) {
+                    return Some(Outcome::of(Ty::Any));
+                }
+                self.call_quiet_result(&f, vec![x.clone()], args.span(1), site);
+                Some(Outcome::of(x))
             }
             "check_grad" => {
                 let f = args.ty(0).clone();
@@ -143,6 +154,13 @@ impl Checker {
                     _ => Ty::Any,
                 };
                 Outcome::of(ty)
+            }
+            "sparse_jacobian" | "sparse_hessian" => {
+                if let Some(x) = args.first() {
+                    self.refuse_argument(transform, x);
+                }
+                self.call_value(&f, args, callee, site);
+                Outcome::of(Ty::Any)
             }
             "vmap" => self.call_vmap(&f, &at(1), args, callee, site),
             // The rule has the same value; only its derivative differs.

@@ -9,13 +9,16 @@ use crate::ad::transforms::forward_mode::jvp;
 use crate::ad::transforms::reverse_mode::Recorded;
 use crate::ad::transforms::vmap::over_directions;
 use crate::error::{Error, Result};
-use crate::ops::reshape::CONCAT;
+use crate::ops::join::CONCAT;
 use crate::tensor::{DType, Tensor, count};
 use crate::value::Value;
 use crate::vm::Vm;
 
 /// A function of one argument.
 pub type Function<'a> = dyn Fn(&mut Vm, &Value) -> Result<Value> + 'a;
+
+/// Runs some directions at once.
+type Pass<'a> = dyn FnMut(&mut Vm, &[Vec<usize>]) -> Result<Value> + 'a;
 
 /// Numbers that one pass holds of each value, at most.
 const ROOM: usize = 1 << 22;
@@ -96,12 +99,7 @@ pub fn pull_all(vm: &mut Vm, recorded: &mut Recorded, directions: &[Vec<usize>])
     })
 }
 
-fn in_parts(
-    vm: &mut Vm,
-    directions: &[Vec<usize>],
-    width: usize,
-    pass: &mut dyn FnMut(&mut Vm, &[Vec<usize>]) -> Result<Value>,
-) -> Result<Value> {
+fn in_parts(vm: &mut Vm, directions: &[Vec<usize>], width: usize, pass: &mut Pass<'_>) -> Result<Value> {
     let most = (ROOM / width.max(1)).clamp(1, 64);
     let rng = vm.cx.env.rng.clone();
     let mut parts = vec![];

@@ -2,7 +2,8 @@
 //!
 //! `reverse_mode`: grad, value_and_grad, vjp. `forward_mode`: jvp, derivative, hvp. `jacobian`: jacobian, hessian; `directions` runs many
 //! of their passes as one.
-//! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `implicit`: root, fixed_point. `check`: check_grad. `vmap`: vmap.
+//! `custom`: custom_vjp, custom_jvp, stop_grad. `checkpoint`: checkpoint. `sparse`: sparse_jacobian, sparse_hessian.
+//! `implicit`: root, fixed_point. `check`: check_grad. `vmap`: vmap.
 
 mod check;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod group;
 mod implicit;
 mod jacobian;
 pub(in crate::ad) mod reverse_mode;
+mod sparse;
 mod target;
 mod vmap;
 
@@ -35,6 +37,8 @@ pub static FAMILY: &[&Builtin] = &[
     &forward_mode::HVP,
     &jacobian::JACOBIAN,
     &jacobian::HESSIAN,
+    &sparse::SPARSE_JACOBIAN,
+    &sparse::SPARSE_HESSIAN,
     &implicit::ROOT,
     &implicit::FIXED_POINT,
     &custom::STOP_GRAD,

@@ -219,7 +219,10 @@ impl Job<'_> {
 
     /// All of them under one batch level.
     fn attempt(&self, vm: &mut Vm, which: &[usize]) -> Result<Mapped> {
-        let level = vm.cx.open_batch(which.len(), self.one_run.is_some())?;
+        let level = match self.one_run {
+            Some(_) => vm.cx.open_directions(which.len())?,
+            None => vm.cx.open_batch(which.len())?,
+        };
         let picked = (which.len() < self.n).then(|| indices(which));
         let args = self.arguments(vm, |vm, leaf| {
             let whole = match &picked {
