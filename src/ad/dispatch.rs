@@ -321,15 +321,21 @@ impl Cx {
             let constant = t.slot().is_const() && out.slot().is_const() && primals.iter().all(|p| p.slot().is_const());
             let term = if constant && all_finite(t) {
                 lanes::push_elementwise(prim, primals, out, t, i)?
-            } else if constant {
-                // A slope of exactly zero ends an infinite tangent, as in reverse mode the cotangent zero ends there.
-                let slope = lanes::pull_elementwise(prim, primals, out, &Value::float(1.0), i)?;
-                let (by_slope, by_tangent) = (self.zmul(&slope, t)?, self.zmul(t, &slope)?);
-                let undefined = self.apply(&ISNAN, std::slice::from_ref(&by_slope))?;
-                self.where_(&undefined, &by_tangent, &by_slope)?
             } else {
-                let partial = lanes::eval_partial(self, prim, i, primals, out)?;
-                self.zmul(t, &partial)?
+                let slope = if constant {
+                    lanes::pull_elementwise(prim, primals, out, &Value::float(1.0), i)?
+                } else {
+                    lanes::eval_partial(self, prim, i, primals, out)?
+                };
+                let by_tangent = self.zmul(t, &slope)?;
+                if all_finite(t) {
+                    by_tangent
+                } else {
+                    // A slope of exactly zero ends an infinite tangent, as in reverse mode the cotangent zero ends there.
+                    let by_slope = self.zmul(&slope, t)?;
+                    let undefined = self.apply(&ISNAN, std::slice::from_ref(&by_slope))?;
+                    self.where_(&undefined, &by_tangent, &by_slope)?
+                }
             };
             sum = Some(match sum {
                 Some(s) => self.apply(&ADD, &[s, term])?,

@@ -259,7 +259,7 @@ pub fn mend<'a, T: Float>(
     left: bool,
 ) {
     let (strong, other) = if left { (&a, &b) } else { (&b, &a) };
-    let finite = |x: &T| (*x - *x) == T::c(0.0);
+    let finite = |x: &T| x.abs() < T::INFINITY;
     if !out.iter().any(|x| x.is_nan()) || other.iter().all(finite) || strong.iter().all(|x| *x != T::c(0.0)) {
         return;
     }

@@ -85,6 +85,7 @@ fn functions() -> Vec<Pin> {
         // The table says NaN. The factor x = 0 is the slope of the product in log(x), and a zero cotangent ends there, as
         // in `0 * log(x)`; what is left is log(0), the limit of the derivative.
         each("`x*log(x)` | 0", "|x| x * log(x)", &[0.0], &[NAN], &[-INF]),
+        warns("`x*log(x)` | 0", "let f = |x| x * log(x)\nprint(f(1.0))", "xlogy"),
         each("`xlogy(x, y)` | (0, 0), value 0", "|(x, y)| xlogy(x, y)", &[0.0, 0.0], &[0.0], &[-INF, 0.0]),
         each("`xlogy(x, y)` | (0, 1)", "|(x, y)| xlogy(x, y)", &[0.0, 1.0], &[0.0], &[0.0, 0.0]),
         each("`xlogy(x, y)` | (1, 0)", "|(x, y)| xlogy(x, y)", &[1.0, 0.0], &[-INF], &[-INF, INF]),
@@ -115,6 +116,7 @@ fn functions() -> Vec<Pin> {
         .wide(),
         each("`sinc(x)` | 0", "|x| sinc(x)", &[0.0], &[1.0], &[0.0]).second(&[-PI * PI / 3.0]),
         each("`sin(x)/x` | 0", "|x| sin(x) / x", &[0.0], &[NAN], &[NAN]),
+        warns("`sin(x)/x` | 0", "let f = |x| sin(x) / x\nprint(f(1.0))", "sinc"),
         each("`logit(x)` | 0 or 1", "|x| logit(x)", &[0.0], &[-INF], &[INF]),
         each("`logit(x)` | 0 or 1", "|x| logit(x)", &[-0.0], &[-INF], &[INF]),
         each("`logit(x)` | 0 or 1", "|x| logit(x)", &[1.0], &[INF], &[INF]),
@@ -205,7 +207,11 @@ fn choices() -> Vec<Pin> {
         each("`0 * log(x)` | 0, value NaN", "|x| 0.0 * log(x)", &[0.0], &[NAN], &[0.0]),
         scalar("`if x >= 0 { x } else { -x }` | 0", "|x| if x >= 0.0 { x } else { -x }", &[0.0], &[0.0], &[1.0]),
         scalar("`if x == 0 { 0*x } else { x }` | 0", "|x| if x == 0.0 { 0.0 * x } else { x }", &[0.0], &[0.0], &[0.0]),
-        warns("`if x == 0 { 0*x } else { x }` | 0", "print(grad(|x| if x == 0.3 { 0.0 } else { x })(1.0))", "W0303"),
+        warns(
+            "`if x == 0 { 0*x } else { x }` | 0",
+            "print(grad(|x| if x == 0.0 { 0.0 * x } else { x })(1.0))",
+            "W0309",
+        ),
     ]
 }
 

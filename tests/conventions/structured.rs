@@ -65,6 +65,7 @@ fn reductions() -> Vec<Pin> {
         // As for sqrt(x*x): the infinite cotangent of the root meets slopes of 0; a zero tangent contributes zero.
         whole("`sqrt(sum(x*x))` by hand | zero vector", "|x| sqrt(sum(x*x))", "[0.0, 0.0]", &[0.0], &[NAN, NAN])
             .forward(&[0.0, 0.0]),
+        warns("`sqrt(sum(x*x))` by hand | zero vector", "let f = |x| sqrt(sum(x*x))\nprint(f([1.0]))", "norm(x)"),
         whole(
             "pairwise distance | coincident points",
             "|x| nn.pairwise_distance(x, x)",
@@ -92,6 +93,11 @@ fn reductions() -> Vec<Pin> {
             "[1000.0, 1000.0]",
             &[INF],
             &[0.0, 0.0],
+        ),
+        warns(
+            "`log(sum(exp(x)))` by hand | [1000, 1000]",
+            "let f = |x| log(sum(exp(x)))\nprint(f([1.0]))",
+            "logsumexp",
         ),
         whole("`softmax` | all -inf", "|x| softmax(x) * [1.0, 2.0]", "[-inf, -inf]", &[0.0, 0.0], &[0.0, 0.0]),
         whole("`softmax` | [0, inf]", "|x| softmax(x) * [1.0, 2.0]", "[0.0, inf]", &[0.0, 2.0], &[0.0, 0.0]),
