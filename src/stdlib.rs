@@ -8,6 +8,7 @@ const MODULES: &[(&str, &str)] = &[
     ("debug", include_str!("../stdlib/debug.dl")),
     ("init", include_str!("../stdlib/init.dl")),
     ("io", include_str!("../stdlib/io.dl")),
+    ("linalg", include_str!("../stdlib/linalg.dl")),
     ("loss", include_str!("../stdlib/loss.dl")),
     ("metrics", include_str!("../stdlib/metrics.dl")),
     ("nn", include_str!("../stdlib/nn.dl")),

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
-use crate::ad::{Cx, Dual, Mode, Watch};
+use crate::ad::{Cx, Dual, Mode, Tangent, Watch};
 use crate::error::{Error, Result};
 use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::ADD;
@@ -17,6 +17,9 @@ use crate::ops::prim::{ArgShape, Batch, Call, Diff, Eval, Keep, Prim, arg_bit};
 use crate::value::Value;
 
 type Values = SmallVec<[Value; 3]>;
+
+/// Code of a rule's error where there is no derivative. In forward mode it waits until the tangent is read.
+pub const UNDEFINED: &str = "E0432";
 
 impl Cx {
     /// Applies a primitive; `args` are in the order of its signature, defaults filled in. Works at the highest level
@@ -235,12 +238,18 @@ impl Cx {
             return self.apply(prim, &args);
         }
         let primals: Values = args.iter().map(|a| self.primal(a, level)).collect();
-        let tangents: SmallVec<[Option<Value>; 3]> = args.iter().map(|a| self.tangent(a, level)).collect();
         let out = self.apply(prim, &primals)?;
-        if !out.is_differentiable() {
+        if !out.is_differentiable() || matches!(prim.diff, Diff::Zero) {
             return Ok(out);
         }
-        let tangent = self.unwatched(|cx| cx.push(prim, &primals, &out, &tangents))?;
+        let tangents: SmallVec<[Option<Value>; 3]> =
+            args.iter().map(|a| self.tangent(a, level)).collect::<Result<_>>()?;
+        let tangent = match self.unwatched(|cx| cx.push(prim, &primals, &out, &tangents)) {
+            Err(error) if error.0.code == UNDEFINED && matches!(prim.diff, Diff::Rules { .. }) => {
+                return self.push_dual(out, Tangent::Undefined(error), level);
+            }
+            tangent => tangent?,
+        };
         match tangent {
             Some(tangent) => {
                 if self.watch != Watch::Off {
@@ -285,6 +294,10 @@ impl Cx {
 
     /// Puts a value under a forward level with a tangent.
     pub(crate) fn new_dual(&mut self, out: Value, tangent: Value, level: Level) -> Result<Value> {
+        self.push_dual(out, Tangent::Is(tangent), level)
+    }
+
+    fn push_dual(&mut self, out: Value, tangent: Tangent, level: Level) -> Result<Value> {
         let primal = out.slot();
         let Some(Mode::Forward(duals)) = self.level_mut(level).map(|l| &mut l.mode) else { return Err(escaped()) };
         if duals.len() >= Slot::MAX_NODES {
@@ -296,15 +309,19 @@ impl Cx {
         Ok(out.with_slot(Slot::new(level, node)))
     }
 
-    /// Tangent of a value at a forward level.
-    pub(crate) fn tangent(&self, value: &Value, level: Level) -> Option<Value> {
+    /// Tangent of a value at a forward level; an error if it is undefined.
+    pub(crate) fn tangent(&self, value: &Value, level: Level) -> Result<Option<Value>> {
         let slot = value.slot();
         if slot.is_const() || slot.level() != level {
-            return None;
+            return Ok(None);
         }
         match self.level(level).map(|l| &l.mode) {
-            Some(Mode::Forward(duals)) => duals.get(slot.node().0 as usize).map(|d| d.tangent.clone()),
-            _ => None,
+            Some(Mode::Forward(duals)) => match duals.get(slot.node().0 as usize).map(|d| &d.tangent) {
+                Some(Tangent::Is(tangent)) => Ok(Some(tangent.clone())),
+                Some(Tangent::Undefined(error)) => Err(error.clone()),
+                None => Ok(None),
+            },
+            _ => Ok(None),
         }
     }
 
@@ -406,7 +423,7 @@ pub(crate) fn is_structure(value: &Value) -> bool {
 
 #[cold]
 fn refused(prim: &Prim, reason: &str) -> Error {
-    Error::new("E0432", format!("`{}` cannot be differentiated here: {reason}", prim.name))
+    Error::new(UNDEFINED, format!("`{}` cannot be differentiated here: {reason}", prim.name))
 }
 
 #[cold]

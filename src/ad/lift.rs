@@ -176,7 +176,7 @@ impl Cx {
     /// Tangents of a result of a forward level, in its structure: zeros where nothing depends on the input,
     /// `none` for what has no derivative.
     pub fn read_tangents(&mut self, value: &Value, level: Level) -> Result<Value> {
-        map_gradient(value, &mut |leaf| match self.tangent(leaf, level) {
+        map_gradient(value, &mut |leaf| match self.tangent(leaf, level)? {
             Some(t) => Ok(t),
             None if leaf.is_differentiable() => self.zeros_like(leaf),
             None => Ok(Value::None),

@@ -65,9 +65,19 @@ pub enum Mode {
 
 /// A node of a forward level.
 pub struct Dual {
-    pub tangent: Value,
+    pub tangent: Tangent,
     pub primal: Slot,
 }
+
+/// The tangent of a node.
+pub enum Tangent {
+    Is(Value),
+    /// There is none at this point, such as of eigenvectors at a repeated eigenvalue. Whoever reads it gets the error;
+    /// what is not read does no harm, as in reverse mode what no cotangent flows to.
+    Undefined(Error),
+}
+
+const _: () = assert!(std::mem::size_of::<Dual>() == 24);
 
 impl Cx {
     /// Opens a level for reverse mode.
@@ -87,7 +97,7 @@ impl Cx {
 
     /// Opens a level for forward mode.
     pub fn open_forward(&mut self) -> Result<Level> {
-        self.open(Mode::Forward(vec![Dual { tangent: Value::None, primal: Slot::CONST }]))
+        self.open(Mode::Forward(vec![Dual { tangent: Tangent::Is(Value::None), primal: Slot::CONST }]))
     }
 
     /// Opens a level for `n` examples.

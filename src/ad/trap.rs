@@ -197,11 +197,11 @@ impl Cx {
 
     /// True if a node of a forward level has a tangent that is not finite.
     fn infinite_tangent(&self, slot: Slot) -> bool {
-        self.tangent(&Value::Float(slot, 0.0), slot.level()).is_some_and(|t| !all_finite(&t))
+        self.tangent(&Value::Float(slot, 0.0), slot.level()).ok().flatten().is_some_and(|t| !all_finite(&t))
     }
 
     fn kind_of_tangent(&self, slot: Slot) -> &'static str {
-        self.tangent(&Value::Float(slot, 0.0), slot.level()).map_or("infinite", |t| kind(&t))
+        self.tangent(&Value::Float(slot, 0.0), slot.level()).ok().flatten().map_or("infinite", |t| kind(&t))
     }
 
     fn trapped(&mut self, watch: Watch, origin: &Origin, what: What, taking: Place) -> Result<()> {
@@ -318,7 +318,7 @@ impl SweepTrap {
         let Some((i, bad, of)) = cotangents.iter().enumerate().find_map(|(i, c)| match c {
             Some(c) if !all_finite(c) => Some((i, c.clone(), "gradient")),
             Some(c) if cx.infinite_tangent(c.slot()) => {
-                Some((i, cx.tangent(c, c.slot().level())?, "derivative of the gradient"))
+                Some((i, cx.tangent(c, c.slot().level()).ok()??, "derivative of the gradient"))
             }
             _ => None,
         }) else {

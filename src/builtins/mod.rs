@@ -5,6 +5,7 @@ pub mod collections;
 pub mod csv_rows;
 pub mod dtypes;
 pub mod einsum;
+pub mod factor;
 pub mod fail;
 pub mod files;
 pub mod higher_order;
@@ -54,6 +55,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     collections::FAMILY,
     dtypes::FAMILY,
     einsum::FAMILY,
+    factor::FAMILY,
     files::FAMILY,
     higher_order::FAMILY,
     interp::FAMILY,

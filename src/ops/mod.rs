@@ -9,17 +9,22 @@ pub mod compare;
 mod convention_tests;
 pub mod convert;
 pub mod cumulative;
+pub mod determinant;
+pub mod distinct;
 pub mod elementwise;
 pub mod extremum;
+pub mod factor;
 pub mod fast;
 pub mod gamma;
 pub mod incomplete;
 pub mod index;
 pub mod index_rules;
+pub mod inverse;
 pub mod join;
 pub mod lanes;
 pub mod linalg;
 pub mod math;
+pub mod matrices;
 pub mod moment;
 pub mod norm;
 pub mod normal;
@@ -39,8 +44,10 @@ pub mod running;
 pub mod segment;
 pub mod select;
 pub mod shape_rules;
+pub mod singular;
 pub mod softmax;
 pub mod special;
+pub mod spectral;
 pub mod strong;
 #[cfg(test)]
 mod strong_tests;
@@ -81,6 +88,12 @@ static FAMILIES: &[&[&Prim]] = &[
     pad::PRIMS,
     triangle::PRIMS,
     linalg::PRIMS,
+    determinant::PRIMS,
+    inverse::PRIMS,
+    factor::PRIMS,
+    distinct::PRIMS,
+    spectral::PRIMS,
+    singular::PRIMS,
 ];
 
 /// Every primitive.

@@ -263,8 +263,12 @@ pub enum ProbeArg {
         lo: f64,
         hi: f64,
     },
-    /// Random symmetric positive definite matrices along the last two axes; differentiated, in symmetric directions.
-    Definite(&'static [usize]),
+    /// Random matrices along the last two axes, differentiated: well-conditioned, with distinct eigenvalues and singular
+    /// values; if symmetric, positive definite.
+    Matrix {
+        shape: &'static [usize],
+        symmetric: bool,
+    },
     /// Exactly these floats, 1-d, or a scalar if there is one; differentiated.
     Point(&'static [f64]),
     /// An int tensor.

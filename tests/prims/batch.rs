@@ -19,7 +19,7 @@ const N: usize = 5;
 /// The primitive on whole arguments: `wholes` have the examples along axis 0.
 fn together(vm: &mut Vm, prim: &'static Prim, args: &[Value], wholes: &[Option<Value>]) -> Result<Value> {
     let depth = vm.cx.depth();
-    let level = vm.cx.open_batch(N, false)?;
+    let level = vm.cx.open_batch(N)?;
     let result = inside(vm, prim, args, wholes, level);
     vm.cx.close_to(depth);
     result
@@ -232,7 +232,7 @@ fn within(
     }
     let bar = vm.cx.stack_parts(&bars).map_err(said)?;
     let depth = vm.cx.depth();
-    let level = vm.cx.open_batch(N, false).map_err(said)?;
+    let level = vm.cx.open_batch(N).map_err(said)?;
     let mut pull = || -> Result<Vec<Value>> {
         let mut mixed = args.to_vec();
         for (arg, whole) in mixed.iter_mut().zip(wholes) {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use dlang::error::Result;
-use dlang::ops::prim::{Diff, Prim, ProbeArg};
+use dlang::ops::prim::{Diff, Prim};
 use dlang::ops::reshape::TRANSPOSE;
 use dlang::tensor::DType;
 use dlang::value::Value;
@@ -92,22 +92,11 @@ pub fn of(prim: &'static Prim, args: Vec<Value>, active: Vec<usize>) -> Box<Func
     Box::new(move |vm, xs| {
         let mut args = args.clone();
         for (&i, x) in active.iter().zip(xs) {
-            args[i] = if wants_symmetric(prim, i) { symmetric(vm, x)? } else { x.clone() };
+            args[i] = x.clone();
         }
         let out = vm.cx.apply(prim, &args)?;
         Ok(leaves(&out).into_iter().filter(Value::is_differentiable).collect())
     })
-}
-
-/// True if argument `i` must stay symmetric wherever it moves.
-fn wants_symmetric(prim: &Prim, i: usize) -> bool {
-    prim.probe.samples.iter().any(|s| matches!(s.args.get(i), Some(ProbeArg::Definite(_))))
-}
-
-fn symmetric(vm: &mut Vm, x: &Value) -> Result<Value> {
-    let turned = vm.cx.apply(&TRANSPOSE, &[x.clone(), Value::None, Value::None])?;
-    let sum = vm.cx.add(x, &turned)?;
-    vm.cx.scale(&sum, 0.5)
 }
 
 /// `a - n` is the same axis as `a`, where `n` is how many there are.

@@ -19,8 +19,8 @@ pub fn machine(dtype: DType) -> Vm {
 pub enum Spec {
     /// Random floats of a shape within bounds; differentiated.
     Float(Vec<usize>, f64, f64),
-    /// Random symmetric positive definite matrices along the last two axes; differentiated.
-    Definite(Vec<usize>),
+    /// Well-conditioned matrices, symmetric or not; differentiated.
+    Matrix(Vec<usize>, bool),
     /// Exactly these floats; differentiated.
     Point(Vec<f64>),
     Ints(Vec<usize>, Vec<i64>),
@@ -38,7 +38,7 @@ impl Spec {
     pub fn of(arg: &ProbeArg) -> Spec {
         match *arg {
             ProbeArg::Float { shape, lo, hi } => Spec::Float(shape.to_vec(), lo, hi),
-            ProbeArg::Definite(shape) => Spec::Definite(shape.to_vec()),
+            ProbeArg::Matrix { shape, symmetric } => Spec::Matrix(shape.to_vec(), symmetric),
             ProbeArg::Point(xs) => Spec::Point(xs.to_vec()),
             ProbeArg::Ints { shape, data } => Spec::Ints(shape.to_vec(), data.to_vec()),
             ProbeArg::Bools { shape, data } => Spec::Bools(shape.to_vec(), data.to_vec()),
@@ -54,7 +54,7 @@ impl Spec {
 
     /// True for what is differentiated.
     pub fn is_active(&self) -> bool {
-        matches!(self, Spec::Float(..) | Spec::Point(_) | Spec::Definite(_))
+        matches!(self, Spec::Float(..) | Spec::Matrix(..) | Spec::Point(_))
     }
 
     /// As values in f64.
@@ -65,13 +65,16 @@ impl Spec {
                 let data = (0..count(shape)).map(|_| draw()).collect();
                 floats(shape, data)
             }
-            Spec::Definite(shape) => {
-                let n = shape.last().copied().unwrap_or(0);
+            Spec::Matrix(shape, symmetric) => {
+                let (rows, cols) = (shape[shape.len() - 2], shape[shape.len() - 1]);
                 let mut data = vec![];
                 for _ in 0..count(&shape[..shape.len() - 2]) {
-                    let root: Vec<f64> = (0..n * n).map(|_| vm.cx.env.rng.random::<f64>()).collect();
-                    let dot = |i: usize, j: usize| (0..n).map(|k| root[i * n + k] * root[j * n + k]).sum::<f64>();
-                    data.extend((0..n * n).map(|k| dot(k / n, k % n) + if k / n == k % n { 1.0 } else { 0.0 }));
+                    let noise: Vec<f64> = (0..rows * cols).map(|_| 0.6 * vm.cx.env.rng.random::<f64>() - 0.3).collect();
+                    let entry = |i: usize, j: usize| {
+                        let (i, j) = if *symmetric { (i.max(j), i.min(j)) } else { (i, j) };
+                        noise[i * cols + j] + if i == j { 1.5 + i as f64 } else { 0.0 }
+                    };
+                    data.extend((0..rows * cols).map(|k| entry(k / cols, k % cols)));
                 }
                 floats(shape, data)
             }

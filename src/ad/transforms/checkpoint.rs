@@ -105,7 +105,8 @@ fn run(vm: &mut Vm, body: &Rc<dyn Body>, inputs: Vec<Value>) -> Result<Option<Va
                 return body.run(vm, &inputs);
             }
             let active: Vec<bool> = inputs.iter().map(|v| v.slot().level() == level).collect();
-            let tangents: Vec<Value> = inputs.iter().filter_map(|v| vm.cx.tangent(v, level)).collect();
+            let tangents: Vec<Value> =
+                inputs.iter().filter_map(|v| vm.cx.tangent(v, level).transpose()).collect::<Result<_>>()?;
             let push: Rc<dyn Body> = Rc::new(Push { body: body.clone(), active });
             let Some(out) = run(vm, &push, [below, tangents].concat())? else { return Ok(None) };
             let [y, dy] = &parts(&out)[..] else { return Ok(None) };

@@ -1,0 +1,220 @@
+//! Where the vectors of a decomposition are functions of the matrix: values that are alone, values that are not 0. As
+//! primitives without derivative, since rules run on batches of matrices too.
+
+use super::matrices::{batch_alike, undefined};
+use super::operand::{Operand, operand};
+use super::prim::{Batch, Default, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use crate::ad::Cx;
+use crate::env::Env;
+use crate::error::{Error, Result};
+use crate::tensor::create::scalar_f64;
+use crate::tensor::matrices::{Matrices, epsilon};
+use crate::tensor::{DType, Shape, Tensor, show_shape};
+use crate::types::ty::{Dims, Ty};
+use crate::value::Value;
+
+/// The family.
+pub static PRIMS: &[&Prim] = &[&DISTINCT, &POSITIVE, &REQUIRE];
+
+const fn floats(shape: &'static [usize]) -> ProbeArg {
+    ProbeArg::Float { shape, lo: 0.5, hi: 2.0 }
+}
+
+#[cold]
+fn bug(name: &str) -> Error {
+    Error::new("E0400", format!("bug in dlang: {name} was called without its tensors"))
+}
+
+fn values<'a>(name: &str, args: &'a [Value]) -> Result<&'a Tensor> {
+    match args.first() {
+        Some(Value::Tensor(_, t)) => Ok(t),
+        _ => Err(bug(name)),
+    }
+}
+
+/// What `f` makes of each row of the last axis.
+fn each_row(t: &Tensor, shape: &[usize], mut f: impl FnMut(&[f64]) -> Vec<f64>) -> Value {
+    let n = t.shape().last().copied().unwrap_or(0).max(1);
+    let all: Vec<f64> = t.iter_f64().collect();
+    let out: Vec<f64> = all.chunks_exact(n).flat_map(|row| f(row)).collect();
+    Value::tensor(Tensor::floats(shape, t.dtype(), out.into_iter()))
+}
+
+/// `_distinct(values)`
+static DISTINCT: Prim = Prim {
+    name: "_distinct",
+    doc: "Of values `[..., n]` a matrix with 1 at `[i, j]` if values i and j differ by more than rounding, else 0.",
+    sig: Sig { params: &[req("values")] },
+    infer: |args| {
+        let Some(Operand { dtype, dims }) = operand("_distinct", args)? else { return Ok(Ty::Any) };
+        let dims = dims.map(|mut dims| {
+            dims.extend(dims.last().copied());
+            dims
+        });
+        Ok(Ty::of(dtype, dims))
+    },
+    eval: Eval::General(|_, args| {
+        let t = values("_distinct", args)?;
+        let n = t.shape().last().copied().unwrap_or(0);
+        let shape: Shape = t.shape().iter().copied().chain([n]).collect();
+        Ok(each_row(t, &shape, |row| {
+            let largest = row.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+            let least = 4.0 * n as f64 * epsilon(t.dtype()) * largest;
+            let apart = |x: &f64, y: &f64| if (x - y).abs() > least { 1.0 } else { 0.0 };
+            row.iter().flat_map(|x| row.iter().map(move |y| apart(x, y))).collect()
+        }))
+    }),
+    diff: Diff::Zero,
+    batch: Batch::Rule(batch_alike),
+    probe: Probe { samples: &[Sample { args: &[floats(&[3])] }] },
+};
+
+/// `_positive(values, part)`
+static POSITIVE: Prim = Prim {
+    name: "_positive",
+    doc: "1 for those of the values `[..., n]` that are more than `part` of the largest, else 0.",
+    sig: Sig { params: &[req("values"), opt("part", Default::Float(0.0))] },
+    infer: |args| {
+        let Some(Operand { dtype, dims }) = operand("_positive", args)? else { return Ok(Ty::Any) };
+        Ok(Ty::of(dtype, dims))
+    },
+    eval: Eval::General(|_, args| {
+        let t = values("_positive", args)?;
+        let part = args.get(1).and_then(scalar_f64).unwrap_or(0.0);
+        Ok(each_row(t, t.shape(), |row| {
+            let least = part * row.iter().fold(0.0f64, |m, x| m.max(*x));
+            row.iter().map(|&x| if x > least { 1.0 } else { 0.0 }).collect()
+        }))
+    }),
+    diff: Diff::Zero,
+    batch: Batch::Rule(batch_alike),
+    probe: Probe { samples: &[Sample { args: &[floats(&[3]), ProbeArg::None] }] },
+};
+
+/// Why vectors may not be differentiated, by the word that a rule gives.
+fn reason(word: &str) -> Error {
+    match word {
+        "qr" => undefined(
+            "qr",
+            "the leading columns of the matrix are linearly dependent, so that q and r are not functions of it",
+            "drop dependent columns, or add a little noise to them",
+        ),
+        "null" => undefined(
+            "svd",
+            "a singular value is 0, so that its vectors are not functions of the matrix",
+            "the singular values alone can be differentiated there",
+        ),
+        "svd" => undefined(
+            "svd",
+            "two singular values coincide, so that their vectors are not functions of the matrix",
+            "the singular values alone can be differentiated there; or separate them by adding a little to the matrix",
+        ),
+        _ => undefined(
+            "eigh",
+            "two eigenvalues coincide, so that their vectors are not functions of the matrix",
+            "the eigenvalues alone can be differentiated there; or separate them by adding a little to the matrix",
+        ),
+    }
+}
+
+/// `_require(fine, bar, columns, strict, why)`
+static REQUIRE: Prim = Prim {
+    name: "_require",
+    doc: "An error if a vector for which `fine[..., n]` is 0 is asked for: by an entry of the cotangent `bar` in its column (or \
+          row) that is not 0; with `strict` or without `bar`, in any case. True for each matrix.",
+    sig: Sig {
+        params: &[
+            req("fine"),
+            opt("bar", Default::None),
+            opt("columns", Default::Bool(true)),
+            opt("strict", Default::Bool(true)),
+            opt("why", Default::Str("eigh")),
+        ],
+    },
+    infer: |args| {
+        let Some(Operand { dims, .. }) = operand("_require", args)? else { return Ok(Ty::Any) };
+        let Some(dims) = dims else { return Ok(Ty::Any) };
+        Ok(match dims.as_slice() {
+            [] | [_] => Ty::Bool(None),
+            [batch @ .., _] => Ty::of(Some(DType::Bool), Some(Dims::from_slice(batch))),
+        })
+    },
+    eval: Eval::General(check),
+    diff: Diff::Zero,
+    batch: Batch::Rule(batch_alike),
+    probe: Probe {
+        samples: &[Sample {
+            args: &[floats(&[3]), ProbeArg::None, ProbeArg::Bool(true), ProbeArg::Bool(true), ProbeArg::Str("eigh")],
+        }],
+    },
+};
+
+fn check(_: &mut Env, args: &[Value]) -> Result<Value> {
+    let fine = values("_require", args)?;
+    let flag = |i: usize| matches!(args.get(i), Some(Value::Bool(true)));
+    let (columns, strict) = (flag(2), flag(3));
+    let n = fine.shape().last().copied().unwrap_or(0);
+    let bars = match args.get(1) {
+        Some(Value::Tensor(_, t)) => Some(Matrices::of(t)),
+        _ => None,
+    };
+    let asked = |matrix: usize, vector: usize| {
+        let Some(bars) = bars.as_ref().filter(|_| !strict) else { return true };
+        let cols = bars.cols.max(1);
+        let at = |k: usize| if columns { k % cols } else { k / cols };
+        bars.get(matrix).iter().enumerate().any(|(k, &x)| at(k) == vector && x != 0.0)
+    };
+    for (k, x) in fine.iter_f64().enumerate() {
+        if x == 0.0 && asked(k / n.max(1), k % n.max(1)) {
+            let why = if let Some(Value::Str(why)) = args.get(4) { why.as_str() } else { "eigh" };
+            return Err(match fine.shape() {
+                [_] | [] => reason(why),
+                [batch @ .., _] => reason(why).note(format!(
+                    "the matrix number {} of the leading axes {}",
+                    k / n.max(1),
+                    show_shape(batch)
+                )),
+            });
+        }
+    }
+    let batch = fine.shape().get(..fine.rank().saturating_sub(1)).unwrap_or(&[]);
+    Ok(Value::tensor(Tensor::from_vec(batch, vec![true; batch.iter().product()])))
+}
+
+/// True if a derivative flows through a value, seen from inside a rule.
+fn carries(value: &Value) -> bool {
+    match value {
+        Value::Batched(slot, b) => slot.level() != b.level || carries(&b.whole),
+        other => !other.slot().is_const(),
+    }
+}
+
+/// `1` where two values differ by more than rounding.
+pub fn distinct(cx: &mut Cx, values: &Value) -> Result<Value> {
+    cx.apply(&DISTINCT, std::slice::from_ref(values))
+}
+
+/// 1 for values that are more than `part` of the largest.
+pub fn positive(cx: &mut Cx, values: &Value, part: f64) -> Result<Value> {
+    cx.apply(&POSITIVE, &[values.clone(), Value::float(part)])
+}
+
+/// An error if the cotangent (or, if that is none, a tangent) asks for vectors that are not `fine`. A cotangent that
+/// carries a derivative asks for all of them: where it is 0, its derivative may not be.
+pub fn require(cx: &mut Cx, fine: &Value, bar: Option<(&Value, bool)>, why: &str) -> Result<()> {
+    let (bar, columns) = bar.map_or((Value::None, true), |(bar, columns)| (bar.clone(), columns));
+    let strict = carries(&bar);
+    cx.apply(&REQUIRE, &[fine.clone(), bar, Value::Bool(columns), Value::Bool(strict), Value::str(why)]).map(|_| ())
+}
+
+/// The same for values of which each must be alone.
+pub fn require_alone(cx: &mut Cx, distinct: &Value, bar: Option<(&Value, bool)>, why: &str) -> Result<()> {
+    // A value that is alone differs from all n - 1 others.
+    let n = distinct.shape().and_then(|s| s.last().copied()).unwrap_or(0);
+    let rank = distinct.shape().map_or(0, <[usize]>::len);
+    let others = cx.sum(distinct, &[rank.saturating_sub(1)], false)?;
+    let fine = cx.apply(&super::compare::GE, &[others, Value::float(n.saturating_sub(1) as f64)])?;
+    let dtype = distinct.dtype().unwrap_or(DType::F64);
+    let fine = cx.cast(&fine, dtype)?;
+    require(cx, &fine, bar, why)
+}
