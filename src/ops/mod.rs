@@ -8,6 +8,7 @@ pub mod compare;
 #[cfg(test)]
 mod convention_tests;
 pub mod convert;
+pub mod convolution;
 pub mod cumulative;
 pub mod elementwise;
 pub mod extremum;
@@ -27,6 +28,7 @@ pub mod num;
 pub mod operand;
 pub mod order;
 pub mod pad;
+pub mod pool;
 pub mod present;
 pub mod prim;
 pub mod product;
@@ -39,6 +41,7 @@ pub mod running;
 pub mod segment;
 pub mod select;
 pub mod shape_rules;
+pub mod sliding;
 pub mod softmax;
 pub mod special;
 pub mod strong;
@@ -81,6 +84,8 @@ static FAMILIES: &[&[&Prim]] = &[
     pad::PRIMS,
     triangle::PRIMS,
     linalg::PRIMS,
+    convolution::PRIMS,
+    pool::PRIMS,
 ];
 
 /// Every primitive.
