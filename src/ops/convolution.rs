@@ -8,7 +8,9 @@ use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
 use super::reshape::PERMUTE;
-use super::sliding::{Arg, Settings, convolution, float_dtype, known_args, operand, operand_type, pair, settings, shape};
+use super::sliding::{
+    Arg, Settings, convolution, float_dtype, known_args, operand, operand_type, pair, settings, shape,
+};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -33,7 +35,8 @@ fn geometry(name: &str, x: &[usize], w: &[usize], y: &[usize], s: &Settings) -> 
     let (&[batch, _, h, width], &[outputs, inputs, kh, kw], &[_, _, oh, ow]) = (x, w, y) else {
         return Err(unchecked(name));
     };
-    let (Some(stride), Some(padding), Some(dilation), Some(groups)) = (s.stride, s.padding, s.dilation, s.groups) else {
+    let (Some(stride), Some(padding), Some(dilation), Some(groups)) = (s.stride, s.padding, s.dilation, s.groups)
+    else {
         return Err(unchecked(name));
     };
     let slide = |len: usize, size: usize, count: usize, i: usize| Slide {
@@ -148,10 +151,8 @@ fn two(call: &Call<'_>, a: Option<Value>, b: Option<Value>) -> Cotangents {
 
 fn conv2d_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     let (x, w, settings) = parts(call)?;
-    let x_bar =
-        if call.wants(0) { Some(bar(cx, &INPUT_BAR, y_bar, w, call.shape(0), settings)?) } else { None };
-    let w_bar =
-        if call.wants(1) { Some(bar(cx, &WEIGHT_BAR, x, y_bar, call.shape(1), settings)?) } else { None };
+    let x_bar = if call.wants(0) { Some(bar(cx, &INPUT_BAR, y_bar, w, call.shape(0), settings)?) } else { None };
+    let w_bar = if call.wants(1) { Some(bar(cx, &WEIGHT_BAR, x, y_bar, call.shape(1), settings)?) } else { None };
     Ok(two(call, x_bar, w_bar))
 }
 
@@ -258,7 +259,8 @@ type Folds = [[Fold; 3]; 3];
 fn batch(cx: &mut Cx, call: &BatchCall<'_>, first: usize, folds: &Folds) -> Result<Option<Value>> {
     let (&[a, b, ref rest @ ..], Some(groups)) = (call.batched, call.args.get(first + 3)) else { return Ok(None) };
     let Value::Int(groups) = *groups else { return Ok(None) };
-    let (Ok(groups), false, 4, 4) = (usize::try_from(groups), rest.contains(&true), call.shape(0).len(), call.shape(1).len())
+    let (Ok(groups), false, 4, 4) =
+        (usize::try_from(groups), rest.contains(&true), call.shape(0).len(), call.shape(1).len())
     else {
         return Ok(None); // the examples say what is wrong
     };
@@ -291,8 +293,8 @@ fn batch_conv2d(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
         super::sliding::Operand { kind: String::new(), dims: Some(dims), dtype: None }
     };
     // What is wrong is said of one example.
-    let checked = settings("conv2d", &known_args(call.args), 2, 2)
-        .and_then(|s| convolution("conv2d", &kind(0), &kind(1), &s, 2));
+    let checked =
+        settings("conv2d", &known_args(call.args), 2, 2).and_then(|s| convolution("conv2d", &kind(0), &kind(1), &s, 2));
     if checked.is_err() {
         return Ok(None);
     }
@@ -375,15 +377,7 @@ pub static INPUT_BAR: Prim = Prim {
     name: "_conv_input_bar",
     doc: "Each element of `y` times `w`, added where `conv2d` took it from: `[batch, in, h, w]` for `size` `(h, w)`.",
     sig: Sig {
-        params: &[
-            req("y"),
-            req("w"),
-            req("size"),
-            req("stride"),
-            req("padding"),
-            req("dilation"),
-            req("groups"),
-        ],
+        params: &[req("y"), req("w"), req("size"), req("stride"), req("padding"), req("dilation"), req("groups")],
     },
     infer: |_| Ok(Ty::Any),
     eval: Eval::General(eval_input_bar),
@@ -392,15 +386,7 @@ pub static INPUT_BAR: Prim = Prim {
     probe: Probe {
         samples: &[
             Sample {
-                args: &[
-                    floats(&[2, 3, 3, 3]),
-                    floats(&[3, 2, 2, 3]),
-                    ProbeArg::Tuple(&[4, 5]),
-                    ONE,
-                    NO,
-                    ONE,
-                    ONE,
-                ],
+                args: &[floats(&[2, 3, 3, 3]), floats(&[3, 2, 2, 3]), ProbeArg::Tuple(&[4, 5]), ONE, NO, ONE, ONE],
             },
             Sample {
                 args: &[
@@ -422,15 +408,7 @@ pub static WEIGHT_BAR: Prim = Prim {
     name: "_conv_weight_bar",
     doc: "Each element of `y` times its window of `x`, summed: `[out, in/groups, kh, kw]` for `size` `(kh, kw)`.",
     sig: Sig {
-        params: &[
-            req("x"),
-            req("y"),
-            req("size"),
-            req("stride"),
-            req("padding"),
-            req("dilation"),
-            req("groups"),
-        ],
+        params: &[req("x"), req("y"), req("size"), req("stride"), req("padding"), req("dilation"), req("groups")],
     },
     infer: |_| Ok(Ty::Any),
     eval: Eval::General(eval_weight_bar),
@@ -439,15 +417,7 @@ pub static WEIGHT_BAR: Prim = Prim {
     probe: Probe {
         samples: &[
             Sample {
-                args: &[
-                    floats(&[2, 2, 4, 5]),
-                    floats(&[2, 3, 3, 3]),
-                    ProbeArg::Tuple(&[2, 3]),
-                    ONE,
-                    NO,
-                    ONE,
-                    ONE,
-                ],
+                args: &[floats(&[2, 2, 4, 5]), floats(&[2, 3, 3, 3]), ProbeArg::Tuple(&[2, 3]), ONE, NO, ONE, ONE],
             },
             Sample {
                 args: &[
@@ -470,7 +440,10 @@ mod tests {
 
     fn numbers(shape: &[usize], seed: usize) -> Value {
         let n = shape.iter().product();
-        Value::tensor(Tensor::from_vec(shape, (0..n).map(|i| (((i + seed) * 7919) % 101) as f64 / 50.0 - 1.0).collect::<Vec<f64>>()))
+        Value::tensor(Tensor::from_vec(
+            shape,
+            (0..n).map(|i| (((i + seed) * 7919) % 101) as f64 / 50.0 - 1.0).collect::<Vec<f64>>(),
+        ))
     }
 
     fn flat(v: &Value) -> Vec<f64> {
@@ -523,11 +496,12 @@ mod tests {
     #[test]
     fn settings_are_checked() {
         let said = |args: &[Value]| Cx::default().apply(&CONV2D, args).unwrap_err().0;
-        let call = |x: &[usize], w: &[usize], rest: [Value; 4]| {
-            said(&[&[numbers(x, 0), numbers(w, 0)], &rest[..]].concat())
-        };
+        let call =
+            |x: &[usize], w: &[usize], rest: [Value; 4]| said(&[&[numbers(x, 0), numbers(w, 0)], &rest[..]].concat());
         let int = Value::Int;
-        assert!(call(&[28, 28], &[1, 1, 3, 3], [int(1), int(0), int(1), int(1)]).help.unwrap().contains("x[none, none]"));
+        assert!(
+            call(&[28, 28], &[1, 1, 3, 3], [int(1), int(0), int(1), int(1)]).help.unwrap().contains("x[none, none]")
+        );
         let e = call(&[1, 3, 8, 8], &[4, 2, 3, 3], [int(1), int(0), int(1), int(1)]);
         assert_eq!(e.code, "E0303");
         assert!(e.message.contains("has 3 channels") && e.message.contains("takes 2"), "{}", e.message);
@@ -536,7 +510,11 @@ mod tests {
         let e = call(&[1, 4, 8, 8], &[3, 2, 3, 3], [int(1), int(0), int(1), int(2)]);
         assert!(e.message.contains("3 outputs"), "{}", e.message);
         let e = call(&[1, 1, 2, 8], &[1, 1, 3, 3], [int(1), int(0), int(1), int(1)]);
-        assert!(e.message.contains("larger than its input") && e.help.unwrap().contains("padding of 1"), "{}", e.message);
+        assert!(
+            e.message.contains("larger than its input") && e.help.unwrap().contains("padding of 1"),
+            "{}",
+            e.message
+        );
         assert_eq!(call(&[1, 1, 4, 8], &[1, 1, 3, 3], [int(0), int(0), int(1), int(1)]).code, "E0455");
         assert_eq!(call(&[1, 1, 4, 8], &[1, 1, 3, 3], [Value::float(1.0), int(0), int(1), int(1)]).code, "E0310");
         let three = Value::tuple(vec![int(1), int(1), int(1)]);

@@ -39,7 +39,9 @@ impl From<&Ty> for Arg {
                 Some(items) => Arg::Items(items.iter().map(Arg::from).collect()),
                 None => Arg::Unknown,
             },
-            Ty::Float | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Fn(_) | Ty::Range => Arg::Other(shape_rules::show(ty)),
+            Ty::Float | Ty::Bool(_) | Ty::Str(_) | Ty::None | Ty::Fn(_) | Ty::Range => {
+                Arg::Other(shape_rules::show(ty))
+            }
             _ => Arg::Unknown,
         }
     }
@@ -80,8 +82,11 @@ pub fn pair(name: &str, what: &str, i: usize, arg: &Arg, least: usize, axes: usi
         Arg::Items(items) => {
             if items.len() != axes {
                 let wants = if axes == 1 { "1" } else { "2, for h and w" };
-                return Err(Error::new("E0455", format!("the {what} of {name} has {} numbers, not {wants}", items.len()))
-                    .operand(i, format!("this is the {what}")));
+                return Err(Error::new(
+                    "E0455",
+                    format!("the {what} of {name} has {} numbers, not {wants}", items.len()),
+                )
+                .operand(i, format!("this is the {what}")));
             }
             let mut all = [least; 2];
             let mut known = true;
@@ -176,11 +181,13 @@ fn ranked(name: &str, i: usize, labels: &str, of: &Operand) -> Result<Option<Dim
     if dims.len() == want {
         return Ok(Some(dims.clone()));
     }
-    let error =
-        Error::new("E0303", format!("{name} wants {labels}, not {}", of.kind)).operand(i, format!("this is {}", of.kind));
+    let error = Error::new("E0303", format!("{name} wants {labels}, not {}", of.kind))
+        .operand(i, format!("this is {}", of.kind));
     let x = labels.get(..1).unwrap_or("x");
     Err(match want.checked_sub(dims.len()) {
-        Some(1) if i == 0 => error.help(format!("add a batch axis with {x}[none], or an axis of one channel with {x}[:, none]")),
+        Some(1) if i == 0 => {
+            error.help(format!("add a batch axis with {x}[none], or an axis of one channel with {x}[:, none]"))
+        }
         Some(missing) if missing > 0 => error.help(format!("add axes with {x}[{}]", vec!["none"; missing].join(", "))),
         _ => error.help("fold axes into one with reshape"),
     })
@@ -229,8 +236,11 @@ fn fitting(
     }
     let reach = (size - 1).saturating_mul(dilation).saturating_add(1);
     let spread = if dilation > 1 { format!(" with a dilation of {dilation}") } else { String::new() };
-    let margin = if padding > 0 { format!(", {} with its padding", len.saturating_add(2 * padding)) } else { String::new() };
-    let message = format!("the {what} of {name} is larger than its input: it reaches over {reach} along {axis}{spread}, the input has {len}{margin}");
+    let margin =
+        if padding > 0 { format!(", {} with its padding", len.saturating_add(2 * padding)) } else { String::new() };
+    let message = format!(
+        "the {what} of {name} is larger than its input: it reaches over {reach} along {axis}{spread}, the input has {len}{margin}"
+    );
     let lacks = reach.saturating_sub(len).div_ceil(2);
     Err(marked(Error::new("E0303", message)).help(format!("a padding of {lacks} would do")))
 }
@@ -245,28 +255,41 @@ pub fn convolution(name: &str, x: &Operand, w: &Operand, s: &Settings, axes: usi
     let (x_dims, w_dims) = (ranked(name, 0, labels[0], x)?, ranked(name, 1, labels[1], w)?);
     let (x_dims, w_dims) = (x_dims.as_deref(), w_dims.as_deref());
     let at = |dims: Option<&[Dim]>, i: usize| known(dims.and_then(|d| d.get(i)));
-    let marked = |error: Error| error.operand(0, format!("this is {}", x.kind)).operand(1, format!("this is {}", w.kind));
+    let marked =
+        |error: Error| error.operand(0, format!("this is {}", x.kind)).operand(1, format!("this is {}", w.kind));
     if let (Some(channels), Some(takes), Some(groups)) = (at(x_dims, 1), at(w_dims, 1), s.groups)
         && takes.checked_mul(groups) != Some(channels)
     {
         if channels % groups != 0 {
-            let message = format!("{name} with groups {groups}: the {channels} channels of x, {}, do not divide into {groups}", x.kind);
+            let message = format!(
+                "{name} with groups {groups}: the {channels} channels of x, {}, do not divide into {groups}",
+                x.kind
+            );
             return Err(marked(Error::new("E0303", message)));
         }
-        let of = if groups == 1 { String::new() } else { format!(" in each of {groups} groups, {} in all", takes.saturating_mul(groups)) };
+        let of = if groups == 1 {
+            String::new()
+        } else {
+            format!(" in each of {groups} groups, {} in all", takes.saturating_mul(groups))
+        };
         let message = format!("{name}: x, {}, has {channels} channels, but w, {}, takes {takes}{of}", x.kind, w.kind);
         let error = marked(Error::new("E0303", message));
         return Err(match channels.checked_div(takes) {
             Some(fits) if groups == 1 && fits > 1 && fits * takes == channels => {
                 error.help(format!("with groups: {fits} they fit"))
             }
-            _ => error.help(format!("w is {}, x is {}", labels[1].trim_start_matches('w'), labels[0].trim_start_matches('x'))),
+            _ => error.help(format!(
+                "w is {}, x is {}",
+                labels[1].trim_start_matches('w'),
+                labels[0].trim_start_matches('x')
+            )),
         });
     }
     if let (Some(outputs), Some(groups)) = (at(w_dims, 0), s.groups)
         && outputs % groups != 0
     {
-        let message = format!("{name} with groups {groups}: the {outputs} outputs of w, {}, do not divide into {groups}", w.kind);
+        let message =
+            format!("{name} with groups {groups}: the {outputs} outputs of w, {}, do not divide into {groups}", w.kind);
         return Err(marked(Error::new("E0303", message)));
     }
     let mut out = Dims::new();
@@ -287,17 +310,23 @@ pub fn transposed(name: &str, x: &Operand, w: &Operand, s: &Settings, more: Opti
     let w_dims = ranked(name, 1, "w[in, out/groups, kh, kw]", w)?;
     let (x_dims, w_dims) = (x_dims.as_deref(), w_dims.as_deref());
     let at = |dims: Option<&[Dim]>, i: usize| known(dims.and_then(|d| d.get(i)));
-    let marked = |error: Error| error.operand(0, format!("this is {}", x.kind)).operand(1, format!("this is {}", w.kind));
+    let marked =
+        |error: Error| error.operand(0, format!("this is {}", x.kind)).operand(1, format!("this is {}", w.kind));
     if let (Some(channels), Some(takes)) = (at(x_dims, 1), at(w_dims, 0))
         && channels != takes
     {
         let message = format!("{name}: x, {}, has {channels} channels, but w, {}, takes {takes}", x.kind, w.kind);
-        return Err(marked(Error::new("E0303", message)).help("the weights are w[in, out/groups, kh, kw]: inputs come first"));
+        return Err(
+            marked(Error::new("E0303", message)).help("the weights are w[in, out/groups, kh, kw]: inputs come first")
+        );
     }
     if let (Some(channels), Some(groups)) = (at(x_dims, 1).or(at(w_dims, 0)), s.groups)
         && channels % groups != 0
     {
-        let message = format!("{name} with groups {groups}: the {channels} channels of x, {}, do not divide into {groups}", x.kind);
+        let message = format!(
+            "{name} with groups {groups}: the {channels} channels of x, {}, do not divide into {groups}",
+            x.kind
+        );
         return Err(marked(Error::new("E0303", message)));
     }
     let mut out = Dims::new();
@@ -314,7 +343,8 @@ pub fn transposed(name: &str, x: &Operand, w: &Operand, s: &Settings, more: Opti
             && more[side] >= stride[side]
         {
             let (more, stride) = (more[side], stride[side]);
-            let message = format!("the output_padding of {name} along {axis}, {more}, must be less than the stride, {stride}");
+            let message =
+                format!("the output_padding of {name} along {axis}, {more}, must be less than the stride, {stride}");
             return Err(Error::new("E0455", message).operand(6, "this is the output_padding"));
         }
         let (Some(len), Some(size), Some(stride), Some(padding), Some(dilation), Some(more)) =
@@ -323,13 +353,17 @@ pub fn transposed(name: &str, x: &Operand, w: &Operand, s: &Settings, more: Opti
             out.push(Dim::Unknown);
             continue;
         };
-        let full = (len - 1).saturating_mul(stride[side])
+        let full = (len - 1)
+            .saturating_mul(stride[side])
             .saturating_add((size - 1).saturating_mul(dilation[side]))
             .saturating_add(1 + more[side]);
         match full.checked_sub(padding[side].saturating_mul(2)).filter(|&n| n > 0) {
             Some(n) => out.push(Dim::Known(n)),
             None => {
-                let message = format!("{name} leaves nothing along {axis}: the padding of {} cuts all of {full} off", padding[side]);
+                let message = format!(
+                    "{name} leaves nothing along {axis}: the padding of {} cuts all of {full} off",
+                    padding[side]
+                );
                 return Err(marked(Error::new("E0303", message)));
             }
         }

@@ -320,7 +320,9 @@ mod tests {
     /// Calls `f` with the positions in `x`, `w` and `y` of each product, by the definition.
     fn each_term(g: &Geometry, mut f: impl FnMut(usize, usize, usize)) {
         let (r, c) = (&g.rows, &g.columns);
-        let meet = |s: &Slide, o: usize, k: usize| (o * s.stride + k * s.dilation).checked_sub(s.padding).filter(|&i| i < s.len);
+        let meet = |s: &Slide, o: usize, k: usize| {
+            (o * s.stride + k * s.dilation).checked_sub(s.padding).filter(|&i| i < s.len)
+        };
         for (i, group) in g.parts() {
             for o in 0..g.outputs {
                 for n in 0..g.inputs {
@@ -371,10 +373,19 @@ mod tests {
 
     #[test]
     fn all_three_are_the_sums_of_the_definition() {
-        for (batch, groups, inputs, outputs) in [(1, 1, 1, 1), (2, 1, 3, 4), (2, 2, 2, 3), (1, 3, 1, 1), (0, 1, 2, 3), (1, 1, 0, 3)] {
-            for (len, size, stride, padding, dilation) in
-                [(5, 3, 1, 0, 1), (5, 3, 2, 1, 1), (4, 1, 1, 0, 1), (4, 1, 2, 1, 1), (7, 2, 3, 2, 2), (2, 2, 5, 0, 1), (1, 1, 1, 3, 1), (3, 2, 1, 4, 1)]
-            {
+        for (batch, groups, inputs, outputs) in
+            [(1, 1, 1, 1), (2, 1, 3, 4), (2, 2, 2, 3), (1, 3, 1, 1), (0, 1, 2, 3), (1, 1, 0, 3)]
+        {
+            for (len, size, stride, padding, dilation) in [
+                (5, 3, 1, 0, 1),
+                (5, 3, 2, 1, 1),
+                (4, 1, 1, 0, 1),
+                (4, 1, 2, 1, 1),
+                (7, 2, 3, 2, 2),
+                (2, 2, 5, 0, 1),
+                (1, 1, 1, 3, 1),
+                (3, 2, 1, 4, 1),
+            ] {
                 for (columns, pad) in [(6, 0), (4, 1)] {
                     let rows = slide(len, size, stride, padding, dilation).unwrap();
                     let columns = slide(columns, 3, 1, pad, 1).unwrap();

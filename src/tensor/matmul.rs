@@ -99,7 +99,13 @@ pub trait Dense: Product + Float + std::ops::Mul<Output = Self> + std::ops::AddA
 macro_rules! dense_product {
     ($type:ty) => {
         impl Dense for $type {
-            fn product_into(a: ArrayView2<'_, $type>, b: ArrayView2<'_, $type>, out: &mut [$type], step: usize, add: bool) {
+            fn product_into(
+                a: ArrayView2<'_, $type>,
+                b: ArrayView2<'_, $type>,
+                out: &mut [$type],
+                step: usize,
+                add: bool,
+            ) {
                 if a.nrows() > 0 && b.ncols() > 0 {
                     dense(a, b, out, step, add, 1.0);
                 }

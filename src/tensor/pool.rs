@@ -63,7 +63,8 @@ pub fn largest<T: Copy + PartialOrd>(g: &Planes, x: &[T]) -> Vec<i64> {
             let mut at = (from * width + reach.start) as i64;
             along(row_mut(&mut best, *out_row, count), row(x, *from, width), reach, g.columns.stride, |best, &x| {
                 // NaN compares with nothing, itself included.
-                let wins = best.1 < 0 || x > best.0 || (x.partial_cmp(&x).is_none() && best.0.partial_cmp(&best.0).is_some());
+                let wins =
+                    best.1 < 0 || x > best.0 || (x.partial_cmp(&x).is_none() && best.0.partial_cmp(&best.0).is_some());
                 *best = if wins { (x, at) } else { *best };
                 at += g.columns.stride as i64;
             });
@@ -79,7 +80,8 @@ pub fn pick<T: Copy + Default>(x: &[T], places: &[i64], plane: usize, windows: u
     if plane == 0 || windows == 0 {
         return out;
     }
-    for ((x, places), out) in x.chunks_exact(plane).zip(places.chunks_exact(windows)).zip(out.chunks_exact_mut(windows)) {
+    for ((x, places), out) in x.chunks_exact(plane).zip(places.chunks_exact(windows)).zip(out.chunks_exact_mut(windows))
+    {
         for (out, &place) in out.iter_mut().zip(places) {
             if let Some(x) = usize::try_from(place).ok().and_then(|place| x.get(place)) {
                 *out = *x;
@@ -96,7 +98,8 @@ pub fn put<T: Copy + Default + std::ops::AddAssign>(y: &[T], places: &[i64], pla
     if plane == 0 || windows == 0 {
         return out;
     }
-    for ((y, places), out) in y.chunks_exact(windows).zip(places.chunks_exact(windows)).zip(out.chunks_exact_mut(plane)) {
+    for ((y, places), out) in y.chunks_exact(windows).zip(places.chunks_exact(windows)).zip(out.chunks_exact_mut(plane))
+    {
         for (&y, &place) in y.iter().zip(places) {
             if let Some(out) = usize::try_from(place).ok().and_then(|place| out.get_mut(place)) {
                 *out += y;
@@ -159,14 +162,21 @@ mod tests {
     /// Elements of each window by the definition, with their places.
     fn windows(g: &Planes, x: &[f64]) -> Vec<Vec<(usize, f64)>> {
         let inside = |s: &Slide, o: usize| {
-            (0..s.size).filter_map(|k| (o * s.stride + k).checked_sub(s.padding)).filter(|&i| i < s.len).collect::<Vec<_>>()
+            (0..s.size)
+                .filter_map(|k| (o * s.stride + k).checked_sub(s.padding))
+                .filter(|&i| i < s.len)
+                .collect::<Vec<_>>()
         };
         let mut out = vec![];
         for p in 0..g.count {
             for (oy, ox) in (0..g.rows.count).flat_map(|y| (0..g.columns.count).map(move |x| (y, x))) {
                 let mut window = vec![];
                 for y in inside(&g.rows, oy) {
-                    window.extend(inside(&g.columns, ox).into_iter().map(|c| (y * g.columns.len + c, x[p * g.input() + y * g.columns.len + c])));
+                    window.extend(
+                        inside(&g.columns, ox)
+                            .into_iter()
+                            .map(|c| (y * g.columns.len + c, x[p * g.input() + y * g.columns.len + c])),
+                    );
                 }
                 out.push(window);
             }
@@ -176,7 +186,9 @@ mod tests {
 
     #[test]
     fn pools_are_those_of_the_definition() {
-        for (len, size, stride, padding) in [(4, 2, 2, 0), (5, 2, 1, 1), (5, 3, 2, 1), (7, 3, 4, 0), (3, 3, 1, 1), (1, 1, 1, 0), (6, 4, 3, 2)] {
+        for (len, size, stride, padding) in
+            [(4, 2, 2, 0), (5, 2, 1, 1), (5, 3, 2, 1), (7, 3, 4, 0), (3, 3, 1, 1), (1, 1, 1, 0), (6, 4, 3, 2)]
+        {
             for count in [0, 1, 3] {
                 let g = planes(count, len, size, stride, padding);
                 let x: Vec<f64> = (0..count * len * len).map(|i| ((i * 7919) % 11) as f64 - 5.0).collect();
