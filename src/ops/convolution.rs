@@ -3,7 +3,7 @@
 //! All three are bilinear, and each one's transposes are the other two: with `y = conv2d(x, w)`, the cotangent of `x` is
 //! `_conv_input_bar(y_bar, w)` and that of `w` is `_conv_weight_bar(x, y_bar)`. So every order of derivative comes out.
 
-use super::linalg::bilinear_jvp;
+use super::operand::{known_int, known_ints, map_dim};
 use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
@@ -19,7 +19,7 @@ use crate::tensor::convolve::{Geometry, forward, input_bar, weight_bar};
 use crate::tensor::matmul::Dense;
 use crate::tensor::window::Slide;
 use crate::tensor::{DType, Shape, Tensor, room};
-use crate::types::ty::Ty;
+use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
@@ -97,6 +97,24 @@ fn plane(name: &str, args: &[Value]) -> Result<[usize; 2]> {
     pair(name, "size", 2, &size, 0, 2)?.ok_or_else(|| unchecked(name))
 }
 
+/// Type of one of the transposes: its first two dims from those of its operands and the groups, then the size.
+fn infer_bar(args: &[Ty], channels: fn([Dim; 4], usize) -> [Dim; 2]) -> Result<Ty> {
+    let (Some(Ty::Tensor(a)), Some(Ty::Tensor(b))) = (args.first(), args.get(1)) else { return Ok(Ty::Any) };
+    let dtype = float_dtype(a.dtype, b.dtype);
+    let (Some(&[a0, a1, ..]), Some(&[b0, b1, ..])) = (a.dims.as_deref(), b.dims.as_deref()) else {
+        return Ok(Ty::of(dtype, None));
+    };
+    let mut dims = match known_int(args.get(6)).and_then(|g| usize::try_from(g).ok()) {
+        Some(groups) if groups > 0 => Dims::from_slice(&channels([a0, a1, b0, b1], groups)),
+        _ => Dims::from_slice(&[Dim::Unknown; 2]),
+    };
+    match known_ints(args.get(2)) {
+        Some(size) => dims.extend(size.iter().map(|&n| usize::try_from(n).map_or(Dim::Unknown, Dim::Known))),
+        None => dims.extend([Dim::Unknown; 2]),
+    }
+    Ok(Ty::of(dtype, Some(dims)))
+}
+
 fn eval_input_bar(env: &mut Env, args: &[Value]) -> Result<Value> {
     let name = "_conv_input_bar";
     let (s, [h, width]) = (settings(name, &known_args(args), 3, 2)?, plane(name, args)?);
@@ -147,6 +165,24 @@ fn two(call: &Call<'_>, a: Option<Value>, b: Option<Value>) -> Cotangents {
     let mut all = Cotangents::from_iter([a, b]);
     all.resize(call.args.len(), None);
     all
+}
+
+/// `f(da, b) + f(a, db)`, as all three are bilinear.
+fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
+    let mut sum: Option<Value> = None;
+    for (i, tangent) in tangents.iter().take(2).enumerate() {
+        let Some(tangent) = tangent else { continue };
+        let mut args = call.args.to_vec();
+        if let Some(arg) = args.get_mut(i) {
+            *arg = tangent.clone();
+        }
+        let term = cx.apply(call.prim, &args)?;
+        sum = Some(match sum {
+            None => term,
+            Some(sum) => cx.add(&sum, &term)?,
+        });
+    }
+    Ok(sum)
 }
 
 fn conv2d_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
@@ -289,7 +325,7 @@ fn batch(cx: &mut Cx, call: &BatchCall<'_>, first: usize, folds: &Folds) -> Resu
 
 fn batch_conv2d(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
     let kind = |i: usize| {
-        let dims = call.shape(i).iter().map(|&n| crate::types::ty::Dim::Known(n)).collect();
+        let dims = call.shape(i).iter().map(|&n| Dim::Known(n)).collect();
         super::sliding::Operand { kind: String::new(), dims: Some(dims), dtype: None }
     };
     // What is wrong is said of one example.
@@ -349,7 +385,7 @@ pub static CONV2D: Prim = Prim {
     sig: Sig { params: &[req("x"), req("w"), STRIDE, PADDING, DILATION, GROUPS] },
     infer: infer_conv2d,
     eval: Eval::General(conv2d),
-    diff: Diff::Rules { jvp: bilinear_jvp, vjp: conv2d_vjp, keep: Keep::ARGS },
+    diff: Diff::Rules { jvp: jvp, vjp: conv2d_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch_conv2d),
     probe: Probe {
         samples: &[
@@ -379,9 +415,11 @@ pub static INPUT_BAR: Prim = Prim {
     sig: Sig {
         params: &[req("y"), req("w"), req("size"), req("stride"), req("padding"), req("dilation"), req("groups")],
     },
-    infer: |_| Ok(Ty::Any),
+    infer: |args| {
+        infer_bar(args, |[batch, _, _, inputs], groups| [batch, map_dim(inputs, |n| n.saturating_mul(groups))])
+    },
     eval: Eval::General(eval_input_bar),
-    diff: Diff::Rules { jvp: bilinear_jvp, vjp: input_bar_vjp, keep: Keep::ARGS },
+    diff: Diff::Rules { jvp: jvp, vjp: input_bar_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch_input_bar),
     probe: Probe {
         samples: &[
@@ -410,9 +448,9 @@ pub static WEIGHT_BAR: Prim = Prim {
     sig: Sig {
         params: &[req("x"), req("y"), req("size"), req("stride"), req("padding"), req("dilation"), req("groups")],
     },
-    infer: |_| Ok(Ty::Any),
+    infer: |args| infer_bar(args, |[_, inputs, _, outputs], groups| [outputs, map_dim(inputs, |n| n / groups)]),
     eval: Eval::General(eval_weight_bar),
-    diff: Diff::Rules { jvp: bilinear_jvp, vjp: weight_bar_vjp, keep: Keep::ARGS },
+    diff: Diff::Rules { jvp: jvp, vjp: weight_bar_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch_weight_bar),
     probe: Probe {
         samples: &[

@@ -286,7 +286,7 @@ fn pair<'a>(call: &Call<'a>) -> Result<(&'a Value, &'a Value)> {
 }
 
 /// `f(dx, y) + f(x, dy)`, which is the tangent of whatever is bilinear.
-pub(super) fn bilinear_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
+fn bilinear_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let mut sum: Option<Value> = None;
     for (i, tangent) in tangents.iter().take(2).enumerate() {
         let Some(tangent) = tangent else { continue };

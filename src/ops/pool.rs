@@ -1,5 +1,6 @@
 //! Pooling of planes: `max_pool2d`, which picks the first largest element of each window, and `avg_pool2d`.
 
+use super::operand::known_ints;
 use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
@@ -13,7 +14,7 @@ use crate::tensor::cast::Float;
 use crate::tensor::pool::{Planes, largest, means, means_bar, pick, put};
 use crate::tensor::window::Slide;
 use crate::tensor::{DType, Shape, Tensor, flat, room};
-use crate::types::ty::{Dims, Ty};
+use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
@@ -65,6 +66,17 @@ fn infer(name: &str, args: &[Ty]) -> Result<Option<(Option<DType>, Option<Dims>)
     let settings = pool_settings(name, &known_args(args))?;
     let Some(x) = x else { return Ok(None) };
     Ok(Some((x.dtype, pooled(name, &x, &settings)?)))
+}
+
+/// Type of a transpose: the planes of `y` with the size of argument `i`.
+fn infer_planes(args: &[Ty], i: usize) -> Result<Ty> {
+    let Some(Ty::Tensor(y)) = args.first() else { return Ok(Ty::Any) };
+    let (Some(&[n, c, ..]), Some(size)) = (y.dims.as_deref(), known_ints(args.get(i))) else {
+        return Ok(Ty::of(y.dtype, None));
+    };
+    let mut dims = Dims::from_slice(&[n, c]);
+    dims.extend(size.iter().map(|&n| usize::try_from(n).map_or(Dim::Unknown, Dim::Known)));
+    Ok(Ty::of(y.dtype, Some(dims)))
 }
 
 /// Where the largest elements are.
@@ -239,7 +251,12 @@ pub static POOL_PLACES: Prim = Prim {
     name: "_pool_places",
     doc: "Where in its plane, counted row by row, `max_pool2d` finds the element of each window.",
     sig: Sig { params: PARAMS },
-    infer: |_| Ok(Ty::Any),
+    infer: |args| {
+        Ok(match infer("max_pool2d", args)? {
+            Some((_, dims)) => Ty::of(Some(DType::Int), dims),
+            None => Ty::Any,
+        })
+    },
     eval: Eval::General(pool_places),
     diff: Diff::Zero,
     batch: Batch::Rule(batch),
@@ -253,7 +270,12 @@ pub static POOL_PICK: Prim = Prim {
     name: "_pool_pick",
     doc: "The elements of the planes of `x` at these places.",
     sig: Sig { params: &[req("x"), req("places")] },
-    infer: |_| Ok(Ty::Any),
+    infer: |args| match (args.first(), args.get(1)) {
+        (Some(Ty::Tensor(x)), Some(Ty::Tensor(places))) => {
+            Ok(Ty::of(x.dtype.filter(|d| d.is_float()), places.dims.clone()))
+        }
+        _ => Ok(Ty::Any),
+    },
     eval: Eval::General(pool_pick),
     diff: Diff::Linear {
         vjp: |cx, call, y_bar| {
@@ -272,7 +294,7 @@ pub static POOL_PUT: Prim = Prim {
     name: "_pool_put",
     doc: "Planes of zeros of this size, with the elements of `y` added at their places.",
     sig: Sig { params: &[req("y"), req("places"), req("size")] },
-    infer: |_| Ok(Ty::Any),
+    infer: |args| infer_planes(args, 2),
     eval: Eval::General(pool_put),
     diff: Diff::Linear {
         vjp: |cx, call, x_bar| {
@@ -315,7 +337,7 @@ pub static AVG_POOL_BAR: Prim = Prim {
     name: "_avg_pool_bar",
     doc: "Planes of this size, with each element of `y` shared out evenly over its window.",
     sig: Sig { params: &[req("y"), req("size"), req("stride"), req("padding"), req("plane")] },
-    infer: |_| Ok(Ty::Any),
+    infer: |args| infer_planes(args, 4),
     eval: Eval::General(avg_pool_bar),
     diff: Diff::Linear {
         vjp: |cx, call, x_bar| {
