@@ -385,7 +385,7 @@ pub static CONV2D: Prim = Prim {
     sig: Sig { params: &[req("x"), req("w"), STRIDE, PADDING, DILATION, GROUPS] },
     infer: infer_conv2d,
     eval: Eval::General(conv2d),
-    diff: Diff::Rules { jvp: jvp, vjp: conv2d_vjp, keep: Keep::ARGS },
+    diff: Diff::Rules { jvp, vjp: conv2d_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch_conv2d),
     probe: Probe {
         samples: &[
@@ -419,7 +419,7 @@ pub static INPUT_BAR: Prim = Prim {
         infer_bar(args, |[batch, _, _, inputs], groups| [batch, map_dim(inputs, |n| n.saturating_mul(groups))])
     },
     eval: Eval::General(eval_input_bar),
-    diff: Diff::Rules { jvp: jvp, vjp: input_bar_vjp, keep: Keep::ARGS },
+    diff: Diff::Rules { jvp, vjp: input_bar_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch_input_bar),
     probe: Probe {
         samples: &[
@@ -450,7 +450,7 @@ pub static WEIGHT_BAR: Prim = Prim {
     },
     infer: |args| infer_bar(args, |[_, inputs, _, outputs], groups| [outputs, map_dim(inputs, |n| n / groups)]),
     eval: Eval::General(eval_weight_bar),
-    diff: Diff::Rules { jvp: jvp, vjp: weight_bar_vjp, keep: Keep::ARGS },
+    diff: Diff::Rules { jvp, vjp: weight_bar_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch_weight_bar),
     probe: Probe {
         samples: &[
