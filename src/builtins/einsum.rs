@@ -89,7 +89,9 @@ fn parse(spec: &str) -> Result<Spec> {
 fn plan(text: &str, ranks: &[usize]) -> Result<Plan> {
     let spec = parse(text)?;
     if spec.operands.len() != ranks.len() {
-        return Err(bad_spec(text, format!("it has {} operands, but {} are given", spec.operands.len(), ranks.len())));
+        let (wants, given) = (spec.operands.len(), ranks.len());
+        let (s, are) = (if wants == 1 { "" } else { "s" }, if given == 1 { "is" } else { "are" });
+        return Err(bad_spec(text, format!("it is for {wants} operand{s}, but {given} {are} given")));
     }
     let mut operands = vec![];
     let mut most_extra = 0;
@@ -97,9 +99,11 @@ fn plan(text: &str, ranks: &[usize]) -> Result<Plan> {
         let letters = labels.iter().flatten().count();
         let open = labels.contains(&None);
         if letters > rank || (!open && letters < rank) {
-            let axes = if open { format!("at least {letters}") } else { letters.to_string() };
-            return Err(bad_spec(text, format!("operand {} has {axes} axes there, but {rank} here", i + 1))
-                .operand(i + 1, format!("this has {rank} axes")));
+            let least = if open { "at least " } else { "" };
+            let axes = if letters == 1 { "axis" } else { "axes" };
+            let has = format!("has {rank} ax{}s", if rank == 1 { "i" } else { "e" });
+            let why = format!("operand {} is written with {least}{letters} {axes}, but {has}", i + 1);
+            return Err(bad_spec(text, why).operand(i + 1, format!("this {has}")));
         }
         let extra = rank - letters;
         most_extra = most_extra.max(extra);
@@ -243,15 +247,26 @@ impl Eval<'_> {
         let columns: Vec<Label> = b.labels.iter().filter(|l| !a.labels.contains(l)).copied().collect();
         let count = |labels: &[Label]| labels.iter().map(|l| self.size(l)).product::<usize>();
         let (m, k, n) = (count(&rows), count(&inner), count(&columns));
-        let mut left = self.shape(&batch);
-        let mut right = left.clone();
-        left.extend([m, k]);
-        right.extend([k, n]);
+        let (mut left, mut right) = (self.shape(&batch), self.shape(&batch));
         let a = self.ordered(&a, &[&batch[..], &rows, &inner].concat())?;
         let b = self.ordered(&b, &[&batch[..], &inner, &columns].concat())?;
+        // Matrices of one row and one column are products of numbers or of rows, which have faster loops.
+        let name = if inner.is_empty() {
+            left.extend([m, 1]);
+            right.extend([1, n]);
+            "mul"
+        } else if rows.is_empty() && columns.is_empty() && !batch.is_empty() {
+            left.push(k);
+            right.push(k);
+            "dot"
+        } else {
+            left.extend([m, k]);
+            right.extend([k, n]);
+            "matmul"
+        };
         let a = self.cx.reshape(&a, &left)?;
         let b = self.cx.reshape(&b, &right)?;
-        let product = iterate::apply(self.cx, "matmul", &[a, b])?;
+        let product = iterate::apply(self.cx, name, &[a, b])?;
         let labels = [batch, rows, columns].concat();
         let value = if labels.is_empty() {
             self.cx.sum_all(&product)?

@@ -2,6 +2,7 @@
 
 pub mod batched;
 pub mod collections;
+pub mod convolution;
 pub mod csv_rows;
 pub mod dtypes;
 pub mod einsum;
@@ -53,6 +54,7 @@ pub struct Builtin {
 static FAMILIES: &[&[&Builtin]] = &[
     crate::ad::transforms::FAMILY,
     collections::FAMILY,
+    convolution::FAMILY,
     dtypes::FAMILY,
     einsum::FAMILY,
     factor::FAMILY,

@@ -5,11 +5,13 @@ use super::num::Num;
 use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
+use super::shape_rules;
 use super::special::normal_density;
 use crate::ad::Cx;
 use crate::env::Env;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensor::DType;
+use crate::tensor::create::article;
 use crate::tensor::elementwise::eval_elementwise;
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -202,7 +204,25 @@ fn gelu_kind(approximate: Option<&Value>) -> &'static Prim {
     if matches!(approximate, Some(Value::Bool(true))) { &GELU_TANH } else { &GELU_EXACT }
 }
 
+#[cold]
+fn no_bool(kind: &str) -> Error {
+    let kind = article(kind);
+    Error::new("E0310", format!("approximate of gelu is {kind}, not a bool")).operand(1, format!("this is {kind}"))
+}
+
+fn infer_gelu(args: &[Ty]) -> Result<Ty> {
+    match args.get(1) {
+        Some(other @ (Ty::Int(_) | Ty::Float | Ty::Str(_) | Ty::None)) => Err(no_bool(&shape_rules::show(other))),
+        _ => shape_rules::elementwise("gelu", args.get(..1).unwrap_or(&[]), true),
+    }
+}
+
 fn gelu(env: &mut Env, args: &[Value]) -> Result<Value> {
+    if let Some(other) = args.get(1)
+        && !matches!(other, Value::Bool(_))
+    {
+        return Err(no_bool(&other.type_name()));
+    }
     let kind = gelu_kind(args.get(1));
     let x = args.get(..1).unwrap_or(&[]);
     match &kind.eval {
@@ -234,7 +254,7 @@ pub static GELU: Prim = Prim {
     name: "gelu",
     doc: "`x` times the normal distribution function at `x`, elementwise; `approximate: true` takes the formula with tanh. Value and slope are 0 at -inf.",
     sig: Sig { params: &[req("x"), opt("approximate", Default::Bool(false))] },
-    infer: |args: &[Ty]| super::shape_rules::elementwise("gelu", args.get(..1).unwrap_or(&[]), true),
+    infer: infer_gelu,
     eval: Eval::General(gelu),
     diff: Diff::Rules { jvp: gelu_push, vjp: gelu_pull, keep: Keep::ARGS },
     batch: Batch::Rule(batched_gelu),

@@ -8,6 +8,7 @@ pub mod compare;
 #[cfg(test)]
 mod convention_tests;
 pub mod convert;
+pub mod convolution;
 pub mod cumulative;
 pub mod determinant;
 pub mod distinct;
@@ -32,6 +33,7 @@ pub mod num;
 pub mod operand;
 pub mod order;
 pub mod pad;
+pub mod pool;
 pub mod present;
 pub mod prim;
 pub mod product;
@@ -45,6 +47,7 @@ pub mod segment;
 pub mod select;
 pub mod shape_rules;
 pub mod singular;
+pub mod sliding;
 pub mod softmax;
 pub mod special;
 pub mod spectral;
@@ -94,6 +97,8 @@ static FAMILIES: &[&[&Prim]] = &[
     distinct::PRIMS,
     spectral::PRIMS,
     singular::PRIMS,
+    convolution::PRIMS,
+    pool::PRIMS,
 ];
 
 /// Every primitive.

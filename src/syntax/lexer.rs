@@ -101,6 +101,28 @@ struct Open {
     indent: u32,
 }
 
+/// True if what stands in brackets at the start of `text` is followed by `=`, or does not end.
+fn is_assigned(text: &str) -> bool {
+    let (mut depth, mut quoted) = (0usize, false);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if quoted => drop(chars.next()),
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' | ']' | '}' if !quoted => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    let after = chars.as_str().trim_start_matches([' ', '\t']);
+                    return after.starts_with('=') && !after.starts_with("==");
+                }
+            }
+            _ => {}
+        }
+    }
+    true
+}
+
 struct Lexer<'s> {
     source: SourceId,
     text: &'s str,
@@ -128,15 +150,16 @@ impl<'s> Lexer<'s> {
                 Ok(Token::Newline) => self.line_end(span),
                 Ok(Token::Doc(text)) => self.doc(text, span),
                 Ok(token) => {
-                    // `var(x)` inside an expression is the variance; at the start of a statement a declaration.
+                    // `var(x)` is the variance; at the start of a statement and before `=` a declaration.
                     let called = self.logos.remainder().starts_with('(');
                     let inside =
                         matches!(self.open.last(), Some(Open { bracket: Bracket::Paren | Bracket::Square, .. }));
                     let first =
                         matches!(self.out.last().map(|l| &l.token), None | Some(Token::Newline | Token::LBrace));
                     let starts = !inside && (self.line_break.is_some() || first);
-                    let token =
-                        if matches!(token, Token::Var) && called && !starts { Token::Ident("var") } else { token };
+                    let variance =
+                        matches!(token, Token::Var) && called && !(starts && is_assigned(self.logos.remainder()));
+                    let token = if variance { Token::Ident("var") } else { token };
                     let before = self.out.len();
                     self.token(token, span);
                     if self.too_deep(span) {

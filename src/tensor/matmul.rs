@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, IxDyn};
+use ndarray::{ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, IxDyn, ShapeBuilder};
 
 use super::cast::Float;
 use super::create::Element;
@@ -63,7 +63,7 @@ macro_rules! float_product {
                 if small {
                     return Ok(());
                 }
-                dense(a, b, out, 1.0);
+                dense(a, b, out, n, false, 1.0);
                 Ok(())
             }
 
@@ -74,7 +74,7 @@ macro_rules! float_product {
                         (ArrayView2::from_shape((1, n), a), ArrayView2::from_shape((n, 1), b))
                 {
                     let mut out = [0.0];
-                    dense(row, column, &mut out, 1.0);
+                    dense(row, column, &mut out, 1, false, 1.0);
                     return Ok(out[0]);
                 }
                 Ok(dot_slices::<$type, $lanes>(a, b))
@@ -85,15 +85,51 @@ macro_rules! float_product {
 float_product!(f32, 16);
 float_product!(f64, 8);
 
-/// The tuned kernel.
+/// A matrix within a slice: `rows` by `columns`, rows `step` apart.
+pub fn matrix<T>(data: &[T], rows: usize, columns: usize, step: usize) -> Result<ArrayView2<'_, T>> {
+    ArrayView2::from_shape((rows, columns).strides((step, 1)), data).map_err(|_| unchecked())
+}
+
+/// Products of floats into a part of a larger matrix.
+pub trait Dense: Product + Float + std::ops::Mul<Output = Self> + std::ops::AddAssign {
+    /// `out[i * step + j]` becomes (with `add`: grows by) the sum over k of `a[i, k] * b[k, j]`.
+    fn product_into(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, out: &mut [Self], step: usize, add: bool);
+}
+
+macro_rules! dense_product {
+    ($type:ty) => {
+        impl Dense for $type {
+            fn product_into(
+                a: ArrayView2<'_, $type>,
+                b: ArrayView2<'_, $type>,
+                out: &mut [$type],
+                step: usize,
+                add: bool,
+            ) {
+                if a.nrows() > 0 && b.ncols() > 0 {
+                    dense(a, b, out, step, add, 1.0);
+                }
+            }
+        }
+    };
+}
+dense_product!(f32);
+dense_product!(f64);
+
+/// The tuned kernel. Rows of the result are `step` apart in `out`, which has at least one element; with `add` the product is
+/// added to what is there.
 #[allow(unsafe_code)]
-fn dense<T: Element>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T], one: T) {
+fn dense<T: Element>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T], step: usize, add: bool, one: T) {
     let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
     assert_eq!(k, b.nrows(), "the inner dims of a matrix product agree");
-    assert_eq!(m * n, out.len(), "the result of a matrix product has its shape");
-    // SAFETY: `gemm` reads `a[i, l]` for i < m, l < k and `b[l, j]` for l < k, j < n, and writes `out[i * n + j]`. ndarray
-    // guarantees that every element of a view lies where pointer and strides say; the asserts above bound the rest. With
-    // `read_dst` false the old content of `out` is not read; `out` is borrowed mutably, so it overlaps neither operand.
+    assert!(
+        n <= step && m.checked_sub(1).and_then(|m| m.checked_mul(step)?.checked_add(n)).is_some_and(|l| l <= out.len()),
+        "the result of a matrix product has its shape"
+    );
+    // SAFETY: `gemm` reads `a[i, l]` for i < m, l < k and `b[l, j]` for l < k, j < n, and writes `out[i * step + j]` for i < m,
+    // j < n. ndarray guarantees that every element of a view lies where pointer and strides say; the asserts above bound the
+    // rest. With `read_dst` false the old content of `out` is not read; `out` is borrowed mutably, so it overlaps neither
+    // operand, and as `n <= step` no two of its elements are one.
     unsafe {
         gemm::gemm(
             m,
@@ -101,8 +137,8 @@ fn dense<T: Element>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T], 
             k,
             out.as_mut_ptr(),
             1,
-            n as isize,
-            false,
+            step as isize,
+            add,
             a.as_ptr(),
             a.strides()[1],
             a.strides()[0],

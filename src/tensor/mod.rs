@@ -6,6 +6,7 @@
 pub mod along;
 pub mod broadcast;
 pub mod cast;
+pub mod convolve;
 pub mod create;
 pub mod decompose;
 pub mod elementwise;
@@ -16,12 +17,14 @@ pub mod lanes;
 pub mod matmul;
 pub mod matrices;
 pub mod parts;
+pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod room;
 pub mod scan;
 pub mod vecs;
 pub mod view;
+pub mod window;
 
 use std::borrow::Cow;
 use std::fmt;
