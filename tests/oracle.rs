@@ -22,12 +22,59 @@ use serde_json::Value as Json;
 
 /// Names that cases use and dlang does not have yet. Such a case is not run; a name that exists must leave the list.
 const PENDING: &[&str] = &[
-    "inv", "solve", "det", "logdet", "cholesky", "qr", "eigh", "svd", "lstsq", "solve_triangular", "linalg",
-    "conv1d", "conv2d", "conv_transpose2d", "max_pool2d", "avg_pool2d",
-    "rsqrt", "xlogy", "xlog1py", "logit", "erfc", "erfinv", "sinc", "log_ndtr", "asinh", "acosh", "atanh", "fmod", "copysign",
-    "nan_to_num", "fmax", "fmin", "interp",
-    "log_sigmoid", "relu6", "leaky_relu", "elu", "celu", "selu", "mish", "softsign", "hard_tanh", "hard_sigmoid", "hard_swish",
-    "cummax", "cummin", "logcumsumexp", "median", "quantile", "nansum", "nanmean", "segment_sum", "segment_max",
+    "inv",
+    "solve",
+    "det",
+    "logdet",
+    "cholesky",
+    "qr",
+    "eigh",
+    "svd",
+    "lstsq",
+    "solve_triangular",
+    "linalg",
+    "conv1d",
+    "conv2d",
+    "conv_transpose2d",
+    "max_pool2d",
+    "avg_pool2d",
+    "rsqrt",
+    "xlogy",
+    "xlog1py",
+    "logit",
+    "erfc",
+    "erfinv",
+    "sinc",
+    "log_ndtr",
+    "asinh",
+    "acosh",
+    "atanh",
+    "fmod",
+    "copysign",
+    "nan_to_num",
+    "fmax",
+    "fmin",
+    "interp",
+    "log_sigmoid",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "celu",
+    "selu",
+    "mish",
+    "softsign",
+    "hard_tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "cummax",
+    "cummin",
+    "logcumsumexp",
+    "median",
+    "quantile",
+    "nansum",
+    "nanmean",
+    "segment_sum",
+    "segment_max",
 ];
 
 /// Differentiable primitives that programs do not call by name, and text that applies them.
@@ -75,7 +122,7 @@ struct Case {
 }
 
 /// A number or an array.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Leaf {
     shape: Vec<usize>,
     data: Vec<f64>,
@@ -126,13 +173,15 @@ fn read(path: &Path) -> String {
 
 /// All cases; every one has a recording and every recording a case.
 fn cases() -> Vec<Case> {
-    let mut recording: Json = serde_json::from_str(&read(&folder().join("recording.json"))).expect("the recording is JSON");
+    let mut recording: Json =
+        serde_json::from_str(&read(&folder().join("recording.json"))).expect("the recording is JSON");
     let mut sources = vec![];
     for line in read(&folder().join("primitives.txt")).lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
         let [name, _, code, _] = line.split(" | ").map(str::trim).collect::<Vec<_>>()[..] else {
             panic!("a line of primitives.txt has name | inputs | dlang | JAX: {line}")
         };
-        let inputs = recording[name]["inputs"].as_object().unwrap_or_else(|| panic!("{name} is not recorded: run record.py"));
+        let inputs =
+            recording[name]["inputs"].as_object().unwrap_or_else(|| panic!("{name} is not recorded: run record.py"));
         let parameters: Vec<&str> = inputs.keys().map(String::as_str).collect();
         sources.push((name.to_string(), format!("fn f({}) = {code}\n", parameters.join(", "))));
     }

@@ -24,9 +24,6 @@ class Record:
     def __getitem__(self, name):
         return self.parts[name]
 
-    def change(self, **parts):
-        return Record(self.kind, {**self.parts, **parts})
-
 
 jax.tree_util.register_pytree_node(
     Record,

@@ -79,12 +79,13 @@ def differentiated(f, args, direction, draw, compiled, shaped):
     weights = [1.0] if shapes == [()] else [draw.sixtyfourths(0.2, 1.0, s) for s in shapes]
 
     def weighted(args):
-        return sum(jnp.sum(w * o) for w, o in zip(weights, jax.tree_util.tree_leaves(f(*args))))
+        outs = f(*args)
+        return sum(jnp.sum(w * o) for w, o in zip(weights, jax.tree_util.tree_leaves(outs))), outs
 
     def everything(args):
-        value, tangent = jax.jvp(lambda a: f(*a), (args,), (direction,))
-        slope, hvp = jax.jvp(jax.grad(weighted), (args,), (direction,))
-        return value, tangent, slope, hvp
+        slope = jax.value_and_grad(weighted, has_aux=True)
+        ((_, value), gradient), ((_, tangent), hvp) = jax.jvp(slope, (args,), (direction,))
+        return value, tangent, gradient, hvp
 
     return weights, compiled(everything)(args)
 
@@ -97,14 +98,14 @@ def record(name, inputs, f):
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
         # A branch, loop or mask that depends on the values: step by step then.
         weights, results = differentiated(f, args, direction, draw, lambda g: g, lambda g, *args: g(*args))
-    value, tangent, slope, hvp = results
+    value, tangent, gradient, hvp = results
     found = {
         "inputs": {n: written(a) for n, a in zip(names, args)},
         "direction": [written(d) for d in direction],
         "weights": [leaf(w) for w in weights],
         "value": leaves(value),
         "tangent": leaves(tangent),
-        "gradient": leaves(slope),
+        "gradient": leaves(gradient),
         "hvp": leaves(hvp),
     }
     bad = [k for k in found if not all(np.all(np.isfinite(x)) for x in jax.tree_util.tree_leaves(found[k]) if not isinstance(x, str))]

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.nn import log_sigmoid, log_softmax, sigmoid, softmax
+from jax.nn import log_sigmoid, sigmoid, softmax
 from jax.scipy import stats
 from jax.scipy.special import digamma, gammaln, logsumexp
 
