@@ -285,6 +285,4 @@ def agm(a, b):
 
 
 def logistic_map(r, x):
-    for _ in range(12):
-        x = r * x * (1 - x)
-    return x
+    return lax.fori_loop(0, 12, lambda _, x: r * x * (1 - x), x)

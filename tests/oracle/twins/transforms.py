@@ -129,10 +129,24 @@ def implicit_fixed_point(a, x):
     def g(z):
         return 0.5 * jnp.tanh(z * a + z[::-1]) + a
 
-    z = jnp.zeros(2)
-    for _ in range(60):
-        z = g(z)
+    z = jax.lax.fori_loop(0, 60, lambda _, z: g(z), jnp.zeros(2))
     return jnp.sum(z * x**2)
+
+
+def root_implicit(a, b):
+    def g(x):
+        return jnp.stack([x[0] ** 3 + a[0] * x[0] + b * x[1] - 2, a[1] * x[1] + jnp.sin(x[0]) - 1])
+
+    def step(_, x):
+        return x - jnp.linalg.solve(jacfwd(g)(x), g(x))
+
+    x = jax.lax.fori_loop(0, 20, step, jnp.array([0.5, 0.5]))
+    return b * jnp.sum(x**2) + x[0] * a[1]
+
+
+def fixed_point_implicit(w, b):
+    z = jax.lax.fori_loop(0, 200, lambda _, z: jnp.tanh(w @ z + b), jnp.zeros(3))
+    return jnp.sum(z * b) + jnp.sum(z**3)
 
 
 def gradient_penalty(w, v, x):
