@@ -31,7 +31,6 @@ const PENDING: &[&str] = &[
     "eigh",
     "svd",
     "lstsq",
-    "solve_triangular",
     "linalg",
     "conv1d",
     "conv2d",
@@ -54,28 +53,46 @@ const WRITTEN: &[(&str, &str)] = &[
 
 /// Primitives of which derivatives and other builtins are made, which programs cannot name, and a case that reaches each.
 const INSIDE: &[(&str, &str)] = &[
+    ("_avg_pool_bar", "avg_pool2d"),
     ("_cast", "to"),
+    ("_cholesky", "cholesky"),
+    ("_cofactors", "det"),
+    ("_cofactors_change", "det.singular"),
     ("_concat", "concat"),
+    ("_conv_input_bar", "conv2d"),
+    ("_conv_weight_bar", "conv2d"),
     ("_cumsum_back", "cumsum"),
     ("_div_or_zero", "norm"),
+    ("_eigh_values", "eigh.values"),
+    ("_eigh_vectors", "eigh.vectors"),
     ("_gammainc_slope", "gammainc"),
     ("_gelu", "gelu"),
     ("_gelu_tanh", "gelu.tanh"),
     ("_hazard", "log_ndtr"),
     ("_index_add", "get_index.ints"),
     ("_linrec", "cumprod"),
+    ("_log_abs_det", "logdet"),
     ("_log_softmax_pull", "log_softmax"),
     ("_matmul", "matmul.turned"),
     ("_ndtr", "gelu"),
+    ("_pinv", "linalg_library"),
     ("_polygamma", "digamma"),
+    ("_pool_pick", "max_pool2d"),
+    ("_pool_put", "max_pool2d"),
     ("_prod_others", "prod"),
+    ("_qr_q", "qr.q"),
+    ("_qr_r", "qr.r"),
     ("_scatter_along", "gather"),
     ("_set_index", "part_assignment"),
     ("_shift", "cumprod"),
     ("_sinc_slope", "sinc"),
     ("_softmax_pull", "softmax"),
+    ("_solve_triangular", "solve_triangular"),
     ("_stack", "stack"),
     ("_sum_to", "add.row"),
+    ("_svd_s", "svd.values"),
+    ("_svd_u", "svd.vectors"),
+    ("_svd_vt", "svd.vectors"),
     ("_zmul", "mul"),
 ];
 
@@ -149,7 +166,8 @@ fn cases() -> Vec<Case> {
         let inputs =
             recording[name]["inputs"].as_object().unwrap_or_else(|| panic!("{name} is not recorded: run record.py"));
         let parameters: Vec<&str> = inputs.keys().map(String::as_str).collect();
-        sources.push((name.to_string(), format!("fn f({}) = {code}\n", parameters.join(", "))));
+        let import = if code.contains("linalg.") { "import linalg\n" } else { "" };
+        sources.push((name.to_string(), format!("{import}fn f({}) = {code}\n", parameters.join(", "))));
     }
     let mut programs: Vec<_> = fs::read_dir(folder().join("cases")).unwrap().map(|e| e.unwrap().path()).collect();
     programs.sort();
@@ -416,8 +434,12 @@ fn every_differentiable_primitive_has_a_case() {
             problems.push(format!("{}: has a case of its own", prim.name));
         }
     }
-    for (name, _) in WRITTEN.iter().chain(INSIDE).filter(|(name, _)| ops::find(name).is_none()) {
-        problems.push(format!("{name}: no such primitive"));
+    // A list entry may wait for its primitive as long as its case does.
+    let waits = |case: &str| all.iter().any(|c| c.name == case && c.is_pending());
+    for (name, case) in WRITTEN.iter().chain(INSIDE).filter(|(name, _)| ops::find(name).is_none()) {
+        if !waits(case) {
+            problems.push(format!("{name}: no such primitive"));
+        }
     }
     println!("{covered} differentiable primitives");
     assert!(problems.is_empty(), "{}", problems.join("\n"));

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from inputs import Record
 
@@ -24,9 +25,7 @@ def runge_kutta(s, r):
     def flow(y):
         return jnp.stack([r[0] * y[0] - r[1] * y[0] * y[1], 0.5 * r[2] * y[0] * y[1] - r[3] * y[1]])
 
-    y = jnp.stack([s.prey, s.predator])
-    for _ in range(6):
-        y = rk4(flow, y, 0.1)
+    y = lax.fori_loop(0, 6, lambda _, y: rk4(flow, y, 0.1), jnp.stack([s.prey, s.predator]))
     return Record("State", {"prey": y[0], "predator": y[1]})
 
 
@@ -66,11 +65,11 @@ def n_body(bodies):
 
 
 def lorenz(s, p):
-    x, y, z = s
-    for _ in range(12):
-        dx, dy, dz = 5 * p[0] * (y - x), x * (10 * p[1] - z) - y, x * y - p[2] * z
-        x, y, z = x + 0.02 * dx, y + 0.02 * dy, z + 0.02 * dz
-    return jnp.stack([x, y, z])
+    def step(_, s):
+        x, y, z = s
+        return s + 0.02 * jnp.stack([5 * p[0] * (y - x), x * (10 * p[1] - z) - y, x * y - p[2] * z])
+
+    return lax.fori_loop(0, 12, step, s)
 
 
 def adaptive_step(s, k):
@@ -92,7 +91,7 @@ def adaptive_step(s, k):
 
 def plain(x):
     """The number in what carries a derivative."""
-    return float(jax.lax.stop_gradient(x))
+    return float(lax.stop_gradient(x))
 
 
 def implicit_euler(s, k):

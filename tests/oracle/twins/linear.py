@@ -51,10 +51,7 @@ def matrix_exponential(a, v):
 
 
 def power_iteration(a):
-    v = jnp.array([1.0, 0.4, 0.7])
-    for _ in range(12):
-        v = a @ v
-        v = v / la.norm(v)
+    v = jax.lax.fori_loop(0, 12, lambda _, v: a @ v / la.norm(a @ v), jnp.array([1.0, 0.4, 0.7]))
     return v @ a @ v
 
 
@@ -140,9 +137,7 @@ def rotation_chain(angles, lengths):
 
 def pagerank(logits):
     p = jax.nn.softmax(logits, axis=1)
-    d = jnp.full(3, 1 / 3)
-    for _ in range(10):
-        d = 0.85 * (d @ p) + 0.05
+    d = jax.lax.fori_loop(0, 10, lambda _, d: 0.85 * (d @ p) + 0.05, jnp.full(3, 1 / 3))
     return d @ jnp.array([1.0, 2.0, 4.0])
 
 

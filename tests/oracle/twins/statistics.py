@@ -116,10 +116,12 @@ def edit_distance_soft(costs, similar):
 def sinkhorn(x, y, eps):
     cost = jnp.sum((x[:, None, :] - y[None, :, :]) ** 2, axis=-1)
     k = jnp.exp(-cost / eps)
-    b = jnp.ones(4)
-    for _ in range(6):
-        a = 1 / (3 * (k @ b))
-        b = 1 / (4 * (k.T @ a))
+
+    def step(_, ab):
+        a = 1 / (3 * (k @ ab[1]))
+        return a, 1 / (4 * (k.T @ a))
+
+    a, b = lax.fori_loop(0, 6, step, (jnp.ones(3), jnp.ones(4)))
     return jnp.sum(a[:, None] * k * b * cost)
 
 
