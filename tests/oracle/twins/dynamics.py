@@ -95,11 +95,13 @@ def plain(x):
 
 
 def implicit_euler(s, k):
-    for _ in range(5):
-        before = s
-        for _ in range(6):
-            s = s - (s - before + 0.2 * k * s**3) / (1 + 0.6 * k * s**2)
-    return s
+    def step(before):
+        def newton(_, s):
+            return s - (s - before + 0.2 * k * s**3) / (1 + 0.6 * k * s**2)
+
+        return lax.fori_loop(0, 6, newton, before)
+
+    return lax.fori_loop(0, 5, lambda _, s: step(s), s)
 
 
 def heat_equation(u, k):
