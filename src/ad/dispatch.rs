@@ -359,13 +359,16 @@ impl Cx {
                 None => term,
             });
         }
-        match sum {
-            // A tangent has its primal's shape: an argument that was broadcast has not yet.
-            Some(s) => match out.shape() {
-                Some(shape) if s.shape() != Some(shape) => Ok(Some(self.broadcast_to(&s, shape)?)),
-                _ => Ok(Some(s)),
-            },
-            None => Ok(None),
+        let Some(mut s) = sum else { return Ok(None) };
+        // A tangent has its primal's shape and dtype: those of an argument that was broadcast or wider differ yet.
+        if let Some(shape) = out.shape()
+            && s.shape() != Some(shape)
+        {
+            s = self.broadcast_to(&s, shape)?;
+        }
+        match out.tensor_dtype() {
+            Some(dtype) if dtype.is_float() => Ok(Some(self.cast(&s, dtype)?)),
+            _ => Ok(Some(s)),
         }
     }
 }

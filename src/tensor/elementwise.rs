@@ -243,11 +243,12 @@ pub fn pull_elementwise(prim: &'static Prim, args: &[Value], out: &Value, y_bar:
         let g = scalar_f64(y_bar).unwrap_or(0.0);
         return Ok(Value::float(if g == 0.0 { 0.0 } else { g * slope }));
     }
-    let dtype = [y_bar, out].into_iter().chain(args).find_map(|v| match v {
+    let float = |v: &Value| match v {
         Value::Tensor(_, t) if t.dtype().is_float() => Some(t.dtype()),
         _ => None,
-    });
-    match dtype {
+    };
+    // The widest: a tangent may be of a narrower argument.
+    match [y_bar, out].into_iter().chain(args).filter_map(float).max() {
         Some(DType::F32) => pull_tensor::<f32>(prim, e, |e| e.pull32, args, out, y_bar, i),
         _ => pull_tensor::<f64>(prim, e, |e| e.pull64, args, out, y_bar, i),
     }
