@@ -112,6 +112,12 @@ fn sweep_from(
             for (node, p, slot) in [(entry.a, entry.pa, lower.pa), (entry.b, entry.pb, lower.pb)] {
                 if node != 0 {
                     let term = vm.cx.zmul(&y_bar, &Value::Float(slot, p))?;
+                    if let Some(trap) = trap
+                        && all_finite(&y_bar)
+                        && !all_finite(&term)
+                    {
+                        trap.scalar(&mut vm.cx, tape, index, 1.0)?;
+                    }
                     add(vm, tape, &mut bars, Node(node), term)?;
                 }
             }

@@ -388,7 +388,7 @@ impl Tape {
 }
 
 fn is_number(value: &Value) -> bool {
-    matches!(value, Value::Int(_) | Value::Float(..) | Value::Tensor(..))
+    matches!(value, Value::Int(_) | Value::Float(..) | Value::Tensor(..) | Value::Batched(..))
 }
 
 /// The first float of it that is not finite.
@@ -396,6 +396,7 @@ fn bad_number(value: &Value) -> Option<f64> {
     match value {
         Value::Float(_, x) => Some(*x).filter(|x| !x.is_finite()),
         Value::Tensor(_, t) if t.dtype().is_float() => t.iter_f64().find(|x| !x.is_finite()),
+        Value::Batched(_, b) => bad_number(&b.whole),
         _ => None,
     }
 }

@@ -151,7 +151,16 @@ pub fn get_at(t: &Tensor, i: i64) -> Result<Value> {
 }
 
 /// Position in row-major order and value of the float at an index with an int for each axis.
+#[inline]
 pub fn element(t: &Tensor, index: &[i64]) -> Result<(usize, f64)> {
+    if let (&[i], &[n]) = (index, t.shape()) {
+        let i = in_range(i, 0, n)?;
+        return Ok(match t {
+            Tensor::F32(a) => (i, a[i] as f64),
+            Tensor::F64(a) => (i, a[i]),
+            _ => (i, 0.0),
+        });
+    }
     let mut at = 0;
     let mut ints: SmallVec<[usize; 4]> = SmallVec::new();
     for (axis, (&i, &n)) in index.iter().zip(t.shape()).enumerate() {

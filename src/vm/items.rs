@@ -219,9 +219,9 @@ fn set_tensor(cx: &mut Cx, place: &mut Value, tensor: Value, index: Value, value
 pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Value]) -> Result<Value> {
     if let Value::Tensor(slot, t) = object
         && !slot.is_const()
-        && let Some(ints) = values.iter().map(as_int).collect::<Option<SmallVec<[i64; 4]>>>()
         && parts.iter().all(|part| *part == IndexPart::At)
-        && let Some(element) = cx.read_element(*slot, t, &ints[..parts.len().min(ints.len())])?
+        && let Some(ints) = values.iter().take(parts.len()).map(as_int).collect::<Option<SmallVec<[i64; 4]>>>()
+        && let Some(element) = cx.read_element(*slot, t, &ints)?
     {
         return Ok(element);
     }
