@@ -318,7 +318,7 @@ impl SweepTrap {
         let Some((i, bad, of)) = cotangents.iter().enumerate().find_map(|(i, c)| match c {
             Some(c) if !all_finite(c) => Some((i, c.clone(), "gradient")),
             Some(c) if cx.infinite_tangent(c.slot()) => {
-                Some((i, cx.tangent(c, c.slot().level())?, "derivative of the gradient"))
+                Some((i, cx.tangent(c, c.slot().level()).ok()??, "derivative of the gradient"))
             }
             _ => None,
         }) else {

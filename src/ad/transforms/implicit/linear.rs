@@ -99,7 +99,7 @@ pub fn matrix(vm: &mut Vm, equation: &Residual, x: &[Value]) -> Result<(Vec<Vec<
         }
         begin += width;
     }
-    let shapes = residual.into_inner().iter().map(|r| blank(r)).collect();
+    let shapes = residual.into_inner().iter().map(blank).collect();
     Ok((rows, shapes))
 }
 

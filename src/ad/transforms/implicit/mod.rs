@@ -89,7 +89,7 @@ impl Residual {
         if !fits {
             let (have, want) = (floats(&y), floats(x));
             let error = if self.equation == Equation::Root {
-                Error::new("E0439", format!("`{name}` has {want} unknown floats, and its function gives {have}"))
+                Error::new("E0439", format!("`{name}` looks for {want} floats, and its function gives {have}"))
                     .help("as many equations as unknowns")
             } else {
                 Error::new("E0439", format!("the function of `{name}` gives what x is not: {have} floats for {want}"))
@@ -223,4 +223,56 @@ fn with_unknowns(form: &Value, leaves: &mut dyn Iterator<Item = &Value>) -> Valu
 /// How many floats some leaves hold.
 fn floats(leaves: &[Value]) -> usize {
     leaves.iter().map(|v| crate::tensor::count(v.shape().unwrap_or(&[]))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ad::transforms::reverse_mode::record;
+    use crate::ops::math::COS;
+    use crate::value::{Args, NativeFn};
+
+    /// `x` to `a cos(x)`.
+    struct Scaled(Value);
+
+    impl NativeFn for Scaled {
+        fn describe(&self) -> String {
+            "scaled".into()
+        }
+
+        fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
+            let cosine = vm.cx.apply(&COS, &args.positional)?;
+            vm.cx.mul(&self.0, &cosine)
+        }
+
+        fn captured(&self) -> Vec<Value> {
+            vec![self.0.clone()]
+        }
+
+        fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
+            Some(Value::native(Scaled(values.into_iter().next()?)))
+        }
+    }
+
+    #[test]
+    fn the_steps_are_not_on_the_tape() {
+        let mut lengths = vec![];
+        for tol in [1e-2, 1e-13] {
+            let mut vm = Vm::default();
+            let recorded = record(&mut vm, &Value::float(0.9), |vm, a| {
+                let f = Value::native(Scaled(a.clone()));
+                implicit(vm, Equation::FixedPoint, &mut [f, Value::float(0.0), Value::float(tol), Value::Int(500)])
+            });
+            let mut recorded = recorded.unwrap();
+            lengths.push(recorded.tape.entries.len());
+            let (Value::Float(_, x), seeds) = (&recorded.value.clone(), recorded.seeds(&Value::float(1.0)).unwrap())
+            else {
+                panic!()
+            };
+            let Value::Float(_, slope) = recorded.pull(&mut vm, &seeds, true).unwrap() else { panic!() };
+            // As exact as the solution is.
+            assert!((slope - x.cos() / (1.0 + 0.9 * x.sin())).abs() < 2.0 * tol.max(1e-10), "{slope}");
+        }
+        assert!(lengths[0] == lengths[1] && lengths[0] < 12, "{lengths:?}");
+    }
 }
