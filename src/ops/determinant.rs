@@ -7,7 +7,7 @@
 use super::inverse::INV;
 use super::matrices::{
     Kind, as_undefined, batch_alike, batch_first, dtype, infer_number, infer_square, inner, matrix, sides, spread,
-    times, transpose,
+    strongly, times, transpose,
 };
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
@@ -197,7 +197,9 @@ fn third(cx: &mut Cx, a: &Value, e: &Value, g: &Value) -> Result<Value> {
     }
     let d = spread(cx, &d)?;
     let scaled = cx.mul(&inside, &d)?;
-    turned(cx, &scaled)
+    let scaled = turned(cx, &scaled)?;
+    let scaled = strongly(cx, e, &scaled)?;
+    strongly(cx, g, &scaled)
 }
 
 // ---- its logarithm ----

@@ -2,7 +2,7 @@
 
 use super::matrices::{
     Kind, SINGULAR, batch_first, floats, infer_square, matrix, matrix_type, number_or_tensor, operand_type, sides,
-    times, transpose, tril,
+    strongly, times, transpose, tril,
 };
 use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
@@ -74,11 +74,13 @@ pub static INV: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let right = times(cx, a_dot, call.out, (false, false))?;
             let product = times(cx, call.out, &right, (false, false))?;
+            let product = strongly(cx, a_dot, &product)?;
             cx.neg(&product).map(Some)
         },
         vjp: |cx, call, y_bar| {
             let right = times(cx, y_bar, call.out, (false, true))?;
             let product = times(cx, call.out, &right, (true, false))?;
+            let product = strongly(cx, y_bar, &product)?;
             only(call, cx.neg(&product)?)
         },
         keep: Keep::OUT,
@@ -235,6 +237,7 @@ fn system_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>], solver: 
         let a_dot = (solver.part)(cx, call, a_dot.clone())?;
         let x = columns(cx, call, call.out)?;
         let moved = times(cx, &a_dot, &x, ((solver.turned)(call), false))?;
+        let moved = strongly(cx, &a_dot, &moved)?;
         right = Some(match right {
             Some(b_dot) => cx.sub(&b_dot, &moved)?,
             None => cx.neg(&moved)?,
@@ -242,6 +245,7 @@ fn system_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>], solver: 
     }
     let Some(right) = right else { return Ok(None) };
     let x_dot = (solver.again)(cx, call, &right, false)?;
+    let x_dot = strongly(cx, &right, &x_dot)?;
     back(cx, call, x_dot).map(Some)
 }
 
@@ -250,6 +254,7 @@ fn system_vjp(cx: &mut Cx, call: &Call<'_>, x_bar: &Value, solver: &Solver) -> R
     let mut out = Cotangents::from_elem(None, call.args.len());
     let x_bar = columns(cx, call, x_bar)?;
     let b_bar = (solver.again)(cx, call, &x_bar, true)?;
+    let b_bar = strongly(cx, &x_bar, &b_bar)?;
     if call.wants(0) {
         let x = columns(cx, call, call.out)?;
         let product = if (solver.turned)(call) {
@@ -257,6 +262,7 @@ fn system_vjp(cx: &mut Cx, call: &Call<'_>, x_bar: &Value, solver: &Solver) -> R
         } else {
             times(cx, &b_bar, &x, (false, true))?
         };
+        let product = strongly(cx, &b_bar, &product)?;
         let product = cx.neg(&product)?;
         out[0] = Some((solver.part)(cx, call, product)?);
     }

@@ -1,6 +1,7 @@
 //! What primitives on matrices have in common: what they ask of their arguments, as values and as types; the pieces
 //! their rules are made of; how they are batched. A matrix is the last two axes, the axes before are a batch.
 
+use super::compare::NE;
 use super::linalg::MATMUL_TURNED;
 use super::operand::{Operand, operand, tensor};
 use super::prim::BatchCall;
@@ -195,6 +196,17 @@ pub fn inner(cx: &mut Cx, a: &Value, b: &Value) -> Result<Value> {
     let rank = a.shape().map_or(0, <[usize]>::len);
     let product = cx.zmul(a, b)?;
     cx.sum(&product, &[rank.saturating_sub(2), rank.saturating_sub(1)], false)
+}
+
+/// `result`, which is linear in `bar`, but 0 for matrices of which `bar` is 0, whatever else went into it.
+pub fn strongly(cx: &mut Cx, bar: &Value, result: &Value) -> Result<Value> {
+    let rank = bar.shape().map_or(0, <[usize]>::len);
+    let nonzero = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
+    let ones = cx.cast(&nonzero, dtype(result))?;
+    let count = cx.sum(&ones, &[rank.saturating_sub(2), rank.saturating_sub(1)], false)?;
+    let some = spread(cx, &count)?;
+    let flags = cx.apply(&super::arith::SIGN, &[some])?;
+    cx.zmul(&flags, result)
 }
 
 /// The error for a derivative that is not defined at this point.

@@ -158,6 +158,9 @@ pub fn cofactors(n: usize, a: &[f64]) -> Result<Vec<f64>> {
 
 /// The derivative of the cofactors in direction `e`.
 pub fn cofactors_change(n: usize, a: &[f64], e: &[f64]) -> Result<Vec<f64>> {
+    if e.iter().all(|&x| x == 0.0) {
+        return Ok(vec![0.0; n * n]);
+    }
     if n == 0 || !a.iter().all(|x| x.is_finite()) {
         return Ok(vec![f64::NAN; n * n]);
     }
