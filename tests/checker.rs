@@ -458,7 +458,7 @@ impl Writer {
             functions: 0,
             in_function: false,
             loops: 0,
-            harmless: seed % 4 == 0,
+            harmless: seed.is_multiple_of(4),
         };
         for f in 0..2 {
             let default = w.pick(&["1.0", "[1.0]", "if u > 0 { \"a\" } else { 2.0 }"]);

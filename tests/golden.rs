@@ -33,7 +33,6 @@ const SUITES: &[(&str, Run)] = &[
     ("grad", run),
     ("error", run),
     ("trap", run),
-    ("not_yet", not_yet),
 ];
 
 fn session() -> Session {
@@ -65,19 +64,6 @@ fn run(text: &str) -> String {
     }
     out
 }
-
-/// Programs that wait for builtins which are not there yet: the expected output stands in the file, and what is
-/// compared is that the first name is still missing. When it is not, the file belongs into `run` or `grad`.
-fn not_yet(text: &str) -> String {
-    let mut session = session();
-    let loaded = session.load_main("test.dl", text, pipeline::Mode::Script);
-    let missing = loaded.diagnostics.iter().any(|d| d.code == "E0201");
-    assert!(missing, "all names of this program are there now: move it to its suite\n{text}");
-    KEPT.into()
-}
-
-/// Stands for "as the file has it".
-const KEPT: &str = "\0kept";
 
 /// The code of a program's functions.
 fn bytecode(text: &str) -> String {
@@ -298,7 +284,6 @@ fn golden() {
             let content = fs::read_to_string(path).unwrap();
             let (source, expected) = split(&content);
             let output = run(&source);
-            let output = if output == KEPT { expected.clone() } else { output };
             // Compared as the file would hold it: a final line break more or less is no difference.
             let (wanted, got) = (join(&source, &expected), join(&source, &output));
             count += 1;

@@ -76,6 +76,23 @@ impl Cx {
             let node = tape.push(Entry { a: a.0.node().0, b: b.0.node().0, pa, pb })?;
             return Ok((Slot::new(level, node), y));
         }
+        if level.0 == 1
+            && let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval
+            && let Some(Mode::Forward(duals)) = self.levels.first_mut().map(|l| &mut l.mode)
+            && self.watch == Watch::Off
+            && let (Some(ta), Some(tb)) = (scalar_tangent(duals, a.0), scalar_tangent(duals, b.0))
+            && duals.len() < Slot::MAX_NODES
+        {
+            let y = f(a.1, b.1);
+            let pa = if ta == 0.0 { 0.0 } else { d[0](a.1, b.1, y) };
+            let pb = if tb == 0.0 { 0.0 } else { d[1](a.1, b.1, y) };
+            let dot = match (a.0.is_const(), b.0.is_const()) {
+                (false, true) => strong(ta, pa),
+                (true, false) => strong(tb, pb),
+                _ => strong(ta, pa) + strong(tb, pb),
+            };
+            return Ok((push_scalar(duals, dot), y));
+        }
         self.apply(prim, &[Value::Float(a.0, a.1), Value::Float(b.0, b.1)]).map(scalar_parts)
     }
 
@@ -92,6 +109,18 @@ impl Cx {
             let y = f(x);
             let node = tape.push(Entry { a: slot.node().0, b: 0, pa: d(x, y), pb: 0.0 })?;
             return Ok((Slot::new(level, node), y));
+        }
+        if level.0 == 1
+            && let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval
+            && let Some(Mode::Forward(duals)) = self.levels.first_mut().map(|l| &mut l.mode)
+            && self.watch == Watch::Off
+            && matches!(prim.diff, Diff::Elementwise)
+            && let Some(t) = scalar_tangent(duals, slot)
+            && duals.len() < Slot::MAX_NODES
+        {
+            let y = f(x);
+            let p = if t == 0.0 { 0.0 } else { d(x, y) };
+            return Ok((push_scalar(duals, strong(t, p)), y));
         }
         self.apply(prim, &[Value::Float(slot, x)]).map(scalar_parts)
     }
@@ -287,7 +316,13 @@ impl Cx {
             Diff::Rules { jvp, .. } => {
                 let shapes: SmallVec<[ArgShape; 3]> = primals.iter().map(arg_shape).collect();
                 let call = Call { prim, args: primals, out, shapes: &shapes, wanted: 0 };
-                jvp(self, &call, tangents)
+                // A tangent that is zero everywhere ends here, whatever the arguments.
+                let tangents: SmallVec<[Option<Value>; 3]> =
+                    tangents.iter().map(|t| t.clone().filter(|t| !is_zero(t))).collect();
+                if tangents.iter().all(Option::is_none) {
+                    return Ok(None);
+                }
+                jvp(self, &call, &tangents)
             }
         }
     }
@@ -373,6 +408,30 @@ impl Cx {
     }
 }
 
+/// Tangent of a scalar at the only level, a forward one; `None` if it is no plain number.
+#[inline]
+fn scalar_tangent(duals: &[Dual], slot: Slot) -> Option<f64> {
+    if slot.is_const() {
+        return Some(0.0);
+    }
+    match duals.get(slot.node().0 as usize).map(|d| &d.tangent) {
+        Some(Tangent::Is(Value::Float(below, t))) if below.is_const() => Some(*t),
+        _ => None,
+    }
+}
+
+/// A product in which zero wins, over infinities and NaN too.
+#[inline]
+fn strong(tangent: f64, slope: f64) -> f64 {
+    if tangent == 0.0 || (slope == 0.0 && !tangent.is_finite()) { 0.0 } else { tangent * slope }
+}
+
+#[inline]
+fn push_scalar(duals: &mut Vec<Dual>, tangent: f64) -> Slot {
+    duals.push(Dual { tangent: Tangent::Is(Value::float(tangent)), primal: Slot::CONST });
+    Slot::new(Level(1), Node(duals.len() as u32 - 1))
+}
+
 /// Slot and number of the result of a scalar operation.
 fn scalar_parts(value: Value) -> (Slot, f64) {
     (value.slot(), scalar_f64(&value))
@@ -434,6 +493,15 @@ pub(crate) fn escaped() -> Error {
     Error::new("E0434", "a value is used after the derivative that it belongs to is finished").help(
         "return such values from the differentiated function (with aux: true) instead of keeping a pullback of it",
     )
+}
+
+/// True for a constant float or float tensor that is zero everywhere.
+pub(crate) fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Float(slot, x) => slot.is_const() && *x == 0.0,
+        Value::Tensor(slot, t) => slot.is_const() && t.dtype().is_float() && t.iter_f64().all(|x| x == 0.0),
+        _ => false,
+    }
 }
 
 /// False if a float in it (scalar or tensor) is NaN or infinite.

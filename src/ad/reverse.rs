@@ -4,12 +4,12 @@
 
 use smallvec::SmallVec;
 
-use crate::ad::Watch;
-use crate::ad::dispatch::{all_finite, is_structure};
+use crate::ad::dispatch::{all_finite, is_structure, is_zero};
 use crate::ad::lift;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{ELEMENT, GENERAL, General, GroupEntry, PrimEntry, Tape};
 use crate::ad::trap::SweepTrap;
+use crate::ad::{Cx, Watch};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::index::{GET_INDEX, add_in_place};
@@ -273,11 +273,7 @@ fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
         wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
     }
     let call = Call { prim: entry.prim, args: &entry.args, out: &entry.out, shapes: &entry.shapes, wanted };
-    let mut cotangents = match &entry.prim.diff {
-        Diff::Elementwise => pull_elementwise(vm, &call, &y_bar)?,
-        Diff::Linear { vjp, .. } | Diff::Rules { vjp, .. } => vjp(&mut vm.cx, &call, &y_bar)?,
-        Diff::Zero | Diff::Refused(_) => Cotangents::new(),
-    };
+    let mut cotangents = vm.cx.cotangents(&call, &y_bar)?;
     for (i, cotangent) in cotangents.iter_mut().enumerate() {
         if !call.wants(i) {
             *cotangent = None;
@@ -288,7 +284,21 @@ fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
     Ok(cotangents)
 }
 
-fn pull_elementwise(vm: &mut Vm, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+impl Cx {
+    /// What the rule of a primitive gives for a cotangent. One that is zero everywhere ends here, whatever the arguments.
+    pub(crate) fn cotangents(&mut self, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
+        match &call.prim.diff {
+            Diff::Elementwise => pull_elementwise(self, call, y_bar),
+            Diff::Linear { .. } | Diff::Rules { .. } if is_zero(y_bar) => {
+                Ok(SmallVec::from_elem(None, call.args.len()))
+            }
+            Diff::Linear { vjp, .. } | Diff::Rules { vjp, .. } => vjp(self, call, y_bar),
+            Diff::Zero | Diff::Refused(_) => Ok(Cotangents::new()),
+        }
+    }
+}
+
+fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     let constant =
         y_bar.slot().is_const() && call.out.slot().is_const() && call.args.iter().all(|a| a.slot().is_const());
     let mut cotangents = SmallVec::new();
@@ -298,8 +308,8 @@ fn pull_elementwise(vm: &mut Vm, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
         } else if constant {
             Some(lanes::pull_elementwise(call.prim, call.args, call.out, y_bar, i)?)
         } else {
-            let partial = lanes::eval_partial(&mut vm.cx, call.prim, i, call.args, call.out)?;
-            Some(vm.cx.zmul(y_bar, &partial)?)
+            let partial = lanes::eval_partial(cx, call.prim, i, call.args, call.out)?;
+            Some(cx.zmul(y_bar, &partial)?)
         });
     }
     Ok(cotangents)

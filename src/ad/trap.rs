@@ -152,7 +152,7 @@ impl Cx {
         if let Some(index) = &bad {
             error = error.note(format!("entry {} of the result is {}", show_index(index), culprit(out)));
         }
-        Err(self.from_outside(hint(error, prim, Side::Value)))
+        Err(self.seen_outside(hint(error, prim, Side::Value)))
     }
 
     /// Looks at the tangent of a result in forward mode.
@@ -184,11 +184,11 @@ impl Cx {
         if let Some(index) = &bad {
             error = error.note(format!("it is so at entry {} of the tangent", show_index(index)));
         }
-        Err(self.from_outside(hint(error, prim, Side::Slope)))
+        Err(self.seen_outside(hint(error, prim, Side::Slope)))
     }
 
     /// Inside a library function, the call that the user wrote comes first.
-    fn from_outside(&self, error: Error) -> Error {
+    fn seen_outside(&self, error: Error) -> Error {
         match self.trap.place.outside {
             Some(span) => error.label(span, "in this call", true),
             None => error,

@@ -33,10 +33,10 @@ fn values<'a>(name: &str, args: &'a [Value]) -> Result<&'a Tensor> {
 }
 
 /// What `f` makes of each row of the last axis.
-fn each_row(t: &Tensor, shape: &[usize], mut f: impl FnMut(&[f64]) -> Vec<f64>) -> Value {
+fn each_row(t: &Tensor, shape: &[usize], f: impl FnMut(&[f64]) -> Vec<f64>) -> Value {
     let n = t.shape().last().copied().unwrap_or(0).max(1);
     let all: Vec<f64> = t.iter_f64().collect();
-    let out: Vec<f64> = all.chunks_exact(n).flat_map(|row| f(row)).collect();
+    let out: Vec<f64> = all.chunks_exact(n).flat_map(f).collect();
     Value::tensor(Tensor::floats(shape, t.dtype(), out.into_iter()))
 }
 

@@ -150,6 +150,7 @@ fn pool_put(_: &mut Env, args: &[Value]) -> Result<Value> {
     let name = "_pool_put";
     let (y, places, at) = with_places(name, args)?;
     let out = with_planes(y.shape(), size_arg(name, args, 2)?);
+    room::check(&out, DType::F64)?;
     let (plane, count) = (plane_of(&out), plane_of(places.shape()));
     Ok(Value::tensor(match y {
         Tensor::F32(a) => Tensor::from_vec(&out, put(&flat(a), &at, plane, count)),
@@ -185,6 +186,7 @@ fn avg_pool_bar(_: &mut Env, args: &[Value]) -> Result<Value> {
     let name = "_avg_pool_bar";
     let y = tensor(name, args, 0)?;
     let out = with_planes(y.shape(), size_arg(name, args, 4)?);
+    room::check(&out, DType::F64)?;
     let g = planes(name, &out, y.shape(), &pool_settings(name, &known_args(args))?)?;
     Ok(Value::tensor(match y {
         Tensor::F32(a) => Tensor::from_vec(&out, means_bar(&g, &flat(a), area(&g) as f32)),

@@ -15,11 +15,11 @@ pub struct Planes {
 
 impl Planes {
     fn input(&self) -> usize {
-        self.rows.len * self.columns.len
+        self.rows.len.saturating_mul(self.columns.len)
     }
 
     fn output(&self) -> usize {
-        self.rows.count * self.columns.count
+        self.rows.count.saturating_mul(self.columns.count)
     }
 
     /// Calls `f` with each row of windows and each row of the input that it meets, and how columns are reached; places in
@@ -66,7 +66,7 @@ pub fn largest<T: Copy + PartialOrd>(g: &Planes, x: &[T]) -> Vec<i64> {
                 let wins =
                     best.1 < 0 || x > best.0 || (x.partial_cmp(&x).is_none() && best.0.partial_cmp(&best.0).is_some());
                 *best = if wins { (x, at) } else { *best };
-                at += g.columns.stride as i64;
+                at = at.wrapping_add(g.columns.stride as i64);
             });
         }
         out.iter_mut().zip(&best).for_each(|(out, best)| *out = best.1);

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::ad::lift;
 use crate::ad::slot::{Level, Node};
-use crate::ad::tape::{GENERAL, General, GroupEntry, PrimEntry};
+use crate::ad::tape::{ELEMENT, GENERAL, General, GroupEntry, PrimEntry};
 use crate::ad::transforms::reverse_mode::Recorded;
 use crate::env::Env;
 use crate::ops::prim::Eval;
@@ -54,6 +54,12 @@ pub fn pattern(recorded: &Recorded) -> Vec<Set> {
     });
     for (i, entry) in tape.entries.iter().enumerate().skip(1) {
         if nodes[i].is_some() {
+            continue;
+        }
+        if entry.a == ELEMENT {
+            let whole = tape.wholes.get(entry.b as usize).and_then(|w| nodes.get(w.node.0 as usize)?.as_ref());
+            let set = whole.and_then(|sets| sets.at(entry.pa.to_bits() as usize)).cloned();
+            nodes[i] = Some(Sets::All(set.unwrap_or_else(none)));
             continue;
         }
         if entry.a != GENERAL {
@@ -148,7 +154,7 @@ fn primitive(p: &PrimEntry, nodes: &[Option<Sets>]) -> Sets {
     };
     let operands: SmallVec<[Operand<'_>; 3]> = p.nodes.iter().enumerate().filter_map(operand).collect();
     let mixed = || Sets::All(union(operands.iter().map(|(_, s, _)| whole(s)).collect::<Vec<_>>().iter()));
-    if operands.iter().all(|(_, s, _)| matches!(s, Sets::All(_))) {
+    if matches!(p.prim.eval, Eval::Elementwise(_)) && operands.iter().all(|(_, s, _)| matches!(s, Sets::All(_))) {
         return mixed();
     }
     known(p, &operands).unwrap_or_else(mixed)
