@@ -1,5 +1,8 @@
 //! Values and slopes of special functions and activations against numbers of 60 digits (mpmath), rounded to f64.
 
+// Numbers as they were recorded, also where they happen to be constants.
+#![allow(clippy::approx_constant)]
+
 use dlang::ops::lanes::{Elementwise, Scalar};
 use dlang::ops::prim::Eval;
 
