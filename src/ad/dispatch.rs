@@ -33,6 +33,11 @@ impl Cx {
         if level.0 == 0 {
             return self.evaluate(prim, args);
         }
+        if level.0 == 1
+            && let Some(done) = self.short(prim, args)?
+        {
+            return Ok(done);
+        }
         match self.level(level).map(|l| &l.mode) {
             Some(Mode::Reverse(_)) => self.apply_reverse(prim, args, level),
             Some(Mode::Forward(_)) => self.apply_forward(prim, args, level),
@@ -63,66 +68,92 @@ impl Cx {
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
     #[inline]
     pub fn apply_scalar2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<(Slot, f64)> {
-        let level = a.0.level().max(b.0.level());
-        if level.0 == 1
-            && let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval
-            && let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode)
-            && self.watch == Watch::Off
-        {
-            let y = f(a.1, b.1);
-            // A constant's node is the sink, whatever the partial.
-            let pa = if a.0.is_const() { 0.0 } else { d[0](a.1, b.1, y) };
-            let pb = if b.0.is_const() { 0.0 } else { d[1](a.1, b.1, y) };
-            let node = tape.push(Entry { a: a.0.node().0, b: b.0.node().0, pa, pb })?;
-            return Ok((Slot::new(level, node), y));
+        match self.short2(prim, a, b)? {
+            Some(done) => Ok(done),
+            None => self.apply(prim, &[Value::Float(a.0, a.1), Value::Float(b.0, b.1)]).map(scalar_parts),
         }
-        if level.0 == 1
-            && let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval
-            && let Some(Mode::Forward(duals)) = self.levels.first_mut().map(|l| &mut l.mode)
-            && self.watch == Watch::Off
-            && let (Some(ta), Some(tb)) = (scalar_tangent(duals, a.0), scalar_tangent(duals, b.0))
-            && duals.len() < Slot::MAX_NODES
-        {
-            let y = f(a.1, b.1);
-            let pa = if ta == 0.0 { 0.0 } else { d[0](a.1, b.1, y) };
-            let pb = if tb == 0.0 { 0.0 } else { d[1](a.1, b.1, y) };
-            let dot = match (a.0.is_const(), b.0.is_const()) {
-                (false, true) => strong(ta, pa),
-                (true, false) => strong(tb, pb),
-                _ => strong(ta, pa) + strong(tb, pb),
-            };
-            return Ok((push_scalar(duals, dot), y));
-        }
-        self.apply(prim, &[Value::Float(a.0, a.1), Value::Float(b.0, b.1)]).map(scalar_parts)
     }
 
     /// The same for one argument, which has a slot.
     #[inline]
     pub fn apply_scalar1(&mut self, prim: &'static Prim, slot: Slot, x: f64) -> Result<(Slot, f64)> {
+        match self.short1(prim, slot, x)? {
+            Some(done) => Ok(done),
+            None => self.apply(prim, &[Value::Float(slot, x)]).map(scalar_parts),
+        }
+    }
+
+    /// The short way of an elementwise primitive on scalars of the outermost level, if there is one.
+    #[inline]
+    fn short(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
+        let Eval::Elementwise(Elementwise { check: None, .. }) = &prim.eval else { return Ok(None) };
+        let done = match *args {
+            [Value::Float(slot, x)] => self.short1(prim, slot, x)?,
+            [Value::Float(sa, a), Value::Float(sb, b)] => self.short2(prim, (sa, a), (sb, b))?,
+            _ => None,
+        };
+        Ok(done.map(|(slot, y)| Value::Float(slot, y)))
+    }
+
+    #[inline]
+    fn short2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
+        let level = a.0.level().max(b.0.level());
+        let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval else {
+            return Ok(None);
+        };
+        if level.0 != 1 || self.watch != Watch::Off || self.trap.records || !matches!(prim.diff, Diff::Elementwise) {
+            return Ok(None);
+        }
+        match self.levels.first_mut().map(|l| &mut l.mode) {
+            Some(Mode::Reverse(tape)) => {
+                let y = f(a.1, b.1);
+                // A constant's node is the sink, whatever the partial.
+                let pa = if a.0.is_const() { 0.0 } else { d[0](a.1, b.1, y) };
+                let pb = if b.0.is_const() { 0.0 } else { d[1](a.1, b.1, y) };
+                let node = tape.push(Entry { a: a.0.node().0, b: b.0.node().0, pa, pb })?;
+                Ok(Some((Slot::new(level, node), y)))
+            }
+            Some(Mode::Forward(duals)) if duals.len() < Slot::MAX_NODES => {
+                let (Some(ta), Some(tb)) = (scalar_tangent(duals, a.0), scalar_tangent(duals, b.0)) else {
+                    return Ok(None);
+                };
+                let y = f(a.1, b.1);
+                let pa = if ta == 0.0 { 0.0 } else { d[0](a.1, b.1, y) };
+                let pb = if tb == 0.0 { 0.0 } else { d[1](a.1, b.1, y) };
+                let dot = match (a.0.is_const(), b.0.is_const()) {
+                    (false, true) => strong(ta, pa),
+                    (true, false) => strong(tb, pb),
+                    _ => strong(ta, pa) + strong(tb, pb),
+                };
+                Ok(Some((push_scalar(duals, dot), y)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn short1(&mut self, prim: &'static Prim, slot: Slot, x: f64) -> Result<Option<(Slot, f64)>> {
         let level = slot.level();
-        if level.0 == 1
-            && let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval
-            && let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode)
-            && self.watch == Watch::Off
-            && matches!(prim.diff, Diff::Elementwise)
-        {
-            let y = f(x);
-            let node = tape.push(Entry { a: slot.node().0, b: 0, pa: d(x, y), pb: 0.0 })?;
-            return Ok((Slot::new(level, node), y));
+        let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval else {
+            return Ok(None);
+        };
+        if level.0 != 1 || self.watch != Watch::Off || self.trap.records || !matches!(prim.diff, Diff::Elementwise) {
+            return Ok(None);
         }
-        if level.0 == 1
-            && let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval
-            && let Some(Mode::Forward(duals)) = self.levels.first_mut().map(|l| &mut l.mode)
-            && self.watch == Watch::Off
-            && matches!(prim.diff, Diff::Elementwise)
-            && let Some(t) = scalar_tangent(duals, slot)
-            && duals.len() < Slot::MAX_NODES
-        {
-            let y = f(x);
-            let p = if t == 0.0 { 0.0 } else { d(x, y) };
-            return Ok((push_scalar(duals, strong(t, p)), y));
+        match self.levels.first_mut().map(|l| &mut l.mode) {
+            Some(Mode::Reverse(tape)) => {
+                let y = f(x);
+                let node = tape.push(Entry { a: slot.node().0, b: 0, pa: d(x, y), pb: 0.0 })?;
+                Ok(Some((Slot::new(level, node), y)))
+            }
+            Some(Mode::Forward(duals)) if duals.len() < Slot::MAX_NODES => {
+                let Some(t) = scalar_tangent(duals, slot) else { return Ok(None) };
+                let y = f(x);
+                let p = if t == 0.0 { 0.0 } else { d(x, y) };
+                Ok(Some((push_scalar(duals, strong(t, p)), y)))
+            }
+            _ => Ok(None),
         }
-        self.apply(prim, &[Value::Float(slot, x)]).map(scalar_parts)
     }
 
     fn apply_reverse(&mut self, prim: &'static Prim, args: &[Value], level: Level) -> Result<Value> {
