@@ -52,14 +52,20 @@ impl Paint {
 /// All of them: at most [`SHOWN`], then how many more there are and where to read about the codes.
 pub fn render_all(diagnostics: &[Diagnostic], sources: &SourceMap, style: Style) -> String {
     let mut text = String::new();
-    for diagnostic in diagnostics.iter().take(SHOWN) {
+    // Where not all are shown, errors come first.
+    let mut shown: Vec<&Diagnostic> = diagnostics.iter().collect();
+    if shown.len() > SHOWN {
+        shown.sort_by_key(|d| !d.is_error());
+        shown.truncate(SHOWN);
+    }
+    for diagnostic in &shown {
         text.push_str(&render(diagnostic, sources, style));
         text.push('\n');
     }
     if diagnostics.len() > SHOWN {
         let _ = writeln!(text, "... and {} more\n", diagnostics.len() - SHOWN);
     }
-    let mut codes: Vec<&str> = diagnostics.iter().take(SHOWN).map(|d| d.code).collect();
+    let mut codes: Vec<&str> = shown.iter().map(|d| d.code).collect();
     codes.sort_unstable();
     codes.dedup();
     codes.retain(|code| crate::codes::page(code).is_some());

@@ -182,6 +182,11 @@ impl FnCompiler<'_> {
         let base = self.temps(args.len() + 2);
         let resolved = &self.context.program.module(self.context.module).resolved;
         match resolved.functions_by_method.get(&id) {
+            // A field or method of that name comes first, so the variable may still be without a value.
+            Some(&Res::Global(id)) => {
+                let global = crate::bytecode::op::GlobalSlot(self.context.global(id));
+                self.emit(Op::PeekGlobal { dst: base, global }, name.span);
+            }
             Some(&res) => self.load_res(res, base, name.span),
             None => self.emit(Op::LoadNone { dst: base }, name.span),
         }

@@ -139,6 +139,9 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 Some(Some(value)) => r!(dst) = value.clone(),
                 _ => ok!(Err(not_yet())),
             },
+            Op::PeekGlobal { dst, global } => {
+                r!(dst) = state.globals.get(global.0 as usize).cloned().flatten().unwrap_or_default();
+            }
             Op::SetGlobal { src, global } => {
                 if let Some(slot) = state.globals.get_mut(global.0 as usize) {
                     *slot = Some(std::mem::take(&mut r!(src)));

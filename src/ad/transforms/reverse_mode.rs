@@ -125,6 +125,12 @@ impl Recorded {
             if let Value::Int(i) = bar {
                 bar = Value::float(i as f64);
             }
+            // Ints and bools stand for the floats that they are.
+            if let (Value::Tensor(_, t), Some(dtype)) = (&bar, y.tensor_dtype())
+                && !t.dtype().is_float()
+            {
+                bar = Value::tensor(t.cast(dtype)?);
+            }
             if y.is_differentiable() && bar.shape() != y.shape() {
                 return Err(Error::new(
                     "E0439",

@@ -19,7 +19,7 @@ enum Target {
 }
 
 /// Where a target stands among the arguments of a call.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Place {
     Positional(usize),
     Named(usize),
@@ -45,9 +45,14 @@ impl Wrt {
 
     /// The value to differentiate: one argument, or a tuple of them.
     pub fn read(&self, f: &Value, args: &Args) -> Result<Value> {
-        let mut values = vec![];
+        let (mut values, mut places) = (vec![], vec![]);
         for target in &self.targets {
-            values.push(match self.place(target, f, args)? {
+            let place = self.place(target, f, args)?;
+            if places.contains(&place) {
+                return Err(Error::new("E0438", "`wrt` names one argument twice").help("name each argument once"));
+            }
+            places.push(place);
+            values.push(match place {
                 Place::Positional(i) => args.positional[i].clone(),
                 Place::Named(i) => args.named[i].1.clone(),
             });

@@ -153,10 +153,22 @@ fn over(vm: &mut Vm, job: Job<'_>) -> Result<Mapped> {
     // Groups that are still to be run, and what the others gave.
     let mut open: Vec<Vec<usize>> = vec![(0..n).collect()];
     let mut done: Vec<(Vec<usize>, Mapped)> = vec![];
+    let (mut parted, mut finished) = (0, 0);
     while let Some(group) = open.pop() {
+        // Groups that keep shrinking by a few examples are no gain over one example at a time.
+        if parted > 16 && finished < 4 * parted && group.len() > 1 {
+            open.extend(group.into_iter().rev().map(|example| vec![example]));
+            continue;
+        }
         match job.group(vm, &group)? {
-            Outcome::Done(mapped) => done.push((group, mapped)),
-            Outcome::Parted(parts) => open.extend(parts.into_iter().rev()),
+            Outcome::Done(mapped) => {
+                finished += group.len();
+                done.push((group, mapped));
+            }
+            Outcome::Parted(parts) => {
+                parted += 1;
+                open.extend(parts.into_iter().rev());
+            }
         }
     }
     job.merge(vm, done)
@@ -284,6 +296,7 @@ impl Job<'_> {
         let sorted = order.is_sorted();
         let flags = done.first().and_then(|(_, r)| r.one_number_each.clone());
         let values: Vec<Value> = done.into_iter().map(|(_, r)| r.value).collect();
+        let values = values.iter().map(|v| conform(&values[0], v)).collect::<Result<Vec<_>>>()?;
         let Some(first) = values.first() else { return Ok(Mapped { value: Value::None, one_number_each: None }) };
         let value = combine_results(first, &values, &mut |leaf, pieces| {
             if leaf.shape().is_none() {
@@ -303,15 +316,69 @@ impl Job<'_> {
     }
 }
 
+/// True for a leaf that is no number: a list with what each example gave.
+fn is_collected(value: &Value) -> bool {
+    matches!(value, Value::List(items) if items.iter().all(|v| v.shape().is_none() && lift::children(v).is_none()))
+}
+
+/// The result of a group in the form of the first group's: dicts in its order of keys. Different forms are an error.
+fn conform(first: &Value, value: &Value) -> Result<Value> {
+    let parts = |x: &[&Value], y: &[&Value]| x.iter().zip(y).map(|(x, y)| conform(x, y)).collect::<Result<Vec<_>>>();
+    let (xs, ys) = (lift::children(first), lift::children(value));
+    match (first, value) {
+        _ if is_collected(first) || is_collected(value) => {
+            if is_collected(first) && is_collected(value) { Ok(value.clone()) } else { Err(forms(first, value)) }
+        }
+        (Value::Dict(x), Value::Dict(y)) if x.len() == y.len() => {
+            let ordered: Option<Vec<&Value>> = x.keys().map(|key| y.get(key)).collect();
+            match (xs, ordered) {
+                (Some(xs), Some(ys)) => Ok(lift::rebuild(first, parts(&xs, &ys)?)),
+                _ => Err(forms(first, value)),
+            }
+        }
+        (Value::Tuple(_), Value::Tuple(_)) | (Value::List(_), Value::List(_)) => match (xs, ys) {
+            (Some(xs), Some(ys)) if xs.len() == ys.len() => Ok(lift::rebuild(first, parts(&xs, &ys)?)),
+            _ => Err(forms(first, value)),
+        },
+        (Value::Struct(x), Value::Struct(y)) if std::rc::Rc::ptr_eq(&x.def, &y.def) => match (xs, ys) {
+            (Some(xs), Some(ys)) => Ok(lift::rebuild(first, parts(&xs, &ys)?)),
+            _ => Err(forms(first, value)),
+        },
+        (Value::None, Value::None) => Ok(Value::None),
+        _ => match (first.shape(), value.shape()) {
+            (Some([_, x @ ..]), Some([_, y @ ..])) if x == y => Ok(value.clone()),
+            _ => Err(forms(first, value)),
+        },
+    }
+}
+
+#[cold]
+fn forms(a: &Value, b: &Value) -> Error {
+    fn one(value: &Value) -> String {
+        match value {
+            Value::List(items) if is_collected(value) => items.first().map_or("an empty list".into(), Value::type_name),
+            Value::Tuple(items) | Value::List(items) => format!("a {} of {}", value.type_name(), items.len()),
+            Value::Dict(d) => format!("a dict with {}", d.keys().map(crate::show::key).collect::<Vec<_>>().join(", ")),
+            _ => match (value.shape(), value.dtype()) {
+                (Some([_]), Some(DType::Int)) => "int".into(),
+                (Some([_]), Some(DType::Bool)) => "bool".into(),
+                (Some([_]), Some(_)) => "float".into(),
+                (Some([_, rest @ ..]), Some(dtype)) => format!("{dtype}{}", crate::tensor::show_shape(rest)),
+                _ => value.type_name(),
+            },
+        }
+    }
+    Error::new("E0304", format!("vmap stacks results of one form, and the examples gave {} and {}", one(a), one(b)))
+        .help("return the same structure, with the same shapes, from every branch")
+}
+
 /// As [`combine`], but lists of what is no number (one entry for each example) are leaves.
 fn combine_results(
     first: &Value,
     all: &[Value],
     join: &mut dyn FnMut(&Value, &[Value]) -> Result<Value>,
 ) -> Result<Value> {
-    if let Value::List(items) = first
-        && items.iter().all(|v| v.shape().is_none() && lift::children(v).is_none())
-    {
+    if is_collected(first) {
         return join(first, all);
     }
     if let Some(parts) = lift::children(first) {
