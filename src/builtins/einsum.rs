@@ -144,8 +144,8 @@ fn sizes(text: &str, plan: &Plan, dims: &[Dims], kinds: &[String]) -> Result<Has
             let entry = sizes.entry(*label).or_insert((dim, i));
             match (entry.0, dim) {
                 (a, b) if a == b => {}
-                (Dim::Known(1), _) => *entry = (dim, i),
-                (_, Dim::Known(1)) => {}
+                (Dim::Known(1), _) if entry.1 != i => *entry = (dim, i),
+                (_, Dim::Known(1)) if entry.1 != i => {}
                 (Dim::Known(a), Dim::Known(b)) => {
                     let named = match label {
                         Label::Letter(c) => format!("`{c}`"),

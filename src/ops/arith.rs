@@ -81,7 +81,14 @@ fn rem<T: Real>(a: T, b: T) -> T {
 /// Floor of the quotient, consistent with [`rem`].
 #[inline(always)]
 fn floordiv<T: Real>(a: T, b: T) -> T {
-    if b == T::c(0.0) { a / b } else { Num::round((a - rem(a, b)) / b) }
+    if b == T::c(0.0) {
+        return a / b;
+    }
+    if b.abs() == T::c(f64::INFINITY) && a.abs() < T::c(f64::INFINITY) {
+        // The quotient is 0 or just below.
+        return if (a < T::c(0.0) && b > T::c(0.0)) || (a > T::c(0.0) && b < T::c(0.0)) { T::c(-1.0) } else { a / b };
+    }
+    Num::round((a - rem(a, b)) / b)
 }
 
 fn int_rem(a: i64, b: i64) -> Option<i64> {

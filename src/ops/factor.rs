@@ -82,7 +82,7 @@ fn check_symmetric(env: &mut Env, args: &[Value]) -> Result<Value> {
 
 /// The mean of a matrix and its transpose.
 pub fn symmetric_part(n: usize, a: &[f64]) -> Vec<f64> {
-    a.iter().zip(transposed(n, n, a)).map(|(x, y)| 0.5 * (x + y)).collect()
+    a.iter().zip(transposed(n, n, a)).map(|(x, y)| 0.5 * x + 0.5 * y).collect()
 }
 
 fn cholesky(env: &mut Env, args: &[Value]) -> Result<Value> {

@@ -40,6 +40,10 @@ pub fn digamma(x: f64) -> f64 {
     if x.is_nan() || is_pole(x) || x == f64::NEG_INFINITY {
         return f64::NAN;
     }
+    if x < 0.0 && x > -0.25 {
+        // Near the pole at 0 the distance to it keeps its digits.
+        return digamma(1.0 + x) - 1.0 / x;
+    }
     if x < 0.0 {
         // Reflection; the angle is reduced first so that large arguments keep their digits.
         let angle = std::f64::consts::PI * (x - x.floor());
@@ -106,6 +110,9 @@ mod tests {
         near(digamma(1.0), -0.577_215_664_901_532_9);
         near(digamma(0.5), -1.963_510_026_021_423_5);
         near(digamma(-0.5), 0.036_489_973_978_576_52);
+        near(digamma(-1e-300) / 1e300, 1.0);
+        near(digamma(-1e-13) / 1e13, 1.0);
+        near(digamma(-0.2), 4.034_991_433_293_861);
         near(polygamma(1.0, 1.0), std::f64::consts::PI.powi(2) / 6.0);
         near(polygamma(1.0, 0.5), std::f64::consts::PI.powi(2) / 2.0);
         near(polygamma(2.0, 1.0), -2.404_113_806_319_188_5);

@@ -16,7 +16,13 @@ use crate::types::ty::Ty;
 /// The family.
 pub static PRIMS: &[&Prim] = &[&GAMMAINC, &GAMMAINCC, &GAMMAINC_SLOPE];
 
-const STEPS: usize = 100_000;
+/// Steps after which a series or fraction ends: it needs some times the root of `a`.
+fn steps(a: f64) -> usize {
+    100_000.max((12.0 * a.sqrt()) as usize)
+}
+
+/// Beyond, they take too long to end.
+const LARGEST: f64 = 4e12;
 
 /// `x^a exp(-x) / gamma(a + 1)`; for large `a` by Stirling's series, which leaves no large numbers to cancel.
 fn front(a: f64, x: f64) -> f64 {
@@ -34,7 +40,7 @@ fn front(a: f64, x: f64) -> f64 {
 fn series(a: f64, x: f64) -> (f64, f64) {
     let (mut term, mut slope) = (1.0, 0.0);
     let (mut sum, mut sum_slope) = (1.0, 0.0);
-    for n in 1..STEPS {
+    for n in 1..steps(a) {
         let factor = x / (a + n as f64);
         slope = factor * (slope - term / (a + n as f64));
         term *= factor;
@@ -53,7 +59,7 @@ fn fraction(a: f64, x: f64) -> (f64, f64) {
     let (mut d, mut d_slope) = (1.0 / b, 1.0 / (b * b));
     let (mut c, mut c_slope) = (f64::INFINITY, 0.0);
     let (mut h, mut h_slope) = (d, d_slope);
-    for n in 1..STEPS {
+    for n in 1..steps(a) {
         let n = n as f64;
         let (top, top_slope) = (n * (a - n), n);
         b += 2.0;
@@ -76,7 +82,7 @@ fn fraction(a: f64, x: f64) -> (f64, f64) {
 
 /// Lower and upper function and the slope of the lower one in `a`.
 fn parts(a: f64, x: f64) -> (f64, f64, f64) {
-    if a.is_nan() || x.is_nan() || a <= 0.0 || x < 0.0 || a == f64::INFINITY {
+    if a.is_nan() || x.is_nan() || a <= 0.0 || x < 0.0 || a > LARGEST {
         return (f64::NAN, f64::NAN, f64::NAN);
     }
     if x == 0.0 || x == f64::INFINITY {

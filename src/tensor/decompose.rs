@@ -241,11 +241,13 @@ pub fn eigh(n: usize, a: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
     if n == 0 {
         return Ok((vec![], vec![]));
     }
-    let eigen = linalg::SymmetricEigen::try_new(matrix(n, n, a), f64::EPSILON, patience(n))
+    let scale = power_of_two(a);
+    let scaled: Vec<f64> = a.iter().map(|x| x / scale).collect();
+    let eigen = linalg::SymmetricEigen::try_new(matrix(n, n, &scaled), f64::EPSILON, patience(n))
         .ok_or_else(|| no_convergence("eigh"))?;
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&i, &j| eigen.eigenvalues[i].total_cmp(&eigen.eigenvalues[j]));
-    let values = order.iter().map(|&i| eigen.eigenvalues[i]).collect();
+    let values = order.iter().map(|&i| eigen.eigenvalues[i] * scale).collect();
     let mut vectors = eigen.eigenvectors.select_columns(&order);
     for mut column in vectors.column_iter_mut() {
         if is_negative(column.as_slice()) {
@@ -253,6 +255,15 @@ pub fn eigh(n: usize, a: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
         }
     }
     Ok((values, buffer(&vectors)))
+}
+
+/// The size of the largest entry as a power of two, by which dividing is exact; 1 for ordinary sizes.
+fn power_of_two(entries: &[f64]) -> f64 {
+    let largest = entries.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+    if largest == 0.0 || !largest.is_finite() || (1e-100..1e100).contains(&largest) {
+        return 1.0;
+    }
+    largest.log2().floor().clamp(-1021.0, 1022.0).exp2()
 }
 
 /// True if the largest of the entries (the first of several) is negative.
@@ -271,8 +282,17 @@ pub fn qr(rows: usize, cols: usize, a: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
         return Ok((vec![], vec![]));
     }
     finite("qr", a)?;
-    let qr = linalg::QR::new(matrix(rows, cols, a));
+    let mut m = matrix(rows, cols, a);
+    // Squares of very small and very large entries would not be there.
+    let scales: Vec<f64> = (0..cols).map(|j| power_of_two(m.column(j).as_slice())).collect();
+    for (mut column, scale) in m.column_iter_mut().zip(&scales) {
+        column.iter_mut().for_each(|x| *x /= scale);
+    }
+    let qr = linalg::QR::new(m);
     let (mut q, mut r) = (qr.q(), qr.r());
+    for (mut column, scale) in r.column_iter_mut().zip(&scales) {
+        column.iter_mut().for_each(|x| *x *= scale);
+    }
     for i in 0..k {
         if r[(i, i)] < 0.0 {
             q.column_mut(i).neg_mut();

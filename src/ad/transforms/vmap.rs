@@ -327,7 +327,11 @@ fn conform(first: &Value, value: &Value) -> Result<Value> {
     let (xs, ys) = (lift::children(first), lift::children(value));
     match (first, value) {
         _ if is_collected(first) || is_collected(value) => {
-            if is_collected(first) && is_collected(value) { Ok(value.clone()) } else { Err(forms(first, value)) }
+            if is_collected(first) && is_collected(value) {
+                Ok(value.clone())
+            } else {
+                Err(forms(first, value))
+            }
         }
         (Value::Dict(x), Value::Dict(y)) if x.len() == y.len() => {
             let ordered: Option<Vec<&Value>> = x.keys().map(|key| y.get(key)).collect();
