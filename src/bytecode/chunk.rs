@@ -88,6 +88,8 @@ pub struct FunctionSite {
 /// Where a captured value comes from.
 #[derive(Clone, Copy, Debug)]
 pub enum CaptureSource {
+    /// The running closure.
+    Itself,
     Reg(Reg),
     Global(u32),
 }

@@ -242,6 +242,7 @@ impl<'a> FnCompiler<'a> {
         match FnCompiler::compile(self.context, id) {
             Ok(chunk) => {
                 let captures = resolved.functions[id.0 as usize].captures.iter().map(|c| match c.from {
+                    CaptureFrom::Itself => CaptureSource::Itself,
                     CaptureFrom::Local(local) => CaptureSource::Reg(self.reg(local)),
                     CaptureFrom::Global(global) => CaptureSource::Global(self.context.global(global)),
                 });

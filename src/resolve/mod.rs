@@ -127,6 +127,8 @@ pub struct Capture {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum CaptureFrom {
+    /// The closure around it, which mentions itself inside of another.
+    Itself,
     Local(LocalId),
     Global(GlobalId),
 }

@@ -97,12 +97,14 @@ pub fn find_local(scopes: &mut [FnScope], depth: usize, name: &str) -> Option<Fo
         return None;
     }
     let found = find_local(scopes, depth - 1, name)?;
-    let Res::Local(outer) = found.res else {
-        // The closure around it: not reachable from here by name.
-        return None;
+    let inner = match found.res {
+        Res::Local(outer) => {
+            let local = &scopes[depth - 1].function.locals[outer.0 as usize];
+            let (name, span) = (local.name.clone(), local.span);
+            scopes[depth].capture(&name, span, CaptureFrom::Local(outer))
+        }
+        Res::Itself => scopes[depth].capture(&name.into(), Span::default(), CaptureFrom::Itself),
+        _ => return None,
     };
-    let local = &scopes[depth - 1].function.locals[outer.0 as usize];
-    let (name, span) = (local.name.clone(), local.span);
-    let inner = scopes[depth].capture(&name, span, CaptureFrom::Local(outer));
     Some(Found { res: Res::Local(inner), captured: true })
 }

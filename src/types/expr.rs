@@ -166,6 +166,7 @@ impl Checker {
 
     pub(super) fn captured(&mut self, from: CaptureFrom) -> Ty {
         match from {
+            CaptureFrom::Itself => self.frame.itself.clone(),
             CaptureFrom::Local(local) => self.frame.local(local),
             CaptureFrom::Global(id) => self.global(id),
         }

@@ -396,6 +396,7 @@ impl<'a> Walk<'a> {
         let captures = function.map(|f| f.captures.as_slice()).unwrap_or(&[]);
         let slope = |c: &crate::resolve::Capture| match c.from {
             CaptureFrom::Local(local) => self.locals.get(&local).copied().unwrap_or(Slope::Independent),
+            CaptureFrom::Itself => Slope::Live,
             CaptureFrom::Global(_) => Slope::Independent,
         };
         captures.iter().map(slope).max().unwrap_or(Slope::Independent)

@@ -72,6 +72,7 @@ impl Walk<'_> {
             for capture in &function.captures {
                 match capture.from {
                     CaptureFrom::Local(local) => drop(self.used.insert((parent, local))),
+                    CaptureFrom::Itself => {}
                     CaptureFrom::Global(id) => drop(self.used_globals.insert(id.index)),
                 }
             }

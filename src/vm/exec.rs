@@ -408,6 +408,7 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::MakeClosure { dst, function } => {
                 let site = &chunk.functions[function.0 as usize];
                 let captures = site.captures.iter().map(|source| match *source {
+                    CaptureSource::Itself => Ok(Value::Fn(state.closure.clone())),
                     CaptureSource::Reg(reg) => Ok(r!(reg).clone()),
                     CaptureSource::Global(g) => state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet),
                 });
