@@ -11,6 +11,7 @@ use super::reshape::PERMUTE;
 use super::sliding::{
     Arg, Settings, convolution, float_dtype, known_args, operand, operand_type, pair, settings, shape,
 };
+use super::strong::bilinear;
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -141,15 +142,24 @@ fn eval_weight_bar(env: &mut Env, args: &[Value]) -> Result<Value> {
 
 // ---- derivatives ----
 
-/// `conv2d(x, w)` with the settings of a recorded call.
-fn conv(cx: &mut Cx, x: &Value, w: &Value, settings: &[Value]) -> Result<Value> {
-    cx.apply(&CONV2D, &[&[x.clone(), w.clone()], settings].concat())
+/// `conv2d(x, w)` with the settings of a recorded call; operand `strong` is a cotangent.
+fn conv(cx: &mut Cx, x: &Value, w: &Value, strong: usize, settings: &[Value]) -> Result<Value> {
+    bilinear(cx, x, w, strong, &mut |cx, x, w| cx.apply(&CONV2D, &[&[x.clone(), w.clone()], settings].concat()))
 }
 
-/// One of the transposes, for a result whose planes are those of `shape`.
-fn bar(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value, shape: &[usize], settings: &[Value]) -> Result<Value> {
+/// One of the transposes, for a result whose planes are those of `shape`; operand `strong` is a cotangent.
+fn bar(
+    cx: &mut Cx,
+    prim: &'static Prim,
+    operands: [&Value; 2],
+    strong: usize,
+    shape: &[usize],
+    settings: &[Value],
+) -> Result<Value> {
     let size = shape_value(shape.get(2..).unwrap_or(&[]));
-    cx.apply(prim, &[&[a.clone(), b.clone(), size], settings].concat())
+    bilinear(cx, operands[0], operands[1], strong, &mut |cx, a, b| {
+        cx.apply(prim, &[&[a.clone(), b.clone(), size.clone()], settings].concat())
+    })
 }
 
 /// Operands and settings of a recorded call; the settings are the last four arguments.
@@ -172,11 +182,11 @@ fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Optio
     let mut sum: Option<Value> = None;
     for (i, tangent) in tangents.iter().take(2).enumerate() {
         let Some(tangent) = tangent else { continue };
-        let mut args = call.args.to_vec();
-        if let Some(arg) = args.get_mut(i) {
-            *arg = tangent.clone();
-        }
-        let term = cx.apply(call.prim, &args)?;
+        let (a, b, _) = parts(call)?;
+        let (a, b) = if i == 0 { (tangent, b) } else { (a, tangent) };
+        let rest = call.args.get(2..).unwrap_or(&[]);
+        let term =
+            bilinear(cx, a, b, i, &mut |cx, a, b| cx.apply(call.prim, &[&[a.clone(), b.clone()], rest].concat()))?;
         sum = Some(match sum {
             None => term,
             Some(sum) => cx.add(&sum, &term)?,
@@ -187,22 +197,22 @@ fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Optio
 
 fn conv2d_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     let (x, w, settings) = parts(call)?;
-    let x_bar = if call.wants(0) { Some(bar(cx, &INPUT_BAR, y_bar, w, call.shape(0), settings)?) } else { None };
-    let w_bar = if call.wants(1) { Some(bar(cx, &WEIGHT_BAR, x, y_bar, call.shape(1), settings)?) } else { None };
+    let x_bar = if call.wants(0) { Some(bar(cx, &INPUT_BAR, [y_bar, w], 0, call.shape(0), settings)?) } else { None };
+    let w_bar = if call.wants(1) { Some(bar(cx, &WEIGHT_BAR, [x, y_bar], 1, call.shape(1), settings)?) } else { None };
     Ok(two(call, x_bar, w_bar))
 }
 
 fn input_bar_vjp(cx: &mut Cx, call: &Call<'_>, x: &Value) -> Result<Cotangents> {
     let (y, w, settings) = parts(call)?;
-    let y_bar = if call.wants(0) { Some(conv(cx, x, w, settings)?) } else { None };
-    let w_bar = if call.wants(1) { Some(bar(cx, &WEIGHT_BAR, x, y, call.shape(1), settings)?) } else { None };
+    let y_bar = if call.wants(0) { Some(conv(cx, x, w, 0, settings)?) } else { None };
+    let w_bar = if call.wants(1) { Some(bar(cx, &WEIGHT_BAR, [x, y], 0, call.shape(1), settings)?) } else { None };
     Ok(two(call, y_bar, w_bar))
 }
 
 fn weight_bar_vjp(cx: &mut Cx, call: &Call<'_>, w: &Value) -> Result<Cotangents> {
     let (x, y, settings) = parts(call)?;
-    let x_bar = if call.wants(0) { Some(bar(cx, &INPUT_BAR, y, w, call.shape(0), settings)?) } else { None };
-    let y_bar = if call.wants(1) { Some(conv(cx, x, w, settings)?) } else { None };
+    let x_bar = if call.wants(0) { Some(bar(cx, &INPUT_BAR, [y, w], 1, call.shape(0), settings)?) } else { None };
+    let y_bar = if call.wants(1) { Some(conv(cx, x, w, 1, settings)?) } else { None };
     Ok(two(call, x_bar, y_bar))
 }
 
