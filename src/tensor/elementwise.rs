@@ -119,7 +119,7 @@ fn int_scalar(prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Va
 /// Division by zero, or a result beyond 64 bits.
 #[cold]
 pub fn int_error(name: &str, operands: &[i64]) -> Error {
-    if let ("floordiv" | "rem", [_, 0]) = (name, operands) {
+    if let ("floordiv" | "rem" | "fmod", [_, 0]) = (name, operands) {
         let what = if name == "rem" { "remainder of a division by zero" } else { "integer division by zero" };
         return Error::new("E0410", what).operand(1, "this is 0").help("test the divisor first, or divide floats");
     }
