@@ -95,13 +95,19 @@ impl Cx {
         Ok(done.map(|(slot, y)| Value::Float(slot, y)))
     }
 
+    /// Nothing below the level and nobody watching: values and slopes of an elementwise primitive are plain numbers.
+    #[inline]
+    fn is_short(&self, prim: &Prim, level: Level) -> bool {
+        level.0 == 1 && self.watch == Watch::Off && !self.trap.records && matches!(prim.diff, Diff::Elementwise)
+    }
+
     #[inline]
     fn short2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
         let level = a.0.level().max(b.0.level());
         let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval else {
             return Ok(None);
         };
-        if level.0 != 1 || self.watch != Watch::Off || self.trap.records || !matches!(prim.diff, Diff::Elementwise) {
+        if !self.is_short(prim, level) {
             return Ok(None);
         }
         match self.levels.first_mut().map(|l| &mut l.mode) {
@@ -137,7 +143,7 @@ impl Cx {
         let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval else {
             return Ok(None);
         };
-        if level.0 != 1 || self.watch != Watch::Off || self.trap.records || !matches!(prim.diff, Diff::Elementwise) {
+        if !self.is_short(prim, level) {
             return Ok(None);
         }
         match self.levels.first_mut().map(|l| &mut l.mode) {
