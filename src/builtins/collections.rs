@@ -8,6 +8,8 @@ use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::builtins::{Builtin, infer, iterate};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, inout, opt, req, variadic};
+use crate::types::rename::{closed, renewed};
+use crate::types::size::Num;
 use crate::types::ty::{DictTy, ListTy, Ty};
 use crate::value::{Dict, Key, Value};
 use crate::vm::Vm;
@@ -30,7 +32,7 @@ fn infer_list(args: &[Ty]) -> Result<Ty> {
         _ => return infer::list(args),
     };
     Ok(match items.as_slice() {
-        [Ty::Range] => infer::list_of(Ty::Int(None)),
+        [Ty::Range] => infer::list_of(Ty::Int(Num::Unknown)),
         // It may be a range.
         [Ty::Any] => infer::list_of(Ty::Any),
         all => {
@@ -131,7 +133,7 @@ static POP: Builtin = Builtin {
 
 fn infer_pop(args: &[Ty]) -> Result<Ty> {
     Ok(match args.first() {
-        Some(Ty::List(list)) => list.element.clone(),
+        Some(Ty::List(list)) => renewed(&list.element),
         _ => Ty::Any,
     })
 }
@@ -261,7 +263,7 @@ static VALUES: Builtin = Builtin {
                 Ty::List(Rc::new(ListTy {
                     filled: d.items.as_ref().is_some_and(|i| !i.is_empty()),
                     items,
-                    element: d.value.clone(),
+                    element: closed(&d.value),
                 }))
             }
             _ => infer::list_of(Ty::Any),

@@ -10,6 +10,7 @@ use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::builtins::{Builtin, infer, iterate};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req, variadic};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Ty};
 use crate::value::{RangeValue, Value};
 use crate::vm::Vm;
@@ -130,7 +131,7 @@ static ENUMERATE: Builtin = Builtin {
     sig: Sig { params: &[req("xs"), opt("start", Default::Int(0))] },
     infer: |args| {
         let element = args.first().map_or(Ty::Any, infer::element_of);
-        Ok(infer::list_of(Ty::Tuple(Rc::new(vec![Ty::Int(None), element]))))
+        Ok(infer::list_of(Ty::Tuple(Rc::new(vec![Ty::Int(Num::Unknown), element]))))
     },
     run: enumerate,
 };
@@ -298,12 +299,12 @@ static LEN: Builtin = Builtin {
           `len(\"abc\")` is 3; `len(zeros(5, 2))` is 5.",
     sig: Sig { params: &[req("x")] },
     infer: |args| match args {
-        [Ty::Int(_) | Ty::Float | Ty::Bool(_)] => Ok(Ty::Int(None)),
+        [Ty::Int(_) | Ty::Float | Ty::Bool(_)] => Ok(Ty::Int(Num::Unknown)),
         [Ty::Tensor(t)] => Ok(Ty::Int(match t.dims.as_ref().and_then(|d| d.first()) {
-            Some(Dim::Known(n)) => i64::try_from(*n).ok(),
-            _ => None,
+            Some(dim) if *dim != Dim::Some => Num::from(*dim),
+            _ => Num::Unknown,
         })),
-        [ty] => Ok(Ty::Int(infer::count_of(ty).map(|n| n as i64))),
+        [ty] => Ok(Ty::Int(infer::count_of(ty).map(|n| n as i64).into())),
         _ => infer::int(args),
     },
     run: |_, args| {

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use crate::error::Result;
+use crate::types::rename::renewed;
+use crate::types::size::Num;
 use crate::types::ty::{DictTy, Ty};
 
 /// Nothing can be said.
@@ -23,7 +25,7 @@ pub fn bool(_: &[Ty]) -> Result<Ty> {
 }
 
 pub fn int(_: &[Ty]) -> Result<Ty> {
-    Ok(Ty::Int(None))
+    Ok(Ty::Int(Num::Unknown))
 }
 
 pub fn float(_: &[Ty]) -> Result<Ty> {
@@ -57,8 +59,8 @@ pub fn list_of(element: Ty) -> Ty {
 /// What a `for` over a value of this type yields.
 pub fn element_of(ty: &Ty) -> Ty {
     match ty {
-        Ty::List(list) => list.element.clone(),
-        Ty::Range => Ty::Int(None),
+        Ty::List(list) => renewed(&list.element),
+        Ty::Range => Ty::Int(Num::Unknown),
         Ty::Str(_) => Ty::Str(None),
         Ty::Tuple(items) => match items.split_first() {
             Some((first, more)) if more.iter().all(|t| t == first) => first.clone(),

@@ -13,6 +13,7 @@ use crate::builtins::structures::{ROOT, form, key_step, push_step};
 use crate::error::{Error, Result};
 use crate::show;
 use crate::tensor::show_shape;
+use crate::types::size::Num;
 use crate::types::ty::{DictTy, ListTy, StructTy, Ty};
 use crate::value::{Dict, StructValue, Value};
 
@@ -243,7 +244,7 @@ pub fn widened(ty: &Ty) -> Ty {
     let all = |items: &[Ty]| items.iter().map(widened).collect::<Vec<_>>();
     match ty {
         Ty::Bool(_) => Ty::Bool(None),
-        Ty::Int(_) => Ty::Int(None),
+        Ty::Int(_) => Ty::Int(Num::Unknown),
         Ty::Str(_) => Ty::Str(None),
         Ty::DType(_) => Ty::DType(None),
         Ty::Tuple(items) => Ty::Tuple(Rc::new(all(items))),
@@ -334,8 +335,8 @@ mod tests {
 
     #[test]
     fn known_numbers_are_forgotten() {
-        let ty = Ty::Tuple(Rc::new(vec![Ty::Int(Some(3)), Ty::tensor(crate::tensor::DType::F32, &[2])]));
-        let expected = Ty::Tuple(Rc::new(vec![Ty::Int(None), Ty::tensor(crate::tensor::DType::F32, &[2])]));
+        let ty = Ty::Tuple(Rc::new(vec![Ty::Int(Num::Known(3)), Ty::tensor(crate::tensor::DType::F32, &[2])]));
+        let expected = Ty::Tuple(Rc::new(vec![Ty::Int(Num::Unknown), Ty::tensor(crate::tensor::DType::F32, &[2])]));
         assert_eq!(widened(&ty), expected);
     }
 }

@@ -12,6 +12,7 @@ use crate::ops::convert::{shape_arg, shape_dims};
 use crate::ops::prim::{Default, Param, Sig, opt, req, rest};
 use crate::tensor::create::{full_value, tensor_from_values};
 use crate::tensor::{DType, Shape, Tensor, room};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::{Dict, StructValue, Value};
 use crate::vm::Vm;
@@ -53,7 +54,7 @@ fn infer_some(name: &str, shape: &Ty) -> Result<Ty> {
 
 fn negative(shape: &Ty) -> Option<i64> {
     let one = |t: &Ty| match t {
-        Ty::Int(Some(n)) if *n < 0 => Some(*n),
+        Ty::Int(Num::Known(n)) if *n < 0 => Some(*n),
         _ => None,
     };
     match shape {
@@ -211,7 +212,7 @@ fn arange(vm: &mut Vm, args: &[Value]) -> Result<Value> {
 fn infer_arange(args: &[Ty]) -> Result<Ty> {
     let known = |i: usize| match args.get(i) {
         None | Some(Ty::None) => Some(None),
-        Some(Ty::Int(n)) => n.map(Some),
+        Some(Ty::Int(n)) => n.known().map(Some),
         _ => None,
     };
     let all_ints = args.iter().take(3).all(|t| matches!(t, Ty::Int(_) | Ty::None));
@@ -223,7 +224,15 @@ fn infer_arange(args: &[Ty]) -> Result<Ty> {
             let (start, stop) = b.map_or((0, a), |b| (a, b));
             Dim::Known(crate::value::RangeValue { start, stop, step: step.unwrap_or(1) }.len())
         }
-        _ => Dim::Unknown,
+        _ => match (args.first(), args.get(1), args.get(2)) {
+            (Some(Ty::Int(n)), None | Some(Ty::None), None | Some(Ty::None | Ty::Int(Num::Known(1)))) => {
+                n.positive().into()
+            }
+            (Some(Ty::Int(a)), Some(Ty::Int(b)), None | Some(Ty::None | Ty::Int(Num::Known(1)))) => {
+                (*b - *a).positive().into()
+            }
+            _ => Dim::Unknown,
+        },
     };
     Ok(Ty::of(dtype, Some(Dims::from_slice(&[dim]))))
 }
@@ -313,7 +322,7 @@ fn like(x: &Value, fill: f64, depth: usize) -> Result<Value> {
 fn infer_like(args: &[Ty]) -> Result<Ty> {
     Ok(match args.first() {
         Some(x @ (Ty::Tensor(_) | Ty::Float)) => x.clone(),
-        Some(Ty::Int(_)) => Ty::Int(None),
+        Some(Ty::Int(_)) => Ty::Int(Num::Unknown),
         Some(Ty::Bool(_)) => Ty::Bool(None),
         _ => Ty::Any,
     })

@@ -11,6 +11,7 @@ use crate::builtins::{Builtin, infer, iterate};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Param, Sig, opt, req, rest};
 use crate::tensor::{DType, Tensor, count, random};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 use crate::vm::Vm;
@@ -252,11 +253,11 @@ fn choice(vm: &mut Vm, args: &[Value]) -> Result<Value> {
 fn infer_choice(args: &[Ty]) -> Result<Ty> {
     let size = match args.get(1) {
         None | Some(Ty::None) => None,
-        Some(Ty::Int(Some(n))) => Some(usize::try_from(*n).map_or(Dim::Unknown, Dim::Known)),
+        Some(Ty::Int(n)) => Some((*n).into()),
         _ => return Ok(Ty::Any),
     };
     Ok(match (args.first(), size) {
-        (Some(Ty::Int(_) | Ty::Range), None) => Ty::Int(None),
+        (Some(Ty::Int(_) | Ty::Range), None) => Ty::Int(Num::Unknown),
         (Some(Ty::Int(_) | Ty::Range), Some(size)) => Ty::of(Some(DType::Int), Some(Dims::from_slice(&[size]))),
         (Some(Ty::Tensor(t)), size) => match &t.dims {
             Some(dims) => {

@@ -12,6 +12,7 @@ use crate::show;
 use crate::tensor::format_spec::FormatSpec;
 use crate::tensor::vecs::{bool_tensor, float_tensor, int_tensor};
 use crate::tensor::{DType, Tensor};
+use crate::types::size::Num;
 use crate::types::ty::{TensorTy, Ty};
 use crate::value::Value;
 use crate::vm::Vm;
@@ -80,7 +81,7 @@ static INT: Builtin = Builtin {
     doc: "As an int: floats lose their fraction, bools become 0 and 1, a str is read, a tensor is converted element by element. \
           NaN and what does not fit 64 bits is an error. No derivative. `int(2.9)` is 2; `int(\"42\")` is 42.",
     sig: ONE,
-    infer: |args| Ok(convert_ty(args, DType::Int, Ty::Int(None))),
+    infer: |args| Ok(convert_ty(args, DType::Int, Ty::Int(Num::Unknown))),
     run: |vm, args| match args {
         [x @ Value::Batched(..)] => crate::builtins::dtypes::cast(&mut vm.cx, x, DType::Int),
         [x] => to_int(x),

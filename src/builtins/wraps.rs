@@ -9,6 +9,7 @@ use crate::builtins::iterate::{self, default_value, primitive};
 use crate::builtins::{Builtin, infer, join, text};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Param, ParamKind, Prim, Sig, opt, req};
+use crate::types::size::Num;
 use crate::types::ty::Ty;
 use crate::value::Value;
 use crate::vm::Vm;
@@ -63,7 +64,7 @@ fn infer_by(name: &str, params: &[Param], args: &[Ty]) -> Result<Ty> {
             None => match p.kind {
                 ParamKind::Optional(Default::None) => Ty::None,
                 ParamKind::Optional(Default::Bool(b)) => Ty::Bool(Some(b)),
-                ParamKind::Optional(Default::Int(i)) => Ty::Int(Some(i)),
+                ParamKind::Optional(Default::Int(i)) => Ty::Int(Num::Known(i)),
                 ParamKind::Optional(Default::Float(_)) => Ty::Float,
                 ParamKind::Optional(Default::Str(s)) => Ty::Str(Some(s.into())),
                 _ => Ty::Any,

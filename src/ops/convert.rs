@@ -46,7 +46,7 @@ pub fn shape_value(shape: &[usize]) -> Value {
 /// Dims of a shape argument, if its type tells them.
 pub fn shape_dims(ty: &Ty) -> Option<Dims> {
     let dim = |t: &Ty| match t {
-        Ty::Int(Some(n)) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Known),
+        Ty::Int(n) => (*n).into(),
         _ => Dim::Unknown,
     };
     match ty {

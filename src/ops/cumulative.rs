@@ -12,6 +12,7 @@ use crate::tensor::elementwise::{load_ints, wrong_kind};
 use crate::tensor::reduce::{resolve_axes, rows, unrows};
 use crate::tensor::scan::{self, map_rows, zip_rows};
 use crate::tensor::{DType, Shape, Tensor, count, flat};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -217,7 +218,7 @@ fn shift_linear(cx: &mut Cx, call: &Call<'_>, v: &Value, sign: i64) -> Result<Va
 fn counted(ty: Ty) -> Ty {
     match ty {
         Ty::Tensor(t) if t.dtype == Some(DType::Bool) => Ty::of(Some(DType::Int), t.dims),
-        Ty::Bool(_) => Ty::Int(None),
+        Ty::Bool(_) => Ty::Int(Num::Unknown),
         other => other,
     }
 }
@@ -236,7 +237,7 @@ pub(super) fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
             };
             Ty::of(dtype, Some(Dims::from_slice(&[n.map_or(Dim::Unknown, Dim::Known)])))
         }
-        (Ty::Int(Some(a)), Some(dims)) => {
+        (Ty::Int(Num::Known(a)), Some(dims)) => {
             crate::tensor::reduce::resolve_axis(name, *a, dims.len())?;
             counted(own)
         }

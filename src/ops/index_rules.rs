@@ -8,6 +8,7 @@ use super::shape_rules::{self, dtype_of};
 use crate::error::Result;
 use crate::tensor::DType;
 use crate::tensor::index::{in_range, mask_misfit, refuse, slice_bounds, too_many, value_misfit};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 
 /// One item of an index, as far as it is known.
@@ -26,20 +27,23 @@ enum Item {
 enum Bound {
     Absent,
     Known(i64),
+    /// An expression of variables.
+    Sym(Num),
     Unknown,
 }
 
 fn bound(ty: &Ty) -> Bound {
     match ty {
         Ty::None => Bound::Absent,
-        Ty::Int(Some(i)) => Bound::Known(*i),
+        Ty::Int(Num::Known(i)) => Bound::Known(*i),
+        Ty::Int(n @ Num::Sym(_)) => Bound::Sym(*n),
         _ => Bound::Unknown,
     }
 }
 
 fn item(ty: &Ty) -> Result<Item> {
     Ok(match ty {
-        Ty::Int(i) => Item::At(*i),
+        Ty::Int(i) => Item::At(i.known()),
         Ty::None => Item::New,
         Ty::Tuple(parts) => match &parts[..] {
             [a, b, c] => Item::Slice([bound(a), bound(b), bound(c)]),
@@ -68,7 +72,7 @@ fn item(ty: &Ty) -> Result<Item> {
 }
 
 fn may_be_empty(dim: &Dim) -> bool {
-    !matches!(dim, Dim::Known(n) if *n > 0)
+    !dim.is_positive()
 }
 
 /// What is known of the length of a slice.
@@ -77,7 +81,7 @@ fn sliced(bounds: [Bound; 3], dim: Dim) -> Result<Dim> {
     let value = |b: Bound| match b {
         Bound::Absent => Some(None),
         Bound::Known(i) => Some(Some(i)),
-        Bound::Unknown => None,
+        Bound::Sym(_) | Bound::Unknown => None,
     };
     if step == Bound::Known(0) {
         slice_bounds(None, None, 0, 1)?;
@@ -89,14 +93,23 @@ fn sliced(bounds: [Bound; 3], dim: Dim) -> Result<Dim> {
         (Some(start), Some(stop), Some(step), Dim::Known(n)) => {
             Ok(Dim::Known(slice_bounds(start, stop, step.unwrap_or(1), n)?.1))
         }
-        _ => Ok(Dim::Unknown),
+        _ => {
+            let end = |b: Bound| match b {
+                Bound::Absent => Some(None),
+                Bound::Known(i) => Some(Some(Num::Known(i))),
+                Bound::Sym(n) => Some(Some(n)),
+                Bound::Unknown => None,
+            };
+            match (end(start), end(stop), step) {
+                (Some(start), Some(stop), Bound::Absent | Bound::Known(1)) => Ok(dim.map(|n| n.sliced(start, stop))),
+                _ => Ok(Dim::Unknown),
+            }
+        }
     }
 }
 
 fn show_dims(dims: &[Dim]) -> String {
-    let dims: Vec<String> =
-        dims.iter().map(|d| if let Dim::Known(n) = d { n.to_string() } else { "?".into() }).collect();
-    format!("[{}]", dims.join(", "))
+    crate::types::show::show_dims(dims)
 }
 
 fn known(dims: &[Dim]) -> Option<Vec<usize>> {
@@ -252,7 +265,7 @@ mod tests {
     }
 
     fn int(i: i64) -> Ty {
-        Ty::Int(Some(i))
+        Ty::Int(Num::Known(i))
     }
 
     #[track_caller]
@@ -265,7 +278,7 @@ mod tests {
         let t = |shape: &[usize]| Ty::tensor(DType::F32, shape);
         gives(&[int(0)], t(&[3]));
         gives(&[int(1), int(-1)], Ty::Float);
-        gives(&[Ty::Int(None)], t(&[3]));
+        gives(&[Ty::Int(Num::Unknown)], t(&[3]));
         gives(&[cut(Ty::None, Ty::None), int(0)], t(&[2]));
         gives(&[cut(int(0), int(1)), Ty::None], t(&[1, 1, 3]));
         gives(&[Ty::Str(Some("...".into())), int(0)], t(&[2]));
@@ -293,10 +306,11 @@ mod tests {
 
     #[test]
     fn unknown_dims_are_no_errors() {
-        let n = Ty::of(Some(DType::F32), Some(Dims::from_slice(&[Dim::Unknown, Dim::Var(1)])));
+        let rows = Dim::from(Num::at_least(0));
+        let n = Ty::of(Some(DType::F32), Some(Dims::from_slice(&[Dim::Unknown, rows])));
         assert_eq!(
             infer_get(&[n.clone(), int(99)]).unwrap(),
-            Ty::of(Some(DType::F32), Some(Dims::from_slice(&[Dim::Var(1)])))
+            Ty::of(Some(DType::F32), Some(Dims::from_slice(&[rows])))
         );
         assert!(infer_write(&[n, int(5), Ty::tensor(DType::F32, &[7])], false).is_ok());
     }

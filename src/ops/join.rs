@@ -174,15 +174,9 @@ fn merge(a: &[Dim], b: &[Dim], free: Option<usize>) -> Option<Dims> {
     a.iter()
         .zip(b)
         .enumerate()
-        .map(|(axis, (a, b))| match (a, b) {
-            _ if Some(axis) == free => Some(match (a, b) {
-                (Dim::Known(m), Dim::Known(n)) => m.checked_add(*n).map_or(Dim::Unknown, Dim::Known),
-                _ => Dim::Unknown,
-            }),
-            (Dim::Known(m), Dim::Known(n)) => (m == n).then_some(*a),
-            (Dim::Known(_), _) => Some(*a),
-            (_, Dim::Known(_)) => Some(*b),
-            _ => Some(if a == b { *a } else { Dim::Unknown }),
+        .map(|(axis, (a, b))| match axis {
+            _ if Some(axis) == free => Some(a.with(*b, |a, b| a + b)),
+            _ => (!a.differs(*b)).then(|| a.meet(*b)),
         })
         .collect()
 }

@@ -12,6 +12,7 @@ use crate::tensor::cast::Float;
 use crate::tensor::create::article;
 use crate::tensor::matmul::{Product, matmul, mend, outer_products, row_dots};
 use crate::tensor::{Arr, DType, Shape, Tensor, room};
+use crate::types::show::show_dim;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -76,13 +77,13 @@ fn leading<D>(dims: &[D]) -> &[D] {
     dims.get(..dims.len().saturating_sub(2)).unwrap_or(&[])
 }
 
-/// The error for operands whose dims do not agree; dims that are not known are `None`.
+/// The error for operands whose dims do not agree.
 #[cold]
-fn inner_clash(name: &str, a: (&str, &[Option<usize>]), b: (&str, &[Option<usize>]), turn: Turn) -> Error {
+fn inner_clash(name: &str, a: (&str, &[Dim]), b: (&str, &[Dim]), turn: Turn) -> Error {
     let ((kind_a, a), (kind_b, b)) = (a, b);
     let (rows_a, k) = matrix(a, turn.0, true);
     let (l, columns_b) = matrix(b, turn.1, false);
-    let number = |n: Option<Option<usize>>| n.flatten().map_or("?".to_string(), |n| n.to_string());
+    let number = |n: Option<Dim>| show_dim(n.unwrap_or(Dim::Unknown));
     let side = match b.len() {
         1 => "the length",
         2 => "the first dim",
@@ -100,8 +101,8 @@ fn inner_clash(name: &str, a: (&str, &[Option<usize>]), b: (&str, &[Option<usize
     )
     .operand(0, format!("this is {kind_a}"))
     .operand(1, format!("this is {kind_b}"));
-    let (k, l) = (k.flatten(), l.flatten());
-    let (m, n) = (rows_a.flatten(), columns_b.flatten());
+    let told = |d: Option<Dim>| d.filter(|d| !matches!(d, Dim::Some | Dim::Unknown));
+    let (k, l, m, n) = (told(k), told(l), told(rows_a), told(columns_b));
     let plain = a.len() <= 2 && b.len() <= 2;
     if plain && b.len() == 2 && k.is_some() && k == n {
         error.help("transpose the right one: `.t`")
@@ -126,16 +127,13 @@ fn batch_clash(name: &str, kind_a: &str, a: &[usize], kind_b: &str, b: &[usize])
 
 /// Dims of a product from those of its operands.
 fn infer_dims(name: &str, args: &[Ty], a: &Dims, b: &Dims, turn: Turn) -> Result<Dims> {
-    let known = |dims: &Dims| -> Vec<Option<usize>> {
-        dims.iter().map(|d| if let Dim::Known(n) = d { Some(*n) } else { None }).collect()
-    };
     let kind = |i: usize| args.get(i).map_or_else(String::new, shape_rules::show);
     let (m, k) = matrix(a, turn.0, true);
     let (l, n) = matrix(b, turn.1, false);
-    if let (Some(Dim::Known(k)), Some(Dim::Known(l))) = (k, l)
-        && k != l
+    if let (Some(k), Some(l)) = (k, l)
+        && k.differs(l)
     {
-        return Err(inner_clash(name, (&kind(0), &known(a)), (&kind(1), &known(b)), turn));
+        return Err(inner_clash(name, (&kind(0), a), (&kind(1), b), turn));
     }
     let mut out = infer_batch(name, args, leading(a), leading(b))?;
     out.extend(m);
@@ -225,7 +223,7 @@ fn product(name: &str, args: &[Value], turn: Turn) -> Result<Value> {
     let (m, k) = matrix(a.shape(), turn.0, true);
     let (l, n) = matrix(b.shape(), turn.1, false);
     if k != l {
-        let known = |t: &Tensor| -> Vec<Option<usize>> { t.shape().iter().copied().map(Some).collect() };
+        let known = |t: &Tensor| -> Dims { t.shape().iter().copied().map(Dim::Known).collect() };
         let kind = |i: usize| args.get(i).map_or_else(String::new, Value::type_name);
         return Err(inner_clash(name, (&kind(0), &known(a)), (&kind(1), &known(b)), turn));
     }

@@ -9,6 +9,7 @@ use crate::tensor::create::{article, to_tensor};
 use crate::tensor::elementwise::wrong_kind_of;
 use crate::tensor::reduce::resolve_axis;
 use crate::tensor::{DType, Tensor};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -117,7 +118,7 @@ pub fn ranked_operand(name: &str, args: &[Ty], rank: usize) -> Result<Option<Ope
 
 /// The value of an int argument, if it is known.
 pub fn known_int(ty: Option<&Ty>) -> Option<i64> {
-    if let Some(Ty::Int(known)) = ty { *known } else { None }
+    if let Some(Ty::Int(known)) = ty { known.known() } else { None }
 }
 
 /// The axis that an `axis:` argument of known value names; `None` if it is not known.
@@ -128,7 +129,7 @@ pub fn known_axis(name: &str, ty: Option<&Ty>, rank: usize) -> Result<Option<usi
 /// Known ints of a tuple, list or single int type.
 pub fn known_ints(ty: Option<&Ty>) -> Option<Vec<i64>> {
     match ty? {
-        Ty::Int(Some(i)) => Some(vec![*i]),
+        Ty::Int(Num::Known(i)) => Some(vec![*i]),
         Ty::Tuple(items) => items.iter().map(|t| known_int(Some(t))).collect(),
         Ty::List(list) => list.items.as_ref()?.iter().map(|t| known_int(Some(t))).collect(),
         _ => None,

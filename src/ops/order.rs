@@ -8,6 +8,7 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::Result;
 use crate::tensor::{DType, Tensor, along};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -131,7 +132,7 @@ pub static SEARCHSORTED: Prim = Prim {
           not above) each. `searchsorted([1, 3, 5], 3)` is 1. No derivative.",
     sig: Sig { params: &[req("sorted"), req("x"), opt("right", Default::Bool(false))] },
     infer: |args| match args.get(1) {
-        Some(Ty::Int(_) | Ty::Float) => Ok(Ty::Int(None)),
+        Some(Ty::Int(_) | Ty::Float) => Ok(Ty::Int(Num::Unknown)),
         Some(Ty::Tensor(t)) => Ok(Ty::of(Some(DType::Int), t.dims.clone())),
         _ => Ok(Ty::Any),
     },

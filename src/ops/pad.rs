@@ -8,6 +8,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::{article, scalar_f64};
 use crate::tensor::{DType, Shape, Tensor, index as kernel, room};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 
@@ -150,7 +151,7 @@ fn infer_pad(args: &[Ty]) -> Result<Ty> {
     // The width as a value, if it is known as a whole.
     fn value(ty: &Ty) -> Option<Value> {
         match ty {
-            Ty::Int(Some(i)) => Some(Value::Int(*i)),
+            Ty::Int(Num::Known(i)) => Some(Value::Int(*i)),
             Ty::Tuple(items) => items.iter().map(value).collect::<Option<Vec<_>>>().map(Value::tuple),
             _ => None,
         }
@@ -160,8 +161,8 @@ fn infer_pad(args: &[Ty]) -> Result<Ty> {
         None => None,
     };
     let dims = dims.iter().enumerate().map(|(i, dim)| match (dim, known.as_ref().and_then(|w| w.get(i))) {
-        (Dim::Known(n), Some((a, b))) => Dim::Known(n.saturating_add(*a).saturating_add(*b)),
         (dim, Some((0, 0))) => *dim,
+        (dim, Some((a, b))) => dim.with(Dim::Known(a.saturating_add(*b)), |n, more| n + more),
         _ => Dim::Unknown,
     });
     Ok(Ty::of(x.dtype, Some(dims.collect())))

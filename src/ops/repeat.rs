@@ -1,7 +1,7 @@
 //! Copies of elements: `repeat`, `tile`, `flip`, `roll`. The transpose adds up what was copied.
 
 use super::convert::shape_dims;
-use super::operand::{self, known_axis, known_int, known_ints, map_dim, operand, ranked, ranked_operand, tensor};
+use super::operand::{self, known_axis, known_ints, operand, ranked, ranked_operand, tensor};
 use super::prim::{
     Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req, rest,
 };
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::tensor::along::with_dim;
 use crate::tensor::reduce::{resolve_axes, resolve_axis};
 use crate::tensor::{Shape, Tensor, room, view};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -42,11 +43,14 @@ fn infer_repeat(args: &[Ty]) -> Result<Ty> {
     if dims.is_empty() {
         dims.push(Dim::Known(1));
     }
-    let n = known_int(args.get(1)).and_then(|n| usize::try_from(n).ok());
+    let n = match args.get(1) {
+        Some(Ty::Int(n)) => (*n).into(),
+        _ => Dim::Unknown,
+    };
     match known_axis("repeat", args.get(2), dims.len())? {
         Some(axis) => {
             if let Some(dim) = dims.get_mut(axis) {
-                *dim = n.map_or(Dim::Unknown, |n| map_dim(*dim, |d| d.saturating_mul(n)));
+                *dim = dim.with(n, |d, n| d * n);
             }
         }
         None => dims.fill(Dim::Unknown),
@@ -123,9 +127,8 @@ fn infer_tile(args: &[Ty]) -> Result<Ty> {
     };
     let out: Dims = (0..rank)
         .map(|i| match (at(dims, i), at(&counts, i)) {
-            (Dim::Known(n), Dim::Known(k)) => Dim::Known(n.saturating_mul(k)),
             (dim, Dim::Known(1)) => dim,
-            _ => Dim::Unknown,
+            (dim, count) => dim.with(count, |n, k| n * k),
         })
         .collect();
     Ok(Ty::of(x.dtype, Some(out)))
@@ -171,7 +174,7 @@ fn infer_same(name: &str, args: &[Ty], axis: usize) -> Result<Ty> {
         }
     }
     match args.first() {
-        Some(Ty::Int(_)) => Ok(Ty::Int(None)),
+        Some(Ty::Int(_)) => Ok(Ty::Int(Num::Unknown)),
         Some(Ty::Bool(_)) => Ok(Ty::Bool(None)),
         first => Ok(first.cloned().unwrap_or_default()),
     }

@@ -13,6 +13,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::reduce::{resolve_axes, resolve_axis};
 use crate::tensor::{Shape, count, show_shape, view};
+use crate::types::size::{Num, count as count_of};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -100,11 +101,33 @@ fn infer_reshape(args: &[Ty]) -> Result<Ty> {
         // A float that stays one has no dtype.
         return Ok(if dims.is_empty() && dtype.is_none() { x_alone(args) } else { Ty::of(dtype, Some(dims)) });
     }
-    let dims = items.iter().map(|t| match t {
-        Ty::Int(Some(d)) => usize::try_from(*d).map_or(Dim::Unknown, Dim::Known),
-        _ => Dim::Unknown,
-    });
+    let size = |t: &Ty| if let Ty::Int(n) = t { *n } else { Num::Unknown };
+    let wanted: Vec<Num> = items.iter().map(size).collect();
+    let left = dims.map_or(Num::Unknown, |dims| left_over(&dims, &wanted));
+    let dims = wanted.iter().map(|n| if *n == Num::Known(-1) { left.into() } else { (*n).into() });
     Ok(Ty::of(dtype, Some(dims.collect())))
+}
+
+/// What a -1 stands for among the dims that a tensor of these dims is given: of `[n, 8, 4]` to `(n, -1)`, 32.
+fn left_over(dims: &[Dim], wanted: &[Num]) -> Num {
+    if wanted.iter().filter(|n| **n == Num::Known(-1)).count() != 1 || dims.contains(&Dim::Some) {
+        return Num::Unknown;
+    }
+    let mut from: Vec<Num> = dims.iter().map(|d| Num::from(*d)).collect();
+    let mut divisor = 1;
+    for n in wanted {
+        match (n, from.iter().position(|m| m == n)) {
+            (Num::Known(-1), _) => {}
+            // A size that is not known may be 0, and then nothing follows; but neither would the reshape work.
+            (Num::Sym(_), Some(at)) => drop(from.remove(at)),
+            (Num::Known(k @ 1..), _) => match k.checked_mul(divisor) {
+                Some(k) => divisor = k,
+                None => return Num::Unknown,
+            },
+            _ => return Num::Unknown,
+        }
+    }
+    from.into_iter().fold(Num::Known(1), |n, m| n * m).floor_div(divisor)
 }
 
 /// `reshape(x, *shape)`
@@ -380,7 +403,7 @@ fn infer_flatten(args: &[Ty]) -> Result<Ty> {
     let Some(x) = operand("flatten", args)? else { return Ok(Ty::Any) };
     let Some(dims) = x.dims else { return Ok(Ty::of(x.dtype, None)) };
     let start = match args.get(1) {
-        None | Some(Ty::Int(Some(0))) => 0,
+        None | Some(Ty::Int(Num::Known(0))) => 0,
         start => match known_axis("flatten", start, dims.len())? {
             Some(start) => start,
             None => return Ok(Ty::of(x.dtype, None)),
@@ -390,7 +413,7 @@ fn infer_flatten(args: &[Ty]) -> Result<Ty> {
     let mut out = Dims::from_slice(kept);
     out.push(match merged {
         [one] => *one,
-        _ => known_count(merged).map_or(Dim::Unknown, Dim::Known),
+        _ => count_of(merged).into(),
     });
     Ok(Ty::of(x.dtype, Some(out)))
 }

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use crate::tensor::broadcast::shapes_clash;
 use crate::tensor::create::article;
 use crate::tensor::{DType, Shape, show_shape};
+use crate::types::show::{show_dim, show_dims};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 
 /// True for what certainly is neither number nor tensor nor a structure that elementwise primitives map over.
@@ -37,22 +39,11 @@ pub fn dtype_of(ty: &Ty) -> Option<DType> {
     }
 }
 
-fn show_dim(dim: &Dim) -> String {
-    match dim {
-        Dim::Known(n) => n.to_string(),
-        Dim::Var(_) | Dim::Some | Dim::Unknown => "?".into(),
-    }
-}
-
-fn shown(dims: &[Dim]) -> String {
-    format!("[{}]", dims.iter().map(show_dim).collect::<Vec<_>>().join(", "))
-}
-
 /// As messages show it: `f32[3, n]`.
 pub fn show(ty: &Ty) -> String {
     match ty {
         Ty::Tensor(t) => {
-            let dims: Vec<String> = t.dims.iter().flatten().map(show_dim).collect();
+            let dims: Vec<String> = t.dims.iter().flatten().map(|d| show_dim(*d)).collect();
             let dtype = t.dtype.map_or("tensor".into(), |d| d.to_string());
             if t.dims.is_some() { format!("{dtype}[{}]", dims.join(", ")) } else { dtype }
         }
@@ -124,10 +115,10 @@ fn join(a: &[Dim], b: &[Dim]) -> Option<Dims> {
             (m, n) if m == n => Some(m),
             (Dim::Known(1), n) => Some(n),
             (m, Dim::Known(1)) => Some(m),
-            (Dim::Known(_), Dim::Known(_)) => None,
+            (m, n) if m.differs(n) && m.differs(Dim::Known(1)) && n.differs(Dim::Known(1)) => None,
             // An unknown dim must be this one, or 1.
             (Dim::Known(n), _) | (_, Dim::Known(n)) => Some(Dim::Known(n)),
-            (Dim::Some, Dim::Some) => Some(Dim::Some),
+            (m, n) if m.is_positive() && n.is_positive() => Some(Dim::Some),
             _ => Some(Dim::Unknown),
         })
         .collect()
@@ -159,7 +150,8 @@ fn clash(name: &str, args: &[Ty]) -> Error {
                 let mut error = shapes_clash(name, (*i, &kind(*i), &known_a), (*j, &kind(*j), &known_b));
                 if a.iter().chain(b).any(|d| !matches!(d, Dim::Known(_))) {
                     let guessed = format!("{} and {}", show_shape(&known_a), show_shape(&known_b));
-                    error.0.message = error.0.message.replace(&guessed, &format!("{} and {}", shown(a), shown(b)));
+                    error.0.message =
+                        error.0.message.replace(&guessed, &format!("{} and {}", show_dims(a), show_dims(b)));
                 }
                 return error;
             }
@@ -214,7 +206,7 @@ fn int_power(name: &str, args: &[Ty]) -> Option<bool> {
         return Some(false);
     }
     match args.get(1) {
-        Some(Ty::Int(Some(k))) => Some(*k < 0),
+        Some(Ty::Int(Num::Known(k))) => Some(*k < 0),
         Some(Ty::Bool(_)) => Some(false),
         _ => None,
     }
@@ -299,7 +291,7 @@ pub fn same(name: &str, args: &[Ty]) -> Result<Ty> {
     match refused(x) {
         Some(kind) => Err(wrong_kind(name, 0, kind)),
         None => Ok(match x {
-            Ty::Int(_) => Ty::Int(None),
+            Ty::Int(_) => Ty::Int(Num::Unknown),
             Ty::Bool(_) => Ty::Bool(None),
             other => other.clone(),
         }),
@@ -321,10 +313,10 @@ pub enum Gives {
 fn axes(ty: Option<&Ty>) -> Option<Option<Vec<i64>>> {
     match ty {
         None | Some(Ty::None) => Some(None),
-        Some(Ty::Int(Some(a))) => Some(Some(vec![*a])),
+        Some(Ty::Int(Num::Known(a))) => Some(Some(vec![*a])),
         Some(Ty::Tuple(items)) => items
             .iter()
-            .map(|t| if let Ty::Int(Some(a)) = t { Some(*a) } else { None })
+            .map(|t| if let Ty::Int(Num::Known(a)) = t { Some(*a) } else { None })
             .collect::<Option<_>>()
             .map(Some),
         _ => None,
@@ -380,7 +372,7 @@ pub fn reduce(name: &str, x: &Ty, axis: Option<&Ty>, keepdims: Option<&Ty>, give
 
 fn scalar(gives: Gives, dtype: Option<DType>) -> Ty {
     match (gives, dtype) {
-        (Gives::Int, _) | (Gives::Own, Some(DType::Int)) => Ty::Int(None),
+        (Gives::Int, _) | (Gives::Own, Some(DType::Int)) => Ty::Int(Num::Unknown),
         (Gives::Bool, _) | (Gives::Own, Some(DType::Bool)) => Ty::Bool(None),
         (Gives::Float, _) | (Gives::Own, Some(_)) => Ty::Float,
         (Gives::Own, None) => Ty::Any,
@@ -398,14 +390,17 @@ mod tests {
         assert_eq!(elementwise("add", &[t(&[3]), Ty::Float], false).unwrap(), t(&[3]));
         assert_eq!(elementwise("add", &[t(&[3]), t(&[4])], false).unwrap_err().0.code, "E0301");
         assert_eq!(elementwise("add", &[t(&[3]), Ty::Str(None)], false).unwrap_err().0.code, "E0310");
-        assert_eq!(elementwise("add", &[Ty::Int(None), Ty::Int(None)], false).unwrap(), Ty::Int(None));
-        assert_eq!(elementwise("div", &[Ty::Int(None), Ty::Int(None)], true).unwrap(), Ty::Float);
+        assert_eq!(
+            elementwise("add", &[Ty::Int(Num::Unknown), Ty::Int(Num::Unknown)], false).unwrap(),
+            Ty::Int(Num::Unknown)
+        );
+        assert_eq!(elementwise("div", &[Ty::Int(Num::Unknown), Ty::Int(Num::Unknown)], true).unwrap(), Ty::Float);
     }
 
     #[test]
     fn reductions() {
         let x = Ty::tensor(DType::F32, &[2, 3]);
-        let axis = |a| Ty::Int(Some(a));
+        let axis = |a| Ty::Int(Num::Known(a));
         assert_eq!(reduce("sum", &x, Some(&axis(-1)), None, Gives::Own).unwrap(), Ty::tensor(DType::F32, &[2]));
         assert_eq!(reduce("sum", &x, None, None, Gives::Own).unwrap(), Ty::Float);
         let keep = Ty::Bool(Some(true));

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::tensor::create::article;
 use crate::tensor::window::Slide;
 use crate::tensor::{DType, Shape};
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -33,7 +34,7 @@ impl From<&Value> for Arg {
 impl From<&Ty> for Arg {
     fn from(ty: &Ty) -> Arg {
         match ty {
-            Ty::Int(known) => Arg::Int(*known),
+            Ty::Int(known) => Arg::Int(known.known()),
             Ty::Tuple(items) => Arg::Items(items.iter().map(Arg::from).collect()),
             Ty::List(list) => match &list.items {
                 Some(items) => Arg::Items(items.iter().map(Arg::from).collect()),
@@ -216,7 +217,7 @@ fn fitting(
     name: &str,
     what: &str,
     axis: &str,
-    len: Option<usize>,
+    len: Dim,
     size: Option<usize>,
     (stride, padding, dilation): (Option<usize>, Option<usize>, Option<usize>),
     kinds: (&str, Option<&str>),
@@ -228,7 +229,12 @@ fn fitting(
     if size == Some(0) {
         return Err(marked(Error::new("E0303", format!("the {what} of {name} has the length 0 along {axis}"))));
     }
-    let (Some(len), Some(size), Some(padding), Some(dilation)) = (len, size, padding, dilation) else {
+    if let (Dim::Sym(_), Some(size), Some(stride), Some(padding), Some(dilation)) =
+        (len, size, stride, padding, dilation)
+    {
+        return Ok(fitting_in(len, size, (stride, padding, dilation)));
+    }
+    let (Some(len), Some(size), Some(padding), Some(dilation)) = (known(Some(&len)), size, padding, dilation) else {
         return Ok(Dim::Unknown);
     };
     if let Some(count) = Slide::windows(len, size, stride.unwrap_or(1), padding, dilation) {
@@ -243,6 +249,15 @@ fn fitting(
     );
     let lacks = reach.saturating_sub(len).div_ceil(2);
     Err(marked(Error::new("E0303", message)).help(format!("a padding of {lacks} would do")))
+}
+
+/// How many windows fit along an axis of a length that is an expression: `(n + 2 padding - reach)//stride + 1`.
+fn fitting_in(len: Dim, size: usize, (stride, padding, dilation): (usize, usize, usize)) -> Dim {
+    let int = |n: usize| Num::from(i64::try_from(n).ok());
+    let reach = size.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
+    let Ok(step) = i64::try_from(stride) else { return Dim::Unknown };
+    // There is at least one window: none at all is an error.
+    len.map(|n| (n + int(2 * padding) - int(reach)).positive().floor_div(step) + Num::Known(1))
 }
 
 /// Dims of a convolution `x[batch, in, ...]`, `w[out, in/groups, ...]` with `axes` axes of a plane.
@@ -299,7 +314,8 @@ pub fn convolution(name: &str, x: &Operand, w: &Operand, s: &Settings, axes: usi
         let side = i + 2 - axes;
         let of = (s.stride.map(|p| p[side]), s.padding.map(|p| p[side]), s.dilation.map(|p| p[side]));
         let kinds = (x.kind.as_str(), Some(w.kind.as_str()));
-        out.push(fitting(name, "kernel", plane_axis(axes, i), at(x_dims, i + 2), at(w_dims, i + 2), of, kinds)?);
+        let len = x_dims.and_then(|d| d.get(i + 2)).copied().unwrap_or(Dim::Unknown);
+        out.push(fitting(name, "kernel", plane_axis(axes, i), len, at(w_dims, i + 2), of, kinds)?);
     }
     Ok(Some(out))
 }
@@ -404,8 +420,8 @@ pub fn pooled(name: &str, x: &Operand, p: &Pool) -> Result<Option<Dims>> {
     let Some(dims) = ranked(name, 0, "x[batch, channels, h, w]", x)? else { return Ok(None) };
     let mut out = Dims::from_slice(dims.get(..2).unwrap_or(&[]));
     for side in 0..2 {
-        let len = known(dims.get(side + 2));
-        if len == Some(0) {
+        let len = dims.get(side + 2).copied().unwrap_or(Dim::Unknown);
+        if len == Dim::Known(0) {
             let message = format!("{name} of {}: there is nothing along {}", x.kind, plane_axis(2, side));
             return Err(Error::new("E0303", message).operand(0, format!("this is {}", x.kind)));
         }

@@ -2,12 +2,13 @@
 
 use crate::pipeline::{Session, Unit};
 use crate::syntax::ast::{Expr, ExprKind, Module, StmtKind, TypeExpr, TypeKind, UnOp};
+use crate::types::size::Num;
 use crate::types::ty::Ty;
 use crate::value::Value;
 
 fn type_of(value: &Value) -> Ty {
     match value {
-        Value::Int(n) => Ty::Int(Some(*n)),
+        Value::Int(n) => Ty::Int(Num::Known(*n)),
         Value::Float(..) => Ty::Float,
         Value::Bool(b) => Ty::Bool(Some(*b)),
         Value::Str(s) => Ty::Str(Some(s.as_str().into())),

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::Checker;
 use super::error::TypeError;
+use super::rename::closed;
 use super::show::{show_dim, show_dims};
+use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructInfo, StructTy, TensorTy, Ty};
 use crate::resolve::{GlobalKind, LoadedModule, LocalId, LocalKind, Res};
 use crate::source::Span;
@@ -69,7 +71,7 @@ impl Checker {
                     None => Ok(Ty::List(Rc::new(ListTy {
                         items: None,
                         filled: list.filled,
-                        element: self.admit(element, &list.element, module, dims, place)?,
+                        element: closed(&self.admit(element, &list.element, module, dims, place)?),
                     }))),
                 },
                 _ => wrong(),
@@ -158,6 +160,7 @@ impl Checker {
             if any_rank {
                 return Ok(Ty::Tensor(TensorTy { dtype, dims: None }));
             }
+            self.bind_dims(written, &[], module, dims, place);
             let refined = written.iter().map(|d| self.written_dim(d, module, dims)).collect();
             return Ok(of_float(dtype, refined));
         };
@@ -175,47 +178,58 @@ impl Checker {
         let leading = actual_dims.len() - fixed;
         let mut refined: Dims = actual_dims.iter().take(leading).copied().collect();
         let written = written.get(usize::from(any_rank)..).unwrap_or(&[]);
-        // Plain variables first, so that `2*n` finds what `n` is.
+        self.bind_dims(written, actual_dims.get(leading..).unwrap_or(&[]), module, dims, place);
         for (d, actual) in written.iter().zip(actual_dims.iter().skip(leading)) {
-            if let DimExpr::Var { id, .. } = d
-                && let Some(Res::Local(local)) = module.resolved.names.get(id)
-            {
-                match dims.iter_mut().find(|b| b.local == *local) {
-                    Some(bound) if matches!(bound.dim, Dim::Unknown | Dim::Some) && *actual != Dim::Unknown => {
-                        bound.dim = *actual;
+            let expected = self.written_dim(d, module, dims);
+            if expected.differs(*actual) {
+                let (shape, e, a) = (show_dims(&actual_dims), show_dim(expected), show_dim(*actual));
+                let sentence = match show_written(d) {
+                    Some(name) if name == e => {
+                        format!("dimension `{name}` is not {a}, which this value has there: its shape is {shape}")
                     }
-                    Some(_) => {}
-                    // It names a variable of the function.
-                    None if self.in_frame && self.is_plain_variable(*local) => {}
-                    None => dims.push(DimBinding { local: *local, dim: *actual, place }),
+                    Some(name) => {
+                        format!("dimension `{name}` is {e}, but this value has {a} there: its shape is {shape}")
+                    }
+                    None => format!("the annotation asks for {e}, but this value has {a} there: its shape is {shape}"),
+                };
+                let bound = self.bound_at(d, module, dims);
+                return Err(Box::new(Mismatch::Dims { sentence, bound }));
+            }
+            refined.push(expected.meet(*actual));
+        }
+        Ok(of_float(dtype, refined))
+    }
+
+    /// Binds dimension variables to the dims that they stand for; where a dim is not known, it has the variable's name from
+    /// here on. Plain variables come first, so that `2*n` finds what `n` is.
+    fn bind_dims(
+        &self,
+        written: &[DimExpr],
+        actual: &[Dim],
+        module: &LoadedModule,
+        dims: &mut Vec<DimBinding>,
+        place: Span,
+    ) {
+        for (i, d) in written.iter().enumerate() {
+            let DimExpr::Var { id, ident } = d else { continue };
+            let Some(Res::Local(local)) = module.resolved.names.get(id) else { continue };
+            let named = |min: i64| Num::made(Some(Symbol::new(&ident.name)), Some(min)).into();
+            let actual = actual.get(i).copied().unwrap_or(Dim::Unknown);
+            match dims.iter_mut().find(|b| b.local == *local) {
+                Some(bound) if !matches!(bound.dim, Dim::Known(_)) => bound.dim = bound.dim.meet(actual),
+                Some(_) => {}
+                // It names a variable of the function.
+                None if self.in_frame && self.is_plain_variable(*local) => {}
+                None => {
+                    let dim = match actual {
+                        Dim::Unknown => named(0),
+                        Dim::Some => named(1),
+                        known => known,
+                    };
+                    dims.push(DimBinding { local: *local, dim, place });
                 }
             }
         }
-        for (d, actual) in written.iter().zip(actual_dims.iter().skip(leading)) {
-            let expected = self.written_dim(d, module, dims);
-            let dim = match (expected, *actual) {
-                (Dim::Known(e), Dim::Known(a)) if e != a => {
-                    let sentence = match show_written(d) {
-                        Some(name) => format!(
-                            "dimension `{name}` is {e}, but this value has {a} there: its shape is {}",
-                            show_dims(&actual_dims)
-                        ),
-                        None => format!(
-                            "the annotation asks for {e}, but this value has {a} there: its shape is {}",
-                            show_dims(&actual_dims)
-                        ),
-                    };
-                    let bound = self.bound_at(d, module, dims);
-                    return Err(Box::new(Mismatch::Dims { sentence, bound }));
-                }
-                (Dim::Unknown, a) => a,
-                (e, Dim::Unknown) => e,
-                (e @ Dim::Known(_), _) => e,
-                (_, a) => a,
-            };
-            refined.push(dim);
-        }
-        Ok(of_float(dtype, refined))
     }
 
     fn is_plain_variable(&self, local: LocalId) -> bool {
@@ -234,7 +248,7 @@ impl Checker {
     fn written_dim(&self, d: &DimExpr, module: &LoadedModule, dims: &[DimBinding]) -> Dim {
         match d {
             DimExpr::Int(n, _) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Known),
-            DimExpr::Var { ident, id } => {
+            DimExpr::Var { id, .. } => {
                 let local = match module.resolved.names.get(id) {
                     Some(Res::Local(local)) => local,
                     Some(Res::Global(id)) => return dim_of(&self.stored_global(*id)),
@@ -243,24 +257,20 @@ impl Checker {
                 match dims.iter().find(|b| b.local == *local) {
                     Some(bound) => bound.dim,
                     None if self.in_frame => dim_of(&self.frame.local(*local)),
-                    None if self.rigid => Dim::Var(Symbol::new(&ident.name).0),
                     None => Dim::Unknown,
                 }
             }
-            DimExpr::Binary(op, a, b) => match (self.written_dim(a, module, dims), self.written_dim(b, module, dims)) {
-                (Dim::Known(a), Dim::Known(b)) => {
-                    let value = match op {
-                        BinOp::Add => a.checked_add(b),
-                        BinOp::Sub => a.checked_sub(b),
-                        BinOp::Mul => a.checked_mul(b),
-                        BinOp::FloorDiv => a.checked_div(b),
-                        BinOp::Div if b != 0 && a % b == 0 => Some(a / b),
-                        _ => None,
-                    };
-                    value.map_or(Dim::Unknown, Dim::Known)
-                }
-                _ => Dim::Unknown,
-            },
+            DimExpr::Binary(op, a, b) => {
+                let (a, b) = (self.written_dim(a, module, dims), self.written_dim(b, module, dims));
+                a.with(b, |a, b| match (op, b) {
+                    (BinOp::Add, _) => a + b,
+                    (BinOp::Sub, _) => a - b,
+                    (BinOp::Mul, _) => a * b,
+                    (BinOp::FloorDiv, Num::Known(k @ 1..)) => a.floor_div(k),
+                    (BinOp::Div, Num::Known(k @ 1..)) if a.known().is_some_and(|a| a % k == 0) => a.floor_div(k),
+                    _ => Num::Unknown,
+                })
+            }
             DimExpr::Ellipsis(_) | DimExpr::Any(_) => Dim::Unknown,
         }
     }
@@ -269,17 +279,8 @@ impl Checker {
     pub(super) fn publish_dims(&mut self) {
         for i in 0..self.frame.dims.len() {
             let Some(binding) = self.frame.dims.get(i) else { break };
-            let value = match binding.dim {
-                Dim::Known(n) => i64::try_from(n).ok(),
-                _ => None,
-            };
-            let (local, place) = (binding.local, binding.place);
-            if binding.dim == Dim::Some {
-                self.frame.positive.insert(local);
-            } else {
-                self.frame.positive.remove(&local);
-            }
-            self.frame.set_local(local, Ty::Int(value), Some(place));
+            let (local, place, dim) = (binding.local, binding.place, binding.dim);
+            self.frame.set_local(local, Ty::Int(dim.into()), Some(place));
         }
     }
 
@@ -355,7 +356,7 @@ impl Checker {
 /// An int variable as a dim.
 fn dim_of(ty: &Ty) -> Dim {
     match ty {
-        Ty::Int(Some(n)) => usize::try_from(*n).map_or(Dim::Unknown, Dim::Known),
+        Ty::Int(n) => (*n).into(),
         _ => Dim::Unknown,
     }
 }
@@ -397,14 +398,14 @@ fn admit_basic(name: &str, annotation: &TypeExpr, ty: &Ty) -> Fit {
     let result = match (name, ty) {
         ("any", _) => ty.clone(),
         ("int", Ty::Int(_)) => ty.clone(),
-        ("int", Ty::Any) => Ty::Int(None),
+        ("int", Ty::Any) => Ty::Int(Num::Unknown),
         ("float", Ty::Float | Ty::Int(_) | Ty::Any) => Ty::Float,
         ("bool", Ty::Bool(_)) => ty.clone(),
         ("bool", Ty::Any) => Ty::Bool(None),
         ("str", Ty::Str(_)) => ty.clone(),
         ("str", Ty::Any) => Ty::Str(None),
         ("none", Ty::None | Ty::Any) => Ty::None,
-        ("int", _) if may_be_scalar => Ty::Int(None),
+        ("int", _) if may_be_scalar => Ty::Int(Num::Unknown),
         ("float", _) if may_be_scalar => Ty::Float,
         ("bool", _) if may_be_scalar => Ty::Bool(None),
         _ => return mismatch(annotation, ty),

@@ -316,18 +316,19 @@ impl Checker {
             Some(captures) => captures.clone(),
             None => Rc::new(vec![Ty::Any; function.captures.len()]),
         };
-        self.rigid = true;
+        let mut dims = vec![];
         let owner = function.owner.and_then(|o| self.struct_info(key.0, o));
         let mut slots = vec![];
         for param in &decl.params {
             let is_self = param.pattern.name().is_some_and(|n| &*n.name == "self");
             slots.push(Some(match (&param.ty, &owner) {
-                (Some(annotation), _) => self.annotated(annotation, module),
+                (Some(annotation), _) => {
+                    self.admit(annotation, &Ty::Any, module, &mut dims, annotation.span).unwrap_or(Ty::Any)
+                }
                 (None, Some(owner)) if is_self => self.declared_struct(owner, 2),
                 _ => Ty::Any,
             }));
         }
-        self.rigid = false;
         let frame = self.run_body(key, module, &decl, &slots, &captures, &[]);
         frame.problems.into_iter().map(|p| p.diagnostic).collect()
     }

@@ -1,6 +1,5 @@
 //! The state of the abstract interpreter: the running function's variables, and what joins at branches.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::annot::DimBinding;
@@ -58,8 +57,6 @@ pub struct Frame {
     /// Globals read with what was known of them.
     pub reads: Vec<(GlobalId, Ty)>,
     pub dims: Vec<DimBinding>,
-    /// Locals bound with `let` to an int of 1 or more.
-    pub positive: HashSet<LocalId>,
     /// The function itself, for nested functions that call themselves.
     pub itself: Ty,
     /// How many branches and loops of unknown course are around.
@@ -114,6 +111,15 @@ impl State {
         join_into(&mut self.globals, &other.globals);
     }
 
+    /// At the head of a loop, what is declared in its body has no value yet.
+    pub fn forget_inner(&mut self, head: &State) {
+        for (local, before) in self.locals.iter_mut().zip(&head.locals) {
+            if *before == Ty::Never {
+                *local = Ty::Never;
+            }
+        }
+    }
+
     /// Forgets what differs from `head`, so that a loop comes to rest.
     pub fn widen_from(&mut self, head: &State, how: Widen) {
         for (new, old) in self.locals.iter_mut().zip(&head.locals).chain(self.globals.iter_mut().zip(&head.globals)) {
@@ -149,7 +155,6 @@ impl Frame {
             problems: vec![],
             reads: vec![],
             dims: vec![],
-            positive: HashSet::new(),
             itself: Ty::Any,
             branches: 0,
             unsure: 0,

@@ -27,6 +27,7 @@
 use std::rc::Rc;
 
 use super::show::{show_a, show_ty};
+use super::size::Num;
 use super::ty::Ty;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::error::Error;
@@ -360,7 +361,7 @@ impl TypeError {
                 )
                 .at(place.unwrap_or(span), format!("this is {}", show_ty(ty)));
                 match ty {
-                    Ty::Int(Some(n)) => d.help(format!("write it as a float: {n}.0")),
+                    Ty::Int(Num::Known(n)) => d.help(format!("write it as a float: {n}.0")),
                     Ty::Int(_) => d.help("make it a float: float(x)"),
                     Ty::Tensor(_) => d.help("make its elements floats: x.to(f32), or write [1.0, 2.0]"),
                     _ => d.help("only floats and what is made of them have derivatives"),

@@ -6,6 +6,7 @@ use super::Checker;
 use super::error::TypeError;
 use super::host::Host;
 use super::show::show_a;
+use super::size::Num;
 use super::ty::{FnTy, Ty};
 use crate::error::Error;
 use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
@@ -37,7 +38,7 @@ impl Checker {
         match &e.kind {
             ExprKind::None => Ty::None,
             ExprKind::Bool(b) => Ty::Bool(Some(*b)),
-            ExprKind::Int(n) => Ty::Int(Some(*n)),
+            ExprKind::Int(n) => Ty::Int(Num::Known(*n)),
             ExprKind::Float(_) => Ty::Float,
             ExprKind::Str(s) => Ty::Str((s.len() <= 64).then(|| s.clone())),
             ExprKind::Format(parts) => self.format(parts),
@@ -177,7 +178,7 @@ impl Checker {
         let error = match (op, &ty) {
             (_, Ty::Any | Ty::Never) => return ty,
             (UnOp::Not, Ty::Bool(b)) => return Ty::Bool(b.map(|b| !b)),
-            (UnOp::Neg, Ty::Int(n)) => return Ty::Int(n.and_then(i64::checked_neg)),
+            (UnOp::Neg, Ty::Int(n)) => return Ty::Int(Num::Known(0) - *n),
             (UnOp::Neg, Ty::Float) => return Ty::Float,
             (UnOp::Neg, t) if matches!(t, Ty::Tensor(_)) || t.is_structure() => {
                 return self.operator("neg", &[ty], &[operand.span], span);
@@ -196,7 +197,7 @@ impl Checker {
     fn range(&mut self, lo: &Expr, hi: &Expr, inclusive: bool) -> Ty {
         let (a, b) = (self.expr(lo), self.expr(hi));
         match (a, b) {
-            (Ty::Int(Some(start)), Ty::Int(Some(stop))) => match stop.checked_add(i64::from(inclusive)) {
+            (Ty::Int(Num::Known(start)), Ty::Int(Num::Known(stop))) => match stop.checked_add(i64::from(inclusive)) {
                 Some(stop) => Ty::RangeOf(RangeValue { start, stop, step: 1 }),
                 None => Ty::Range,
             },

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use super::Checker;
 use super::call::{ArgVal, Outcome};
 use super::error::TypeError;
-use super::ty::{Dim, FnTy, StructInfo, StructTy, Ty};
+use super::size::{Num, count};
+use super::ty::{FnTy, StructInfo, StructTy, Ty};
 use crate::ops::prim::ParamKind;
 use crate::resolve::{GlobalId, LocalKind, ModuleId, Res};
 use crate::source::Span;
@@ -52,25 +53,11 @@ impl Checker {
         let dims = ty.dims();
         match &*name.name {
             "shape" => match dims {
-                Some(dims) => {
-                    let sizes = dims.iter().map(|d| match d {
-                        Dim::Known(n) => Ty::Int(i64::try_from(*n).ok()),
-                        _ => Ty::Int(None),
-                    });
-                    Ty::tuple(sizes.collect())
-                }
+                Some(dims) => Ty::tuple(dims.iter().map(|d| Ty::Int((*d).into())).collect()),
                 None => Ty::Any,
             },
-            "rank" => Ty::Int(dims.and_then(|d| i64::try_from(d.len()).ok())),
-            "size" => {
-                let size = dims.and_then(|dims| {
-                    dims.iter().try_fold(1i64, |n, d| match d {
-                        Dim::Known(m) => n.checked_mul(i64::try_from(*m).ok()?),
-                        _ => None,
-                    })
-                });
-                Ty::Int(size)
-            }
+            "rank" => Ty::Int(dims.and_then(|d| i64::try_from(d.len()).ok()).into()),
+            "size" => Ty::Int(dims.map_or(Num::Unknown, |dims| count(&dims))),
             "dtype" => Ty::DType(match ty {
                 Ty::Tensor(t) => t.dtype,
                 Ty::Int(_) => Some(DType::Int),

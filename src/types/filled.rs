@@ -1,13 +1,14 @@
 //! What certainly has an element: ints of 1 or more, ranges up to them, and what an `assert` tells of a length.
 //!
-//! Types know it of tensors (`Dim::Some`) and lists (`filled`); of ints it is read off the expression that makes them, and
-//! kept for names bound with `let`.
+//! Types know it of sizes (`Num::lower`) and lists (`filled`); of other ints it is read off the expression that makes them.
 
 use super::Checker;
 use super::pattern::Count;
+use super::rename::map_sizes;
+use super::size::Num;
 use super::ty::{Dim, FnTy, ListTy, TensorTy, Ty};
-use crate::resolve::{GlobalKind, LocalId, Res};
-use crate::syntax::ast::{Arg, BinOp, Expr, ExprKind, IndexItem, Pattern, UnOp};
+use crate::resolve::{FnId, LocalId, Res};
+use crate::syntax::ast::{Arg, BinOp, Expr, ExprKind, IndexItem, UnOp};
 use std::rc::Rc;
 
 impl Checker {
@@ -16,12 +17,7 @@ impl Checker {
         match &e.kind {
             ExprKind::Int(n) => *n >= 1,
             ExprKind::Name(_) => {
-                matches!(self.peek(e), Some(Ty::Int(Some(1..))))
-                    || match self.resolution(e.id) {
-                        Some(Res::Local(local)) => self.frame.positive.contains(&local),
-                        Some(Res::Global(id)) => self.positive.contains(&id),
-                        _ => false,
-                    }
+                matches!(self.peek(e), Some(Ty::Int(n)) if n.is_positive())
             }
             ExprKind::Binary(BinOp::Mul | BinOp::Add, a, b) => self.is_positive(a) && self.is_positive(b),
             ExprKind::Index { base, items } => match (&base.kind, items.as_slice()) {
@@ -72,46 +68,18 @@ impl Checker {
 
     /// True for `lo..hi` that has an element, if `hi` is not known.
     pub(super) fn reaches(&mut self, lo: &Ty, hi: &Expr, inclusive: bool) -> bool {
-        matches!(lo, Ty::Int(Some(lo)) if *lo <= i64::from(inclusive)) && self.is_positive(hi)
+        matches!(lo, Ty::Int(Num::Known(lo)) if *lo <= i64::from(inclusive)) && self.is_positive(hi)
     }
 
-    /// After `let pattern = value`: which names are positive from here on.
-    pub(super) fn note_positive(&mut self, pattern: &Pattern, value: &Expr) {
-        match (pattern, &value.kind) {
-            (Pattern::Name { id, .. }, _) => {
-                let positive = self.is_positive(value);
-                self.set_positive(*id, positive);
+    /// The type of a value, with what its expression tells of ints of which nothing else is known.
+    pub(super) fn note_positive(&mut self, ty: Ty, value: &Expr) -> Ty {
+        match (&ty, &value.kind) {
+            (Ty::Int(Num::Unknown), _) if self.is_positive(value) => Ty::Int(Num::at_least(1)),
+            (Ty::Tuple(types), ExprKind::Tuple(values)) if types.len() == values.len() => {
+                let types = types.iter().cloned().zip(values);
+                Ty::tuple(types.map(|(ty, value)| self.note_positive(ty, value)).collect())
             }
-            (Pattern::Tuple(parts, _), ExprKind::Tuple(values)) if parts.len() == values.len() => {
-                parts.iter().zip(values).for_each(|(p, v)| self.note_positive(p, v));
-            }
-            (Pattern::Tuple(parts, _), ExprKind::Field { base, name }) if &*name.name == "shape" => {
-                let dims = self.peek(base).and_then(|ty| ty.dims()).unwrap_or_default();
-                for (part, dim) in parts.iter().zip(dims) {
-                    if let Pattern::Name { id, .. } = part {
-                        self.set_positive(*id, Count::of_dim(dim).is_some());
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn set_positive(&mut self, id: crate::syntax::ast::NodeId, positive: bool) {
-        match self.resolution(id) {
-            Some(Res::Local(local)) if positive => drop(self.frame.positive.insert(local)),
-            Some(Res::Local(local)) => drop(self.frame.positive.remove(&local)),
-            Some(Res::Global(id)) => {
-                let module = self.module(id.module.0);
-                let global = module.as_ref().and_then(|m| m.resolved.globals.get(id.index as usize));
-                let constant = global.is_some_and(|g| !g.mutable && matches!(g.kind, GlobalKind::Variable));
-                if positive && constant {
-                    self.positive.insert(id);
-                } else {
-                    self.positive.remove(&id);
-                }
-            }
-            _ => {}
+            _ => ty,
         }
     }
 
@@ -132,20 +100,100 @@ impl Checker {
         super::join::range(some)
     }
 
-    /// After `assert(len(xs) > 0)` there is an element.
+    /// What holds after an `assert`: `len(xs) > 0`, `x.shape[0] == n`.
     pub(super) fn learn(&mut self, f: &Ty, args: &[Arg]) {
         if *f != Ty::Fn(FnTy::Builtin("assert")) {
             return;
         }
-        let Some(Arg { value: Expr { kind: ExprKind::Binary(op, a, b), .. }, .. }) = args.first() else { return };
-        if !matches!((op, literal(b)), (BinOp::Gt | BinOp::Ne, Some(0)) | (BinOp::Ge, Some(1))) {
-            return;
+        if let Some(arg) = args.first() {
+            self.learn_from(&arg.value);
         }
-        if let Some(x) = self.measured(a)
-            && let ExprKind::Name(_) = x.kind
-            && let Some(Res::Local(local)) = self.resolution(x.id)
+    }
+
+    fn learn_from(&mut self, condition: &Expr) {
+        let ExprKind::Binary(op, a, b) = &condition.kind else { return };
+        match op {
+            BinOp::And => {
+                self.learn_from(a);
+                self.learn_from(b);
+            }
+            BinOp::Eq => {
+                if let (Some(x), Some(y)) = (self.size_of(a), self.size_of(b)) {
+                    self.equate(x, y);
+                }
+            }
+            _ if matches!((op, literal(b)), (BinOp::Gt | BinOp::Ne, Some(0)) | (BinOp::Ge, Some(1))) => {
+                if let Some(x) = self.measured(a)
+                    && let ExprKind::Name(_) = x.kind
+                    && let Some(Res::Local(local)) = self.resolution(x.id)
+                {
+                    self.fill(local);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The size that an expression without effects tells: of an int, `len(x)`, `x.shape[i]`.
+    fn size_of(&mut self, e: &Expr) -> Option<Num> {
+        match &e.kind {
+            ExprKind::Int(n) => Some(Num::Known(*n)),
+            ExprKind::Name(_) | ExprKind::Field { .. } => match self.peek(e)? {
+                Ty::Int(n) => Some(n),
+                _ => None,
+            },
+            ExprKind::Index { base, items } => {
+                let (ExprKind::Field { base, name }, [IndexItem::At(axis)]) = (&base.kind, items.as_slice()) else {
+                    return None;
+                };
+                let dims = self.peek(base).filter(|_| &*name.name == "shape")?.dims()?;
+                let at = super::index::position(literal(axis)?, dims.len())?;
+                dims.get(at).map(|d| (*d).into())
+            }
+            _ => {
+                let x = self.measured(e)?;
+                let dims = self.peek(x)?.dims()?;
+                dims.first().map(|d| (*d).into())
+            }
+        }
+    }
+
+    /// From here on the two are one: a variable gives way to the other.
+    fn equate(&mut self, x: Num, y: Num) {
+        let variable = |n: Num| if let Num::Sym(s) = n { s.variable() } else { None };
+        let (var, from, to) = match (variable(x), variable(y)) {
+            (_, Some(v)) if x != Num::Unknown => (v, y, x),
+            (Some(v), _) if y != Num::Unknown => (v, x, y),
+            _ => return,
+        };
+        let mut inside = vec![];
+        to.variables(&mut inside);
+        // Nothing that is known may get lost.
+        if !inside.contains(&var) && to.lower() >= var.min() {
+            self.exchange(from, to);
+        }
+    }
+
+    /// Puts `to` in place of a size wherever the running function sees it.
+    fn exchange(&mut self, from: Num, to: Num) {
+        let var = if let Num::Sym(s) = from { s.variable() } else { None };
+        let mut new = |n: Num| match var {
+            _ if n == from => to,
+            Some(var) => n.renamed(&mut |v| (v.id == var.id).then_some(to)),
+            None => n,
+        };
+        for ty in &mut self.frame.locals {
+            *ty = map_sizes(ty, &mut new);
+        }
+        for binding in &mut self.frame.dims {
+            binding.dim = binding.dim.map(new);
+        }
+        if self.frame.function == FnId(0)
+            && let Some(globals) = self.globals.get_mut(self.frame.module.id.0 as usize)
         {
-            self.fill(local);
+            for ty in globals {
+                *ty = map_sizes(ty, &mut new);
+            }
         }
     }
 
@@ -164,8 +212,16 @@ impl Checker {
         let filled = match self.frame.local(local) {
             Ty::List(list) => Ty::List(Rc::new(ListTy { filled: true, ..(*list).clone() })),
             Ty::Tensor(TensorTy { dtype, dims: Some(mut dims) }) => {
-                if let Some(first @ (Dim::Unknown | Dim::Var(_))) = dims.first_mut() {
-                    *first = Dim::Some;
+                match dims.first_mut() {
+                    Some(Dim::Sym(s)) => {
+                        let size = Num::Sym(*s);
+                        if !size.is_positive() {
+                            self.exchange(size, Num::stand_in_of(size, 1));
+                        }
+                        return;
+                    }
+                    Some(first @ Dim::Unknown) => *first = Dim::Some,
+                    _ => {}
                 }
                 Ty::Tensor(TensorTy { dtype, dims: Some(dims) })
             }

@@ -146,7 +146,7 @@ impl Checker {
         self.frame.branches += 1;
         let exit = self.repeat(|checker| {
             let exit = checker.state();
-            checker.bind_pattern(pattern, item, place);
+            checker.bind_pattern(pattern, &super::rename::renewed(item), place);
             checker.perhaps(!reached, |c| c.block(body));
             Some(exit)
         });
@@ -175,6 +175,7 @@ impl Checker {
             }
             let mut next = head.clone();
             next.join(&self.state());
+            next.forget_inner(&head);
             if next == head || self.gave_up {
                 return exit.unwrap_or(State { dead: true, ..head });
             }

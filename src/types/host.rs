@@ -7,6 +7,7 @@ use super::Checker;
 use super::call::{ArgVal, Outcome, ParamInfo};
 use super::error::TypeError;
 use super::leafwise::{infer_prim, plain};
+use super::size::Num;
 use super::ty::{TensorTy, Ty};
 use crate::builtins::Builtin;
 use crate::ops::prim::{Default, ParamKind, Prim, Sig};
@@ -235,7 +236,7 @@ fn span_of(args: &[&ArgVal], site: Span) -> Span {
 fn default_type(kind: ParamKind) -> Ty {
     match kind {
         ParamKind::Optional(Default::Bool(b)) => Ty::Bool(Some(b)),
-        ParamKind::Optional(Default::Int(n)) => Ty::Int(Some(n)),
+        ParamKind::Optional(Default::Int(n)) => Ty::Int(Num::Known(n)),
         ParamKind::Optional(Default::Float(_)) => Ty::Float,
         ParamKind::Optional(Default::Str(s)) => Ty::Str(Some(s.into())),
         _ => Ty::None,

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use super::Checker;
 use super::error::TypeError;
-use super::join::join;
+use super::join::{join, join_elements};
+use super::rename::renewed;
 use super::show::{show_a, show_dims, show_ty};
+use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, ListTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, IndexItem};
@@ -57,7 +59,7 @@ impl Checker {
             Ty::List(list) => match items {
                 [IndexTy::At(at, place)] => {
                     let all = list.items.as_ref();
-                    self.index_sequence(base, all, Some(&list.element), at, *place, base_span)
+                    self.index_sequence(base, all, Some(&renewed(&list.element)), at, *place, base_span)
                 }
                 [IndexTy::Slice { start, stop, step, .. }] => {
                     let picked = list.items.as_ref().and_then(|all| {
@@ -79,7 +81,7 @@ impl Checker {
             },
             Ty::Str(_) => Ty::Str(None),
             Ty::Range | Ty::SomeRange | Ty::RangeOf(_) => match items {
-                [IndexTy::At(Ty::Int(_), _)] => Ty::Int(None),
+                [IndexTy::At(Ty::Int(_), _)] => Ty::Int(Num::Unknown),
                 _ => Ty::Any,
             },
             Ty::Bool(_) | Ty::Int(_) | Ty::Float
@@ -117,7 +119,7 @@ impl Checker {
             _ => Ty::Any,
         };
         match (at, all) {
-            (Ty::Int(Some(i)), Some(all)) => match position(*i, all.len()) {
+            (Ty::Int(Num::Known(i)), Some(all)) => match position(*i, all.len()) {
                 Some(i) => all.get(i).cloned().unwrap_or_default(),
                 None => {
                     let sentence = format!("index {i} is out of range: the length is {}", all.len());
@@ -184,8 +186,8 @@ impl Checker {
             let here = dims.get(axis).copied().unwrap_or(Dim::Unknown);
             match item {
                 IndexTy::At(Ty::Int(i), place) => {
-                    if let (Some(i), Dim::Known(n)) = (i, here)
-                        && position(*i, n).is_none()
+                    if let (Some(i), Dim::Known(n)) = (i.known(), here)
+                        && position(i, n).is_none()
                     {
                         let sentence = format!("index {i} is out of range: axis {axis} has length {n}");
                         let base = (base_span, format!("this is {}", show_ty(&base_ty)));
@@ -233,11 +235,12 @@ impl Checker {
                 IndexTy::Slice { start, stop, step, .. } => {
                     out.push(match (start, stop, step, here) {
                         (None, None, None, d) => d,
-                        (None, None, Some(Ty::Int(Some(_))), Dim::Some) => Dim::Some,
-                        (_, _, _, Dim::Known(n)) => {
-                            slice(start, stop, step, n).map_or(Dim::Unknown, |s| Dim::Known(s.count()))
-                        }
-                        _ => Dim::Unknown,
+                        (None, None, Some(Ty::Int(Num::Known(_))), Dim::Some) => Dim::Some,
+                        (_, _, _, Dim::Known(n)) => match slice(start, stop, step, n) {
+                            Some(picked) => Dim::Known(picked.count()),
+                            None => sliced(start, stop, step, here),
+                        },
+                        _ => sliced(start, stop, step, here),
                     });
                     axis += 1;
                 }
@@ -284,9 +287,9 @@ impl Checker {
                 Ty::Tensor(TensorTy { dtype, dims: t.dims.clone() })
             }
             Ty::List(list) => {
-                let element = join(&list.element, value);
+                let element = join_elements(&list.element, value);
                 let all = match (items, &list.items) {
-                    ([IndexTy::At(Ty::Int(Some(i)), place)], Some(all)) => {
+                    ([IndexTy::At(Ty::Int(Num::Known(i)), place)], Some(all)) => {
                         let mut all = all.clone();
                         match position(*i, all.len()).and_then(|i| all.get_mut(i)) {
                             Some(slot) => *slot = value.clone(),
@@ -341,7 +344,7 @@ fn slice(
 ) -> Option<impl Iterator<Item = usize> + use<>> {
     let known = |ty: &Option<Ty>| match ty {
         None | Some(Ty::None) => Some(None),
-        Some(Ty::Int(Some(i))) => Some(Some(*i)),
+        Some(Ty::Int(Num::Known(i))) => Some(Some(*i)),
         _ => None,
     };
     let (start, stop, step) = (known(start)?, known(stop)?, known(step)?.unwrap_or(1));
@@ -359,19 +362,30 @@ fn slice(
     Some((0..range.len()).filter_map(move |i| usize::try_from(range.at(i)).ok()))
 }
 
+/// The length of a slice whose ends are not all known numbers.
+fn sliced(start: &Option<Ty>, stop: &Option<Ty>, step: &Option<Ty>, dim: Dim) -> Dim {
+    let end = |ty: &Option<Ty>| match ty {
+        None | Some(Ty::None) => Some(None),
+        Some(Ty::Int(n)) if *n != Num::Unknown => Some(Some(*n)),
+        _ => None,
+    };
+    match (end(start), end(stop), step) {
+        (Some(start), Some(stop), None | Some(Ty::None | Ty::Int(Num::Known(1)))) => dim.map(|n| n.sliced(start, stop)),
+        _ => Dim::Unknown,
+    }
+}
+
 /// False if a value of these dims certainly does not broadcast into the part.
 fn fits_into(value: &Dims, part: &Dims) -> bool {
     if value.len() > part.len() {
         // Leading axes of size 1 may be dropped.
         let extra = value.len() - part.len();
-        if value.iter().take(extra).any(|d| matches!(d, Dim::Known(n) if *n != 1)) {
+        if value.iter().take(extra).any(|d| d.differs(Dim::Known(1))) {
             return false;
         }
     }
-    value.iter().rev().zip(part.iter().rev()).all(|(v, p)| match (v, p) {
-        (Dim::Known(v), Dim::Known(p)) => v == p || *v == 1,
-        _ => true,
-    })
+    let fits = |v: &Dim, p: &Dim| !v.differs(*p) || !v.differs(Dim::Known(1));
+    value.iter().rev().zip(part.iter().rev()).all(|(v, p)| fits(v, p))
 }
 
 /// True if evaluating it may change a variable.

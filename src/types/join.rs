@@ -2,35 +2,54 @@
 
 use std::rc::Rc;
 
+use super::rename::{closed, has_sizes};
+use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, Origin, StructTy, TensorTy, Ty};
 
 /// What holds for a value that is an `a` or a `b`.
 pub fn join(a: &Ty, b: &Ty) -> Ty {
-    if a == b {
+    join_in(a, b, &mut None)
+}
+
+/// The same for elements of a list: sizes of one element that are equal in both stay equal.
+pub fn join_elements(a: &Ty, b: &Ty) -> Ty {
+    match (a, b) {
+        (Ty::Never, t) | (t, Ty::Never) => closed(t),
+        _ if a == b => closed(a),
+        _ => join_in(a, b, &mut Some(vec![])),
+    }
+}
+
+/// Sizes that were joined, and what they became: those of the elements of a list.
+type Pairs = Option<Vec<((Dim, Dim), Dim)>>;
+
+fn join_in(a: &Ty, b: &Ty, pairs: &mut Pairs) -> Ty {
+    if a == b && (pairs.is_none() || !has_sizes(a)) {
         return a.clone();
     }
     match (a, b) {
         (Ty::Never, t) | (t, Ty::Never) => t.clone(),
         (Ty::Bool(_), Ty::Bool(_)) => Ty::Bool(None),
-        (Ty::Int(_), Ty::Int(_)) => Ty::Int(None),
+        (Ty::Int(_), Ty::Int(_)) => Ty::Int(Num::Unknown),
         (Ty::Str(_), Ty::Str(_)) => Ty::Str(None),
         (Ty::DType(_), Ty::DType(_)) => Ty::DType(None),
         (Ty::Range | Ty::SomeRange | Ty::RangeOf(_), Ty::Range | Ty::SomeRange | Ty::RangeOf(_)) => {
             range(has_element(a) && has_element(b))
         }
-        (Ty::Tensor(x), Ty::Tensor(y)) => Ty::Tensor(join_tensors(x, y)),
+        (Ty::Tensor(x), Ty::Tensor(y)) => Ty::Tensor(join_tensors(x, y, pairs)),
         // A tensor of unknown rank may be a scalar.
         (Ty::Tensor(t), Ty::Float) | (Ty::Float, Ty::Tensor(t)) if t.dtype.is_none_or(|d| d.is_float()) => {
             Ty::Tensor(TensorTy { dtype: t.dtype, dims: None })
         }
-        (Ty::Tuple(x), Ty::Tuple(y)) if x.len() == y.len() => Ty::tuple(join_all(x, y)),
-        (Ty::List(x), Ty::List(y)) => Ty::List(Rc::new(join_lists(x, y))),
-        (Ty::Dict(x), Ty::Dict(y)) => Ty::Dict(Rc::new(join_dicts(x, y))),
+        (Ty::Tuple(x), Ty::Tuple(y)) if x.len() == y.len() => Ty::tuple(join_all(x, y, pairs)),
+        (Ty::List(x), Ty::List(y)) => Ty::List(Rc::new(join_lists(x, y, pairs))),
+        (Ty::Dict(x), Ty::Dict(y)) => Ty::Dict(Rc::new(join_dicts(x, y, pairs))),
         (Ty::Struct(x), Ty::Struct(y)) if x.info == y.info => {
             let origin = if x.origin.0 == y.origin.0 { x.origin } else { Origin(None) };
-            Ty::Struct(Rc::new(StructTy { info: x.info.clone(), fields: join_all(&x.fields, &y.fields), origin }))
+            let fields = join_all(&x.fields, &y.fields, pairs);
+            Ty::Struct(Rc::new(StructTy { info: x.info.clone(), fields, origin }))
         }
-        (Ty::Fn(x), Ty::Fn(y)) => Ty::Fn(join_functions(x, y)),
+        (Ty::Fn(x), Ty::Fn(y)) => Ty::Fn(join_functions(x, y, pairs)),
         _ => Ty::Any,
     }
 }
@@ -48,58 +67,70 @@ fn has_element(range: &Ty) -> bool {
     }
 }
 
-fn join_all(a: &[Ty], b: &[Ty]) -> Vec<Ty> {
-    a.iter().zip(b).map(|(x, y)| join(x, y)).collect()
+fn join_all(a: &[Ty], b: &[Ty], pairs: &mut Pairs) -> Vec<Ty> {
+    a.iter().zip(b).map(|(x, y)| join_in(x, y, pairs)).collect()
 }
 
-fn join_tensors(a: &TensorTy, b: &TensorTy) -> TensorTy {
+fn join_tensors(a: &TensorTy, b: &TensorTy, pairs: &mut Pairs) -> TensorTy {
     let dtype = if a.dtype == b.dtype { a.dtype } else { None };
     let dims = match (&a.dims, &b.dims) {
         (Some(x), Some(y)) if x.len() == y.len() => {
-            Some(x.iter().zip(y).map(|(x, y)| join_dims(*x, *y)).collect::<Dims>())
+            Some(x.iter().zip(y).map(|(x, y)| join_dims(*x, *y, pairs)).collect::<Dims>())
         }
         _ => None,
     };
     TensorTy { dtype, dims }
 }
 
-fn join_dims(a: Dim, b: Dim) -> Dim {
-    match (a, b) {
-        (a, b) if a == b => a,
-        (Dim::Some | Dim::Known(1..), Dim::Some | Dim::Known(1..)) => Dim::Some,
+fn join_dims(a: Dim, b: Dim, pairs: &mut Pairs) -> Dim {
+    if matches!((a, b), (Dim::Unknown, _) | (_, Dim::Unknown)) {
+        return Dim::Unknown;
+    }
+    match pairs {
+        Some(pairs) if a != b || matches!(a, Dim::Sym(_)) => {
+            if let Some((_, both)) = pairs.iter().find(|(pair, _)| *pair == (a, b)) {
+                return *both;
+            }
+            let least = if a.is_positive() && b.is_positive() { 1 } else { 0 };
+            let both = Num::each(pairs.len() as u32, Some(least)).into();
+            pairs.push(((a, b), both));
+            both
+        }
+        _ if a == b => a,
+        _ if a.is_positive() && b.is_positive() => Dim::Some,
         _ => Dim::Unknown,
     }
 }
 
-fn join_lists(a: &ListTy, b: &ListTy) -> ListTy {
+fn join_lists(a: &ListTy, b: &ListTy, pairs: &mut Pairs) -> ListTy {
     let items = match (&a.items, &b.items) {
-        (Some(x), Some(y)) if x.len() == y.len() => Some(join_all(x, y)),
+        (Some(x), Some(y)) if x.len() == y.len() => Some(join_all(x, y, pairs)),
         _ => None,
     };
-    ListTy { items, element: join(&a.element, &b.element), filled: a.filled && b.filled }
+    ListTy { items, element: join_elements(&a.element, &b.element), filled: a.filled && b.filled }
 }
 
-fn join_dicts(a: &DictTy, b: &DictTy) -> DictTy {
+fn join_dicts(a: &DictTy, b: &DictTy, pairs: &mut Pairs) -> DictTy {
     let items = match (&a.items, &b.items) {
         (Some(x), Some(y)) if x.iter().map(|e| &e.0).eq(y.iter().map(|e| &e.0)) => {
-            Some(x.iter().zip(y).map(|(x, y)| (x.0.clone(), join(&x.1, &y.1))).collect())
+            Some(x.iter().zip(y).map(|(x, y)| (x.0.clone(), join_in(&x.1, &y.1, pairs))).collect())
         }
         _ => None,
     };
-    DictTy { items, value: join(&a.value, &b.value) }
+    DictTy { items, value: join_in(&a.value, &b.value, pairs) }
 }
 
-fn join_functions(a: &FnTy, b: &FnTy) -> FnTy {
+fn join_functions(a: &FnTy, b: &FnTy, pairs: &mut Pairs) -> FnTy {
     match (a, b) {
         (FnTy::User { module, index, captures }, FnTy::User { module: m, index: i, captures: c })
             if (module, index) == (m, i) && captures.len() == c.len() =>
         {
-            FnTy::User { module: *module, index: *index, captures: Rc::new(join_all(captures, c)) }
+            FnTy::User { module: *module, index: *index, captures: Rc::new(join_all(captures, c, pairs)) }
         }
         (FnTy::Made { transform, args }, FnTy::Made { transform: t, args: b })
             if transform == t && args.len() == b.len() =>
         {
-            FnTy::Made { transform, args: Rc::new(join_all(args, b)) }
+            FnTy::Made { transform, args: Rc::new(join_all(args, b, pairs)) }
         }
         _ => FnTy::Unknown,
     }
@@ -124,11 +155,11 @@ pub fn widen(ty: &Ty, how: Widen) -> Ty {
     let all = |items: &[Ty]| items.iter().map(|t| widen(t, how)).collect::<Vec<Ty>>();
     match ty {
         Ty::Bool(_) => Ty::Bool(None),
-        Ty::Int(_) => Ty::Int(None),
+        Ty::Int(_) => Ty::Int(Num::Unknown),
         Ty::Str(_) => Ty::Str(None),
         Ty::RangeOf(_) => range(has_element(ty)),
         Ty::Tensor(t) if how == Widen::Dims => {
-            let forget = |d: &Dim| if matches!(d, Dim::Some | Dim::Known(1..)) { Dim::Some } else { Dim::Unknown };
+            let forget = |d: &Dim| if d.is_positive() { Dim::Some } else { Dim::Unknown };
             let dims = t.dims.as_ref().map(|d| d.iter().map(forget).collect());
             Ty::Tensor(TensorTy { dtype: t.dtype, dims })
         }

@@ -114,7 +114,7 @@ fn part_of(ty: &Ty, i: usize) -> Ty {
 fn element_of(ty: &Ty) -> Ty {
     match ty {
         Ty::List(list) if list.element == Ty::Never => Ty::Any,
-        Ty::List(list) => list.element.clone(),
+        Ty::List(list) => super::rename::renewed(&list.element),
         other => other.clone(),
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Checker;
 use super::error::TypeError;
-use super::join::join;
+use super::join::{join, join_elements};
 use super::pattern::{Count, Items};
+use super::rename::renewed;
 use super::show::show_dims;
 use super::ty::{Dim, Dims, TensorTy, Ty};
 use crate::source::Span;
@@ -103,7 +104,7 @@ impl Checker {
             let items: Vec<Ty> = out.items.into_iter().map(|(t, _)| t).collect();
             return match out.exact {
                 true => Ty::list(items),
-                false => Ty::list_with(items.iter().fold(Ty::Never, |a, b| join(&a, b)), out.filled),
+                false => Ty::list_with(items.iter().fold(Ty::Never, |a, b| join_elements(&a, b)), out.filled),
             };
         }
         if !out.exact
@@ -172,7 +173,7 @@ impl Checker {
                     Items::Repeated { item, count } => {
                         out.exact = false;
                         out.filled &= count.is_some();
-                        self.bind_pattern(pattern, &item, iter.span);
+                        self.bind_pattern(pattern, &renewed(&item), iter.span);
                         self.perhaps(!count.is_some(), |c| c.clauses(rest, element, out));
                     }
                     Items::None => {
@@ -206,11 +207,10 @@ fn meet(dims: &mut Dims, other: &Dims) -> bool {
         return false;
     }
     for (a, b) in dims.iter_mut().zip(other) {
-        match (*a, b) {
-            (Dim::Known(x), Dim::Known(y)) if x != *y => return false,
-            (Dim::Unknown, d) | (Dim::Var(_) | Dim::Some, d @ Dim::Known(_)) => *a = *d,
-            _ => {}
+        if a.differs(*b) {
+            return false;
         }
+        *a = a.meet(*b);
     }
     true
 }

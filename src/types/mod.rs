@@ -26,7 +26,9 @@ mod leafwise;
 mod literal;
 mod operator;
 mod pattern;
+pub mod rename;
 pub mod show;
+pub mod size;
 mod slope;
 mod specialize;
 mod stmt;
@@ -129,8 +131,6 @@ pub struct Checker {
     /// Default dtype of float tensors, while known.
     dtype: Option<DType>,
     tests: bool,
-    /// Globals bound with `let` to an int of 1 or more.
-    positive: HashSet<GlobalId>,
     /// Modules whose uncalled functions were checked.
     finished: HashSet<ModuleId>,
     fuel: u64,
@@ -145,7 +145,6 @@ pub struct Checker {
     exiting: HashSet<ModuleId>,
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
-    rigid: bool,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
 }
@@ -164,6 +163,7 @@ const MAX_DEPTH: u32 = 900;
 impl Checker {
     /// A checker that has seen nothing.
     pub fn new() -> Checker {
+        size::forget_letters();
         Checker {
             types: Types::default(),
             modules: vec![],
@@ -179,7 +179,6 @@ impl Checker {
             params_known: false,
             dtype: Some(DType::F32),
             tests: false,
-            positive: HashSet::new(),
             finished: HashSet::new(),
             fuel: 0,
             place_was_read: false,
@@ -188,7 +187,6 @@ impl Checker {
             exit_used: false,
             exiting: HashSet::new(),
             unrolled: 1,
-            rigid: false,
             in_frame: false,
         }
     }

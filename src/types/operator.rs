@@ -4,6 +4,7 @@ use super::Checker;
 use super::error::TypeError;
 use super::leafwise::infer_prim;
 use super::show::show_a;
+use super::size::Num;
 use super::ty::Ty;
 use crate::error::Error;
 use crate::resolve::Res;
@@ -25,7 +26,7 @@ impl Checker {
         let origins = self.origins_of(&[a, b]);
         let ty = self.apply(op, &left, &right, [a.span, b.span], span, origins);
         match (&ty, &left, &right) {
-            (Ty::Bool(None), Ty::Int(None), Ty::Int(Some(n))) if self.is_positive(a) => {
+            (Ty::Bool(None), Ty::Int(Num::Unknown), Ty::Int(Num::Known(n))) if self.is_positive(a) => {
                 Ty::Bool(against_positive(op, *n))
             }
             _ => ty,
@@ -121,8 +122,13 @@ impl Checker {
                 }
                 return contains(op, left, right);
             }
-            (_, Ty::Int(Some(x)), Ty::Int(Some(y))) => {
+            (_, Ty::Int(Num::Known(x)), Ty::Int(Num::Known(y))) => {
                 if let Some(known) = fold(op, *x, *y) {
+                    return known;
+                }
+            }
+            (_, Ty::Int(x), Ty::Int(y)) => {
+                if let Some(known) = fold_sizes(op, *x, *y) {
                     return known;
                 }
             }
@@ -267,7 +273,7 @@ fn names_of(op: BinOp) -> &'static [&'static str] {
 
 /// Ints with known values; overflow and division by zero are left to run time.
 fn fold(op: BinOp, x: i64, y: i64) -> Option<Ty> {
-    let int = |n: Option<i64>| Some(Ty::Int(n));
+    let int = |n: Option<i64>| Some(Ty::Int(n.into()));
     match op {
         BinOp::Add => int(x.checked_add(y)),
         BinOp::Sub => int(x.checked_sub(y)),
@@ -281,6 +287,30 @@ fn fold(op: BinOp, x: i64, y: i64) -> Option<Ty> {
         BinOp::Le => Some(Ty::Bool(Some(x <= y))),
         BinOp::Gt => Some(Ty::Bool(Some(x > y))),
         BinOp::Ge => Some(Ty::Bool(Some(x >= y))),
+        _ => None,
+    }
+}
+
+/// The same for what may be expressions of variables.
+fn fold_sizes(op: BinOp, x: Num, y: Num) -> Option<Ty> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let number = |n: Num| (n != Num::Unknown).then_some(Ty::Int(n));
+    match (op, y) {
+        (BinOp::Add, _) => return number(x + y),
+        (BinOp::Sub, _) => return number(x - y),
+        (BinOp::Mul, _) => return number(x * y),
+        (BinOp::FloorDiv, Num::Known(k @ 1..)) => return number(x.floor_div(k)),
+        _ if !op.is_comparison() => return None,
+        _ => {}
+    }
+    let answer = |known: bool| Some(Ty::Bool(Some(known)));
+    match (op, x.order(y)?) {
+        (BinOp::Eq | BinOp::Le | BinOp::Ge, Equal) => answer(true),
+        (BinOp::Ne | BinOp::Lt | BinOp::Gt, Equal) => answer(false),
+        (BinOp::Eq, Less | Greater) => answer(false),
+        (BinOp::Ne, Less | Greater) => answer(true),
+        (BinOp::Lt | BinOp::Le, order) => answer(order == Less),
+        (BinOp::Gt | BinOp::Ge, order) => answer(order == Greater),
         _ => None,
     }
 }
@@ -331,8 +361,8 @@ fn same_tuples(x: &[Ty], y: &[Ty]) -> Option<bool> {
     let mut all = Some(true);
     for (a, b) in x.iter().zip(y) {
         match (a, b) {
-            (Ty::Int(Some(a)), Ty::Int(Some(b))) if a == b => {}
-            (Ty::Int(Some(_)), Ty::Int(Some(_))) => return Some(false),
+            (Ty::Int(a), Ty::Int(b)) if a == b && *a != Num::Unknown => {}
+            (Ty::Int(a), Ty::Int(b)) if a.differs(*b) => return Some(false),
             _ => all = None,
         }
     }

@@ -3,6 +3,8 @@
 use super::Checker;
 use super::error::TypeError;
 use super::join::join;
+use super::rename::{named, renewed};
+use super::size::Num;
 use super::ty::{Dim, Dims, TensorTy, Ty};
 use crate::resolve::{GlobalId, LocalId, Res};
 use crate::source::Span;
@@ -11,6 +13,7 @@ use crate::syntax::ast::{NodeId, Pattern};
 /// What iterating over a value gives.
 pub(super) enum Items {
     Each(Vec<Ty>),
+    /// `item` stands for all; its sizes are of each anew, see [`renewed`].
     Repeated {
         item: Ty,
         count: Count,
@@ -24,7 +27,7 @@ impl Items {
     pub fn joined(&self) -> Option<(Ty, Count)> {
         match self {
             Items::Each(items) => Some((items.iter().fold(Ty::Never, |a, b| join(&a, b)), Count::Known(items.len()))),
-            Items::Repeated { item, count } => Some((item.clone(), *count)),
+            Items::Repeated { item, count } => Some((renewed(item), *count)),
             Items::None => None,
         }
     }
@@ -49,8 +52,8 @@ impl Count {
     pub fn of_dim(dim: Dim) -> Count {
         match dim {
             Dim::Known(n) => Count::Known(n),
-            Dim::Some => Count::Some,
-            Dim::Var(_) | Dim::Unknown => Count::Unknown,
+            _ if dim.is_positive() => Count::Some,
+            _ => Count::Unknown,
         }
     }
 
@@ -65,13 +68,13 @@ impl Checker {
         let unknown = |item: Ty| Items::Repeated { item, count: Count::Unknown };
         match ty {
             Ty::Any | Ty::Never | Ty::Fn(super::ty::FnTy::Unknown) => unknown(Ty::Any),
-            Ty::Range => unknown(Ty::Int(None)),
-            Ty::SomeRange => Items::Repeated { item: Ty::Int(None), count: Count::Some },
+            Ty::Range => unknown(Ty::Int(Num::Unknown)),
+            Ty::SomeRange => Items::Repeated { item: Ty::Int(Num::Unknown), count: Count::Some },
             Ty::RangeOf(r) => {
                 if r.len() <= super::literal::MAX_UNROLLED {
-                    return Items::Each((0..r.len()).map(|i| Ty::Int(Some(r.at(i)))).collect());
+                    return Items::Each((0..r.len()).map(|i| Ty::Int(Num::Known(r.at(i)))).collect());
                 }
-                Items::Repeated { item: Ty::Int(None), count: Count::Known(r.len()) }
+                Items::Repeated { item: Ty::Int(Num::Unknown), count: Count::Known(r.len()) }
             }
             Ty::Tuple(items) => Items::Each(items.to_vec()),
             Ty::List(list) => match &list.items {
@@ -147,6 +150,7 @@ impl Checker {
 
     /// Sets the local or global that a binding stands for.
     pub(super) fn set_name(&mut self, id: NodeId, ty: Ty, origin: Span) {
+        let ty = named(&ty);
         self.record(id, &ty);
         match self.resolution(id) {
             Some(Res::Local(local)) => self.set_local(local, ty, origin),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use super::size::Num;
 use super::ty::{Dim, FnTy, Ty};
-use crate::symbol::Symbol;
 
 /// A type as annotations and messages write it.
 pub fn show_ty(ty: &Ty) -> String {
@@ -39,7 +39,7 @@ pub fn show_dims(dims: &[Dim]) -> String {
 pub fn show_dim(dim: Dim) -> String {
     match dim {
         Dim::Known(n) => n.to_string(),
-        Dim::Var(v) => Symbol(v).name().to_string(),
+        Dim::Sym(s) => Num::Sym(s).to_string(),
         Dim::Some | Dim::Unknown => "_".into(),
     }
 }

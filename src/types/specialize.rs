@@ -9,6 +9,8 @@ use std::rc::Rc;
 use super::Checker;
 use super::env::Problem;
 use super::join::{Widen, is_deep, join, widen};
+use super::rename::{Call, Params, named_dims};
+use super::size::made_so_far;
 use super::ty::Ty;
 use crate::resolve::{GlobalId, LoadedModule};
 use crate::source::Span;
@@ -17,11 +19,14 @@ use crate::syntax::ast::FnDecl;
 /// Module and function.
 pub(super) type FnKey = (u32, u32);
 
-/// A function followed with one tuple of argument types.
+/// A function followed with one tuple of argument types. Variables of sizes among them are numbered, so that calls that
+/// differ in nothing else share it.
 pub(super) struct Spec {
     slots: Vec<Option<Ty>>,
     captures: Rc<Vec<Ty>>,
     state: SpecState,
+    /// How many variables there were when it was followed.
+    before: u32,
     ret: Ty,
     outs: Vec<(usize, Ty)>,
     problems: Rc<Vec<Problem>>,
@@ -58,6 +63,10 @@ pub(super) struct Active {
     dependents: Vec<(FnKey, usize)>,
 }
 
+fn map_all_with(all: &[Ty], f: impl FnMut(&Ty) -> Ty) -> Rc<Vec<Ty>> {
+    Rc::new(all.iter().map(f).collect())
+}
+
 /// Calls that may be nested.
 const MAX_CALLS: usize = 40;
 
@@ -89,8 +98,19 @@ impl Checker {
             }
             captures = Rc::new(captures.iter().map(|t| widen(t, how)).collect());
         }
-        if let Some(found) = self.find_spec(key, &slots, &captures) {
-            return self.use_spec(key, found, site);
+        for ty in slots.iter_mut().flatten() {
+            *ty = named_dims(ty);
+        }
+        let mut params = Params::of(slots.iter().flatten().chain(captures.iter()));
+        let (given, given_captures) = (slots, captures);
+        let numbered: Vec<Option<Ty>> = given.iter().map(|t| t.as_ref().map(|t| params.number(t))).collect();
+        let numbered_captures = if params.is_empty() {
+            given_captures.clone()
+        } else {
+            map_all_with(&given_captures, |t| params.number(t))
+        };
+        if let Some(found) = self.find_spec(key, &numbered, &numbered_captures) {
+            return self.use_spec(key, found, &params, site);
         }
         if self.stack.len() >= MAX_CALLS || self.gave_up {
             let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Any)).collect();
@@ -98,11 +118,15 @@ impl Checker {
             return (Ty::Any, outs);
         }
         let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
+        let slots: Vec<Option<Ty>> = given.iter().map(|t| t.as_ref().map(|t| params.stand_in(t))).collect();
+        let captures =
+            if params.is_empty() { given_captures } else { map_all_with(&given_captures, |t| params.stand_in(t)) };
         let specs = self.memo.entry(key).or_default();
         let spec = specs.len();
         specs.push(Spec {
-            slots: slots.clone(),
-            captures: captures.clone(),
+            slots: numbered,
+            captures: numbered_captures,
+            before: made_so_far(),
             state: SpecState::Running,
             ret: Ty::Never,
             outs,
@@ -113,7 +137,8 @@ impl Checker {
         self.stack.push(Active { key, spec, used: false, dependents: vec![] });
         for round in 0.. {
             let frame = self.run_body(key, module, decl, &slots, &captures, &origins);
-            let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|o| (o.param, o.ty.clone())).collect();
+            let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|o| (o.param, params.renumber(&o.ty))).collect();
+            let returns = params.renumber(&frame.returns);
             let Some(active) = self.stack.last_mut() else { break };
             let used = std::mem::take(&mut active.used);
             let dependents = std::mem::take(&mut active.dependents);
@@ -121,11 +146,11 @@ impl Checker {
             let within = |old: &Ty, new: &Ty| join(old, new) == *old;
             let outs_within = entry.outs.iter().zip(&outs).all(|(a, b)| within(&a.1, &b.1));
             let same_end = entry.exits || !frame.exits;
-            let settled = !used || (within(&entry.ret, &frame.returns) && outs_within && same_end) || round > 4;
+            let settled = !used || (within(&entry.ret, &returns) && outs_within && same_end) || round > 4;
             entry.exits |= frame.exits;
             if settled {
                 entry.state = SpecState::Done;
-                entry.ret = frame.returns;
+                entry.ret = returns;
                 entry.outs = outs;
                 entry.problems = Rc::new(frame.problems);
                 entry.reads = Rc::new(frame.reads);
@@ -133,7 +158,7 @@ impl Checker {
                 self.hand_down(key, spec, dependents);
                 break;
             }
-            let mut ret = join(&entry.ret, &frame.returns);
+            let mut ret = join(&entry.ret, &returns);
             if round >= 1 {
                 ret = if is_deep(&ret, 6) { Ty::Any } else { widen(&ret, Widen::Constants) };
             }
@@ -154,7 +179,7 @@ impl Checker {
             }
         }
         self.stack.pop();
-        self.use_spec(key, spec, site)
+        self.use_spec(key, spec, &params, site)
     }
 
     fn hand_down(&mut self, key: FnKey, spec: usize, mut dependents: Vec<(FnKey, usize)>) {
@@ -179,9 +204,11 @@ impl Checker {
     }
 
     /// The result of a specialization; its problems become those of the caller.
-    fn use_spec(&mut self, key: FnKey, spec: usize, site: Span) -> (Ty, Vec<(usize, Ty)>) {
+    fn use_spec(&mut self, key: FnKey, spec: usize, params: &Params, site: Span) -> (Ty, Vec<(usize, Ty)>) {
         let Some(entry) = self.memo.get(&key).and_then(|s| s.get(spec)) else { return (Ty::Any, vec![]) };
-        let (ret, outs) = (entry.ret.clone(), entry.outs.clone());
+        let mut call = Call::new(params, entry.before);
+        let ret = call.result(&entry.ret);
+        let outs = entry.outs.iter().map(|(i, ty)| (*i, call.result(ty))).collect();
         let (problems, reads, exits) = (entry.problems.clone(), entry.reads.clone(), entry.exits);
         if entry.state == SpecState::Running {
             for active in &mut self.stack {

@@ -15,12 +15,7 @@ impl Checker {
             return;
         }
         match &stmt.kind {
-            StmtKind::Let { mutable, pattern, ty, value } => {
-                self.let_stmt(pattern, ty.as_ref(), value);
-                if !mutable && !self.frame.dead {
-                    self.note_positive(pattern, value);
-                }
-            }
+            StmtKind::Let { pattern, ty, value, .. } => self.let_stmt(pattern, ty.as_ref(), value),
             StmtKind::Assign { target, op, value } => self.assign_stmt(target, *op, value, stmt.span),
             StmtKind::Fn(decl) => {
                 if let Some(Res::Local(local)) = self.resolution(decl.id) {
@@ -71,6 +66,7 @@ impl Checker {
             let what = || pattern.name().map_or("this pattern".into(), |n| format!("`{}`", n.name));
             ty = self.admit_or_report(annotation, &ty, value.span, what);
         }
+        let ty = self.note_positive(ty, value);
         self.bind_pattern(pattern, &ty, value.span);
     }
 

@@ -6,10 +6,12 @@ use std::rc::Rc;
 use super::Checker;
 use super::call::{ArgVal, Outcome};
 use super::host::HostArgs;
-use super::join::join;
+use super::join::{join, join_elements};
 use super::literal::MAX_UNROLLED;
 use super::pattern::{Count, Items};
-use super::ty::{DictTy, Dim, FnTy, ListTy, StructTy, TensorTy, Ty};
+use super::rename::renewed;
+use super::size::Num;
+use super::ty::{DictTy, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::tensor::DType;
 use crate::value::RangeValue;
@@ -62,12 +64,12 @@ impl Checker {
             "extend" => return Some(self.extend(args)),
             "insert" => {
                 let Ty::List(list) = args.ty(0) else { return Some(changed(args, Ty::None, Ty::Any)) };
-                let new = Ty::list_with(join(&list.element, args.ty(2)), true);
+                let new = Ty::list_with(join_elements(&list.element, args.ty(2)), true);
                 return Some(changed(args, Ty::None, new));
             }
             "pop" => {
                 let Ty::List(list) = args.ty(0) else { return Some(changed(args, Ty::Any, Ty::Any)) };
-                let element = if list.element == Ty::Never { Ty::Any } else { list.element.clone() };
+                let element = if list.element == Ty::Never { Ty::Any } else { renewed(&list.element) };
                 let new = Ty::list_of(list.element.clone());
                 return Some(changed(args, element, new));
             }
@@ -176,18 +178,18 @@ impl Checker {
         match self.items(args.ty(0)) {
             Items::Each(items) if items.len() <= MAX_ITEMS => {
                 let start = match args.ty(1) {
-                    Ty::Int(start) => *start,
+                    Ty::Int(start) => start.known(),
                     _ => None,
                 };
                 let pair = |(i, ty): (usize, &Ty)| {
                     let at = start.and_then(|s| s.checked_add(i64::try_from(i).ok()?));
-                    Ty::tuple(vec![Ty::Int(at), ty.clone()])
+                    Ty::tuple(vec![Ty::Int(at.into()), ty.clone()])
                 };
                 Some(Ty::list(items.iter().enumerate().map(pair).collect()))
             }
             items => {
                 let (item, count) = items.joined()?;
-                Some(Ty::list_with(Ty::tuple(vec![Ty::Int(None), item]), count.is_some()))
+                Some(Ty::list_with(Ty::tuple(vec![Ty::Int(Num::Unknown), item]), count.is_some()))
             }
         }
     }
@@ -196,14 +198,14 @@ impl Checker {
         let Ty::Tuple(items) = args.ty(0) else { return Ty::list_of(Ty::Any) };
         match items.as_slice() {
             [Ty::Any] => Ty::list_of(Ty::Any),
-            [Ty::Range] => Ty::list_of(Ty::Int(None)),
-            [Ty::SomeRange] => Ty::list_with(Ty::Int(None), true),
+            [Ty::Range] => Ty::list_of(Ty::Int(Num::Unknown)),
+            [Ty::SomeRange] => Ty::list_with(Ty::Int(Num::Unknown), true),
             [Ty::RangeOf(r)] if r.len() <= MAX_ITEMS => {
-                Ty::list((0..r.len()).map(|i| Ty::Int(Some(r.at(i)))).collect())
+                Ty::list((0..r.len()).map(|i| Ty::Int(Num::Known(r.at(i)))).collect())
             }
-            [Ty::RangeOf(_)] => Ty::list_with(Ty::Int(None), true),
+            [Ty::RangeOf(_)] => Ty::list_with(Ty::Int(Num::Unknown), true),
             all if all.len() <= MAX_ITEMS => Ty::list(all.to_vec()),
-            all => Ty::list_with(all.iter().fold(Ty::Never, |a, b| join(&a, b)), true),
+            all => Ty::list_with(all.iter().fold(Ty::Never, |a, b| join_elements(&a, b)), true),
         }
     }
 
@@ -229,10 +231,10 @@ impl Checker {
 
     fn make_range(&mut self, args: &HostArgs) -> Option<Ty> {
         match (args.ty(0), args.ty(1), args.ty(2)) {
-            (Ty::Int(Some(stop)), Ty::None, Ty::Int(Some(1))) => {
+            (Ty::Int(Num::Known(stop)), Ty::None, Ty::Int(Num::Known(1))) => {
                 Some(Ty::RangeOf(RangeValue { start: 0, stop: *stop, step: 1 }))
             }
-            (Ty::Int(Some(start)), Ty::Int(Some(stop)), Ty::Int(Some(step))) if *step != 0 => {
+            (Ty::Int(Num::Known(start)), Ty::Int(Num::Known(stop)), Ty::Int(Num::Known(step))) if *step != 0 => {
                 Some(Ty::RangeOf(RangeValue { start: *start, stop: *stop, step: *step }))
             }
             _ => None,
@@ -305,12 +307,12 @@ impl Checker {
                     let mut items = items.clone();
                     items.push(args.ty(1).clone());
                     Ty::List(Rc::new(ListTy {
-                        element: join(&list.element, args.ty(1)),
+                        element: join_elements(&list.element, args.ty(1)),
                         items: Some(items),
                         filled: true,
                     }))
                 }
-                _ => Ty::list_with(join(&list.element, args.ty(1)), true),
+                _ => Ty::list_with(join_elements(&list.element, args.ty(1)), true),
             },
             _ => Ty::Any,
         };
@@ -326,11 +328,11 @@ impl Checker {
                 }
                 _ => {
                     let filled = list.filled || !more.is_empty();
-                    Ty::list_with(more.iter().fold(list.element.clone(), |a, b| join(&a, b)), filled)
+                    Ty::list_with(more.iter().fold(list.element.clone(), |a, b| join_elements(&a, b)), filled)
                 }
             },
             (Ty::List(list), Items::Repeated { item, count }) => {
-                Ty::list_with(join(&list.element, &item), list.filled || count.is_some())
+                Ty::list_with(join_elements(&list.element, &item), list.filled || count.is_some())
             }
             _ => Ty::Any,
         };
@@ -364,25 +366,24 @@ fn child(ty: &Ty, i: usize) -> Option<Ty> {
 }
 
 /// `len(x)`: known, or known to be an int.
-fn length(ty: &Ty) -> Option<Option<i64>> {
+fn length(ty: &Ty) -> Option<Num> {
     let n = match ty {
         Ty::Tuple(items) => Some(items.len()),
         Ty::List(list) => list.items.as_ref().map(Vec::len),
         Ty::Dict(dict) => dict.items.as_ref().map(Vec::len),
         Ty::Str(text) => text.as_ref().map(|t| t.chars().count()),
-        Ty::Tensor(TensorTy { dims: Some(dims), .. }) => match dims.first() {
-            Some(Dim::Known(n)) => Some(*n),
-            _ => None,
-        },
+        Ty::Tensor(TensorTy { dims: Some(dims), .. }) => {
+            return Some(dims.first().map_or(Num::Unknown, |d| (*d).into()));
+        }
         _ => return None,
     };
-    Some(n.and_then(|n| i64::try_from(n).ok()))
+    Some(n.and_then(|n| i64::try_from(n).ok()).into())
 }
 
-fn range_length(ty: &Ty) -> Option<Option<i64>> {
+fn range_length(ty: &Ty) -> Option<Num> {
     match ty {
-        Ty::RangeOf(r) => Some(i64::try_from(r.len()).ok()),
-        Ty::Range | Ty::SomeRange => Some(None),
+        Ty::RangeOf(r) => Some(i64::try_from(r.len()).ok().into()),
+        Ty::Range | Ty::SomeRange => Some(Num::Unknown),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use super::call::{ArgVal, Outcome};
 use super::error::TypeError;
 use super::host::HostArgs;
 use super::join::join;
+use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 
@@ -236,7 +237,7 @@ impl Checker {
         let names = self.parameter_names(f);
         let position = |checker: &mut Checker, ty: &Ty| -> Option<usize> {
             match ty {
-                Ty::Int(Some(i)) => {
+                Ty::Int(Num::Known(i)) => {
                     // Negative positions count from the last argument.
                     let given = i64::try_from(args.len()).unwrap_or(i64::MAX);
                     let at = usize::try_from(if *i < 0 { i.saturating_add(given) } else { *i }).ok();
@@ -335,7 +336,7 @@ impl Checker {
 
     /// `vmap(f)(xs, ...)`: f of the elements along axis 0, results stacked.
     fn call_vmap(&mut self, f: &Ty, axes: &Ty, args: Vec<ArgVal>, callee: Span, site: Span) -> Outcome {
-        if !matches!(axes, Ty::Int(Some(0))) || args.iter().any(|a| a.inout) {
+        if !matches!(axes, Ty::Int(Num::Known(0))) || args.iter().any(|a| a.inout) {
             let unknown = Outcome::unknown(&args);
             let args = args.into_iter().map(|a| ArgVal { ty: Ty::Any, ..a }).collect();
             self.call_value(f, args, callee, site);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::size::{Num, Sym};
 use crate::source::Span;
 use crate::tensor::DType;
 use crate::value::RangeValue;
@@ -17,7 +18,7 @@ pub enum Ty {
     None,
     /// With its value if known.
     Bool(Option<bool>),
-    Int(Option<i64>),
+    Int(Num),
     Float,
     Str(Option<Rc<str>>),
     Tensor(TensorTy),
@@ -56,8 +57,8 @@ pub type Dims = SmallVec<[Dim; 4]>;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Dim {
     Known(usize),
-    /// Some number, the same wherever this variable stands. The number is that of the variable's name as a symbol.
-    Var(u32),
+    /// An expression of variables, which stand for the same numbers wherever they occur.
+    Sym(Sym),
     /// Some number, which is not 0; two of them need not be the same.
     Some,
     Unknown,
@@ -66,6 +67,7 @@ pub enum Dim {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListTy {
     pub items: Option<Vec<Ty>>,
+    /// What all elements have in common. Its sizes are of each element anew: [`super::rename::renewed`] gives one element.
     pub element: Ty,
     /// There is at least one element.
     pub filled: bool,
@@ -171,7 +173,7 @@ impl Ty {
     /// A tensor or, for no dims, the scalar of its dtype.
     pub fn of(dtype: Option<DType>, dims: Option<Dims>) -> Ty {
         match (&dims, dtype) {
-            (Some(d), Some(DType::Int)) if d.is_empty() => Ty::Int(None),
+            (Some(d), Some(DType::Int)) if d.is_empty() => Ty::Int(Num::Unknown),
             (Some(d), Some(DType::Bool)) if d.is_empty() => Ty::Bool(None),
             (Some(d), Some(_)) if d.is_empty() => Ty::Float,
             (Some(d), None) if d.is_empty() => Ty::Any,
@@ -195,7 +197,7 @@ impl Ty {
 
     /// A list whose elements are known one by one.
     pub fn list(items: Vec<Ty>) -> Ty {
-        let element = items.iter().fold(Ty::Never, |a, b| super::join::join(&a, b));
+        let element = items.iter().fold(Ty::Never, |a, b| super::join::join_elements(&a, b));
         Ty::List(Rc::new(ListTy { filled: !items.is_empty(), items: Some(items), element }))
     }
 
@@ -206,7 +208,7 @@ impl Ty {
 
     /// A list of unknown length, which is not 0 if it is `filled`.
     pub fn list_with(element: Ty, filled: bool) -> Ty {
-        Ty::List(Rc::new(ListTy { items: None, element, filled }))
+        Ty::List(Rc::new(ListTy { items: None, element: super::rename::closed(&element), filled }))
     }
 
     /// True for what holds other values: leafwise operations go into it.

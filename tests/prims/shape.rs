@@ -5,6 +5,7 @@ use std::rc::Rc;
 use dlang::error::Result;
 use dlang::ops::prim::Prim;
 use dlang::tensor::DType;
+use dlang::types::size::{Num, VarId};
 use dlang::types::ty::{Dim, Dims, TensorTy, Ty};
 use dlang::value::Value;
 use dlang::vm::Vm;
@@ -16,7 +17,7 @@ pub fn type_of(v: &Value) -> Ty {
     match v {
         Value::None => Ty::None,
         Value::Bool(b) => Ty::Bool(Some(*b)),
-        Value::Int(i) => Ty::Int(Some(*i)),
+        Value::Int(i) => Ty::Int(Num::Known(*i)),
         Value::Float(..) => Ty::Float,
         Value::Str(s) => Ty::Str(Some(s.as_str().into())),
         Value::DType(d) => Ty::DType(Some(*d)),
@@ -27,14 +28,25 @@ pub fn type_of(v: &Value) -> Ty {
     }
 }
 
-/// Dim variables of the check carry their value in their number.
-const FIRST_VAR: u32 = 1000;
+/// A variable of the check that stands for `n`, and carries it as its number.
+fn variable(n: usize) -> Num {
+    Num::param(n as u32, Some(i64::from(n > 0)))
+}
+
+/// The number that an expression of such variables is.
+fn number(n: Num) -> Option<i64> {
+    n.renamed(&mut |v| match v.id {
+        VarId::Param(n) => Some(Num::Known(i64::from(n))),
+        _ => None,
+    })
+    .known()
+}
 
 /// True if a value may have this type.
 pub fn fits(ty: &Ty, v: &Value) -> bool {
     match (ty, v) {
         (Ty::Any, _) | (Ty::None, Value::None) | (Ty::Float, Value::Float(..)) => true,
-        (Ty::Int(known), Value::Int(i)) => known.is_none_or(|k| k == *i),
+        (Ty::Int(n), Value::Int(i)) => *n == Num::Unknown || number(*n) == Some(*i),
         (Ty::Bool(known), Value::Bool(b)) => known.is_none_or(|k| k == *b),
         (Ty::Str(known), Value::Str(s)) => known.as_ref().is_none_or(|k| **k == **s),
         (Ty::Tuple(tys), Value::Tuple(items)) => {
@@ -50,7 +62,7 @@ pub fn fits(ty: &Ty, v: &Value) -> bool {
                 dims.len() == shape.len()
                     && dims.iter().zip(shape).all(|(d, &n)| match d {
                         Dim::Known(k) => *k == n,
-                        Dim::Var(var) => (var - FIRST_VAR) as usize == n,
+                        Dim::Sym(s) => number(Num::Sym(*s)) == Some(n as i64),
                         Dim::Some => n > 0,
                         Dim::Unknown => true,
                     })
@@ -82,11 +94,12 @@ pub fn is_vague(ty: &Ty) -> bool {
 /// One step of forgetting.
 type Forget = fn(&Ty) -> Ty;
 
-const FORGET: [Forget; 7] = [
+const FORGET: [Forget; 8] = [
     |_| Ty::Any,
     |ty| dims(ty, |_| Dim::Unknown),
     |ty| dims(ty, |n| if n == 0 { Dim::Unknown } else { Dim::Some }),
-    |ty| dims(ty, |n| Dim::Var(FIRST_VAR + n as u32)),
+    |ty| dims(ty, |n| variable(n).into()),
+    sizes,
     |ty| match ty {
         Ty::Tensor(t) => Ty::Tensor(TensorTy { dtype: t.dtype, dims: None }),
         other => other.clone(),
@@ -98,10 +111,20 @@ const FORGET: [Forget; 7] = [
     settings,
 ];
 
+/// Dims and ints as variables, in tuples too.
+fn sizes(ty: &Ty) -> Ty {
+    match ty {
+        Ty::Int(Num::Known(n @ 0..)) => Ty::Int(variable(*n as usize)),
+        Ty::Tuple(items) => Ty::Tuple(Rc::new(items.iter().map(sizes).collect())),
+        Ty::Tensor(_) => dims(ty, |n| variable(n).into()),
+        other => other.clone(),
+    }
+}
+
 /// Scalars without their values, in tuples too.
 fn settings(ty: &Ty) -> Ty {
     match ty {
-        Ty::Int(_) => Ty::Int(None),
+        Ty::Int(_) => Ty::Int(Num::Unknown),
         Ty::Bool(_) => Ty::Bool(None),
         Ty::Str(_) => Ty::Str(None),
         Ty::DType(_) => Ty::DType(None),
