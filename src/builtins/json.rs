@@ -1,22 +1,20 @@
 //! JSON: `json_parse` and `json_encode`.
 //!
-//! Reading: objects become dicts, arrays become tensors if they are rectangular and hold only numbers (only ints: an int
-//! tensor, else floats of the default dtype), else lists; an empty array is an empty list. Numbers with a point or exponent are
-//! floats, and so are ints of more than 64 bits.
+//! Reading: see [`json_reader`](crate::builtins::json_reader); floats of tensors are of the default dtype.
 //! Writing: tensors, tuples, lists and ranges become (nested) arrays, dicts and structs objects, `none` null; floats are the shortest
 //! text that reads back as the same float (f32 in an f32 tensor). NaN and infinity are errors: JSON can't say them.
 
 use serde_json::Value as Json;
 
 use crate::builtins::fail::{self, arity};
+use crate::builtins::json_reader::{self, Failure};
 use crate::builtins::{Builtin, infer};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Sig, req};
 use crate::show;
-use crate::tensor::vecs::{float_tensor, int_tensor};
 use crate::tensor::{DType, Tensor};
 use crate::types::ty::Ty;
-use crate::value::{Dict, Key, Value};
+use crate::value::{Key, Value};
 
 /// What this file brings.
 pub static FAMILY: &[&Builtin] = &[&PARSE, &ENCODE];
@@ -48,8 +46,10 @@ static ENCODE: Builtin = Builtin {
 
 /// Reads JSON; floats in arrays get `dtype`.
 pub fn parse(text: &str, dtype: DType) -> Result<Value> {
-    let json = serde_json::from_str(text).map_err(|e| malformed(text, &e))?;
-    from_json(json, dtype)
+    json_reader::read(text, dtype).map_err(|failure| match failure {
+        Failure::Malformed(e) => malformed(text, &e),
+        Failure::Unmakeable(e) => e,
+    })
 }
 
 #[cold]
@@ -67,68 +67,6 @@ fn malformed(text: &str, e: &serde_json::Error) -> Error {
         }
         _ => error,
     }
-}
-
-fn from_json(json: Json, dtype: DType) -> Result<Value> {
-    Ok(match json {
-        Json::Null => Value::None,
-        Json::Bool(b) => Value::Bool(b),
-        Json::Number(n) => match n.as_i64() {
-            Some(i) => Value::Int(i),
-            None => Value::float(n.as_f64().unwrap_or(f64::NAN)),
-        },
-        Json::String(s) => Value::str(s),
-        Json::Array(items) => match numeric_shape(&items) {
-            Some(shape) => tensor(&items, &shape, dtype)?,
-            None => Value::list(items.into_iter().map(|item| from_json(item, dtype)).collect::<Result<_>>()?),
-        },
-        Json::Object(entries) => {
-            let mut dict = Dict::with_capacity(entries.len());
-            for (key, value) in entries {
-                dict.insert(Key::Str(key.into()), from_json(value, dtype)?);
-            }
-            Value::Dict(dict.into())
-        }
-    })
-}
-
-/// The shape of an array if it is rectangular and holds only numbers, and at least one.
-fn numeric_shape(items: &[Json]) -> Option<Vec<usize>> {
-    match items.first()? {
-        Json::Number(_) => items.iter().all(Json::is_number).then(|| vec![items.len()]),
-        Json::Array(_) => {
-            let mut common: Option<Vec<usize>> = None;
-            for item in items {
-                let shape = numeric_shape(item.as_array()?)?;
-                if common.get_or_insert_with(|| shape.clone()) != &shape {
-                    return None;
-                }
-            }
-            let mut shape = common?;
-            shape.insert(0, items.len());
-            Some(shape)
-        }
-        _ => None,
-    }
-}
-
-fn tensor(items: &[Json], shape: &[usize], dtype: DType) -> Result<Value> {
-    fn flatten<'a>(items: &'a [Json], out: &mut Vec<&'a serde_json::Number>) {
-        for item in items {
-            match item {
-                Json::Array(inner) => flatten(inner, out),
-                Json::Number(n) => out.push(n),
-                _ => {}
-            }
-        }
-    }
-    let mut numbers = Vec::with_capacity(shape.iter().product());
-    flatten(items, &mut numbers);
-    let ints: Option<Vec<i64>> = numbers.iter().map(|n| n.as_i64()).collect();
-    Ok(Value::tensor(match ints {
-        Some(ints) => int_tensor(shape, ints)?,
-        None => float_tensor(dtype, shape, numbers.iter().map(|n| n.as_f64().unwrap_or(f64::NAN)).collect())?,
-    }))
 }
 
 /// Writes JSON on one line.
@@ -292,7 +230,8 @@ mod tests {
     use super::*;
     use crate::builtins::collections::values_equal;
     use crate::show::display;
-    use crate::tensor::vecs::f64_tensor;
+    use crate::tensor::vecs::{f64_tensor, float_tensor};
+    use crate::value::Dict;
 
     fn read(text: &str) -> Value {
         parse(text, DType::F32).unwrap()
@@ -310,6 +249,20 @@ mod tests {
         assert_eq!(read("[true]").type_name(), "list");
         let Value::List(ragged) = read("[[1], [[2]]]") else { panic!() };
         assert_eq!((ragged[0].type_name(), ragged[1].type_name()), ("int[1]".into(), "int[1, 1]".into()));
+    }
+
+    #[test]
+    fn parts_of_other_shapes_make_a_list_in_which_each_keeps_its_kind() {
+        assert_eq!(
+            display(&read("[[1, 2], [1.5, 2.5], [3], 4, [[]], [[5], [6, \"a\"]], [7, 8]]")),
+            r#"list([1, 2], [1.5, 2.5], [3], 4, list(list()), list([5], list(6, "a")), [7, 8])"#
+        );
+        assert_eq!(display(&read("[1, 2.5, true, 3]")), "list(1, 2.5, true, 3)");
+        let Value::List(items) = read(r#"[{"a": [1, 2.5]}, {"a": [[1, 2], [3.5, 4]]}]"#) else { panic!() };
+        assert_eq!(display(&items[1]), "dict(a: [[1.0, 2.0],\n         [3.5, 4.0]])");
+        assert_eq!(read("[[[1, 2]], [[3, 4]], [[5, 6]]]").type_name(), "int[3, 1, 2]");
+        assert_eq!(read("[9007199254740993, 9223372036854775807]").type_name(), "int[2]");
+        assert_eq!(read("[9223372036854775807, 9223372036854775808]").type_name(), "f32[2]");
     }
 
     #[test]

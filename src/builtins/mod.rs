@@ -15,6 +15,7 @@ pub mod interp;
 pub mod iterate;
 pub mod join;
 pub mod json;
+mod json_reader;
 pub mod load_like;
 pub mod make;
 pub mod order;

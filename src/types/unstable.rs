@@ -92,7 +92,8 @@ fn of_call(outer: &str, arg: &Expr) -> Option<Finding> {
         ("log", Some(("sigmoid", _))) => {
             finding("W0302", "log(sigmoid(x)) is -inf for x far below 0", "log_sigmoid", "write log_sigmoid(x)")
         }
-        ("log", Some(("sum", x))) if matches!(call_of_one(x), Some(("exp", _))) => finding(
+        // What exp takes off first, as in exp(x - max(x)), is there to keep it small.
+        ("log", Some(("sum", x))) if matches!(call_of_one(x), Some(("exp", y)) if !is_difference(y)) => finding(
             "W0302",
             "log(sum(exp(x))) overflows for large entries",
             "logsumexp",
@@ -116,6 +117,10 @@ fn of_call(outer: &str, arg: &Expr) -> Option<Finding> {
         ),
         _ => return None,
     })
+}
+
+fn is_difference(e: &Expr) -> bool {
+    matches!(e.kind, ExprKind::Binary(BinOp::Sub, ..))
 }
 
 /// `1 + x`, `x + 1`: x.
