@@ -53,6 +53,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_gelu", "gelu"),
     ("_gelu_tanh", "gelu.tanh"),
     ("_hazard", "log_ndtr"),
+    ("_hazard_excess", "log_ndtr"),
     ("_index_add", "get_index.ints"),
     ("_linrec", "cumprod"),
     ("_log_abs_det", "logdet"),

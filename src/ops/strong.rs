@@ -58,7 +58,8 @@ pub fn bilinear(
         let count = ordered(cx, &zeros, &other)?;
         cx.apply(&GT, &[count, Value::float(0.5)])
     };
-    let compare = |cx: &mut Cx, prim: &'static Prim, v: &Value, with: f64| cx.apply(prim, &[v.clone(), Value::float(with)]);
+    let compare =
+        |cx: &mut Cx, prim: &'static Prim, v: &Value, with: f64| cx.apply(prim, &[v.clone(), Value::float(with)]);
     let finite = cx.apply(&ISFINITE, std::slice::from_ref(other))?;
     let bad = cx.apply(&NOT, std::slice::from_ref(&finite))?;
     let nan = cx.apply(&ISNAN, std::slice::from_ref(other))?;
