@@ -37,8 +37,11 @@ const WRITTEN: &[(&str, &str)] = &[
 
 /// Primitives of which derivatives and other builtins are made, which programs cannot name, and a case that reaches each.
 const INSIDE: &[(&str, &str)] = &[
+    ("_acosh_slope", "acosh"),
+    ("_asin_slope", "asin"),
     ("_avg_pool_bar", "avg_pool2d"),
     ("_cast", "to"),
+    ("_cbrt_slope", "cbrt"),
     ("_cholesky", "cholesky"),
     ("_cofactors", "det"),
     ("_cofactors_change", "det.singular"),
@@ -51,7 +54,9 @@ const INSIDE: &[(&str, &str)] = &[
     ("_eigh_vectors", "eigh.vectors"),
     ("_gammainc_slope", "gammainc"),
     ("_gelu", "gelu"),
+    ("_gelu_slope", "gelu"),
     ("_gelu_tanh", "gelu.tanh"),
+    ("_gelu_tanh_slope", "gelu.tanh"),
     ("_hazard", "log_ndtr"),
     ("_hazard_excess", "log_ndtr"),
     ("_index_add", "get_index.ints"),
@@ -59,6 +64,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_log_abs_det", "logdet"),
     ("_log_softmax_pull", "log_softmax"),
     ("_matmul", "matmul.turned"),
+    ("_mish_slope", "mish"),
     ("_ndtr", "gelu"),
     ("_pinv", "linalg_library"),
     ("_polygamma", "digamma"),
@@ -70,6 +76,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_scatter_along", "gather"),
     ("_set_index", "part_assignment"),
     ("_shift", "cumprod"),
+    ("_silu_slope", "silu"),
     ("_sinc_slope", "sinc"),
     ("_softmax_pull", "softmax"),
     ("_solve_triangular", "solve_triangular"),
