@@ -52,6 +52,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_div_or_zero", "norm"),
     ("_eigh_values", "eigh.values"),
     ("_eigh_vectors", "eigh.vectors"),
+    ("_gammainc_curve", "gammainc"),
     ("_gammainc_slope", "gammainc"),
     ("_gelu", "gelu"),
     ("_gelu_slope", "gelu"),
