@@ -6,6 +6,8 @@
 //! in forward mode and (where a row speaks of it) its second derivative, forward over reverse and reverse over reverse, are
 //! compared in f64 and f32; functions of scalars are also run on tensors.
 
+#[path = "conventions/modes.rs"]
+mod modes;
 #[path = "conventions/pin.rs"]
 mod pin;
 #[path = "conventions/pointwise.rs"]

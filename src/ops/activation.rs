@@ -6,7 +6,7 @@ use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
 use super::shape_rules;
-use super::special::normal_density;
+use super::slope::{self, GELU_SLOPE, GELU_TANH_SLOPE, MISH_SLOPE, SILU_SLOPE};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -113,34 +113,23 @@ unary_prims! {
     MISH "mish", "`x * tanh(softplus(x))`, elementwise; 0 at -inf. Misra, \"Mish: a self regularized activation function\", 2019.",
         ints: Ints::Promote,
         f(x) x.unary(&SOFTPLUS).tanh().zmul(x),
-        d(x, y) {
-            let t = x.clone().unary(&SOFTPLUS).tanh();
-            let rise = (N::c(1.0) - t.clone() * t.clone()) * x.clone().sigmoid();
-            t + rise.zmul(x)
-        },
+        d(x, y) x.known(&MISH_SLOPE, slope::mish_slope),
         probe: -2.0..2.0, &[0.0, 10.0, -10.0];
     SILU "silu", "`x * sigmoid(x)`, elementwise; 0 at -inf.",
         ints: Ints::Promote,
         f(x) x.sigmoid().zmul(x),
-        d(x, y) {
-            let s = x.clone().sigmoid();
-            s.clone() + (s * (-x.clone()).sigmoid()).zmul(x)
-        },
+        d(x, y) x.known(&SILU_SLOPE, slope::silu_slope),
         probe: -2.0..2.0, &[0.0, 10.0, -10.0];
     GELU_EXACT "_gelu", "`x` times the normal distribution function, elementwise; 0 at -inf.",
         ints: Ints::Promote,
         f(x) x.ndtr().zmul(x),
-        d(x, y) x.clone().ndtr() + normal_density(x.clone()).zmul(x),
+        d(x, y) x.known(&GELU_SLOPE, slope::gelu_slope),
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
     GELU_TANH "_gelu_tanh", "`gelu` by its approximation with tanh, elementwise; 0 at -inf.",
         ints: Ints::Promote,
-        f(x) (T::c(0.5) * (T::c(1.0) + bend(x).tanh())).zmul(x),
-        d(x, y) {
-            let t = bend(x.clone()).tanh();
-            let rise = N::c(GELU_SCALE) * (N::c(1.0) + N::c(3.0 * GELU_CUBE) * (x.clone() * x.clone()));
-            let slope = N::c(0.5) * (N::c(1.0) - t.clone() * t.clone());
-            N::c(0.5) * (N::c(1.0) + t) + slope.zmul(x * rise)
-        },
+        // x times (1 + tanh(u)) / 2.
+        f(x) (T::c(2.0) * bend(x)).sigmoid().zmul(x),
+        d(x, y) x.known(&GELU_TANH_SLOPE, slope::gelu_tanh_slope),
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
 }
 
@@ -190,12 +179,12 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 /// `sqrt(2 / pi)`
-const GELU_SCALE: f64 = 0.797_884_560_802_865_4;
-const GELU_CUBE: f64 = 0.044_715;
+pub(super) const GELU_SCALE: f64 = 0.797_884_560_802_865_4;
+pub(super) const GELU_CUBE: f64 = 0.044_715;
 
 /// The argument of tanh in the approximation.
 #[inline(always)]
-fn bend<N: Num>(x: N) -> N {
+pub(super) fn bend<N: Num>(x: N) -> N {
     N::c(GELU_SCALE) * (x.clone() + N::c(GELU_CUBE) * (x.clone() * x.clone() * x))
 }
 

@@ -282,7 +282,7 @@ pub static FLOORDIV: Prim = {
     }
 };
 
-/// `heaviside(x, h)`: a step at 0. Slope 0.
+/// `heaviside(x, h)`: a step at 0. Slope 0 in `x`.
 pub static HEAVISIDE: Prim = {
     struct Rule;
     impl super::lanes::BinaryRule for Rule {
@@ -301,8 +301,8 @@ pub static HEAVISIDE: Prim = {
         fn d0<N: Num>(_: N, _: N, _: N) -> N {
             N::c(0.0)
         }
-        fn d1<N: Num>(_: N, _: N, _: N) -> N {
-            N::c(0.0)
+        fn d1<N: Num>(x: N, _: N, _: N) -> N {
+            N::if_eq(x, N::c(0.0), N::c(1.0), N::c(0.0))
         }
     }
     static INSIDE: Elementwise = super::lanes::binary::<Rule>(Ints::Promote);
@@ -311,13 +311,19 @@ pub static HEAVISIDE: Prim = {
     }
     Prim {
         name: "heaviside",
-        doc: "0 below 0, 1 above, and `h` (a half) at 0, elementwise with broadcasting. Slope 0 everywhere.",
+        doc: "0 below 0, 1 above, and `h` (a half) at 0, elementwise with broadcasting. Slope 0 in `x`; in `h` 1 \
+              where `x` is 0, else 0.",
         sig: Sig { params: &[req("x"), opt("h", Default::Float(0.5))] },
         infer,
         eval: Eval::Elementwise(&INSIDE),
-        diff: Diff::Zero,
+        diff: Diff::Elementwise,
         batch: Batch::Elementwise,
-        probe: Probe { samples: &[Sample { args: &[ProbeArg::Point(&[0.5, -0.5, 2.0]), ProbeArg::Point(&[0.5])] }] },
+        probe: Probe {
+            samples: &[
+                Sample { args: &[ProbeArg::Point(&[0.5, -0.5, 2.0]), ProbeArg::Point(&[0.5])] },
+                Sample { args: &[ProbeArg::Int(0), ProbeArg::Point(&[0.3])] },
+            ],
+        },
     }
 };
 

@@ -7,7 +7,7 @@
 use super::inverse::INV;
 use super::matrices::{
     Kind, as_undefined, batch_alike, batch_first, dtype, infer_number, infer_square, inner, matrix, sides, spread,
-    strongly, times, transpose,
+    strongly, times, transpose, where_present,
 };
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
@@ -172,7 +172,9 @@ fn third(cx: &mut Cx, a: &Value, e: &Value, g: &Value) -> Result<Value> {
         // A polynomial of degree 2 or less.
         return Ok(cx.zeros(shape, dtype(a)));
     }
-    let x = as_undefined("det", cx.apply(&INV, std::slice::from_ref(a)))?;
+    let inverse = |cx: &mut Cx, a: &Value| cx.apply(&INV, std::slice::from_ref(a));
+    let x = where_present(cx, a, e, false, inverse).or_else(|_| where_present(cx, a, g, false, inverse));
+    let x = as_undefined("det", x)?;
     let d = cx.apply(&DET, std::slice::from_ref(a))?;
     let plain = (false, false);
     let (ex, gx) = (times(cx, &x, e, plain)?, times(cx, &x, g, plain)?);
@@ -217,20 +219,21 @@ const fn log_rules() -> Diff {
 
 fn log_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-    let slope = log_slope(cx, call)?;
+    let slope = log_slope(cx, call, a_dot, false)?;
     inner(cx, a_dot, &slope).map(Some)
 }
 
 fn log_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
-    let slope = log_slope(cx, call)?;
+    let slope = log_slope(cx, call, y_bar, true)?;
     let y_bar = spread(cx, y_bar)?;
     only(call, cx.zmul(&y_bar, &slope)?)
 }
 
 /// The gradient of the logarithm of a determinant: the inverse, transposed.
-fn log_slope(cx: &mut Cx, call: &Call<'_>) -> Result<Value> {
+fn log_slope(cx: &mut Cx, call: &Call<'_>, bar: &Value, numbers: bool) -> Result<Value> {
     let name = if call.prim.name == "logdet" { "logdet" } else { "slogdet" };
-    let inverse = as_undefined(name, cx.apply(&INV, call.args))?;
+    let inverse = where_present(cx, first(call)?, bar, numbers, |cx, a| cx.apply(&INV, std::slice::from_ref(a)));
+    let inverse = as_undefined(name, inverse)?;
     transpose(cx, &inverse)
 }
 

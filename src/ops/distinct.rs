@@ -121,12 +121,12 @@ fn reason(word: &str) -> Error {
 static REQUIRE: Prim = Prim {
     name: "_require",
     doc: "An error if a vector for which `fine[..., n]` is 0 is asked for: by an entry of the cotangent `bar` in its column (or \
-          row) that is not 0; with `strict` or without `bar`, in any case. True for each matrix.",
+          row, or with `columns: none` anywhere in its matrix) that is not 0; with `strict` or without `bar`, in any case. True for each matrix.",
     sig: Sig {
         params: &[
             req("fine"),
             opt("bar", Default::None),
-            opt("columns", Default::Bool(true)),
+            opt("columns", Default::None),
             opt("strict", Default::Bool(true)),
             opt("why", Default::Str("eigh")),
         ],
@@ -152,7 +152,7 @@ static REQUIRE: Prim = Prim {
 fn check(_: &mut Env, args: &[Value]) -> Result<Value> {
     let fine = values("_require", args)?;
     let flag = |i: usize| matches!(args.get(i), Some(Value::Bool(true)));
-    let (columns, strict) = (flag(2), flag(3));
+    let strict = flag(3);
     let n = fine.shape().last().copied().unwrap_or(0);
     let bars = match args.get(1) {
         Some(Value::Tensor(_, t)) => Some(Matrices::of(t)),
@@ -161,8 +161,12 @@ fn check(_: &mut Env, args: &[Value]) -> Result<Value> {
     let asked = |matrix: usize, vector: usize| {
         let Some(bars) = bars.as_ref().filter(|_| !strict) else { return true };
         let cols = bars.cols.max(1);
-        let at = |k: usize| if columns { k % cols } else { k / cols };
-        bars.get(matrix).iter().enumerate().any(|(k, &x)| at(k) == vector && x != 0.0)
+        let meets = |k: usize| match args.get(2) {
+            Some(Value::Bool(true)) => k % cols == vector,
+            Some(Value::Bool(false)) => k / cols == vector,
+            _ => true,
+        };
+        bars.get(matrix).iter().enumerate().any(|(k, &x)| meets(k) && x != 0.0)
     };
     for (k, x) in fine.iter_f64().enumerate() {
         if x == 0.0 && asked(k / n.max(1), k % n.max(1)) {
@@ -182,7 +186,7 @@ fn check(_: &mut Env, args: &[Value]) -> Result<Value> {
 }
 
 /// True if a derivative flows through a value, seen from inside a rule.
-fn carries(value: &Value) -> bool {
+pub fn carries(value: &Value) -> bool {
     match value {
         Value::Batched(slot, b) => slot.level() != b.level || carries(&b.whole),
         other => !other.slot().is_const(),
@@ -199,16 +203,31 @@ pub fn positive(cx: &mut Cx, values: &Value, part: f64) -> Result<Value> {
     cx.apply(&POSITIVE, &[values.clone(), Value::float(part)])
 }
 
-/// An error if the cotangent (or, if that is none, a tangent) asks for vectors that are not `fine`. A cotangent that
-/// carries a derivative asks for all of them: where it is 0, its derivative may not be.
-pub fn require(cx: &mut Cx, fine: &Value, bar: Option<(&Value, bool)>, why: &str) -> Result<()> {
-    let (bar, columns) = bar.map_or((Value::None, true), |(bar, columns)| (bar.clone(), columns));
-    let strict = carries(&bar);
-    cx.apply(&REQUIRE, &[fine.clone(), bar, Value::Bool(columns), Value::Bool(strict), Value::str(why)]).map(|_| ())
+/// The vectors that a tangent or cotangent asks for by its entries that are not 0.
+#[derive(Clone, Copy)]
+pub enum Asks<'a> {
+    /// Those of the same column.
+    Columns(&'a Value),
+    /// Those of the same row.
+    Rows(&'a Value),
+    /// All of the same matrix.
+    All(&'a Value),
+}
+
+/// An error if vectors are asked for that are not `fine`. A cotangent that carries a derivative asks for all of them:
+/// where it is 0, its derivative may not be.
+pub fn require(cx: &mut Cx, fine: &Value, asks: Asks<'_>, why: &str) -> Result<()> {
+    let (bar, columns) = match asks {
+        Asks::Columns(bar) => (bar, Value::Bool(true)),
+        Asks::Rows(bar) => (bar, Value::Bool(false)),
+        Asks::All(bar) => (bar, Value::None),
+    };
+    let strict = Value::Bool(carries(bar));
+    cx.apply(&REQUIRE, &[fine.clone(), bar.clone(), columns, strict, Value::str(why)]).map(|_| ())
 }
 
 /// The same for values of which each must be alone.
-pub fn require_alone(cx: &mut Cx, distinct: &Value, bar: Option<(&Value, bool)>, why: &str) -> Result<()> {
+pub fn require_alone(cx: &mut Cx, distinct: &Value, asks: Asks<'_>, why: &str) -> Result<()> {
     // A value that is alone differs from all n - 1 others.
     let n = distinct.shape().and_then(|s| s.last().copied()).unwrap_or(0);
     let rank = distinct.shape().map_or(0, <[usize]>::len);
@@ -216,5 +235,5 @@ pub fn require_alone(cx: &mut Cx, distinct: &Value, bar: Option<(&Value, bool)>,
     let fine = cx.apply(&super::compare::GE, &[others, Value::float(n.saturating_sub(1) as f64)])?;
     let dtype = distinct.dtype().unwrap_or(DType::F64);
     let fine = cx.cast(&fine, dtype)?;
-    require(cx, &fine, bar, why)
+    require(cx, &fine, asks, why)
 }

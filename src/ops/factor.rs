@@ -4,10 +4,11 @@
 //! the one decomposition that was made (`_qr`, without derivative), give their own of these back as value, and bring
 //! its rule. So a matrix is decomposed once however deep derivatives nest, and only what is read is differentiated.
 
-use super::distinct::{positive, require};
+use super::compare::GE;
+use super::distinct::{Asks, positive, require};
 use super::inverse::{SOLVE_TRIANGULAR, cutoff};
 use super::matrices::{
-    Kind, batch_alike, batch_first, diagonal, dtype, infer_number, infer_square, matrix, matrix_type, sides,
+    Kind, batch_alike, batch_first, diagonal, dtype, infer_number, infer_square, matrix, matrix_type, sides, spread,
     symmetrized, times, transpose, tril,
 };
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
@@ -252,7 +253,7 @@ pub static QR_Q: Prim = Prim {
             cx.add(&turned, &outside).map(Some)
         },
         vjp: |cx, call, q_bar| {
-            let (q, r) = parts(cx, call)?;
+            let (q, r) = parts(cx, call, q_bar)?;
             // M = -Q_bar^T Q
             let product = times(cx, q_bar, &q, (true, false))?;
             let m = cx.neg(&product)?;
@@ -279,7 +280,7 @@ pub static QR_R: Prim = Prim {
             times(cx, &rest, &t.r, (false, false)).map(Some)
         },
         vjp: |cx, call, r_bar| {
-            let (q, r) = parts(cx, call)?;
+            let (q, r) = parts(cx, call, r_bar)?;
             let r_bar = cx.apply(&super::triangle::TRIU, &[r_bar.clone(), Value::Int(0)])?;
             // M = R R_bar^T
             let m = times(cx, &r, &r_bar, (false, true))?;
@@ -291,13 +292,25 @@ pub static QR_R: Prim = Prim {
     probe: QR_PROBE,
 };
 
-/// q and r of a recorded call as functions of its matrix; an error if the columns are dependent.
-fn parts(cx: &mut Cx, call: &Call<'_>) -> Result<(Value, Value)> {
+/// q and r of a recorded call as functions of its matrix; an error if the columns are dependent, but where `bar` is 0: there r
+/// is an identity.
+fn parts(cx: &mut Cx, call: &Call<'_>, bar: &Value) -> Result<(Value, Value)> {
     let (q, r) = (cx.apply(&QR_Q, call.args)?, cx.apply(&QR_R, call.args)?);
     // The diagonal of r is 0 or more.
     let pivots = diagonal(cx, &r)?;
     let fine = positive(cx, &pivots, cutoff(sides(call.shape(0)).0, 1, dtype(&r)))?;
-    require(cx, &fine, None, "qr")?;
+    require(cx, &fine, Asks::All(bar), "qr")?;
+    let rank = fine.shape().map_or(0, <[usize]>::len);
+    if rank < 2 {
+        return Ok((q, r));
+    }
+    let pivots = fine.shape().and_then(|s| s.last().copied()).unwrap_or(0);
+    let count = cx.sum(&fine, &[rank - 1], false)?;
+    let regular = cx.apply(&GE, &[count, Value::float(pivots as f64)])?;
+    let regular = spread(cx, &regular)?;
+    let (rows, cols) = sides(r.shape().unwrap_or(&[]));
+    let one = Value::tensor(Tensor::eye(rows, cols, dtype(&r)));
+    let r = cx.where_(&regular, &r, &one)?;
     Ok((q, r))
 }
 
@@ -315,7 +328,7 @@ struct Triangular {
 
 impl Triangular {
     fn of(cx: &mut Cx, call: &Call<'_>, a_dot: &Value) -> Result<Triangular> {
-        let (q, r) = parts(cx, call)?;
+        let (q, r) = parts(cx, call, a_dot)?;
         // dA R^-1 is the transpose of R^-T dA^T.
         let turned = transpose(cx, a_dot)?;
         let solved = triangular(cx, &r, &turned, false, true)?;

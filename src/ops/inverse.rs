@@ -480,7 +480,8 @@ fn pinv_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<
     let rest = cx.sub(&turned, &part)?;
     let third = times(cx, &rest, p, plain)?;
     let sum = cx.add(&second, &third)?;
-    cx.sub(&sum, &first).map(Some)
+    let p_dot = cx.sub(&sum, &first)?;
+    strongly(cx, a_dot, &p_dot).map(Some)
 }
 
 fn pinv_vjp(cx: &mut Cx, call: &Call<'_>, p_bar: &Value) -> Result<Cotangents> {
@@ -500,5 +501,6 @@ fn pinv_vjp(cx: &mut Cx, call: &Call<'_>, p_bar: &Value) -> Result<Cotangents> {
     let part = times(cx, &row, &projection, plain)?;
     let third = cx.sub(&row, &part)?;
     let sum = cx.add(&second, &third)?;
-    only(call, cx.sub(&sum, &first)?)
+    let a_bar = cx.sub(&sum, &first)?;
+    only(call, strongly(cx, p_bar, &a_bar)?)
 }

@@ -9,6 +9,7 @@ use super::lanes::{Elementwise, Ints, UnaryRule, unary};
 use super::num::Num;
 use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
+use super::slope::{self, ACOSH_SLOPE, ASIN_SLOPE, CBRT_SLOPE};
 use crate::types::ty::Ty;
 use crate::{binary_prims, unary_prims};
 
@@ -39,7 +40,7 @@ unary_prims! {
     CBRT "cbrt", "Cube root, elementwise, also of negative numbers. Slope +inf at 0.",
         ints: Ints::Promote,
         f(x) x.cbrt(),
-        d(x, y) N::c(1.0) / (N::c(3.0) * (y.clone() * y)),
+        d(x, y) y.known(&CBRT_SLOPE, slope::cbrt_slope),
         probe: 0.2..3.0, &[1.0, -2.0];
     EXP "exp", "Exponential, elementwise.",
         ints: Ints::Promote,
@@ -89,12 +90,12 @@ unary_prims! {
     ASIN "asin", "Arc sine, elementwise. NaN outside [-1, 1]; slope +inf at the ends.",
         ints: Ints::Promote,
         f(x) x.asin(),
-        d(x, y) N::c(1.0) / ((N::c(1.0) - x.clone()) * (N::c(1.0) + x)).sqrt(),
+        d(x, y) x.known(&ASIN_SLOPE, slope::asin_slope),
         probe: -0.8..0.8, &[0.0];
     ACOS "acos", "Arc cosine, elementwise. NaN outside [-1, 1]; slope -inf at the ends.",
         ints: Ints::Promote,
         f(x) x.acos(),
-        d(x, y) N::c(-1.0) / ((N::c(1.0) - x.clone()) * (N::c(1.0) + x)).sqrt(),
+        d(x, y) -x.known(&ASIN_SLOPE, slope::asin_slope),
         probe: -0.8..0.8, &[0.0];
     ATAN "atan", "Arc tangent, elementwise.",
         ints: Ints::Promote,
@@ -124,8 +125,7 @@ unary_prims! {
     ACOSH "acosh", "Inverse hyperbolic cosine, elementwise. NaN below 1; slope +inf at 1.",
         ints: Ints::Promote,
         f(x) if x < T::c(1.0) { T::NAN } else { x.via(libm::acosh) },
-        // One root for each factor, so that the product of two negative ones is no slope.
-        d(x, y) N::c(1.0) / ((x.clone() - N::c(1.0)).sqrt() * (x + N::c(1.0)).sqrt()),
+        d(x, y) x.known(&ACOSH_SLOPE, slope::acosh_slope),
         probe: 1.2..3.0, &[2.0];
     ATANH "atanh", "Inverse hyperbolic tangent, elementwise. NaN outside [-1, 1]; -inf and inf at the ends, with slope +inf.",
         ints: Ints::Promote,

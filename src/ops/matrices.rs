@@ -1,7 +1,8 @@
 //! What primitives on matrices have in common: what they ask of their arguments, as values and as types; the pieces
 //! their rules are made of; how they are batched. A matrix is the last two axes, the axes before are a batch.
 
-use super::compare::NE;
+use super::compare::{GT, ISFINITE, NE, OR};
+use super::distinct::carries;
 use super::linalg::MATMUL_TURNED;
 use super::operand::{Operand, operand, tensor};
 use super::prim::BatchCall;
@@ -9,7 +10,7 @@ use super::reshape::TRANSPOSE;
 use super::shape_rules::show;
 use super::triangle::TRIL;
 use crate::ad::Cx;
-use crate::ad::dispatch::UNDEFINED;
+use crate::ad::dispatch::{UNDEFINED, all_finite};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::article;
@@ -198,15 +199,50 @@ pub fn inner(cx: &mut Cx, a: &Value, b: &Value) -> Result<Value> {
     cx.sum(&product, &[rank.saturating_sub(2), rank.saturating_sub(1)], false)
 }
 
-/// `result`, which is linear in `bar`, but 0 for matrices of which `bar` is 0, whatever else went into it.
-pub fn strongly(cx: &mut Cx, bar: &Value, result: &Value) -> Result<Value> {
+/// 1 for matrices of which `bar` (matrices, or with `numbers` one number each) is not 0, with two axes of 1 behind it.
+fn present(cx: &mut Cx, bar: &Value, numbers: bool) -> Result<Value> {
     let rank = bar.shape().map_or(0, <[usize]>::len);
     let nonzero = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
-    let ones = cx.cast(&nonzero, dtype(result))?;
+    if numbers {
+        return spread(cx, &nonzero);
+    }
+    let ones = cx.cast(&nonzero, dtype(bar))?;
     let count = cx.sum(&ones, &[rank.saturating_sub(2), rank.saturating_sub(1)], false)?;
-    let some = spread(cx, &count)?;
-    let flags = cx.apply(&super::arith::SIGN, &[some])?;
-    cx.zmul(&flags, result)
+    let some = cx.apply(&GT, &[count, Value::float(0.0)])?;
+    spread(cx, &some)
+}
+
+/// `result`, which is linear in `bar`, but 0 for matrices of which `bar` is 0, whatever else went into it. A finite
+/// result is that already, and keeps what it says about the slope of `bar`.
+pub fn strongly(cx: &mut Cx, bar: &Value, result: &Value) -> Result<Value> {
+    if all_finite(result) {
+        return Ok(result.clone());
+    }
+    let some = present(cx, bar, false)?;
+    let finite = cx.apply(&ISFINITE, std::slice::from_ref(result))?;
+    let keep = cx.apply(&OR, &[finite, some])?;
+    cx.where_(&keep, result, &Value::float(0.0))
+}
+
+/// What a rule makes of the matrices `a`; where it fails, of `a` with identities in place of those of which `bar` is 0,
+/// so that only a matrix that counts is the cause of an error. A `bar` that carries a derivative counts everywhere.
+pub fn where_present(
+    cx: &mut Cx,
+    a: &Value,
+    bar: &Value,
+    numbers: bool,
+    f: fn(&mut Cx, &Value) -> Result<Value>,
+) -> Result<Value> {
+    f(cx, a).or_else(|error| {
+        let shape = a.shape().unwrap_or(&[]);
+        if carries(bar) || shape.len() < 3 {
+            return Err(error);
+        }
+        let one = Value::tensor(Tensor::eye(sides(shape).0, sides(shape).0, dtype(a)));
+        let some = present(cx, bar, numbers)?;
+        let a = cx.where_(&some, a, &one)?;
+        f(cx, &a)
+    })
 }
 
 /// The error for a derivative that is not defined at this point.

@@ -48,6 +48,7 @@ pub mod select;
 pub mod shape_rules;
 pub mod singular;
 pub mod sliding;
+pub mod slope;
 pub mod softmax;
 pub mod special;
 pub mod spectral;
@@ -64,6 +65,7 @@ use prim::Prim;
 static FAMILIES: &[&[&Prim]] = &[
     arith::PRIMS,
     math::PRIMS,
+    slope::PRIMS,
     special::PRIMS,
     incomplete::PRIMS,
     activation::PRIMS,

@@ -29,11 +29,12 @@ pub fn erfinv(x: f64) -> f64 {
     y.copysign(x)
 }
 
-/// `sum of (-1)^k (2k - 1)!! / x^(2k)`: the distribution function over `density(x) / -x`, far below 0.
+/// `sum of (-1)^k (2k - 1)!! / x^(2k)` from k = 1: what the distribution function over `density(x) / -x` differs by from 1
+/// far below 0.
 fn tail(x: f64) -> f64 {
     let inverse = 1.0 / (x * x);
     let mut term = 1.0;
-    let mut sum = 1.0;
+    let mut sum = 0.0;
     for k in 1..10 {
         term *= -f64::from(2 * k - 1) * inverse;
         sum += term;
@@ -50,7 +51,7 @@ pub fn log_ndtr(x: f64) -> f64 {
     } else if x == f64::NEG_INFINITY || x.is_nan() {
         x
     } else {
-        -0.5 * x * x - (-x).ln() - 0.5 * (2.0 * PI).ln() + tail(x).ln()
+        -0.5 * x * x - (-x).ln() - 0.5 * (2.0 * PI).ln() + tail(x).ln_1p()
     }
 }
 
@@ -62,6 +63,17 @@ pub fn hazard(x: f64) -> f64 {
     } else if x == f64::NEG_INFINITY {
         f64::INFINITY
     } else {
-        -x / tail(x)
+        -x / (1.0 + tail(x))
+    }
+}
+
+/// `hazard(x) + x`, without loss far below 0, where it is near `-1 / x`.
+pub fn hazard_excess(x: f64) -> f64 {
+    if x > FAR {
+        hazard(x) + x
+    } else if x == f64::NEG_INFINITY {
+        0.0
+    } else {
+        x * tail(x) / (1.0 + tail(x))
     }
 }

@@ -27,6 +27,13 @@ pub trait Num:
     /// `yes` where `a == b`, else `no` (NaN included).
     fn if_eq(a: Self, b: Self, yes: Self, no: Self) -> Self;
 
+    /// A formula that a primitive stands for: numbers are computed on the spot, what is recorded is the primitive, with
+    /// its own rule.
+    #[inline(always)]
+    fn known(self, _prim: &'static Prim, formula: impl FnOnce(Self) -> Self) -> Self {
+        formula(self)
+    }
+
     fn exp(self) -> Self {
         self.unary(&EXP)
     }
@@ -143,6 +150,9 @@ impl Num for Ex {
     }
     fn binary(self, prim: &'static Prim, other: Ex) -> Ex {
         Ex::Binary(prim, Rc::new(self), Rc::new(other))
+    }
+    fn known(self, prim: &'static Prim, _formula: impl FnOnce(Ex) -> Ex) -> Ex {
+        self.unary(prim)
     }
     fn if_gt(a: Ex, b: Ex, yes: Ex, no: Ex) -> Ex {
         Ex::Select(Test::Greater, Rc::new([a, b, yes, no]))

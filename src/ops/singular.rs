@@ -6,7 +6,7 @@
 //! 2016. A singular value of 0 has slope 0, as `abs` has at 0. Vectors of equal values are not functions of the matrix,
 //! nor are the left ones of a value 0 if there are more rows than columns.
 
-use super::distinct::{distinct, positive, require, require_alone};
+use super::distinct::{Asks, distinct, positive, require, require_alone};
 use super::factor::{part, shorter};
 use super::inverse::cutoff;
 use super::matrices::{
@@ -137,9 +137,9 @@ pub static SVD_U: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let p = Parts::of(cx, call)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
-            require_alone(cx, &apart, None, "svd")?;
+            require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
             if p.rows > p.cols {
-                require(cx, &positive, None, "null")?;
+                require(cx, &positive, Asks::All(a_dot), "null")?;
             }
             let m = p.moved(cx, a_dot)?;
             let f = p.reciprocal(cx, &apart)?;
@@ -163,14 +163,14 @@ pub static SVD_U: Prim = Prim {
         vjp: |cx, call, u_bar| {
             let p = Parts::of(cx, call)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
-            require_alone(cx, &apart, Some((u_bar, true)), "svd")?;
+            require_alone(cx, &apart, Asks::Columns(u_bar), "svd")?;
             let w = times(cx, &p.u, u_bar, (true, false))?;
             let f = p.reciprocal(cx, &apart)?;
             let turn = turned(cx, &w, &f)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             let mut left = columns_by(cx, &inside, &p.s)?;
             if p.rows > p.cols {
-                require(cx, &positive, Some((u_bar, true)), "null")?;
+                require(cx, &positive, Asks::Columns(u_bar), "null")?;
                 let part = times(cx, &p.u, &w, (false, false))?;
                 let rest = cx.sub(u_bar, &part)?;
                 let inverse = cx.div_or_zero(&positive, &p.s)?;
@@ -229,7 +229,7 @@ pub static SVD_VT: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let p = Parts::of(cx, call)?;
             let apart = distinct(cx, &p.s)?;
-            require_alone(cx, &apart, None, "svd")?;
+            require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
             let m = p.moved(cx, a_dot)?;
             let f = p.reciprocal(cx, &apart)?;
             // S M + M^T S, of which M^T S is the first summand and S M its transpose.
@@ -245,7 +245,7 @@ pub static SVD_VT: Prim = Prim {
         vjp: |cx, call, vt_bar| {
             let p = Parts::of(cx, call)?;
             let apart = distinct(cx, &p.s)?;
-            require_alone(cx, &apart, Some((vt_bar, false)), "svd")?;
+            require_alone(cx, &apart, Asks::Rows(vt_bar), "svd")?;
             let w = times(cx, &p.vt, vt_bar, (false, true))?;
             let f = p.reciprocal(cx, &apart)?;
             let turn = turned(cx, &w, &f)?;

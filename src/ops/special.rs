@@ -19,6 +19,7 @@ pub static PRIMS: &[&Prim] = &[
     &NDTR,
     &LOG_NDTR,
     &HAZARD,
+    &HAZARD_EXCESS,
     &LGAMMA,
     &DIGAMMA,
     &POLYGAMMA,
@@ -64,8 +65,19 @@ unary_prims! {
     HAZARD "_hazard", "Density over distribution function of the standard normal (the inverse Mills ratio at `-x`), elementwise.",
         ints: Ints::Promote,
         f(x) x.via(normal::hazard),
-        // zmul: far above 0 the density is 0 and must stay so.
-        d(x, y) -y.clone().zmul(x + y),
+        // zmul: far above 0 the density is 0 and must stay so. At -inf the hazard is a line.
+        d(x, y) {
+            let slope = -y.zmul(x.clone().unary(&HAZARD_EXCESS));
+            N::if_eq(x, N::c(f64::NEG_INFINITY), N::c(-1.0), slope)
+        },
+        probe: -3.0..3.0, &[0.0, -5.0, -40.0, 8.0];
+    HAZARD_EXCESS "_hazard_excess", "What `_hazard` differs by from the line `-x` that it follows far below 0, elementwise.",
+        ints: Ints::Promote,
+        f(x) x.via(normal::hazard_excess),
+        d(x, y) {
+            let slope = N::c(1.0) - x.clone().unary(&HAZARD).zmul(y);
+            N::if_eq(x, N::c(f64::NEG_INFINITY), N::c(0.0), slope)
+        },
         probe: -3.0..3.0, &[0.0, -5.0, 8.0];
     LOGIT "logit", "`log(x / (1 - x))`, the inverse of `sigmoid`, elementwise; exact near 0.5. NaN outside [0, 1]; slope +inf at the ends.",
         ints: Ints::Promote,

@@ -3,7 +3,7 @@
 //! With `M = V^T dA V` and `F[i, j] = 1 / (l[j] - l[i])`: `dl = diag(M)`, `dV = V (F * M)`. Vectors of equal eigenvalues
 //! are not functions of the matrix: a derivative that needs those is an error, while that of the values exists.
 
-use super::distinct::{distinct, require_alone};
+use super::distinct::{Asks, distinct, require_alone};
 use super::factor::{part, symmetric_part};
 use super::matrices::{
     Kind, batch_alike, batch_first, behind, columns_by, differences, infer_square, matrix, matrix_type, symmetrized,
@@ -105,7 +105,7 @@ pub static EIGH_VECTORS: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let (l, v) = (cx.apply(&EIGH_VALUES, call.args)?, cx.apply(&EIGH_VECTORS, call.args)?);
             let apart = distinct(cx, &l)?;
-            require_alone(cx, &apart, None, "eigh")?;
+            require_alone(cx, &apart, Asks::All(a_dot), "eigh")?;
             let a_dot = symmetrized(cx, a_dot)?;
             let moved = times(cx, &a_dot, &v, (false, false))?;
             let m = times(cx, &v, &moved, (true, false))?;
@@ -116,7 +116,7 @@ pub static EIGH_VECTORS: Prim = Prim {
         vjp: |cx, call, v_bar| {
             let (l, v) = (cx.apply(&EIGH_VALUES, call.args)?, cx.apply(&EIGH_VECTORS, call.args)?);
             let apart = distinct(cx, &l)?;
-            require_alone(cx, &apart, Some((v_bar, true)), "eigh")?;
+            require_alone(cx, &apart, Asks::Columns(v_bar), "eigh")?;
             let m = times(cx, &v, v_bar, (true, false))?;
             let f = reciprocal_gaps(cx, &l, &apart)?;
             let turn = cx.zmul(&m, &f)?;

@@ -1,6 +1,7 @@
 //! Products and quotients that rules are written with: a zero cotangent stays zero, whatever it is multiplied by.
 
-use super::compare::{GT, ISFINITE, NE};
+use super::arith::ABS;
+use super::compare::{AND, EQ, GT, ISFINITE, ISNAN, LT, NE, NOT, OR};
 use super::lanes::Ints;
 use super::prim::Prim;
 use crate::ad::Cx;
@@ -44,17 +45,47 @@ pub fn bilinear(
     }
     let dtype = other.tensor_dtype().unwrap_or(DType::F64);
     let (zero, one) = (Value::float(0.0), Value::float(1.0));
-    let finite = cx.apply(&ISFINITE, std::slice::from_ref(other))?;
-    let clean = cx.where_(&finite, other, &zero)?;
-    let bad = cx.where_(&finite, &zero, &one)?;
-    let present = cx.apply(&NE, &[zeros.clone(), zero.clone()])?;
-    let present = cx.where_(&present, &one, &zero)?;
-    let (bad, present) = (cx.cast(&bad, dtype)?, cx.cast(&present, dtype)?);
     let mut ordered = |cx: &mut Cx, zeros: &Value, other: &Value| {
         if strong == 0 { f(cx, zeros, other) } else { f(cx, other, zeros) }
     };
+    // Where a pair of elements with these flags meets.
+    let mut meet = |cx: &mut Cx, zeros: &Value, other: &Value| {
+        let mut flag = |v: &Value| -> Result<Value> {
+            let numbers = cx.where_(v, &one, &zero)?;
+            cx.cast(&numbers, dtype)
+        };
+        let (zeros, other) = (flag(zeros)?, flag(other)?);
+        let count = ordered(cx, &zeros, &other)?;
+        cx.apply(&GT, &[count, Value::float(0.5)])
+    };
+    let compare =
+        |cx: &mut Cx, prim: &'static Prim, v: &Value, with: f64| cx.apply(prim, &[v.clone(), Value::float(with)]);
+    let finite = cx.apply(&ISFINITE, std::slice::from_ref(other))?;
+    let bad = cx.apply(&NOT, std::slice::from_ref(&finite))?;
+    let nan = cx.apply(&ISNAN, std::slice::from_ref(other))?;
+    let (high, low) = (compare(cx, &EQ, other, f64::INFINITY)?, compare(cx, &EQ, other, f64::NEG_INFINITY)?);
+    let present = compare(cx, &NE, zeros, 0.0)?;
+    let (above, below) = (compare(cx, &GT, zeros, 0.0)?, compare(cx, &LT, zeros, 0.0)?);
+    let hit = meet(cx, &present, &bad)?;
+    let undefined = meet(cx, &present, &nan)?;
+    let plus = [meet(cx, &above, &high)?, meet(cx, &below, &low)?];
+    let minus = [meet(cx, &above, &low)?, meet(cx, &below, &high)?];
+    let (plus, minus) = (cx.apply(&OR, &plus)?, cx.apply(&OR, &minus)?);
+    let clean = cx.where_(&finite, other, &zero)?;
     let without = ordered(cx, zeros, &clean)?;
-    let hits = ordered(cx, &present, &bad)?;
-    let hit = cx.apply(&GT, &[hits, Value::float(0.5)])?;
-    cx.where_(&hit, &plain, &without)
+    // Where a zero met a NaN beside: the infinity without it, of an infinite slope.
+    let filled = cx.where_(&finite, other, &one)?;
+    let moving = ordered(cx, zeros, &filled)?;
+    let size = cx.apply(&ABS, &[moving])?;
+    let size = cx.add(&size, &one)?;
+    let (infinite, negative) = (cx.scale(&size, f64::INFINITY)?, cx.scale(&size, f64::NEG_INFINITY)?);
+    let either = cx.where_(&plus, &infinite, &negative)?;
+    let both = cx.apply(&AND, &[plus, minus])?;
+    let undefined = cx.apply(&OR, &[undefined, both])?;
+    let plain_nan = cx.apply(&ISNAN, std::slice::from_ref(&plain))?;
+    let stays = cx.apply(&NOT, &[plain_nan])?;
+    let stays = cx.apply(&OR, &[undefined, stays])?;
+    let bad = cx.where_(&stays, &plain, &either)?;
+    let out = cx.where_(&hit, &bad, &without)?;
+    cx.cast(&out, dtype)
 }

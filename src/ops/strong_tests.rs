@@ -7,9 +7,6 @@ use crate::error::Result;
 use crate::tensor::{DType, Tensor, count};
 use crate::value::Value;
 
-/// Rules that mix all elements: only a cotangent that is zero everywhere ends, and it does so in the dispatcher.
-const WHOLE: [&str; 5] = ["_cofactors", "_cofactors_change", "_solve_triangular", "inv", "solve"];
-
 const BAD: [f64; 4] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0];
 
 fn make(arg: &ProbeArg, shift: usize) -> Value {
@@ -56,9 +53,7 @@ fn pulled(cx: &mut Cx, prim: &'static Prim, args: &[Value], out: &Value) -> Resu
     let call = Call { prim, args, out, shapes: &shapes, wanted: u32::MAX };
     match &prim.diff {
         // The rule itself, without the dispatcher's look at zeros.
-        Diff::Linear { vjp, .. } | Diff::Rules { vjp, .. } if !WHOLE.contains(&prim.name) => {
-            Ok(vjp(cx, &call, &y_bar)?.into_vec())
-        }
+        Diff::Linear { vjp, .. } | Diff::Rules { vjp, .. } => Ok(vjp(cx, &call, &y_bar)?.into_vec()),
         _ => Ok(cx.cotangents(&call, &y_bar)?.into_vec()),
     }
 }
@@ -105,6 +100,99 @@ fn zeros_stay_zero() {
         }
     }
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A matrix for a batch: regular and not symmetric (`f(i, j)` small beside the diagonal), or of one bad number.
+fn matrix(rows: usize, cols: usize, bad: Option<f64>, symmetric: bool) -> Vec<f64> {
+    let entry = |k: usize| {
+        let (i, j) = (k / cols.max(1), k % cols.max(1));
+        let (low, high) = if symmetric { (i.min(j), i.max(j)) } else { (i, j) };
+        bad.unwrap_or(if i == j { 2.0 + i as f64 } else { 0.3 * ((1 + low + 3 * high) as f64).sin() })
+    };
+    (0..rows * cols).map(entry).collect()
+}
+
+/// The arguments of a sample on single matrices as a batch of two, of which the second is bad.
+fn batch(sample: &Sample, bad: f64) -> Option<Vec<Value>> {
+    let pair = |rows: usize, cols: usize, shape: &[usize], symmetric: bool| {
+        let data = [matrix(rows, cols, None, symmetric), matrix(rows, cols, Some(bad), symmetric)].concat();
+        Value::tensor(Tensor::from_vec(shape, data))
+    };
+    sample
+        .args
+        .iter()
+        .map(|arg| match *arg {
+            ProbeArg::Matrix { shape: &[m, n], symmetric } => Some(pair(m, n, &[2, m, n], symmetric)),
+            ProbeArg::Float { shape: &[m, n], .. } => Some(pair(m, n, &[2, m, n], false)),
+            ProbeArg::Matrix { .. } | ProbeArg::Float { .. } => None,
+            _ => Some(make(arg, 0)),
+        })
+        .collect()
+}
+
+/// `v` for the first matrix of the batch, 0 for the second.
+fn halved(like: &Value) -> Value {
+    let Value::Tensor(_, t) = like else { return Value::float(0.0) };
+    let half = count(t.shape()) / 2;
+    let data = (0..2 * half).map(|k| if k < half { 0.5 + 0.1 * k as f64 } else { 0.0 });
+    Value::tensor(Tensor::floats(t.shape(), DType::F64, data))
+}
+
+/// True if the second half is 0 and the first is not NaN.
+fn is_halved(v: &Value) -> bool {
+    let Value::Tensor(_, t) = v else { return true };
+    let half = count(t.shape()) / 2;
+    t.iter_f64().enumerate().all(|(k, x)| if k < half { x.is_finite() } else { x == 0.0 })
+}
+
+/// What is wrong, and how many derivatives were looked at.
+fn check_batch(prim: &'static Prim, args: &[Value]) -> std::result::Result<usize, String> {
+    let Diff::Rules { jvp, vjp, .. } = &prim.diff else { return Ok(0) };
+    let cx = &mut Cx::default();
+    cx.env.dtype = DType::F64;
+    let Ok(out) = cx.apply(prim, args) else { return Ok(0) };
+    let shapes: Vec<ArgShape> = args.iter().map(crate::ad::dispatch::arg_shape).collect();
+    let call = Call { prim, args, out: &out, shapes: &shapes, wanted: u32::MAX };
+    let told = |what: &str, v: &dyn std::fmt::Debug| format!("{}: {what} is {v:?}", prim.name);
+    let bars = vjp(cx, &call, &halved(&out)).map_err(|e| told("the pullback", &e))?;
+    for (i, bar) in bars.iter().enumerate() {
+        if let Some(bar) = bar.as_ref().filter(|b| !is_halved(b)) {
+            return Err(told(&format!("cotangent {i}"), bar));
+        }
+    }
+    let tangents: Vec<Option<Value>> = args.iter().map(|a| matches!(a, Value::Tensor(..)).then(|| halved(a))).collect();
+    match jvp(cx, &call, &tangents) {
+        Ok(Some(t)) if !is_halved(&t) => Err(told("the tangent", &t)),
+        Err(e) => Err(told("the push", &e)),
+        _ => Ok(bars.len()),
+    }
+}
+
+#[test]
+fn zeros_stay_zero_beside_others() {
+    let mut failures = vec![];
+    let mut checked = std::collections::BTreeSet::new();
+    let families = [
+        super::determinant::PRIMS,
+        super::inverse::PRIMS,
+        super::factor::PRIMS,
+        super::spectral::PRIMS,
+        super::singular::PRIMS,
+        super::linalg::PRIMS,
+    ];
+    for prim in families.concat() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 1e300, 1e-300] {
+            for args in prim.probe.samples.iter().filter_map(|s| batch(s, bad)) {
+                match check_batch(prim, &args) {
+                    Ok(0) => {}
+                    Ok(_) => drop(checked.insert(prim.name)),
+                    Err(e) => failures.push(format!("{e} beside matrices of {bad:?}")),
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert!(checked.len() > 10, "{checked:?}");
 }
 
 /// The check can fail: a product that multiplies plainly is noticed.

@@ -379,6 +379,16 @@ impl<'a> Walk<'a> {
             Some(Res::Prim(prim)) if matches!(prim.diff, Diff::Zero) => {
                 Some(self.kill(all, place, format!("`{}`", prim.name)))
             }
+            // A step in x, but not in the value at the step.
+            Some(Res::Prim(prim)) if prim.name == "heaviside" => {
+                let is_x = |i: usize, name: &Option<Rc<str>>| name.as_deref().map_or(i == 0, |n| n == "x");
+                let slope = |x: bool| {
+                    let picked = args.iter().enumerate().filter(|(i, (name, _))| is_x(*i, name) == x);
+                    picked.map(|(_, (_, s))| *s).max().unwrap_or(Slope::Independent)
+                };
+                let (x, h) = (slope(true), slope(false));
+                Some(self.kill(x, place, "`heaviside`").max(h))
+            }
             Some(Res::Builtin(b)) => match b.name {
                 // They tell of the shape or kind only, or of nothing.
                 "len" | "type" | "zeros_like" | "ones_like" | "print" => Some(Slope::Independent),

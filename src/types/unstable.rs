@@ -5,13 +5,15 @@
 //! | W0302 | `log(softmax(x))`, `log(sigmoid(x))`, `log(sum(exp(x)))` | `log_softmax`, `log_sigmoid`, `logsumexp` |
 //! | W0304 | `sqrt(x*x)`, `sqrt(sum(x*x))`, `x * log(x)`, `sin(x) / x` | `abs`, `norm`, `xlogy`, `sinc` |
 //! | W0310 | `log(1 + exp(x))`, `log(1 + x)`, `exp(x) - 1`, `1 - erf(x)` | `softplus`, `log1p`, `expm1`, `erfc` |
+//! | W0303 | `x != x`, `x == x` | `isnan` |
 //!
 //! Patterns are matched on the tree, and only for functions that there are; a name must be the same on both sides.
 
 use super::Checker;
 use super::ty::Ty;
 use crate::diagnostic::Diagnostic;
-use crate::syntax::ast::{BinOp, Expr, ExprKind};
+use crate::syntax::ast::{Arg, BinOp, Expr, ExprKind};
+use crate::syntax::print;
 
 /// What is told of a form.
 struct Finding {
@@ -19,11 +21,36 @@ struct Finding {
     message: &'static str,
     /// The function to write instead.
     name: &'static str,
-    help: &'static str,
+    help: String,
 }
 
-const fn finding(code: &'static str, message: &'static str, name: &'static str, help: &'static str) -> Finding {
-    Finding { code, message, name, help }
+/// A form for which there is the function `name`; the help is that code and what `why` adds.
+fn finding(code: &'static str, message: &'static str, name: &'static str, written: &str, why: &str) -> Finding {
+    Finding { code, message, name, help: format!("write {written}{why}") }
+}
+
+/// `name(x, ...)` with the further arguments of a call (for `named`, a position is that of `axis`).
+fn call(name: &str, x: &Expr, call: &Expr, named: bool) -> String {
+    let mut text = format!("{name}({}", print::expr(x));
+    let args: &[Arg] = match &call.kind {
+        ExprKind::Call { args, .. } => args.get(1..).unwrap_or(&[]),
+        ExprKind::Method { args, .. } => args,
+        _ => &[],
+    };
+    for arg in args {
+        let label = arg.name.as_ref().map(|n| &*n.name).or(named.then_some("axis"));
+        text += ", ";
+        if let Some(label) = label {
+            text += &format!("{label}: ");
+        }
+        text += &print::expr(&arg.value);
+    }
+    text + ")"
+}
+
+/// `name(x)`
+fn plain(name: &str, x: &Expr) -> String {
+    format!("{name}({})", print::expr(x))
 }
 
 impl Checker {
@@ -47,11 +74,27 @@ impl Checker {
     ) {
         let number = |ty: &Ty| matches!(ty, Ty::Float | Ty::Tensor(_));
         let found = match (op, call_of_one(a), call_of_one(b)) {
-            (BinOp::Mul, _, Some(("log", x))) if same_name(a, x) && number(left) => LOG_TIMES,
-            (BinOp::Mul, Some(("log", x)), _) if same_name(b, x) && number(right) => LOG_TIMES,
-            (BinOp::Div, Some(("sin", x)), _) if same_name(b, x) && number(right) => SINE_BY,
-            (BinOp::Sub, Some(("exp", _)), _) if is_one(b) && number(left) => EXP_LESS,
-            (BinOp::Sub, _, Some(("erf", _))) if is_one(a) && number(right) => ERF_LESS,
+            (BinOp::Mul, _, Some(("log", x))) if same_name(a, x) && number(left) => log_times(x),
+            (BinOp::Mul, Some(("log", x)), _) if same_name(b, x) && number(right) => log_times(x),
+            (BinOp::Div, Some(("sin", x)), _) if same_name(b, x) && number(right) => finding(
+                "W0304",
+                "sin(x) / x is NaN at 0, where its limit is 1",
+                "sinc",
+                &format!("sinc({} / pi)", print::expr(x)),
+                ": sinc(t) is sin(pi t) / (pi t), and 1 at 0",
+            ),
+            (BinOp::Sub, Some(("exp", x)), _) if is_one(b) && number(left) => {
+                finding("W0310", "exp(x) - 1 loses all digits near 0", "expm1", &plain("expm1", x), "")
+            }
+            (BinOp::Sub, _, Some(("erf", x))) if is_one(a) && number(right) => {
+                finding("W0310", "1 - erf(x) loses all digits for large x", "erfc", &plain("erfc", x), "")
+            }
+            (BinOp::Ne, ..) if same_name(a, b) && number(left) => {
+                finding("W0303", "only NaN is not equal to itself", "isnan", &plain("isnan", a), "")
+            }
+            (BinOp::Eq, ..) if same_name(a, b) && number(left) => {
+                finding("W0303", "all but NaN is equal to itself", "isnan", &format!("not {}", plain("isnan", a)), "")
+            }
             _ => return,
         };
         self.tell_at(found, e);
@@ -69,52 +112,51 @@ impl Checker {
     }
 }
 
-const LOG_TIMES: Finding =
-    finding("W0304", "x * log(x) is NaN at 0, where its limit is 0", "xlogy", "write xlogy(x, x), which is 0 there");
-const SINE_BY: Finding = finding(
-    "W0304",
-    "sin(x) / x is NaN at 0, where its limit is 1",
-    "sinc",
-    "write sinc(x / pi): sinc(t) is sin(pi t) / (pi t), and 1 at 0",
-);
-const EXP_LESS: Finding = finding("W0310", "exp(x) - 1 loses all digits near 0", "expm1", "write expm1(x)");
-const ERF_LESS: Finding = finding("W0310", "1 - erf(x) loses all digits for large x", "erfc", "write erfc(x)");
+fn log_times(x: &Expr) -> Finding {
+    let name = print::expr(x);
+    let written = format!("xlogy({name}, {name})");
+    finding("W0304", "x * log(x) is NaN at 0, where its limit is 0", "xlogy", &written, ", which is 0 there")
+}
 
 fn of_call(outer: &str, arg: &Expr) -> Option<Finding> {
     let inner = call_of_one(arg);
     Some(match (outer, inner) {
-        ("log", Some(("softmax", _))) => finding(
+        ("log", Some(("softmax", x))) => finding(
             "W0302",
             "log(softmax(x)) loses precision and gives -inf for small entries",
             "log_softmax",
-            "write log_softmax(x)",
+            &call("log_softmax", x, arg, false),
+            "",
         ),
-        ("log", Some(("sigmoid", _))) => {
-            finding("W0302", "log(sigmoid(x)) is -inf for x far below 0", "log_sigmoid", "write log_sigmoid(x)")
+        ("log", Some(("sigmoid", x))) => {
+            finding("W0302", "log(sigmoid(x)) is -inf for x far below 0", "log_sigmoid", &plain("log_sigmoid", x), "")
         }
         // What exp takes off first, as in exp(x - max(x)), is there to keep it small.
-        ("log", Some(("sum", x))) if matches!(call_of_one(x), Some(("exp", y)) if !is_difference(y)) => finding(
-            "W0302",
-            "log(sum(exp(x))) overflows for large entries",
-            "logsumexp",
-            "write logsumexp(x), with the same axis",
-        ),
+        ("log", Some(("sum", x))) if matches!(call_of_one(x), Some(("exp", y)) if !is_difference(y)) => {
+            let (_, x) = call_of_one(x)?;
+            let written = call("logsumexp", x, arg, true);
+            finding("W0302", "log(sum(exp(x))) overflows for large entries", "logsumexp", &written, "")
+        }
         ("log", _) => match one_plus(arg)? {
             x if matches!(call_of_one(x), Some(("exp", _))) => {
-                finding("W0310", "log(1 + exp(x)) overflows for large x", "softplus", "write softplus(x)")
+                let (_, x) = call_of_one(x)?;
+                let written = plain("softplus", x);
+                finding("W0310", "log(1 + exp(x)) overflows for large x", "softplus", &written, "")
             }
             x if matches!(x.kind, ExprKind::Name(_)) => {
-                finding("W0310", "log(1 + x) loses the digits of a small x", "log1p", "write log1p(x)")
+                finding("W0310", "log(1 + x) loses the digits of a small x", "log1p", &plain("log1p", x), "")
             }
             _ => return None,
         },
-        ("sqrt", None) if is_square(arg) => finding("W0304", "sqrt(x*x) has no derivative at 0", "abs", "write abs(x)"),
-        ("sqrt", Some(("sum", x))) if is_square(x) => finding(
-            "W0304",
-            "sqrt(sum(x*x)) has no derivative where all of x is 0",
-            "norm",
-            "write norm(x), whose gradient is 0 there",
-        ),
+        ("sqrt", None) => {
+            let x = squared(arg)?;
+            finding("W0304", "sqrt(x*x) has no derivative at 0", "abs", &plain("abs", x), "")
+        }
+        ("sqrt", Some(("sum", squares))) => {
+            let written = call("norm", squared(squares)?, arg, true);
+            let message = "sqrt(sum(x*x)) has no derivative where all of x is 0";
+            finding("W0304", message, "norm", &written, ", whose gradient is 0 there")
+        }
         _ => return None,
     })
 }
@@ -140,7 +182,7 @@ fn is_one(e: &Expr) -> bool {
     }
 }
 
-fn same_name(a: &Expr, b: &Expr) -> bool {
+pub(super) fn same_name(a: &Expr, b: &Expr) -> bool {
     matches!((&a.kind, &b.kind), (ExprKind::Name(x), ExprKind::Name(y)) if x == y)
 }
 
@@ -156,14 +198,14 @@ fn call_of_one(e: &Expr) -> Option<(&str, &Expr)> {
     }
 }
 
-/// `x * x`, `x^2`
-fn is_square(e: &Expr) -> bool {
+/// `x * x`, `x^2`: x.
+fn squared(e: &Expr) -> Option<&Expr> {
     match &e.kind {
-        ExprKind::Binary(BinOp::Mul, a, b) => same_name(a, b),
-        ExprKind::Binary(BinOp::Pow, a, b) => {
-            matches!(a.kind, ExprKind::Name(_))
-                && (matches!(b.kind, ExprKind::Int(2)) || matches!(b.kind, ExprKind::Float(2.0)))
+        ExprKind::Binary(BinOp::Mul, a, b) if same_name(a, b) => Some(a),
+        ExprKind::Binary(BinOp::Pow, a, b) if matches!(a.kind, ExprKind::Name(_)) => {
+            let two = matches!(b.kind, ExprKind::Int(2)) || matches!(b.kind, ExprKind::Float(2.0));
+            two.then_some(&**a)
         }
-        _ => false,
+        _ => None,
     }
 }

@@ -3,7 +3,7 @@
 //! | code | what |
 //! | --- | --- |
 //! | W0301 | `[n]` with `[n, 1]` broadcasts to `[n, n]` |
-//! | W0303 | `==` on floats |
+//! | W0303 | `==` on floats; `x != x` (`unstable.rs`) |
 //! | W0302 W0304 W0310 | forms that lose digits or a derivative (`unstable.rs`) |
 //! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
 //! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
@@ -12,6 +12,7 @@
 use super::Checker;
 use super::show::show_dims;
 use super::ty::{Dim, Ty};
+use super::unstable::same_name;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, Expr, ExprKind, IndexItem};
@@ -52,6 +53,7 @@ impl Checker {
             && *right == Ty::Float
             && !is_round(a)
             && !is_round(b)
+            && !same_name(a, b)
         {
             let d = Diagnostic::warning("W0303", format!("`{}` compares floats exactly", op.symbol()))
                 .at(span, "rounding makes equal results differ")

@@ -66,8 +66,10 @@ fn arithmetic() -> Vec<Pin> {
         each("`x - floor(x)` | 1.0", "|x| x - floor(x)", &[1.0], &[0.0], &[1.0]),
         each("`copysign(x, y)` | (0, 1)", "|(x, y)| copysign(x, y)", &[0.0, 1.0], &[0.0], &[0.0, 0.0]),
         each("`copysign(x, y)` | (0, 1)", "|(x, y)| copysign(x, y)", &[2.0, -1.0], &[-2.0], &[-1.0, 0.0]),
-        each("`heaviside(x, h)` | 0", "|(x, h)| heaviside(x, h)", &[0.0, 0.5], &[0.5], &[0.0, 0.0]),
+        each("`heaviside(x, h)` | 0", "|(x, h)| heaviside(x, h)", &[0.0, 0.5], &[0.5], &[0.0, 1.0]),
+        each("`heaviside(x, h)` | 0", "|(x, h)| heaviside(x, h)", &[-1.0, 0.5], &[0.0], &[0.0, 0.0]),
         warns("`heaviside(x, h)` | 0", "print(grad(|x| heaviside(x))(1.0))", "W0308"),
+        warns("`heaviside(x, h)` | 0", "print(grad(|x| heaviside(h: 0.3, x: x))(1.0))", "W0308"),
     ]
 }
 

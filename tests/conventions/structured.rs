@@ -111,6 +111,7 @@ fn reductions() -> Vec<Pin> {
         ),
         whole("`log_softmax` | all -inf", "|x| log_softmax(x)", "[-inf, -inf]", &[-INF, -INF], &[0.0, 0.0]),
         whole(
+            // As for sqrt(x*x).
             "`log(softmax(x))` by hand | [1000, 0]",
             "|x| log(softmax(x))",
             "[1000.0, 0.0]",

@@ -1,0 +1,112 @@
+//! Slopes that are primitives of their own, so that they know their own slope where the formula for it would read
+//! `0 * inf`: at vertical tangents and infinities. Both modes then agree in second derivatives.
+
+use super::activation::{GELU_CUBE, GELU_SCALE, SOFTPLUS, bend};
+use super::lanes::Ints;
+use super::num::Num;
+use super::prim::Prim;
+use super::special::normal_density;
+use crate::unary_prims;
+
+/// The family.
+pub static PRIMS: &[&Prim] =
+    &[&CBRT_SLOPE, &ASIN_SLOPE, &ACOSH_SLOPE, &SILU_SLOPE, &MISH_SLOPE, &GELU_SLOPE, &GELU_TANH_SLOPE];
+
+pub(super) fn cbrt_slope<N: Num>(y: N) -> N {
+    N::c(1.0) / (N::c(3.0) * (y.clone() * y))
+}
+
+pub(super) fn asin_slope<N: Num>(x: N) -> N {
+    N::c(1.0) / ((N::c(1.0) - x.clone()) * (N::c(1.0) + x)).sqrt()
+}
+
+/// One root for each factor, so that the product of two negative ones is no slope.
+pub(super) fn acosh_slope<N: Num>(x: N) -> N {
+    N::c(1.0) / ((x.clone() - N::c(1.0)).sqrt() * (x + N::c(1.0)).sqrt())
+}
+
+pub(super) fn silu_slope<N: Num>(x: N) -> N {
+    let s = x.clone().sigmoid();
+    s.clone() + (s * (-x.clone()).sigmoid()).zmul(x)
+}
+
+/// `1 - tanh(u)^2` without loss where tanh is near 1.
+fn secant<N: Num>(u: N) -> N {
+    let twice = u.clone() + u;
+    N::c(4.0) * (twice.clone().sigmoid() * (-twice).sigmoid())
+}
+
+/// `tanh(softplus(x))` and its slope.
+fn gate<N: Num>(x: N) -> (N, N) {
+    let p = x.clone().unary(&SOFTPLUS);
+    (p.clone().tanh(), secant(p) * x.sigmoid())
+}
+
+pub(super) fn mish_slope<N: Num>(x: N) -> N {
+    let (t, rise) = gate(x.clone());
+    t + rise.zmul(x)
+}
+
+pub(super) fn gelu_slope<N: Num>(x: N) -> N {
+    x.clone().ndtr() + normal_density(x.clone()).zmul(x)
+}
+
+/// The slope of the argument of tanh in the approximation.
+fn rise<N: Num>(x: N) -> N {
+    N::c(GELU_SCALE) * (N::c(1.0) + N::c(3.0 * GELU_CUBE) * (x.clone() * x))
+}
+
+pub(super) fn gelu_tanh_slope<N: Num>(x: N) -> N {
+    let u = bend(x.clone());
+    (u.clone() + u.clone()).sigmoid() + (N::c(0.5) * secant(u)).zmul(x.clone() * rise(x))
+}
+
+unary_prims! {
+    CBRT_SLOPE "_cbrt_slope", "Slope of `cbrt` by its result, elementwise. At 0 it is inf, and its own slope NaN: those at its sides are inf and -inf.",
+        ints: Ints::Promote,
+        f(x) cbrt_slope(x),
+        d(x, y) N::if_eq(x.clone(), N::c(0.0), N::c(f64::NAN), N::c(-2.0) * (y / x)),
+        probe: 0.2..3.0, &[1.0, -2.0];
+    ASIN_SLOPE "_asin_slope", "Slope of `asin`, elementwise.",
+        ints: Ints::Promote,
+        f(x) asin_slope(x),
+        d(x, y) x * (y.clone() * y.clone() * y),
+        probe: -0.8..0.8, &[0.0];
+    ACOSH_SLOPE "_acosh_slope", "Slope of `acosh`, elementwise.",
+        ints: Ints::Promote,
+        f(x) acosh_slope(x),
+        d(x, y) -(y.clone() * y.clone()).zmul(x * y),
+        probe: 1.2..3.0, &[2.0];
+    SILU_SLOPE "_silu_slope", "Slope of `silu`, elementwise.",
+        ints: Ints::Promote,
+        f(x) silu_slope(x),
+        d(x, y) {
+            let (up, down) = (x.clone().sigmoid(), (-x.clone()).sigmoid());
+            (up.clone() * down.clone()).zmul(N::c(2.0) + x * (down - up))
+        },
+        probe: -2.0..2.0, &[0.0, 10.0, -10.0];
+    MISH_SLOPE "_mish_slope", "Slope of `mish`, elementwise.",
+        ints: Ints::Promote,
+        f(x) mish_slope(x),
+        d(x, y) {
+            let (t, rise) = gate(x.clone());
+            let bend = (-x.clone()).sigmoid() - N::c(2.0) * (t * x.clone().sigmoid());
+            rise.zmul(N::c(2.0) + x * bend)
+        },
+        probe: -2.0..2.0, &[0.0, 10.0, -10.0];
+    GELU_SLOPE "_gelu_slope", "Slope of `gelu`, elementwise.",
+        ints: Ints::Promote,
+        f(x) gelu_slope(x),
+        d(x, y) normal_density(x.clone()).zmul(N::c(2.0) - x.clone() * x),
+        probe: -2.0..2.0, &[0.0, 5.0, -5.0];
+    GELU_TANH_SLOPE "_gelu_tanh_slope", "Slope of `gelu` by its approximation, elementwise.",
+        ints: Ints::Promote,
+        f(x) gelu_tanh_slope(x),
+        d(x, y) {
+            let (u, rise) = (bend(x.clone()), rise(x.clone()));
+            let curve = N::c(3.0 * GELU_SCALE * GELU_CUBE) * (x.clone() * x.clone());
+            let turn = x * (u.clone().tanh() * (rise.clone() * rise.clone()));
+            secant(u).zmul(rise + curve - turn)
+        },
+        probe: -2.0..2.0, &[0.0, 5.0, -5.0];
+}

@@ -1,0 +1,85 @@
+//! First and second derivatives of every function of one number, at its special points, in all modes: rule 11.
+
+use dlang::ops::lanes::{Elementwise, Scalar};
+use dlang::ops::prim::{Diff, Eval, Prim};
+
+const POINTS: &str = "0.0, -0.0, 1.0, -1.0, inf, -inf, nan, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 6.0, 1e-300, -1e-300, 5e-324, 1e300, -1e300, \
+                      1e-8, -1e-8, 1e17, -1e17, 40.0, -40.0, 1000.0, -1000.0, 0.9999999999999999, 1.0000000000000002";
+
+const PROGRAM: &str = "
+set_dtype(f64)
+fn same(a, b) = a == b or (isnan(a) and isnan(b)) or abs(a - b) <= 1e-9 * abs(b)
+let total = |f| |v| sum(f(v))
+var count = 0
+for x in list(POINTS) {
+    let at = [x, 2.0 * x]
+    let first = list((\"reverse\", grad(f)(x)), (\"forward\", derivative(f)(x)), (\"reverse of tensors\", grad(total(f))(at)[0]),
+        (\"forward of tensors\", jvp(f, at, ones(2))[1][0]))
+    let second = list((\"reverse of reverse\", grad(grad(f))(x)), (\"forward of reverse\", derivative(grad(f))(x)),
+        (\"reverse of forward\", grad(derivative(f))(x)), (\"forward of forward\", derivative(derivative(f))(x)),
+        (\"reverse of reverse, tensors\", jacobian(grad(total(f)), mode: \"reverse\")(at)[0, 0]),
+        (\"forward of reverse, tensors\", jacobian(grad(total(f)), mode: \"forward\")(at)[0, 0]),
+        (\"reverse of forward, tensors\", grad(|v| jvp(f, v, ones(2))[1][0])(at)[0]),
+        (\"forward of forward, tensors\", jvp(|v| jvp(f, v, ones(2))[1], at, ones(2))[1][0]))
+    for (order, all) in list((\"first\", first), (\"second\", second)) {
+        for (mode, d) in all {
+            count += 1
+            if not same(d, all[0][1]) { print(f\"NAME at {x}, {order}: {d} in {mode}, {all[0][1]} in {all[0][0]}\") }
+        }
+    }
+}
+print(\"count\", count)
+";
+
+fn is_unary(prim: &Prim) -> bool {
+    matches!(&prim.eval, Eval::Elementwise(Elementwise { scalar: Scalar::Unary { .. }, .. }))
+        && matches!(prim.diff, Diff::Elementwise)
+        && !prim.name.starts_with('_')
+}
+
+/// What disagrees for a function.
+fn sweep(name: &str, f: &str) -> Vec<String> {
+    let program = format!("let f = {f}{}", PROGRAM.replace("POINTS", POINTS).replace("NAME", name));
+    let (output, problems) = super::run(&program);
+    let mut lines: Vec<String> = output.lines().map(str::to_string).collect();
+    let count = lines.pop().unwrap_or_default();
+    if count != format!("count {}", 12 * POINTS.split(',').count()) {
+        lines.push(format!("{name} ended early: {count} {problems}"));
+    }
+    lines
+}
+
+#[test]
+fn all_modes_agree_at_special_points() {
+    let unary: Vec<&str> = dlang::ops::table().filter(|p| is_unary(p)).map(|p| p.name).collect();
+    assert!(unary.len() > 30, "{unary:?}");
+    let mut failures: Vec<String> = unary.iter().flat_map(|name| sweep(name, &format!("|x| {}", call(name)))).collect();
+    for f in [
+        "gelu(x)",
+        "gelu(x, approximate: true)",
+        "1.0 / x",
+        "x^0.5",
+        "x^2",
+        "x^-1",
+        "x^3.0",
+        "2.0^x",
+        "atan2(x, 1.0)",
+        "hypot(x, 1.0)",
+        "maximum(x, 0.0)",
+        "xlogy(x, 2.0)",
+        "xlogy(2.0, x)",
+    ] {
+        failures.extend(sweep(f, &format!("|x| {f}")));
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn call(name: &str) -> String {
+    if name == "neg" { "-x".into() } else { format!("{name}(x)") }
+}
+
+/// The comparison can fail.
+#[test]
+fn a_mode_that_differs_is_noticed() {
+    assert!(!sweep("split", "|x| sqrt(x * x)").is_empty());
+}
