@@ -30,6 +30,7 @@ use super::show::{show_a, show_ty};
 use super::ty::Ty;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::error::Error;
+use crate::resolve::hints;
 use crate::source::Span;
 use crate::tensor::DType;
 
@@ -214,12 +215,17 @@ impl TypeError {
                 let arguments = if *takes == 1 { "argument" } else { "arguments" };
                 let d = Diagnostic::error("E0320", format!("{function} takes {takes} {arguments}, not {given}"))
                     .at(span, "");
+                let d = match (takes, given) {
+                    (0, 1) if function.contains('.') => d.help("declare it with `self` as its first parameter"),
+                    _ => d,
+                };
                 declared_at(d, *declared)
             }
             TypeError::UnknownParam { function, name, params, place, of_struct } => {
                 let kind = if *of_struct { "field" } else { "parameter" };
                 let d = Diagnostic::error("E0321", format!("{function} has no {kind} `{name}`")).at(*place, "");
-                match did_you_mean(name, params.iter().map(|p| &**p)) {
+                let known = || params.iter().map(|p| &**p);
+                match hints::for_parameter(name, known()).or_else(|| did_you_mean(name, known())) {
                     Some(near) => d.help(format!("did you mean `{near}`?")),
                     None if params.is_empty() => d.help("it takes no arguments"),
                     None => d.help(format!("its {kind}s: {}", params.join(", "))),
@@ -415,9 +421,13 @@ fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagno
     };
     let kind = if method { "method" } else { "field" };
     let d = Diagnostic::error("E0323", format!("{owner} has no {kind} `{name}`"));
-    match did_you_mean(name, candidates.iter().map(|p| &**p)) {
-        Some(near) => d.help(format!("did you mean `{near}`?")),
-        None if candidates.is_empty() => d,
-        None => d.help(format!("it has: {}", candidates.join(", "))),
+    let is_struct = matches!(ty, Ty::Struct(_) | Ty::StructType(_));
+    let near = did_you_mean(name, candidates.iter().map(|p| &**p));
+    match (hints::for_member(name), near) {
+        (Some(hint), _) if !is_struct => d.help(hint),
+        (_, Some(near)) => d.help(format!("did you mean `{near}`?")),
+        // The names of all functions, which may be called as methods, are no help.
+        _ if candidates.is_empty() || method && !is_struct => d,
+        _ => d.help(format!("it has: {}", candidates.join(", "))),
     }
 }

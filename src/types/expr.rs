@@ -67,7 +67,10 @@ impl Checker {
             ExprKind::Block(block) => self.block(block),
             ExprKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise.as_deref()),
             ExprKind::Try { body, name, handler } => self.try_catch(body, name.as_ref().map(|n| n.1), handler),
-            ExprKind::Invalid => Ty::Any,
+            ExprKind::Invalid => {
+                self.forget_all();
+                Ty::Any
+            }
         }
     }
 

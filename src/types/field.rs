@@ -100,6 +100,8 @@ impl Checker {
         let candidates = match ty {
             Ty::Struct(s) => self.members_of(&s.info, true),
             Ty::StructType(info) => self.members_of(info, false),
+            // Any function can be called as a method.
+            _ if method => crate::resolve::builtin_names::all().map(Rc::from).collect(),
             _ => vec![],
         };
         self.report(TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates, method }, span)

@@ -438,7 +438,7 @@ fn nowhere() -> Rc<LoadedModule> {
         name: "".into(),
         source: SourceId::default(),
         is_library: false,
-        tree: Rc::new(Module { stmts: vec![], doc: None, node_count: 0, span: Span::default() }),
+        tree: Rc::new(Module { stmts: vec![], doc: None, node_count: 0, span: Span::default(), lost: vec![] }),
         resolved: Rc::new(Resolved::default()),
     })
 }

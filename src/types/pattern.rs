@@ -159,6 +159,17 @@ impl Checker {
         self.frame.set_local(local, ty, Some(origin));
     }
 
+    /// A statement that made no sense may have changed any variable.
+    pub(super) fn forget_all(&mut self) {
+        self.frame.locals.iter_mut().for_each(|ty| *ty = Ty::Any);
+        let id = self.frame.module.id;
+        if self.frame.function.0 == 0
+            && let Some(globals) = self.globals.get_mut(id.0 as usize)
+        {
+            globals.iter_mut().filter(|ty| **ty != Ty::Never).for_each(|ty| *ty = Ty::Any);
+        }
+    }
+
     pub(super) fn set_global(&mut self, id: GlobalId, ty: Ty) {
         // A global of another module (an earlier line of the REPL) is no part of the state that branches restore.
         let foreign = id.module != self.frame.module.id && self.frame.branches > 0;
