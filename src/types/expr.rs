@@ -7,6 +7,7 @@ use super::error::TypeError;
 use super::host::Host;
 use super::show::show_a;
 use super::ty::{FnTy, Ty};
+use crate::builtins::higher_order::not_a_bound;
 use crate::error::Error;
 use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
 use crate::syntax::ast::{Arg, Block, Expr, ExprKind, FormatPart, StmtKind, UnOp};
@@ -198,6 +199,14 @@ impl Checker {
 
     fn range(&mut self, lo: &Expr, hi: &Expr, inclusive: bool) -> Ty {
         let (a, b) = (self.expr(lo), self.expr(hi));
+        for (ty, bound) in [(&a, lo), (&b, hi)] {
+            if matches!(ty, Ty::Float | Ty::Str(_) | Ty::Bool(_) | Ty::None | Ty::List(_) | Ty::Tuple(_)) {
+                let kind = show_a(ty);
+                let error = not_a_bound(&kind).operand(0, format!("this is {kind}"));
+                let span = lo.span.to(hi.span);
+                return self.report(TypeError::Operation { error, operands: vec![bound.span], origins: vec![] }, span);
+            }
+        }
         match (a, b) {
             (Ty::Int(Some(start)), Ty::Int(Some(stop))) => match stop.checked_add(i64::from(inclusive)) {
                 Some(stop) => Ty::RangeOf(RangeValue { start, stop, step: 1 }),

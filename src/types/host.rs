@@ -63,6 +63,10 @@ impl Checker {
         if args.iter().any(|a| a.ty == Ty::Never) {
             return Outcome::unknown(&args);
         }
+        if let Some((error, place)) = super::sizes::wrong_size(name, host.sig(), &matched, &args) {
+            self.report(TypeError::Operation { error, operands: vec![place], origins: vec![] }, site);
+            return Outcome::failed();
+        }
         if let Some(outcome) = self.transform(name, &matched, site) {
             return outcome;
         }

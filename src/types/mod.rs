@@ -27,6 +27,7 @@ mod literal;
 mod operator;
 mod pattern;
 pub mod show;
+mod sizes;
 mod slope;
 mod specialize;
 mod stmt;

@@ -13,6 +13,7 @@ use crate::ops::index::{self, GET_INDEX, INDEX_ADD, SET_INDEX};
 use crate::syntax::ast::BinOp;
 use crate::tensor::{DType, Tensor};
 use crate::value::{RangeValue, Value};
+use crate::builtins::higher_order::not_a_bound;
 use crate::vm::arith;
 use crate::vm::call::a_value;
 
@@ -22,12 +23,8 @@ pub fn range(cx: &mut Cx, lo: &Value, hi: &Value, inclusive: bool) -> Result<Val
     let (Value::Int(start), Value::Int(stop)) = (lo, hi) else {
         let wrong = usize::from(matches!(lo, Value::Int(_)));
         let value = if wrong == 0 { lo } else { hi };
-        let error = Error::new("E0310", format!("a range goes from int to int, not {}", a_value(value)))
-            .operand(wrong, format!("this is {}", a_value(value)));
-        return Err(match value {
-            Value::Float(..) => error.help("for evenly spaced floats use linspace(a, b, n)"),
-            _ => error,
-        });
+        let kind = a_value(value);
+        return Err(not_a_bound(&kind).operand(wrong, format!("this is {kind}")));
     };
     let stop = if inclusive { stop.checked_add(1) } else { Some(*stop) };
     match stop {
