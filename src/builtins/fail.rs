@@ -58,7 +58,8 @@ pub fn wrong_kind(function: &str, index: usize, wanted: &str, got: &Value) -> Er
 #[cold]
 pub fn wrong_type(function: &str, index: usize, wanted: &str, got: &crate::types::ty::Ty) -> Error {
     let kind = crate::types::show::show_a(got);
-    Error::new(WRONG_KIND, format!("{function} takes {wanted} here, but got {kind}")).operand(index, format!("this is {kind}"))
+    Error::new(WRONG_KIND, format!("{function} takes {wanted} here, but got {kind}"))
+        .operand(index, format!("this is {kind}"))
 }
 
 /// `a list`, `an int`; names and `none` stay bare.

@@ -131,8 +131,8 @@ pub fn infer_split(x: &Ty, parts: &Ty, axis: &Ty) -> Result<Ty> {
         (Ty::Int(_), [k]) => Value::Int(*k),
         _ => Value::tuple(sizes.iter().map(|k| Value::Int(*k)).collect()),
     };
-    let places = bounds(&given, *n, axis)
-        .map_err(|e| e.operand(0, format!("this is {}", crate::types::show::show_a(x))))?;
+    let places =
+        bounds(&given, *n, axis).map_err(|e| e.operand(0, format!("this is {}", crate::types::show::show_a(x))))?;
     let part = |(_, size): (usize, usize)| {
         let mut dims = dims.clone();
         if let Some(dim) = dims.get_mut(axis) {

@@ -94,13 +94,18 @@ impl Checker {
         for part in parts {
             match part {
                 FormatPart::Text(t) => text.push_str(t),
-                FormatPart::Value { value, .. } => {
-                    self.expr(value);
-                    known = false;
+                FormatPart::Value { value, spec } => {
+                    let ty = self.expr(value);
+                    match shown(&ty) {
+                        // The message of an assertion in a library.
+                        Some(part) if spec.is_empty() && self.frame.module.is_library => text.push_str(&part),
+                        _ => known = false,
+                    }
                 }
             }
         }
-        Ty::Str((known && text.len() <= 64).then(|| text.into()))
+        let limit = if self.frame.module.is_library { 512 } else { 64 };
+        Ty::Str((known && text.len() <= limit).then(|| text.into()))
     }
 
     fn name(&mut self, e: &Expr) -> Ty {
@@ -257,5 +262,20 @@ impl Checker {
             self.report(TypeError::Condition { ty, place: cond.span }, cond.span);
         }
         None
+    }
+}
+
+/// What an f-string shows of a known value.
+fn shown(ty: &Ty) -> Option<String> {
+    match ty {
+        Ty::Int(_) => crate::ops::operand::known_int(Some(ty)).map(|n| n.to_string()),
+        Ty::Str(Some(text)) => Some(text.to_string()),
+        Ty::Tuple(items) => {
+            let items: Option<Vec<String>> =
+                items.iter().map(|t| shown(t).filter(|_| matches!(t, Ty::Int(_)))).collect();
+            let items = items?;
+            Some(if items.len() == 1 { format!("({},)", items.join("")) } else { format!("({})", items.join(", ")) })
+        }
+        _ => None,
     }
 }

@@ -147,6 +147,8 @@ pub struct Checker {
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
     rigid: bool,
+    /// The next problem is told without its place in the library.
+    hide_place: bool,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
 }
@@ -190,6 +192,7 @@ impl Checker {
             exiting: HashSet::new(),
             unrolled: 1,
             rigid: false,
+            hide_place: false,
             in_frame: false,
         }
     }
@@ -364,16 +367,28 @@ impl Checker {
         if self.gave_up || self.frame.dead {
             return;
         }
-        let module = &self.frame.module;
-        let library = module.is_library.then(|| {
-            let function = module.resolved.functions.get(self.frame.function.0 as usize);
-            match function.filter(|f| f.decl.as_ref().is_none_or(|d| d.name.is_some())) {
-                Some(function) => format!("{}.{}", module.name, function.name),
-                None => module.name.to_string(),
-            }
+        let hidden = std::mem::take(&mut self.hide_place);
+        let library = self.frame.module.is_library.then(|| match hidden {
+            true => String::new(),
+            false => self.function_in_library(),
         });
+        let refused = |p: &Problem| p.library.as_ref().is_some_and(String::is_empty);
+        if self.frame.problems.iter().any(refused) {
+            // What comes after a failed assertion is an echo of it.
+            return;
+        }
         let certain = self.frame.is_certain();
         self.frame.add_problem(Problem { diagnostic, library, chain: 0, certain });
+    }
+
+    /// The name of the function that is followed, with its module's.
+    fn function_in_library(&self) -> String {
+        let module = &self.frame.module;
+        let function = module.resolved.functions.get(self.frame.function.0 as usize);
+        match function.filter(|f| f.decl.as_ref().is_none_or(|d| d.name.is_some())) {
+            Some(function) => format!("{}.{}", module.name, function.name),
+            None => module.name.to_string(),
+        }
     }
 
     fn is_followed_test(&self, module: &LoadedModule, id: FnId) -> bool {

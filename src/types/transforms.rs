@@ -55,7 +55,9 @@ impl Checker {
                         .operand(1, format!("this is {}", show_a(x)))
                         .operand(2, format!("this is {}", show_a(v)));
                     let operands = args.spans.clone();
-                    return Some(Outcome::of(self.report(TypeError::Operation { error, operands, origins: vec![] }, site)));
+                    return Some(Outcome::of(
+                        self.report(TypeError::Operation { error, operands, origins: vec![] }, site),
+                    ));
                 }
                 let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
                 let what = match name {
@@ -363,7 +365,8 @@ impl Checker {
             self.call_value(f, args, callee, site);
             return unknown;
         }
-        let leading = |a: &ArgVal| a.ty.dims().and_then(|d| if let Some(Dim::Known(n)) = d.first() { Some(*n) } else { None });
+        let leading =
+            |a: &ArgVal| a.ty.dims().and_then(|d| if let Some(Dim::Known(n)) = d.first() { Some(*n) } else { None });
         let lengths: Vec<(usize, Option<usize>)> = args.iter().map(leading).enumerate().collect();
         if let Some(&(first, Some(m))) = lengths.iter().find(|(_, n)| n.is_some())
             && let Some(&(i, Some(n))) = lengths.iter().find(|(_, n)| n.is_some_and(|n| n != m))
@@ -407,7 +410,8 @@ fn example(ty: &Ty, count: &mut Option<Dim>, depth: usize) -> Ty {
 /// True where a tangent certainly has not the structure and shape of what it belongs to. Ints stand for floats, `none`
 /// for what has no derivative.
 fn certainly_unlike(like: &Ty, ty: &Ty, depth: usize) -> bool {
-    let any = |a: &[Ty], b: &[Ty]| a.len() != b.len() || a.iter().zip(b).any(|(a, b)| certainly_unlike(a, b, depth + 1));
+    let any =
+        |a: &[Ty], b: &[Ty]| a.len() != b.len() || a.iter().zip(b).any(|(a, b)| certainly_unlike(a, b, depth + 1));
     match (like, ty) {
         _ if depth > 16 => false,
         (Ty::Any | Ty::Never | Ty::None, _) | (_, Ty::Any | Ty::Never | Ty::None) => false,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::ad::Cx;
+use crate::builtins::higher_order::not_a_bound;
 use crate::builtins::{collections, iterate, text};
 use crate::bytecode::chunk::{IndexPart, Piece};
 use crate::error::{Error, Result};
@@ -13,7 +14,6 @@ use crate::ops::index::{self, GET_INDEX, INDEX_ADD, SET_INDEX};
 use crate::syntax::ast::BinOp;
 use crate::tensor::{DType, Tensor};
 use crate::value::{RangeValue, Value};
-use crate::builtins::higher_order::not_a_bound;
 use crate::vm::arith;
 use crate::vm::call::a_value;
 
