@@ -572,7 +572,11 @@ impl Walk<'_> {
             candidates.extend(scope.blocks.iter().flat_map(|b| b.keys()).map(|k| k.to_string()));
         }
         let similar = did_you_mean(name, candidates.iter().map(String::as_str)).map(str::to_string);
-        let hint = self.own_field(name).or_else(|| super::hints::for_unknown(name));
+        let hint = self.own_field(name).or_else(|| {
+            let home = crate::stdlib::home_of(name);
+            let there = home.map(|m| format!("it is in a module: `import {m}`, then `{m}.{name}`"));
+            super::hints::for_unknown(name).or(there)
+        });
         self.problems.push(NameError::Unknown { name: name.clone(), span, similar, hint });
         Found { res: Res::Unknown, captured: false }
     }

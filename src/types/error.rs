@@ -7,7 +7,7 @@
 //! | E0204 E0206 | a module has no such name, or it is private (as `resolve` says of `from` imports) |
 //! | E0302 | brackets whose elements do not make a tensor |
 //! | E0320 | an argument is missing, or there are too many |
-//! | E0321 | no parameter (or field) of that name |
+//! | E0321 | no parameter of that name |
 //! | E0322 | an argument given twice |
 //! | E0323 | a struct has no such field or method |
 //! | E0325 | what is called is not a function |
@@ -222,8 +222,8 @@ impl TypeError {
                 declared_at(d, *declared)
             }
             TypeError::UnknownParam { function, name, params, place, of_struct } => {
-                let kind = if *of_struct { "field" } else { "parameter" };
-                let d = Diagnostic::error("E0321", format!("{function} has no {kind} `{name}`")).at(*place, "");
+                let (code, kind) = if *of_struct { ("E0323", "field") } else { ("E0321", "parameter") };
+                let d = Diagnostic::error(code, format!("{function} has no {kind} `{name}`")).at(*place, "");
                 let known = || params.iter().map(|p| &**p);
                 match hints::for_parameter(name, known()).or_else(|| did_you_mean(name, known())) {
                     Some(near) => d.help(format!("did you mean `{near}`?")),

@@ -147,6 +147,8 @@ pub struct Checker {
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
     rigid: bool,
+    /// What is followed is never reached.
+    names_only: bool,
     /// The next problem is told without its place in the library.
     hide_place: bool,
     /// Annotations of the running function itself: a dimension may name one of its variables.
@@ -192,6 +194,7 @@ impl Checker {
             exiting: HashSet::new(),
             unrolled: 1,
             rigid: false,
+            names_only: false,
             hide_place: false,
             in_frame: false,
         }

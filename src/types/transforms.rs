@@ -31,6 +31,14 @@ impl Checker {
                     self.report(TypeError::NeedsFunction { transform, ty, place }, place);
                     return Some(Outcome::of(Ty::Any));
                 }
+                if name == "value_and_grad"
+                    && !matches!(args.ty(2), Ty::Any | Ty::Never | Ty::Bool(_) | Ty::None | Ty::Tensor(_))
+                {
+                    let error = crate::ad::transforms::not_a_flag(&show_a(args.ty(2)));
+                    let operands = args.spans.clone();
+                    self.report(TypeError::Operation { error, operands, origins: vec![] }, site);
+                    return Some(Outcome::of(Ty::Any));
+                }
                 Some(if name == "checkpoint" { Outcome::of(f.clone()) } else { made(args.types.clone()) })
             }
             "stop_grad" => Some(Outcome::of(args.ty(0).clone())),

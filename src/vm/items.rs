@@ -17,6 +17,19 @@ use crate::value::{RangeValue, Value};
 use crate::vm::arith;
 use crate::vm::call::a_value;
 
+/// Parts of a tuple, or of a str, are not assigned to.
+#[cold]
+pub fn fixed_items(tuple: bool) -> Error {
+    match tuple {
+        true => Error::new("E0327", "the items of a tuple cannot be changed")
+            .operand(0, "this is a tuple")
+            .help("keep them in a list, `list(a, b)`, or make a new tuple"),
+        false => Error::new("E0327", "the characters of a str cannot be changed")
+            .operand(0, "this is a str")
+            .help("build a new text: s[:i] + \"x\" + s[i + 1:]"),
+    }
+}
+
 /// `lo..hi`
 pub fn range(cx: &mut Cx, lo: &Value, hi: &Value, inclusive: bool) -> Result<Value> {
     let (lo, hi) = (&cx.concrete(lo)?, &cx.concrete(hi)?);
@@ -187,11 +200,8 @@ pub fn set(cx: &mut Cx, object: &mut Value, index: &Value, value: Value) -> Resu
             let taken = std::mem::take(object);
             set_tensor(cx, object, taken, Value::tuple(vec![index.clone()]), value)
         }
-        (Value::Tuple(_), _) => Err(Error::new("E0335", "the items of a tuple cannot be changed")
-            .operand(0, "this is a tuple")
-            .help("use a list: list(a, b)")),
-        (Value::Str(_), _) => Err(Error::new("E0335", "the characters of a str cannot be changed")
-            .help("build a new text: s[:i] + \"x\" + s[i + 1:]")),
+        (Value::Tuple(_), _) => Err(fixed_items(true)),
+        (Value::Str(_), _) => Err(fixed_items(false)),
         _ => Err(no_index(object, index)),
     }
 }

@@ -41,6 +41,14 @@ pub fn unlike_cotangent(cotangent: &str, result: &str) -> Error {
         .help("a cotangent has the structure and shape of the function's result")
 }
 
+/// `aux` is `kind`, such as "an int", and no bool.
+#[cold]
+pub fn not_a_flag(kind: &str) -> Error {
+    Error::new("E0310", format!("aux of value_and_grad is {kind}, not a bool"))
+        .operand(2, format!("this is {kind}"))
+        .help("with aux: true, f returns (loss, more)")
+}
+
 /// Two arguments of `vmap`, by index, with other numbers of examples.
 #[cold]
 pub fn unequal_axes((first, m): (usize, usize), (other, n): (usize, usize)) -> Error {

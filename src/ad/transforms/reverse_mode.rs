@@ -40,7 +40,11 @@ pub static VALUE_AND_GRAD: Builtin = Builtin {
     run: |_, args| {
         expect_function("value_and_grad", &args[0])?;
         let wrt = Wrt::parse(&args[1])?;
-        let aux = matches!(args[2], Value::Bool(true));
+        let aux = match &args[2] {
+            Value::Bool(aux) => *aux,
+            Value::None => false,
+            other => return Err(super::not_a_flag(&with_article(&other.type_name()))),
+        };
         Ok(Value::native(Gradient { f: args[0].clone(), wrt, value: true, aux }))
     },
 };
