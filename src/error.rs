@@ -110,11 +110,12 @@ impl Error {
         {
             diagnostic = diagnostic.at(span, "");
         }
+        let inside = seen_from_outside(&mut diagnostic, &data.trace, &place);
         diagnostic.notes = data.notes.clone();
         diagnostic.help = data.help.clone();
         // Calls of one function from one place, as a recursion makes them, are one line.
         let mut lines: Vec<(&(String, Span), usize)> = vec![];
-        for call in &data.trace {
+        for call in data.trace.iter().skip(inside) {
             match lines.last_mut() {
                 Some((last, times)) if *last == call => *times += 1,
                 _ => lines.push((call, 1)),
@@ -134,4 +135,36 @@ impl Error {
         }
         diagnostic
     }
+}
+
+/// The folder that the names of the standard library's sources begin with.
+const LIBRARY: &str = "<stdlib>/";
+
+/// In a library function, the call that the user wrote is where it shows. Gives the number of calls between the two, which
+/// the user did not write.
+fn seen_from_outside(d: &mut Diagnostic, trace: &[(String, Span)], place: &impl Fn(Span) -> String) -> usize {
+    let module = |span: Span| Some(place(span).strip_prefix(LIBRARY)?.split_once(".dl")?.0.to_string());
+    let Some(primary) = d.labels.iter().find(|l| l.primary).map(|l| l.span) else { return 0 };
+    let Some(home) = module(primary) else { return 0 };
+    let Some(outside) = trace.iter().position(|(_, span)| module(*span).is_none()) else { return 0 };
+    // What is private to the library is told by the function that called it.
+    let named = trace.iter().take(outside + 1).enumerate().find(|(_, (f, _))| {
+        let last = f.rsplit('.').next().unwrap_or(f);
+        !last.starts_with(['_', '<'])
+    });
+    let (Some((at, (function, _))), Some((_, call))) = (named, trace.get(outside)) else { return 0 };
+    if matches!(d.code, "E0439" | "E0452" | "E0453") || d.code.starts_with("E05") {
+        // The message says it all.
+        d.labels.retain(|l| module(l.span).is_none());
+        d.labels.push(Label { span: *call, message: "in this call".into(), primary: true });
+        return outside + 1;
+    }
+    let home = at.checked_sub(1).and_then(|i| trace.get(i)).and_then(|(_, span)| module(*span)).unwrap_or(home);
+    for label in d.labels.iter_mut().filter(|l| l.primary) {
+        label.primary = false;
+        let fails = format!("fails here, in `{home}.{function}`");
+        label.message = if label.message.is_empty() { fails } else { format!("{}; {fails}", label.message) };
+    }
+    d.labels.push(Label { span: *call, message: "in this call".into(), primary: true });
+    outside + 1
 }

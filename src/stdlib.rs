@@ -32,3 +32,17 @@ pub fn text(name: &str) -> Option<Cow<'static, str>> {
 pub fn names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|(name, _)| *name)
 }
+
+/// The module that offers a function or struct of this name.
+pub fn home_of(name: &str) -> Option<&'static str> {
+    if name.starts_with('_') || name.is_empty() {
+        return None;
+    }
+    names().find(|module| {
+        let offers = |line: &str| {
+            let rest = line.strip_prefix("fn ").or_else(|| line.strip_prefix("struct "));
+            rest.and_then(|r| r.strip_prefix(name)).is_some_and(|r| r.starts_with(['(', ' ']))
+        };
+        text(module).is_some_and(|text| text.lines().any(offers))
+    })
+}

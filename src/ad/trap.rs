@@ -88,6 +88,8 @@ pub struct Trap {
     pub place: Place,
     /// What to go back to when the trap is switched off: [`Watch::Note`] in the REPL.
     pub otherwise: Watch,
+    /// The function that is running there, if it is made of primitives.
+    pub builtin: Option<&'static str>,
     /// Texts of library modules.
     pub library: Vec<SourceId>,
 }
@@ -97,6 +99,7 @@ impl Cx {
     #[cold]
     pub fn at(&mut self, place: Place) {
         self.settle();
+        self.trap.builtin = None;
         self.trap.place = place;
     }
 
@@ -137,7 +140,9 @@ impl Cx {
         if all_finite(out) || !args.iter().all(all_finite) {
             return Ok(());
         }
-        let message = format!("`{}` made {} out of finite numbers", prim.shown(), culprit(out));
+        // A function that is made of primitives goes by its own name.
+        let name = self.trap.builtin.unwrap_or(prim.shown());
+        let message = format!("`{name}` made {} out of finite numbers", culprit(out));
         if self.watch == Watch::Note {
             let span = self.trap.place.users();
             self.noted.get_or_insert(Noted { message, span });
@@ -152,7 +157,14 @@ impl Cx {
         if let Some(index) = &bad {
             error = error.note(format!("entry {} of the result is {}", show_index(index), culprit(out)));
         }
-        Err(self.seen_outside(hint(error, prim, Side::Value)))
+        let error = match (prim.name, args) {
+            // Of a power there are several ways to fail.
+            ("pow", _) if bad_number(out).is_some_and(f64::is_infinite) && !args.iter().any(has_zero) => {
+                error.help(TOO_LARGE)
+            }
+            _ => hint(error, prim, Side::Value),
+        };
+        Err(self.seen_outside(error))
     }
 
     /// Looks at the tangent of a result in forward mode.
@@ -456,6 +468,18 @@ enum Side {
     Slope,
 }
 
+const TOO_LARGE: &str = "the numbers grew too large: a smaller learning rate, clipped gradients, or f64 (--dtype f64)";
+
+fn has_zero(value: &Value) -> bool {
+    match value {
+        Value::Float(_, x) => *x == 0.0,
+        Value::Int(n) => *n == 0,
+        Value::Tensor(_, t) => t.iter_f64().any(|x| x == 0.0),
+        Value::Batched(_, b) => has_zero(&b.whole),
+        _ => false,
+    }
+}
+
 fn hint(error: Error, prim: &Prim, side: Side) -> Error {
     match remedy(prim.name, side) {
         Some(text) => error.help(text),
@@ -485,7 +509,7 @@ fn remedy(name: &str, side: Side) -> Option<&'static str> {
         ("asin" | "acos", _) => "keep the argument inside of -1 to 1: clamp(x, -1.0 + 1e-7, 1.0 - 1e-7)",
         ("lgamma" | "digamma", _) => "0 and the negative integers are poles: keep the argument above 0",
         ("norm" | "var" | "std" | "add" | "sub" | "mul" | "matmul" | "dot" | "outer" | "sum" | "prod" | "mean", _) => {
-            "the numbers grew too large: a smaller learning rate, clipped gradients, or f64 (--dtype f64)"
+            TOO_LARGE
         }
         _ => return None,
     })

@@ -146,7 +146,7 @@ static PINV_BUILTIN: Builtin = Builtin {
     infer: PINV.infer,
     run: |vm, args| {
         let [a, rtol] = args else { return Err(arity("pinv")) };
-        pinv(&mut vm.cx, a, rtol)
+        pinv(&mut vm.cx, a, rtol).map_err(|e| renamed(e, "pinv"))
     },
 };
 
@@ -166,7 +166,7 @@ static LSTSQ: Builtin = Builtin {
         if b.shape().is_none_or(<[usize]>::is_empty) {
             return Err(no_right_side(&b.type_name()));
         }
-        let inverse = pinv(cx, a, &Value::None)?;
+        let inverse = pinv(cx, a, &Value::None).map_err(|e| renamed(e, "lstsq"))?;
         let (kind_a, kind_b, rows) = (a.type_name(), b.type_name(), size(a).0);
         cx.apply(&MATMUL, &[inverse, b.clone()]).map_err(|error| match b.shape() {
             Some([m] | [.., m, _]) if *m != rows => misfit(&kind_a, &kind_b, rows, *m),
@@ -174,6 +174,13 @@ static LSTSQ: Builtin = Builtin {
         })
     },
 };
+
+/// What the decomposition inside says of its matrix, said of the function that the user called.
+#[cold]
+fn renamed(mut error: Error, name: &str) -> Error {
+    error.0.message = error.0.message.replace("given to svd", &format!("given to {name}"));
+    error
+}
 
 #[cold]
 fn no_right_side(kind: &str) -> Error {

@@ -54,6 +54,14 @@ pub fn wrong_kind(function: &str, index: usize, wanted: &str, got: &Value) -> Er
         .operand(index, format!("this is {}", with_article(&kind)))
 }
 
+/// The same where the checker knows it.
+#[cold]
+pub fn wrong_type(function: &str, index: usize, wanted: &str, got: &crate::types::ty::Ty) -> Error {
+    let kind = crate::types::show::show_a(got);
+    Error::new(WRONG_KIND, format!("{function} takes {wanted} here, but got {kind}"))
+        .operand(index, format!("this is {kind}"))
+}
+
 /// `a list`, `an int`; names and `none` stay bare.
 pub fn with_article(kind: &str) -> String {
     match kind {

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use crate::builtins::fail::{self, arity, wrong_kind};
+use crate::builtins::fail::{self, arity, with_article, wrong_kind};
 use crate::builtins::{Builtin, infer, iterate};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req, variadic};
@@ -276,8 +276,10 @@ static RANGE: Builtin = Builtin {
         let [start, stop, step] = &*args else { return Err(arity("range")) };
         let int = |i: usize, v: &Value| match v {
             Value::Int(n) => Ok(*n),
-            Value::Float(..) => Err(wrong_kind("range", i, "ints", v).help("for floats write linspace or arange")),
-            other => Err(wrong_kind("range", i, "ints", other)),
+            other => {
+                let kind = with_article(&other.type_name());
+                Err(not_a_bound(&kind).operand(i, format!("this is {kind}")))
+            }
         };
         match stop {
             Value::None => make_range(0, int(0, start)?, int(2, step)?),
@@ -286,6 +288,20 @@ static RANGE: Builtin = Builtin {
     },
 };
 
+/// `kind`, such as "a float", as a bound of a range.
+#[cold]
+pub fn not_a_bound(kind: &str) -> Error {
+    let error = Error::new(fail::WRONG_KIND, format!("a range goes from int to int, not {kind}"));
+    match kind {
+        "a float" => error.help(RANGE_OF_FLOATS),
+        _ => error,
+    }
+}
+
+/// What to write where a range was given floats.
+pub const RANGE_OF_FLOATS: &str =
+    "`/` gives a float: write `//` for a whole quotient; floats in steps are arange(a, b, h) or linspace(a, b, n)";
+
 fn make_range(start: i64, stop: i64, step: i64) -> Result<Value> {
     if step == 0 {
         return Err(Error::new(fail::BAD_ARGUMENT, "a range can't have step 0").operand(2, "this is 0"));
@@ -293,13 +309,18 @@ fn make_range(start: i64, stop: i64, step: i64) -> Result<Value> {
     Ok(Value::Range(Rc::new(RangeValue { start, stop, step })))
 }
 
+/// What `len` takes.
+const HAVE_LENGTH: &str = "a list, tuple, dict, str, range or tensor";
+
 static LEN: Builtin = Builtin {
     name: "len",
     doc: "Number of elements of a list, tuple, dict or range, of characters of a str, of rows (axis 0) of a tensor. \
           `len(\"abc\")` is 3; `len(zeros(5, 2))` is 5.",
     sig: Sig { params: &[req("x")] },
     infer: |args| match args {
-        [Ty::Int(_) | Ty::Float | Ty::Bool(_)] => Ok(Ty::Int(Num::Unknown)),
+        [ty @ (Ty::Int(_) | Ty::Float | Ty::Bool(_) | Ty::None | Ty::DType(_))] => {
+            Err(fail::wrong_type("len", 0, HAVE_LENGTH, ty))
+        }
         [Ty::Tensor(t)] => Ok(Ty::Int(match t.dims.as_ref().and_then(|d| d.first()) {
             Some(dim) if *dim != Dim::Some => Num::from(*dim),
             _ => Num::Unknown,
@@ -314,7 +335,7 @@ static LEN: Builtin = Builtin {
                 Ok(n) => Ok(Value::Int(n)),
                 Err(_) => Err(Error::new("E0411", format!("the length {n} does not fit an int (64 bits)"))),
             },
-            None => Err(wrong_kind("len", 0, "a list, tuple, dict, str, range or tensor", x)),
+            None => Err(wrong_kind("len", 0, HAVE_LENGTH, x)),
         }
     },
 };

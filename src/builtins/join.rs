@@ -1,14 +1,13 @@
 //! `stack`, `concat`, and `split` of tensors: lists of tensors in, primitives applied to their elements.
 
-use crate::builtins::fail::{self, arity, wrong_kind};
+use crate::builtins::fail::{self, arity, with_article, wrong_kind};
 use crate::builtins::{Builtin, iterate};
 use crate::error::{Error, Result};
 use crate::ops::index::{GET_INDEX, part_index, slice};
 use crate::ops::join::{CONCAT, STACK};
 use crate::ops::operand;
 use crate::ops::prim::{Default, Param, Prim, Sig, opt, req};
-use crate::tensor::show_shape;
-use crate::types::ty::Ty;
+use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -112,7 +111,7 @@ pub fn split(vm: &mut Vm, x: &Value, parts: &Value, axis: &Value) -> Result<Valu
     let axis = operand::axis("split", Some(axis), shape.len())?;
     let n = shape.get(axis).copied().unwrap_or(0);
     let places =
-        bounds(parts, n, axis).map_err(|e| e.operand(0, format!("this has the shape {}", show_shape(shape))))?;
+        bounds(parts, n, axis).map_err(|e| e.operand(0, format!("this is {}", with_article(&x.type_name()))))?;
     let mut out = Vec::with_capacity(places.len());
     for (start, size) in places {
         let index = part_index(axis, slice(start, start + size));
@@ -122,12 +121,27 @@ pub fn split(vm: &mut Vm, x: &Value, parts: &Value, axis: &Value) -> Result<Valu
 }
 
 /// The type of [`split`]: a list of tensors of the dtype of `x`.
-pub fn infer_split(x: &Ty) -> Ty {
-    let element = match x {
-        Ty::Tensor(t) => Ty::of(t.dtype, None),
-        _ => Ty::Any,
+pub fn infer_split(x: &Ty, parts: &Ty, axis: &Ty) -> Result<Ty> {
+    let Ty::Tensor(t) = x else { return Ok(Ty::list_of(Ty::Any)) };
+    let unknown = Ty::list_of(Ty::of(t.dtype, None));
+    let (Some(dims), Some(sizes)) = (&t.dims, operand::known_ints(Some(parts))) else { return Ok(unknown) };
+    let Some(axis) = operand::known_axis("split", Some(axis), dims.len())? else { return Ok(unknown) };
+    let Some(Dim::Known(n)) = dims.get(axis) else { return Ok(unknown) };
+    let given = match (parts, sizes.as_slice()) {
+        (Ty::Int(_), [k]) => Value::Int(*k),
+        _ => Value::tuple(sizes.iter().map(|k| Value::Int(*k)).collect()),
     };
-    Ty::list_of(element)
+    let places =
+        bounds(&given, *n, axis).map_err(|e| e.operand(0, format!("this is {}", crate::types::show::show_a(x))))?;
+    let part = |(_, size): (usize, usize)| {
+        let mut dims = dims.clone();
+        if let Some(dim) = dims.get_mut(axis) {
+            *dim = Dim::Known(size);
+        }
+        Ty::of(t.dtype, Some(dims))
+    };
+    // A long list is one type: that of a part.
+    Ok(if places.len() > 64 { unknown } else { Ty::list(places.into_iter().map(part).collect()) })
 }
 
 #[cfg(test)]

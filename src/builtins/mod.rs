@@ -9,6 +9,7 @@ pub mod einsum;
 pub mod factor;
 pub mod fail;
 pub mod files;
+pub mod fitting;
 pub mod higher_order;
 pub mod infer;
 pub mod interp;
@@ -60,6 +61,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     einsum::FAMILY,
     factor::FAMILY,
     files::FAMILY,
+    fitting::FAMILY,
     higher_order::FAMILY,
     interp::FAMILY,
     join::FAMILY,

@@ -55,7 +55,10 @@ fn position(params: &[Param], wanted: &Param, i: usize) -> Option<usize> {
 fn infer_by(name: &str, params: &[Param], args: &[Ty]) -> Result<Ty> {
     let operand = args.first().unwrap_or(&Ty::Any);
     if !matches!(operand, Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Tensor(_)) {
-        return Ok(Ty::Any);
+        return match operand {
+            Ty::Str(_) | Ty::Dict(_) | Ty::None => Err(fail::wrong_type(name, 0, SUMMABLE, operand)),
+            _ => Ok(Ty::Any),
+        };
     }
     let Some(prim) = crate::ops::find(name) else { return Ok(Ty::Any) };
     let given =
@@ -73,11 +76,14 @@ fn infer_by(name: &str, params: &[Param], args: &[Ty]) -> Result<Ty> {
     (prim.infer)(&given.collect::<Vec<_>>())
 }
 
+/// What reductions take.
+const SUMMABLE: &str = "a tensor, number, list, tuple or range";
+
 /// The elements of a sequence that is reduced as a whole: axes are for tensors.
 fn elements(vm: &mut Vm, name: &str, args: &[Value]) -> Result<Vec<Value>> {
     let [x, options @ ..] = args else { return Err(arity(name)) };
     if !iterate::is_sequence(x) || matches!(x, Value::Str(_) | Value::Dict(_)) {
-        return Err(wrong_kind(name, 0, "a tensor, number, list, tuple or range", x));
+        return Err(wrong_kind(name, 0, SUMMABLE, x));
     }
     if let Some(at) = options.iter().position(|v| !matches!(v, Value::None | Value::Bool(false))) {
         let kind = fail::with_article(&x.type_name());
@@ -223,7 +229,8 @@ static SPLIT: Builtin = Builtin {
     sig: Sig { params: PARTS },
     infer: |args| match args {
         [Ty::Str(_), ..] => infer::list_of_str(args),
-        [x @ Ty::Tensor(_), ..] => Ok(join::infer_split(x)),
+        [x @ Ty::Tensor(_), parts, axis, ..] => join::infer_split(x, parts, axis),
+        [x @ Ty::Tensor(_), ..] => join::infer_split(x, &Ty::Any, &Ty::Any),
         _ => Ok(Ty::Any),
     },
     run: |vm, args| match &*args {

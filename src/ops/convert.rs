@@ -8,7 +8,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::broadcast::{broadcast_shapes, does_not_stretch};
 use crate::tensor::cast::{Float, cast_value};
-use crate::tensor::create::{full_value, scalar_f64};
+use crate::tensor::create::{article, full_value, scalar_f64};
 use crate::tensor::elementwise::wrong_kind;
 use crate::tensor::lanes::sum_into;
 use crate::tensor::{DType, Shape, Tensor, room, show_shape};
@@ -20,21 +20,18 @@ pub static PRIMS: &[&Prim] = &[&CAST, &BROADCAST_TO, &SUM_TO];
 
 /// A shape given as an int, or a tuple, list or int tensor of them.
 pub fn shape_arg(name: &str, v: &Value) -> Result<Shape> {
-    let bad = || {
-        Error::new("E0310", format!("the shape given to {name} is {}", v.type_name()))
-            .help("a shape is an int or a tuple of ints: (2, 3)")
-    };
+    let bad = |v: &Value| super::operand::not_an_int(name, "the shape", &article(&v.type_name()));
     let dim = |v: &Value| match v {
         Value::Int(n) => usize::try_from(*n).map_err(|_| {
             Error::new("E0303", format!("the shape given to {name} has the dim {n}")).help("dims are 0 or more")
         }),
-        _ => Err(bad()),
+        other => Err(bad(other)),
     };
     match v {
         Value::Int(_) => Ok(Shape::from_slice(&[dim(v)?])),
         Value::Tuple(items) | Value::List(items) => items.iter().map(dim).collect(),
         Value::Tensor(_, t) if t.dtype() == DType::Int && t.rank() == 1 => t.iter_values().map(|v| dim(&v)).collect(),
-        _ => Err(bad()),
+        other => Err(bad(other)),
     }
 }
 

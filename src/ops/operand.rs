@@ -45,8 +45,18 @@ pub fn int(name: &str, what: &str, v: Option<&Value>) -> Result<i64> {
         Some(Value::Int(i)) => Ok(*i),
         other => {
             let kind = other.map_or_else(|| "none".into(), |v| article(&v.type_name()));
-            Err(Error::new("E0310", format!("{what} of {name} is {kind}, not an int")))
+            Err(not_an_int(name, what, &kind))
         }
+    }
+}
+
+/// `kind`, such as "a float", where an int is due.
+#[cold]
+pub fn not_an_int(name: &str, what: &str, kind: &str) -> Error {
+    let error = Error::new("E0310", format!("{what} of {name} is {kind}, not an int"));
+    match kind {
+        "a float" => error.help("`/` gives a float: write `//` for a whole quotient, or int(x)"),
+        _ => error,
     }
 }
 
@@ -69,10 +79,7 @@ pub fn ints(name: &str, what: &str, v: &Value) -> Result<Vec<i64>> {
         Value::Tensor(_, t) if t.dtype() == DType::Int && t.rank() == 1 => {
             t.iter_values().map(|v| int(name, what, Some(&v))).collect()
         }
-        other => Err(Error::new(
-            "E0310",
-            format!("{what} of {name} is {}, not an int or a tuple of ints", article(&other.type_name())),
-        )),
+        other => Err(not_an_int(name, what, &article(&other.type_name()))),
     }
 }
 

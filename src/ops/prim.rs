@@ -42,6 +42,23 @@ impl Prim {
             "le" => "<=",
             "gt" => ">",
             "ge" => ">=",
+            "_matmul" => "@",
+            "_cast" => "to",
+            "_cholesky" => "cholesky",
+            "_concat" => "concat",
+            "_stack" => "stack",
+            "_eigh" | "_eigh_values" | "_eigh_vectors" => "eigh",
+            "_svd" | "_svd_s" | "_svd_u" | "_svd_vt" => "svd",
+            "_qr" | "_qr_q" | "_qr_r" => "qr",
+            "_pinv" => "pinv",
+            "_log_abs_det" => "logdet",
+            "_det_sign" | "_cofactors" | "_cofactors_change" => "det",
+            "_solve_triangular" => "solve",
+            "_polygamma" => "digamma",
+            "_set_index" | "_index_add" | "_scatter_along" => "[ ]",
+            "_linrec" => "scan",
+            // A part of a derivative.
+            other if other.starts_with('_') => "its derivative",
             other => other,
         }
     }

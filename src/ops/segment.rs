@@ -32,9 +32,7 @@ fn segments(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Vec<usize>
     let n = size(name, "number of segments", args.get(2))?;
     let rows = t.shape().first().copied().unwrap_or(0);
     if ids.len() != rows {
-        return Err(Error::new("E0301", format!("{name} got {} segment numbers for {rows} rows", ids.len()))
-            .operand(0, format!("this has the shape {}", crate::tensor::show_shape(t.shape())))
-            .operand(1, format!("these are {}", ids.len())));
+        return Err(unequal(name, ids.len(), rows, &crate::tensor::show_shape(t.shape())));
     }
     let at = |&i: &i64| match usize::try_from(i) {
         Ok(k) if k < n => Ok(k),
@@ -48,6 +46,14 @@ fn segments(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, Vec<usize>
     }
     room::check(&shape, t.dtype())?;
     Ok((t, ids, shape))
+}
+
+#[cold]
+fn unequal(name: &str, ids: usize, rows: usize, shape: &str) -> Error {
+    Error::new("E0301", format!("{name} got {ids} segment numbers for {rows} rows"))
+        .operand(0, format!("this has the shape {shape}"))
+        .operand(1, format!("these are {ids}"))
+        .help("each row of the first has one number, that of its segment")
 }
 
 fn segment_sum(env: &mut Env, args: &[Value]) -> Result<Value> {
@@ -96,6 +102,13 @@ fn max_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
 fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
     let Some(x) = ranked_operand(name, args, 1)? else { return Ok(Ty::Any) };
     let Some(mut dims) = x.dims else { return Ok(Ty::of(x.dtype, None)) };
+    let ids = args.get(1).and_then(Ty::dims);
+    if let (Some(Dim::Known(rows)), Some([Dim::Known(n)])) = (dims.first(), ids.as_deref())
+        && rows != n
+    {
+        let shape = crate::types::show::show_dims(&dims);
+        return Err(unequal(name, *n, *rows, &shape));
+    }
     if let Some(dim) = dims.first_mut() {
         *dim = known_int(args.get(2)).and_then(|n| usize::try_from(n).ok()).map_or(Dim::Unknown, Dim::Known);
     }

@@ -289,16 +289,11 @@ pub fn convolution(name: &str, x: &Operand, w: &Operand, s: &Settings, axes: usi
         };
         let message = format!("{name}: x, {}, has {channels} channels, but w, {}, takes {takes}{of}", x.kind, w.kind);
         let error = marked(Error::new("E0303", message));
-        return Err(match channels.checked_div(takes) {
-            Some(fits) if groups == 1 && fits > 1 && fits * takes == channels => {
-                error.help(format!("with groups: {fits} they fit"))
-            }
-            _ => error.help(format!(
-                "w is {}, x is {}",
-                labels[1].trim_start_matches('w'),
-                labels[0].trim_start_matches('x')
-            )),
-        });
+        return Err(error.help(format!(
+            "w is {}, x is {}",
+            labels[1].trim_start_matches('w'),
+            labels[0].trim_start_matches('x')
+        )));
     }
     if let (Some(outputs), Some(groups)) = (at(w_dims, 0), s.groups)
         && outputs % groups != 0

@@ -8,10 +8,10 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::pipeline::{Mode, Session, import_path};
 use crate::resolve::error::NameError;
 use crate::resolve::{self, Input, LoadedModule, ModuleId};
-use crate::source::Span;
+use crate::source::{SourceMap, Span};
 use crate::stdlib;
 use crate::syntax;
-use crate::syntax::ast::{Module, StmtKind};
+use crate::syntax::ast::{Module, Stmt, StmtKind};
 
 /// Loading under way.
 pub struct Load<'a> {
@@ -30,6 +30,8 @@ impl<'a> Load<'a> {
 
     /// Diagnostics in the order of the sources, and whether the text ends too early.
     pub fn finish(mut self) -> (Vec<Diagnostic>, bool) {
+        let sources = &self.session.sources;
+        self.diagnostics.retain(|d| d.is_error() || !is_allowed(d, sources));
         self.diagnostics.sort_by_key(|d| d.span());
         self.diagnostics.dedup();
         (self.diagnostics, self.incomplete)
@@ -89,7 +91,9 @@ impl<'a> Load<'a> {
             imports: &imports,
             outer: &self.session.names,
         });
-        let failed = broken;
+        let holes: Vec<Span> =
+            tree.lost.iter().map(|l| l.span).chain(parsed.problems.iter().map(|p| p.span())).collect();
+        let declared_with_holes = has_broken_declaration(&tree);
         self.diagnostics.extend(problems.iter().map(NameError::to_diagnostic));
         let base = match self.session.program.modules.last() {
             Some(last) => self.session.bases[last.id.0 as usize] + last.resolved.globals.len() as u32,
@@ -104,16 +108,20 @@ impl<'a> Load<'a> {
             self.session.tell_params(&tree);
         }
         let found = self.session.checker.check_module(&self.session.program, id);
-        // After syntax errors the tree has holes, and what it says about types is noise.
-        let failed = failed || self.session.unchecked;
-        if !failed {
-            self.diagnostics.extend(found);
-        }
+        // After syntax errors the tree has holes: what is reported must not be an echo of one.
+        let source_text = text;
+        let tells = |d: &Diagnostic| {
+            let echo = |line: usize| holes.iter().any(|h| lines_of(source_text, *h).contains(&line));
+            !broken
+                || d.is_error()
+                    && !(declared_with_holes && matches!(d.code, "E0320" | "E0321" | "E0323"))
+                    && !d.labels.iter().any(|l| l.span.source == source && lines_of(source_text, l.span).any(echo))
+        };
+        let unchecked = self.session.unchecked;
+        self.diagnostics.extend(found.into_iter().filter(|d| !unchecked && tells(d)));
         if mode != resolve::Mode::Imported {
             let rest = self.session.checker.finish();
-            if !failed {
-                self.diagnostics.extend(rest);
-            }
+            self.diagnostics.extend(rest.into_iter().filter(|d| !unchecked && tells(d)));
         }
         Some(id)
     }
@@ -217,4 +225,29 @@ impl<'a> Load<'a> {
         path.push(short(&name.to_string()));
         self.diagnostics.push(NameError::ImportCycle { path, span }.to_diagnostic());
     }
+}
+
+/// The lines, from 0, that a span touches.
+fn lines_of(text: &str, span: Span) -> std::ops::RangeInclusive<usize> {
+    let line = |at: u32| text.bytes().take(at as usize).filter(|&b| b == b'\n').count();
+    line(span.start)..=line(span.end.max(span.start))
+}
+
+/// True if a struct or an `impl` lacks parts that made no sense.
+fn has_broken_declaration(tree: &Module) -> bool {
+    let of_struct = |s: &&Stmt| matches!(s.kind, StmtKind::Struct(_) | StmtKind::Impl { .. });
+    let inside = |outer: Span, inner: Span| outer.start <= inner.start && inner.end <= outer.end;
+    tree.stmts.iter().filter(of_struct).any(|s| tree.lost.iter().any(|l| inside(s.span, l.span)))
+}
+
+/// True for a warning that a comment on its line takes as meant: `# allow: W0303`, or several codes with commas.
+fn is_allowed(d: &Diagnostic, sources: &SourceMap) -> bool {
+    let Some(span) = d.span() else { return false };
+    let text = &sources.get(span.source).text;
+    let (before, after) = text.split_at_checked(span.end.max(span.start) as usize).unwrap_or((text, ""));
+    let start = before.get(..span.start as usize).and_then(|b| b.rfind('\n')).map_or(0, |i| i + 1);
+    let end = before.len() + after.find('\n').unwrap_or(after.len());
+    let lines = text.get(start..end).unwrap_or("").lines();
+    let codes = lines.filter_map(|line| line.split_once("# allow:")).flat_map(|(_, codes)| codes.split([',', ' ']));
+    codes.into_iter().any(|code| code.trim() == d.code)
 }

@@ -52,7 +52,11 @@ impl NameError {
                 let what = if *is_file { "file" } else { "library module" };
                 let d =
                     Diagnostic::error("E0203", format!("there is no {what} `{path}`")).at(*span, "cannot be imported");
-                if similar.is_none() && !is_file {
+                if let Some(hint) = super::hints::for_module(path)
+                    && !is_file
+                {
+                    d.help(hint)
+                } else if similar.is_none() && !is_file {
                     d.help(format!("a file of your own is imported by its path: import \"./{path}.dl\""))
                 } else {
                     maybe(d, similar)

@@ -10,7 +10,7 @@
 mod annotations;
 pub mod builtin_names;
 pub mod error;
-mod hints;
+pub mod hints;
 mod mentions;
 mod scope;
 mod walk;

@@ -49,6 +49,8 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
         owner: None,
         parent: None,
     };
+    // What a broken statement may have defined is not missed.
+    let missing = input.tree.lost.iter().flat_map(|l| l.names.iter().cloned()).collect();
     let mut walk = Walk {
         shared: HashSet::new(),
         input,
@@ -56,7 +58,7 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
         scopes: vec![FnScope::new(FnId(0), main.clone(), true)],
         globals: HashMap::new(),
         defined: HashSet::new(),
-        missing: HashSet::new(),
+        missing,
         problems: vec![],
     };
     walk.out.functions.push(main);
@@ -570,9 +572,25 @@ impl Walk<'_> {
             candidates.extend(scope.blocks.iter().flat_map(|b| b.keys()).map(|k| k.to_string()));
         }
         let similar = did_you_mean(name, candidates.iter().map(String::as_str)).map(str::to_string);
-        let hint = super::hints::for_unknown(name);
+        let hint = self.own_field(name).or_else(|| {
+            let home = crate::stdlib::home_of(name);
+            let there = home.map(|m| format!("it is in a module: `import {m}`, then `{m}.{name}`"));
+            super::hints::for_unknown(name).or(there)
+        });
         self.problems.push(NameError::Unknown { name: name.clone(), span, similar, hint });
         Found { res: Res::Unknown, captured: false }
+    }
+
+    /// In a method: the name is a field, which is read from `self`.
+    fn own_field(&self, name: &str) -> Option<String> {
+        let owner = self.scopes.iter().rev().find_map(|s| s.function.owner)?;
+        let decl = &self.out.structs.get(owner as usize)?.decl;
+        decl.fields.iter().any(|f| &*f.name.name == name).then(|| {
+            format!(
+                "it is a field of `{}`: write `self.{name}`, in a method with `self` as first parameter",
+                decl.name.name
+            )
+        })
     }
 
     /// `use_at`: report a top-level variable that the body uses before its definition.

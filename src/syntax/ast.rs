@@ -24,6 +24,16 @@ pub struct Module {
     pub doc: Option<String>,
     pub node_count: u32,
     pub span: Span,
+    /// What made no sense; empty in a text without syntax errors.
+    pub lost: Vec<Lost>,
+}
+
+/// A statement of which no tree could be made.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    pub span: Span,
+    /// All names in it: what it may have defined or changed.
+    pub names: Vec<Rc<str>>,
 }
 
 #[derive(Clone, Debug)]

@@ -193,7 +193,9 @@ impl<'s> Stop<'_, 's> {
                 });
             }
         }
-        if let Some(Token::Ident(word @ ("is" | "then" | "do" | "xor" | "begin" | "except"))) = self.found()
+        if let Some(Token::Ident(
+            word @ ("is" | "then" | "do" | "xor" | "begin" | "except" | "elif" | "elsif" | "elseif"),
+        )) = self.found()
             && let Some(instead) = hints::foreign_word(word)
         {
             return Some(SyntaxError::ForeignWord { word: (*word).into(), instead, span: self.span() });
@@ -248,6 +250,12 @@ impl<'s> Stop<'_, 's> {
         if let Some(error) = self.missing_body(after_operand) {
             return Some(error);
         }
+        if let (Some(&Token::Ident(name)), Some(&Token::Ident(ty))) = (self.before(1), self.found())
+            && self.expects(":")
+            && !self.expects("+")
+        {
+            return self.unexpected(format!("put a `:` before the type: `{name}: {ty}`"));
+        }
         if matches!(self.before(1), Some(Token::Dot)) && matches!(self.before(2), Some(Token::Int(_))) {
             let number = self.source_text(self.span_at(self.at - 2));
             return self.unexpected(format!("a float has digits on both sides of the point: write `{number}.0`"));
@@ -261,6 +269,25 @@ impl<'s> Stop<'_, 's> {
             return self.unexpected(format!("give it a value: `{word} name = ...`"));
         }
         match self.found()? {
+            Token::Star if self.token(self.start) == Some(&Token::From) => {
+                self.unexpected("name what you need, as in `from nn import Dense`, or write `import nn` and `nn.Dense`")
+            }
+            Token::Dot if self.token(self.start) == Some(&Token::Import) => {
+                self.unexpected("modules hold no modules: write `import name`, or the path of a file in quotes")
+            }
+            Token::Let | Token::Var if self.token(self.start) == Some(&Token::For) => {
+                self.unexpected("write `for i in 0..n { ... }`")
+            }
+            Token::At if self.at == self.start => {
+                self.unexpected("there are no decorators: call the function on it, as in `let g = checkpoint(f)`")
+            }
+            Token::Greater if self.before(1) == Some(&Token::Less) => self.unexpected("write `!=`"),
+            Token::Arrow if self.before(1) == Some(&Token::Bar) => {
+                self.unexpected("write a function in bars, as in `|x| x + 1`")
+            }
+            Token::For if after_operand && self.at == self.start + 1 => {
+                self.unexpected("write `[f(x) for x in xs]` for a tensor, `list(f(x) for x in xs)` for a list")
+            }
             Token::LParen
                 if matches!(self.token(self.start), Some(Token::Let | Token::Var)) && self.at == self.start + 2 =>
             {
@@ -299,10 +326,22 @@ impl<'s> Stop<'_, 's> {
                 {
                     self.unexpected("write `let name: type = value` for a new name")
                 }
-                Some(Token::LBrace) => self.unexpected("write a dict as `dict(name: value)`"),
-                None if matches!(self.before(1), Some(Token::Str(_))) => {
-                    self.unexpected("write a dict as `dict(name: value)`")
-                }
+                Some(Token::LBrace) => self.unexpected(DICT),
+                None if self.before(2).is_none() => match self.before(1) {
+                    Some(Token::Str(_)) => self.unexpected(DICT),
+                    Some(Token::Int(_) | Token::Float(_)) => self.unexpected(INT_KEYS),
+                    _ => None,
+                },
+                Some(Token::LParen) => match self.before(1) {
+                    Some(Token::Str(text)) if is_name(text) => {
+                        self.unexpected(format!("names stand without quotes: `{text}: value`"))
+                    }
+                    Some(Token::Str(_)) => {
+                        self.unexpected("for keys that are no names, write pairs: `dict(list((\"a b\", 1)))`")
+                    }
+                    Some(Token::Int(_)) => self.unexpected(INT_KEYS),
+                    _ => None,
+                },
                 _ => None,
             },
             Token::Else => self.unexpected("`else` goes on the line of the `}` before it, or on the next one"),
@@ -379,6 +418,12 @@ impl<'s> Stop<'_, 's> {
         rest.iter().take_while(|l| l.token != Token::Newline).any(|l| l.token == *token)
     }
 
+    /// The text from the token in the way to the end of its line.
+    fn rest_of_line(&self) -> &'s str {
+        let rest = self.text.get(self.span().start as usize..).unwrap_or("");
+        rest.lines().next().unwrap_or("").trim_end()
+    }
+
     fn general(&self) -> SyntaxError {
         let after_operand = self.before(1).is_some_and(Token::ends_operand)
             || matches!(self.before(1), Some(Token::Break | Token::Continue | Token::Return));
@@ -387,10 +432,14 @@ impl<'s> Stop<'_, 's> {
             self.found(),
             Some(Token::Ident(_) | Token::Int(_) | Token::Float(_) | Token::Str(_) | Token::FormatStart(_))
         );
-        if let (Some(Token::Ident(name)), true) = (self.before(1), starts_operand && self.at == self.start + 1)
-            && let Some(error) = self.unexpected(format!("to call `{name}`, write `{name}(...)`"))
-        {
-            return error;
+        if let (Some(Token::Ident(name)), true) = (self.before(1), starts_operand && self.at == self.start + 1) {
+            let rest = match self.rest_of_line() {
+                rest if rest.is_empty() || rest.contains(['{', '#', '\'']) || rest.chars().count() > 40 => "...",
+                rest => rest,
+            };
+            if let Some(error) = self.unexpected(format!("to call `{name}`, write `{name}({rest})`")) {
+                return error;
+            }
         }
         if !self.is_end() && self.expects("a new line") && self.at > self.start && after_operand && in_bracket.is_none()
         {
@@ -401,6 +450,15 @@ impl<'s> Stop<'_, 's> {
         let hint = (after_operand && starts_operand && in_list).then(|| "put a `,` or an operator before it".into());
         SyntaxError::Unexpected { found: self.found_words(), expected: self.expected_words(), hint, span: self.span() }
     }
+}
+
+const DICT: &str = "write a dict as `dict(name: value)`";
+const INT_KEYS: &str = "for keys that are no names, write pairs: `dict(list((1, \"one\"), (2, \"two\")))`";
+
+/// True for what may name an argument.
+fn is_name(text: &str) -> bool {
+    text.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// What may follow any operand, and so says little.

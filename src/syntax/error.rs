@@ -67,6 +67,8 @@ pub enum SyntaxError {
     /// `'...'` around `text`
     SingleQuotes {
         text: String,
+        /// After an `f`.
+        is_format: bool,
         span: Span,
     },
     /// `def`, `elif`, ...: a word of other languages at `span`, which made the parser stop.
@@ -331,9 +333,9 @@ impl SyntaxError {
                 let (what, hint) = hints::operator(found);
                 error(what).at(*span, "not an operator of dlang").help(hint)
             }
-            SingleQuotes { text, span } => error("strings are written with double quotes".into())
+            SingleQuotes { text, is_format, span } => error("strings are written with double quotes".into())
                 .at(*span, "single quotes")
-                .help(format!("write \"{}\"", text.escape_debug())),
+                .help(format!("write {}\"{}\"", if *is_format { "f" } else { "" }, text.escape_debug())),
             ForeignWord { word, instead, span } => {
                 error(format!("`{word}` is not a word of dlang")).at(*span, "this word").help(*instead)
             }
@@ -355,7 +357,11 @@ impl SyntaxError {
             })
             .at(*span, format!("expected `{{`, found {found}"))
             .also(*head, format!("for this `{word}`"))
-            .help(hints::body(word)),
+            .help(match found.as_str() {
+                "the end of the line" => format!("open the brace on this line; {}", hints::body(word)),
+                "`:`" => format!("{}, without the colon", hints::body(word)),
+                _ => hints::body(word).to_string(),
+            }),
             AssignInCondition { word, span, head } => error("`=` assigns; it does not compare".into())
                 .at(*span, "expected `==`")
                 .also(*head, format!("in the condition of this `{word}`"))

@@ -27,9 +27,11 @@ pub fn foreign_word(word: &str) -> Option<&'static str> {
         "loop" | "until" | "repeat" | "do" | "forever" => "write `while cond { ... }`, or `while true { ... }`",
         "foreach" => "write `for x in xs { ... }`",
         "then" | "begin" | "end" | "endif" | "fi" | "done" => "write blocks in braces: `if cond { ... }`",
-        "del" | "delete" | "global" | "nonlocal" | "yield" | "await" | "async" | "with" => {
-            "there is no such form in dlang"
-        }
+        "del" | "delete" => "take it out: a value goes when nothing uses it",
+        "global" | "nonlocal" => "pass the variable: `fn f(inout x) { ... }`, called as `f(&x)`",
+        "yield" => "push each value to a list, and return that",
+        "await" | "async" => "there is no such form in dlang",
+        "with" => "read a file with read_text(path); there is nothing to close",
         "using" | "include" | "require" | "use" => "write `import name`, or `import \"./file.dl\"`",
         "is" => "write `==`",
         "xor" => "write `!=` between two bools",

@@ -129,7 +129,9 @@ pub fn single_quoted<'s>(lex: &mut Lex<'s>) -> Filter<Rc<str>> {
     };
     let text: Rc<str> = line.get(..n).unwrap_or("").into();
     lex.bump(n + 1);
-    let problem = SyntaxError::SingleQuotes { text: text.to_string(), span: span(lex) };
+    let before = lex.source().get(..lex.span().start).unwrap_or("");
+    let is_format = before.strip_suffix('f').is_some_and(|b| !b.ends_with(|c: char| c.is_alphanumeric() || c == '_'));
+    let problem = SyntaxError::SingleQuotes { text: text.to_string(), is_format, span: span(lex) };
     lex.extras.list.push(problem);
     Filter::Emit(text)
 }

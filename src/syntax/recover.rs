@@ -9,7 +9,7 @@ use lalrpop_util::ParseError;
 
 use super::MAX_PROBLEMS;
 use super::actions::Builder;
-use super::ast::Module;
+use super::ast::{Lost, Module};
 use super::diagnose::diagnose;
 use super::error::SyntaxError;
 use super::grammar::ModuleParser;
@@ -22,6 +22,7 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
     let Lexed { mut lexemes, docs, mut problems } = lexed;
     let lexical: Vec<Span> = problems.iter().flat_map(places).collect();
     let whole = Span::new(source, 0, text.len());
+    let mut lost = vec![];
     loop {
         let builder = Builder::new(source, &docs);
         let mut taken = 0usize;
@@ -33,7 +34,7 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
             Ok(stmts) => {
                 let node_count = builder.node_count();
                 problems.extend(builder.into_problems());
-                return (Module { stmts, doc: docs.module, node_count, span: whole }, problems);
+                return (Module { stmts, doc: docs.module, node_count, span: whole, lost }, problems);
             }
             Err(failure) => failure,
         };
@@ -43,6 +44,7 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
             _ => (taken.saturating_sub(1), vec![]),
         };
         let (start, end) = statement_around(&lexemes, at);
+        let end = with_indented(text, &lexemes, start, end);
         let region = span_of(&lexemes, start, end).unwrap_or(whole);
         let stopped = lexemes.get(at).map_or(whole.end, |l| l.span.end);
         let is_echo = lexemes.get(at).is_some_and(|l| l.is_virtual || l.token == Token::Invalid)
@@ -52,14 +54,45 @@ pub fn parse(source: SourceId, text: &str, lexed: Lexed<'_>) -> (Module, Vec<Syn
         }
         if problems.len() >= MAX_PROBLEMS || start >= end {
             // What is left is not worth a run for each mistake; the statements before this one are.
-            lexemes.truncate(start.min(at));
-            let keep = last_top_level_end(&lexemes);
+            let keep = last_top_level_end(lexemes.get(..start.min(at)).unwrap_or(&[]));
+            lost.extend(lost_part(&lexemes, keep, lexemes.len()));
             lexemes.truncate(keep);
             continue;
         }
+        lost.extend(lost_part(&lexemes, start, end));
         let invalid = Lexeme { token: Token::Invalid, span: region, is_virtual: true };
         lexemes.splice(start..end, [invalid]);
     }
+}
+
+/// Tokens that are given up.
+fn lost_part(lexemes: &[Lexeme<'_>], start: usize, end: usize) -> Option<Lost> {
+    let part = lexemes.get(start..end)?;
+    let names = part.iter().filter_map(|l| if let Token::Ident(name) = l.token { Some(name.into()) } else { None });
+    Some(Lost { span: span_of(lexemes, start, end)?, names: names.collect() })
+}
+
+/// The end of a statement, and of the indented lines after it if it ends in a colon: in other languages they are its
+/// body, and what stands in them is no mistake of its own.
+fn with_indented(text: &str, lexemes: &[Lexeme<'_>], start: usize, end: usize) -> usize {
+    let column = |l: &Lexeme<'_>| {
+        let before = text.get(..l.span.start as usize).unwrap_or("");
+        let line = before.rsplit('\n').next().unwrap_or("");
+        line.trim().is_empty().then(|| line.chars().count())
+    };
+    let ends_in_colon = end.checked_sub(1).and_then(|i| lexemes.get(i)).is_some_and(|l| l.token == Token::Colon);
+    let Some(outer) = lexemes.get(start).and_then(column).filter(|_| ends_in_colon && start < end) else { return end };
+    let mut end = end;
+    while lexemes.get(end).is_some_and(|l| l.token == Token::Newline)
+        && lexemes.get(end + 1).and_then(column).is_some_and(|inner| inner > outer)
+    {
+        let (_, next) = segment(lexemes, end + 1, end + 1);
+        if next <= end + 1 {
+            break;
+        }
+        end = next;
+    }
+    end
 }
 
 /// All places a problem is about.

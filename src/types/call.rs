@@ -206,6 +206,9 @@ impl Checker {
 
     /// Calls a function of the program.
     pub(super) fn call_user(&mut self, key: FnKey, captures: Rc<Vec<Ty>>, args: Vec<ArgVal>, site: Span) -> Outcome {
+        if self.names_only {
+            return Outcome::unknown(&args);
+        }
         let Some(module) = self.module(key.0) else { return Outcome::unknown(&args) };
         let Some(function) = module.resolved.functions.get(key.1 as usize) else { return Outcome::unknown(&args) };
         let Some(decl) = function.decl.clone() else { return Outcome::unknown(&args) };

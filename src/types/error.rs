@@ -7,7 +7,7 @@
 //! | E0204 E0206 | a module has no such name, or it is private (as `resolve` says of `from` imports) |
 //! | E0302 | brackets whose elements do not make a tensor |
 //! | E0320 | an argument is missing, or there are too many |
-//! | E0321 | no parameter (or field) of that name |
+//! | E0321 | no parameter of that name |
 //! | E0322 | an argument given twice |
 //! | E0323 | a struct has no such field or method |
 //! | E0325 | what is called is not a function |
@@ -31,6 +31,7 @@ use super::size::Num;
 use super::ty::Ty;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::error::Error;
+use crate::resolve::hints;
 use crate::source::Span;
 use crate::tensor::DType;
 
@@ -215,12 +216,17 @@ impl TypeError {
                 let arguments = if *takes == 1 { "argument" } else { "arguments" };
                 let d = Diagnostic::error("E0320", format!("{function} takes {takes} {arguments}, not {given}"))
                     .at(span, "");
+                let d = match (takes, given) {
+                    (0, 1) if function.contains('.') => d.help("declare it with `self` as its first parameter"),
+                    _ => d,
+                };
                 declared_at(d, *declared)
             }
             TypeError::UnknownParam { function, name, params, place, of_struct } => {
-                let kind = if *of_struct { "field" } else { "parameter" };
-                let d = Diagnostic::error("E0321", format!("{function} has no {kind} `{name}`")).at(*place, "");
-                match did_you_mean(name, params.iter().map(|p| &**p)) {
+                let (code, kind) = if *of_struct { ("E0323", "field") } else { ("E0321", "parameter") };
+                let d = Diagnostic::error(code, format!("{function} has no {kind} `{name}`")).at(*place, "");
+                let known = || params.iter().map(|p| &**p);
+                match hints::for_parameter(name, known()).or_else(|| did_you_mean(name, known())) {
                     Some(near) => d.help(format!("did you mean `{near}`?")),
                     None if params.is_empty() => d.help("it takes no arguments"),
                     None => d.help(format!("its {kind}s: {}", params.join(", "))),
@@ -416,9 +422,13 @@ fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagno
     };
     let kind = if method { "method" } else { "field" };
     let d = Diagnostic::error("E0323", format!("{owner} has no {kind} `{name}`"));
-    match did_you_mean(name, candidates.iter().map(|p| &**p)) {
-        Some(near) => d.help(format!("did you mean `{near}`?")),
-        None if candidates.is_empty() => d,
-        None => d.help(format!("it has: {}", candidates.join(", "))),
+    let is_struct = matches!(ty, Ty::Struct(_) | Ty::StructType(_));
+    let near = did_you_mean(name, candidates.iter().map(|p| &**p));
+    match (hints::for_member(name), near) {
+        (Some(hint), _) if !is_struct => d.help(hint),
+        (_, Some(near)) => d.help(format!("did you mean `{near}`?")),
+        // The names of all functions, which may be called as methods, are no help.
+        _ if candidates.is_empty() || method && !is_struct => d,
+        _ => d.help(format!("it has: {}", candidates.join(", "))),
     }
 }

@@ -8,6 +8,7 @@ use super::host::Host;
 use super::show::show_a;
 use super::size::Num;
 use super::ty::{FnTy, Ty};
+use crate::builtins::higher_order::not_a_bound;
 use crate::error::Error;
 use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
 use crate::syntax::ast::{Arg, Block, Expr, ExprKind, FormatPart, StmtKind, UnOp};
@@ -68,7 +69,10 @@ impl Checker {
             ExprKind::Block(block) => self.block(block),
             ExprKind::If { cond, then, otherwise } => self.if_else(cond, then, otherwise.as_deref()),
             ExprKind::Try { body, name, handler } => self.try_catch(body, name.as_ref().map(|n| n.1), handler),
-            ExprKind::Invalid => Ty::Any,
+            ExprKind::Invalid => {
+                self.forget_all();
+                Ty::Any
+            }
         }
     }
 
@@ -91,13 +95,18 @@ impl Checker {
         for part in parts {
             match part {
                 FormatPart::Text(t) => text.push_str(t),
-                FormatPart::Value { value, .. } => {
-                    self.expr(value);
-                    known = false;
+                FormatPart::Value { value, spec } => {
+                    let ty = self.expr(value);
+                    match shown(&ty) {
+                        // The message of an assertion in a library.
+                        Some(part) if spec.is_empty() && self.frame.module.is_library => text.push_str(&part),
+                        _ => known = false,
+                    }
                 }
             }
         }
-        Ty::Str((known && text.len() <= 64).then(|| text.into()))
+        let limit = if self.frame.module.is_library { 512 } else { 64 };
+        Ty::Str((known && text.len() <= limit).then(|| text.into()))
     }
 
     fn name(&mut self, e: &Expr) -> Ty {
@@ -196,6 +205,14 @@ impl Checker {
 
     fn range(&mut self, lo: &Expr, hi: &Expr, inclusive: bool) -> Ty {
         let (a, b) = (self.expr(lo), self.expr(hi));
+        for (ty, bound) in [(&a, lo), (&b, hi)] {
+            if matches!(ty, Ty::Float | Ty::Str(_) | Ty::Bool(_) | Ty::None | Ty::List(_) | Ty::Tuple(_)) {
+                let kind = show_a(ty);
+                let error = not_a_bound(&kind).operand(0, format!("this is {kind}"));
+                let span = lo.span.to(hi.span);
+                return self.report(TypeError::Operation { error, operands: vec![bound.span], origins: vec![] }, span);
+            }
+        }
         match (a, b) {
             (Ty::Int(Num::Known(start)), Ty::Int(Num::Known(stop))) => match stop.checked_add(i64::from(inclusive)) {
                 Some(stop) => Ty::RangeOf(RangeValue { start, stop, step: 1 }),
@@ -246,5 +263,20 @@ impl Checker {
             self.report(TypeError::Condition { ty, place: cond.span }, cond.span);
         }
         None
+    }
+}
+
+/// What an f-string shows of a known value.
+fn shown(ty: &Ty) -> Option<String> {
+    match ty {
+        Ty::Int(_) => crate::ops::operand::known_int(Some(ty)).map(|n| n.to_string()),
+        Ty::Str(Some(text)) => Some(text.to_string()),
+        Ty::Tuple(items) => {
+            let items: Option<Vec<String>> =
+                items.iter().map(|t| shown(t).filter(|_| matches!(t, Ty::Int(_)))).collect();
+            let items = items?;
+            Some(if items.len() == 1 { format!("({},)", items.join("")) } else { format!("({})", items.join(", ")) })
+        }
+        _ => None,
     }
 }

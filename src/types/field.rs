@@ -22,7 +22,17 @@ impl Checker {
                 // `d.key` reads an entry.
                 Some(entries) => match entries.iter().find(|(k, _)| *k == name.name) {
                     Some((_, ty)) => ty.clone(),
-                    None => Ty::Any,
+                    None => {
+                        let keys: Vec<&str> = entries.iter().map(|(k, _)| &**k).collect();
+                        let remark = match crate::diagnostic::did_you_mean(&name.name, keys.iter().copied()) {
+                            Some(near) => format!("it has `{near}`"),
+                            None => format!("its keys: {}", keys.join(", ")),
+                        };
+                        let sentence = format!("the dict has no key \"{}\"", name.name);
+                        let error =
+                            TypeError::BadIndex { sentence, base: (span, remark), place: name.span, code: "E0450" };
+                        self.report(error, name.span)
+                    }
                 },
                 None => Ty::Any,
             },
@@ -84,9 +94,14 @@ impl Checker {
     }
 
     fn no_field(&mut self, ty: &Ty, name: &Ident, method: bool, span: Span) -> Ty {
+        if self.names_only && *ty == Ty::None {
+            return Ty::Any;
+        }
         let candidates = match ty {
             Ty::Struct(s) => self.members_of(&s.info, true),
             Ty::StructType(info) => self.members_of(info, false),
+            // Any function can be called as a method.
+            _ if method => crate::resolve::builtin_names::all().map(Rc::from).collect(),
             _ => vec![],
         };
         self.report(TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates, method }, span)

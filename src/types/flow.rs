@@ -56,9 +56,14 @@ impl Checker {
             return Ty::Never;
         }
         match (known, otherwise) {
-            (Some(true), _) => self.expr(then),
-            (Some(false), Some(otherwise)) => self.expr(otherwise),
-            (Some(false), None) => Ty::None,
+            (Some(true), _) => {
+                otherwise.into_iter().for_each(|e| self.names_only(cond, e));
+                self.expr(then)
+            }
+            (Some(false), _) => {
+                self.names_only(cond, then);
+                otherwise.map_or(Ty::None, |e| self.expr(e))
+            }
             (None, _) => {
                 let before = self.state();
                 self.frame.branches += 1;

@@ -9,7 +9,8 @@ use super::error::TypeError;
 use super::leafwise::{infer_prim, plain};
 use super::size::Num;
 use super::ty::{TensorTy, Ty};
-use crate::builtins::Builtin;
+use crate::builtins::{Builtin, fail};
+use crate::error::Error;
 use crate::ops::prim::{Default, ParamKind, Prim, Sig};
 use crate::source::Span;
 use crate::tensor::DType;
@@ -64,6 +65,10 @@ impl Checker {
         if args.iter().any(|a| a.ty == Ty::Never) {
             return Outcome::unknown(&args);
         }
+        if let Some((error, place)) = super::size_args::wrong_size(name, host.sig(), &matched, &args) {
+            self.report(TypeError::Operation { error, operands: vec![place], origins: vec![] }, site);
+            return Outcome::failed();
+        }
         if let Some(outcome) = self.transform(name, &matched, site) {
             return outcome;
         }
@@ -88,6 +93,14 @@ impl Checker {
                 }
             }
         };
+        let result = match (name, matched.ty(0), matched.ty(1)) {
+            ("assert", Ty::Bool(Some(false)), Ty::Str(Some(text))) if self.frame.module.is_library => {
+                Err(Error::new(fail::ASSERTION, &**text))
+            }
+            _ => result,
+        };
+        self.hide_place =
+            result.is_err() && self.frame.module.is_library && (name == "assert" || name.starts_with('_'));
         let ty = match result {
             Ok(ty) => self.with_default_dtype(name, host.sig(), &matched, ty),
             Err(error) => {

@@ -29,6 +29,7 @@ mod pattern;
 pub mod rename;
 pub mod show;
 pub mod size;
+mod size_args;
 mod slope;
 mod specialize;
 mod stmt;
@@ -145,6 +146,10 @@ pub struct Checker {
     exiting: HashSet<ModuleId>,
     /// Product of the lengths of the loops that are being unrolled.
     unrolled: usize,
+    /// What is followed is never reached.
+    names_only: bool,
+    /// The next problem is told without its place in the library.
+    hide_place: bool,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
 }
@@ -187,6 +192,8 @@ impl Checker {
             exit_used: false,
             exiting: HashSet::new(),
             unrolled: 1,
+            names_only: false,
+            hide_place: false,
             in_frame: false,
         }
     }
@@ -361,16 +368,28 @@ impl Checker {
         if self.gave_up || self.frame.dead {
             return;
         }
-        let module = &self.frame.module;
-        let library = module.is_library.then(|| {
-            let function = module.resolved.functions.get(self.frame.function.0 as usize);
-            match function.filter(|f| f.decl.as_ref().is_none_or(|d| d.name.is_some())) {
-                Some(function) => format!("{}.{}", module.name, function.name),
-                None => module.name.to_string(),
-            }
+        let hidden = std::mem::take(&mut self.hide_place);
+        let library = self.frame.module.is_library.then(|| match hidden {
+            true => String::new(),
+            false => self.function_in_library(),
         });
+        let refused = |p: &Problem| p.library.as_ref().is_some_and(String::is_empty);
+        if self.frame.problems.iter().any(refused) {
+            // What comes after a failed assertion is an echo of it.
+            return;
+        }
         let certain = self.frame.is_certain();
         self.frame.add_problem(Problem { diagnostic, library, chain: 0, certain });
+    }
+
+    /// The name of the function that is followed, with its module's.
+    fn function_in_library(&self) -> String {
+        let module = &self.frame.module;
+        let function = module.resolved.functions.get(self.frame.function.0 as usize);
+        match function.filter(|f| f.decl.as_ref().is_none_or(|d| d.name.is_some())) {
+            Some(function) => format!("{}.{}", module.name, function.name),
+            None => module.name.to_string(),
+        }
     }
 
     fn is_followed_test(&self, module: &LoadedModule, id: FnId) -> bool {
@@ -436,7 +455,7 @@ fn nowhere() -> Rc<LoadedModule> {
         name: "".into(),
         source: SourceId::default(),
         is_library: false,
-        tree: Rc::new(Module { stmts: vec![], doc: None, node_count: 0, span: Span::default() }),
+        tree: Rc::new(Module { stmts: vec![], doc: None, node_count: 0, span: Span::default(), lost: vec![] }),
         resolved: Rc::new(Resolved::default()),
     })
 }

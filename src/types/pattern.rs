@@ -8,7 +8,7 @@ use super::size::Num;
 use super::ty::{Dim, Dims, TensorTy, Ty};
 use crate::resolve::{GlobalId, LocalId, Res};
 use crate::source::Span;
-use crate::syntax::ast::{NodeId, Pattern};
+use crate::syntax::ast::{Expr, ExprKind, NodeId, Pattern};
 
 /// What iterating over a value gives.
 pub(super) enum Items {
@@ -161,6 +161,54 @@ impl Checker {
 
     pub(super) fn set_local(&mut self, local: LocalId, ty: Ty, origin: Span) {
         self.frame.set_local(local, ty, Some(origin));
+    }
+
+    /// Follows a branch that is certainly never reached: only what is wrong wherever it stands is told. The condition must be
+    /// a flag of the whole program; one about a parameter, such as its type, may let other calls through. Calls are not
+    /// followed, as a recursion ends where a branch is not reached.
+    pub(super) fn names_only(&mut self, cond: &Expr, e: &Expr) {
+        if self.names_only || self.gave_up || self.frame.module.is_library || !self.is_flag(cond) {
+            return;
+        }
+        let before = self.state();
+        let problems = std::mem::take(&mut self.frame.problems);
+        let (returns, left, exits) = (self.frame.returns.clone(), self.frame.left, self.frame.exits);
+        let loops: Vec<_> = std::mem::take(&mut self.frame.loops);
+        self.names_only = true;
+        self.frame.loops.push(Default::default());
+        self.expr(e);
+        self.names_only = false;
+        self.frame.loops = loops;
+        (self.frame.returns, self.frame.left, self.frame.exits) = (returns, left, exits);
+        let found = std::mem::replace(&mut self.frame.problems, problems);
+        self.restore(before);
+        for problem in found.into_iter().filter(|p| super::is_about_names(p.diagnostic.code)) {
+            self.frame.add_problem(problem);
+        }
+    }
+
+    /// `false`, `not debug` of a top-level `debug`.
+    fn is_flag(&self, cond: &Expr) -> bool {
+        match &cond.kind {
+            ExprKind::Bool(_) => true,
+            ExprKind::Unary(_, e) => self.is_flag(e),
+            ExprKind::Name(_) => match self.resolution(cond.id) {
+                Some(Res::Global(id)) => matches!(self.stored_global(id), Ty::Bool(_)),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// A statement that made no sense may have changed any variable.
+    pub(super) fn forget_all(&mut self) {
+        self.frame.locals.iter_mut().for_each(|ty| *ty = Ty::Any);
+        let id = self.frame.module.id;
+        if self.frame.function.0 == 0
+            && let Some(globals) = self.globals.get_mut(id.0 as usize)
+        {
+            globals.iter_mut().filter(|ty| **ty != Ty::Never).for_each(|ty| *ty = Ty::Any);
+        }
     }
 
     pub(super) fn set_global(&mut self, id: GlobalId, ty: Ty) {

@@ -238,8 +238,20 @@ impl Checker {
         }
         let mut problem = problem.clone();
         problem.certain &= self.frame.is_certain();
+        if let Some(function) = &mut problem.library
+            && self.frame.module.is_library
+            && function.rsplit('.').next().is_some_and(|last| last.starts_with('_'))
+        {
+            // What is private to the library is told by the function that called it.
+            *function = self.function_in_library();
+        }
         if !self.frame.module.is_library {
             if let Some(function) = problem.library.take() {
+                if function.is_empty() {
+                    // The message says it all.
+                    let user = self.frame.module.source;
+                    problem.diagnostic.labels.retain(|l| l.span.source == user);
+                }
                 let verb = if problem.diagnostic.is_error() { "fails" } else { "seen" };
                 let place = format!("{verb} here, in `{function}`");
                 for label in &mut problem.diagnostic.labels {
@@ -258,7 +270,10 @@ impl Checker {
                 problem.chain += 1;
             }
         }
-        self.frame.add_problem(problem);
+        let refused = |p: &Problem| p.library.as_ref().is_some_and(String::is_empty);
+        if !(self.frame.module.is_library && self.frame.problems.iter().any(refused)) {
+            self.frame.add_problem(problem);
+        }
     }
 }
 

@@ -67,6 +67,7 @@ impl Checker {
             ty = self.admit_or_report(annotation, &ty, value.span, what);
         }
         let ty = self.note_positive(ty, value);
+        self.warn_swapped(pattern, value);
         self.bind_pattern(pattern, &ty, value.span);
     }
 
@@ -145,6 +146,12 @@ impl Checker {
             ExprKind::Index { base, items } => {
                 let old = self.expr(base);
                 let items = self.index_items(items);
+                if let Ty::Tuple(_) | Ty::Str(_) = old {
+                    let error = crate::vm::items::fixed_items(matches!(old, Ty::Tuple(_)));
+                    let error = TypeError::Operation { error, operands: vec![base.span], origins: vec![] };
+                    self.report(error, target.span);
+                    return;
+                }
                 let new = self.with_index(&old, &items, ty, base.span, target.span, value);
                 self.assign(base, &new, value);
             }

@@ -7,6 +7,7 @@ use super::call::{ArgVal, Outcome};
 use super::error::TypeError;
 use super::host::HostArgs;
 use super::join::join;
+use super::show::show_a;
 use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
@@ -31,6 +32,14 @@ impl Checker {
                     self.report(TypeError::NeedsFunction { transform, ty, place }, place);
                     return Some(Outcome::of(Ty::Any));
                 }
+                if name == "value_and_grad"
+                    && !matches!(args.ty(2), Ty::Any | Ty::Never | Ty::Bool(_) | Ty::None | Ty::Tensor(_))
+                {
+                    let error = crate::ad::transforms::not_a_flag(&show_a(args.ty(2)));
+                    let operands = args.spans.clone();
+                    self.report(TypeError::Operation { error, operands, origins: vec![] }, site);
+                    return Some(Outcome::of(Ty::Any));
+                }
                 Some(if name == "checkpoint" { Outcome::of(f.clone()) } else { made(args.types.clone()) })
             }
             "stop_grad" => Some(Outcome::of(args.ty(0).clone())),
@@ -47,6 +56,18 @@ impl Checker {
                         return Some(Outcome::of(Ty::Any));
                     }
                 }
+                if name != "vjp"
+                    && let ([x], v) = (xs.as_slice(), args.ty(2))
+                    && certainly_unlike(&gradient_of(x, 0), v, 0)
+                {
+                    let error = crate::ad::transforms::unlike_tangent(&show_a(v), &show_a(x))
+                        .operand(1, format!("this is {}", show_a(x)))
+                        .operand(2, format!("this is {}", show_a(v)));
+                    let operands = args.spans.clone();
+                    return Some(Outcome::of(
+                        self.report(TypeError::Operation { error, operands, origins: vec![] }, site),
+                    ));
+                }
                 let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
                 let what = match name {
                     "vjp" => "the pullback",
@@ -62,7 +83,7 @@ impl Checker {
                 };
                 Some(Outcome::of(match name {
                     "vjp" => {
-                        let pullback = FnTy::Made { transform: "pullback", args: Rc::new(vec![x]) };
+                        let pullback = FnTy::Made { transform: "pullback", args: Rc::new(vec![x, ret.clone()]) };
                         Ty::tuple(vec![ret, Ty::Fn(pullback)])
                     }
                     "jvp" => Ty::tuple(vec![ret.clone(), gradient_of(&ret, 0)]),
@@ -114,7 +135,18 @@ impl Checker {
                 outcome.outs = outcome.outs.into_iter().filter_map(|(i, t)| Some((i.checked_sub(1)?, t))).collect();
                 outcome
             }
-            "pullback" => Outcome::of(f),
+            "pullback" => {
+                let result = at(1);
+                if let [bar] = args.as_slice()
+                    && certainly_unlike(&gradient_of(&result, 0), &bar.ty, 0)
+                {
+                    let error = crate::ad::transforms::unlike_cotangent(&show_a(&bar.ty), &show_a(&result))
+                        .operand(0, format!("this is {}", show_a(&bar.ty)));
+                    let operands = vec![bar.span];
+                    return Outcome::of(self.report(TypeError::Operation { error, operands, origins: vec![] }, site));
+                }
+                Outcome::of(f)
+            }
             "grad" | "value_and_grad" => {
                 let aux = made.get(2).cloned().unwrap_or(Ty::Bool(Some(false)));
                 self.call_grad(transform, &f, &at(1), &aux, args, callee, site)
@@ -342,6 +374,16 @@ impl Checker {
             self.call_value(f, args, callee, site);
             return unknown;
         }
+        let leading =
+            |a: &ArgVal| a.ty.dims().and_then(|d| if let Some(Dim::Known(n)) = d.first() { Some(*n) } else { None });
+        let lengths: Vec<(usize, Option<usize>)> = args.iter().map(leading).enumerate().collect();
+        if let Some(&(first, Some(m))) = lengths.iter().find(|(_, n)| n.is_some())
+            && let Some(&(i, Some(n))) = lengths.iter().find(|(_, n)| n.is_some_and(|n| n != m))
+        {
+            let error = crate::ad::transforms::unequal_axes((first, m), (i, n));
+            let operands = args.iter().map(|a| a.span).collect();
+            return Outcome::of(self.report(TypeError::Operation { error, operands, origins: vec![] }, site));
+        }
         let mut count = None;
         let inner = args.iter().map(|a| ArgVal { ty: example(&a.ty, &mut count, 0), ..a.clone() }).collect();
         let ret = self.call_value(f, inner, callee, site).ty;
@@ -371,6 +413,28 @@ fn example(ty: &Ty, count: &mut Option<Dim>, depth: usize) -> Ty {
         }
         Ty::List(_) | Ty::Dict(_) => Ty::Any,
         other => other.clone(),
+    }
+}
+
+/// True where a tangent certainly has not the structure and shape of what it belongs to. Ints stand for floats, `none`
+/// for what has no derivative.
+fn certainly_unlike(like: &Ty, ty: &Ty, depth: usize) -> bool {
+    let any =
+        |a: &[Ty], b: &[Ty]| a.len() != b.len() || a.iter().zip(b).any(|(a, b)| certainly_unlike(a, b, depth + 1));
+    match (like, ty) {
+        _ if depth > 16 => false,
+        (Ty::Any | Ty::Never | Ty::None, _) | (_, Ty::Any | Ty::Never | Ty::None) => false,
+        (Ty::Tuple(a), Ty::Tuple(b)) => any(a, b),
+        (Ty::Struct(a), Ty::Struct(b)) => a.info.at != b.info.at || any(&a.fields, &b.fields),
+        (Ty::Tuple(_), Ty::Float | Ty::Tensor(_)) | (Ty::Float | Ty::Tensor(_), Ty::Tuple(_) | Ty::Str(_)) => true,
+        (Ty::Float | Ty::Tensor(_), Ty::Float | Ty::Int(_) | Ty::Tensor(_)) => match (like.dims(), ty.dims()) {
+            (Some(a), Some(b)) => {
+                a.len() != b.len()
+                    || a.iter().zip(&b).any(|(a, b)| matches!((a, b), (Dim::Known(a), Dim::Known(b)) if a != b))
+            }
+            _ => false,
+        },
+        _ => false,
     }
 }
 

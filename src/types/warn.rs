@@ -7,6 +7,7 @@
 //! | W0302 W0304 W0310 | forms that lose digits or a derivative (`unstable.rs`) |
 //! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
 //! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
+//! | W0311 | value and gradient the wrong way round |
 //! | W0309 | a branch at one exact value of what is differentiated (`slope.rs`) |
 
 use super::Checker;
@@ -15,7 +16,7 @@ use super::ty::{Dim, Ty};
 use super::unstable::same_name;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use crate::syntax::ast::{BinOp, Expr, ExprKind, IndexItem};
+use crate::syntax::ast::{BinOp, Expr, ExprKind, IndexItem, Pattern};
 
 impl Checker {
     /// An operator whose operands are known.
@@ -58,6 +59,29 @@ impl Checker {
             let d = Diagnostic::warning("W0303", format!("`{}` compares floats exactly", op.symbol()))
                 .at(span, "rounding makes equal results differ")
                 .help("compare with a tolerance: abs(a - b) < 1e-9");
+            self.note(d);
+        }
+    }
+}
+
+impl Checker {
+    /// `let (g, l) = value_and_grad(f)(x)`: the names say that they are the wrong way round.
+    pub(super) fn warn_swapped(&mut self, pattern: &Pattern, value: &Expr) {
+        let (Pattern::Tuple(parts, span), ExprKind::Call { callee, .. }) = (pattern, &value.kind) else { return };
+        let ExprKind::Call { callee: transform, .. } = &callee.kind else { return };
+        if !matches!(&transform.kind, ExprKind::Name(name) if &**name == "value_and_grad") {
+            return;
+        }
+        let [Pattern::Name { ident: first, .. }, Pattern::Name { ident: second, .. }] = parts.as_slice() else {
+            return;
+        };
+        let is_gradient = matches!(&*first.name, "g" | "grad" | "grads" | "gradient" | "gradients");
+        let is_value = matches!(&*second.name, "l" | "loss" | "value" | "val" | "cost");
+        if is_gradient && is_value {
+            let (first, second) = (&first.name, &second.name);
+            let d = Diagnostic::warning("W0311", format!("`{first}` is the value here, and `{second}` the gradient"))
+                .at(*span, "value_and_grad gives the value first")
+                .help(format!("write let ({second}, {first}) = value_and_grad(...)(...)"));
             self.note(d);
         }
     }

@@ -199,7 +199,9 @@ impl Vm {
                 if self.cx.innermost_batch().is_some() {
                     builtins::batched::prepare(&mut self.cx, builtin, &mut args)?;
                 }
+                self.cx.trap.builtin = (!builtin.name.starts_with('_')).then_some(builtin.name);
                 let value = self.above(at + 1 + count, |vm| (builtin.run)(vm, &mut args))?;
+                self.cx.trap.builtin = None;
                 for (i, param) in builtin.sig.params.iter().enumerate() {
                     if param.kind == ParamKind::Inout
                         && let Some(&home) = homes.get(i)

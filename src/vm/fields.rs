@@ -167,7 +167,7 @@ pub fn no_field(object: &Value, name: Symbol) -> Error {
         ),
         Value::Dict(d) => {
             let known = d.keys().filter_map(|k| if let Key::Str(s) = k { Some(s.clone()) } else { None });
-            near(Error::new("E0323", format!("the dict has no key \"{text}\"")), known.collect())
+            near(Error::new("E0450", format!("the dict has no key \"{text}\"")), known.collect())
         }
         Value::Tensor(..) => near(error("a tensor"), ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec()),
         Value::None => error("none").help("a function without a last expression gives none"),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::ad::Cx;
+use crate::builtins::higher_order::not_a_bound;
 use crate::builtins::{collections, iterate, text};
 use crate::bytecode::chunk::{IndexPart, Piece};
 use crate::error::{Error, Result};
@@ -16,18 +17,27 @@ use crate::value::{RangeValue, Value};
 use crate::vm::arith;
 use crate::vm::call::a_value;
 
+/// Parts of a tuple, or of a str, are not assigned to.
+#[cold]
+pub fn fixed_items(tuple: bool) -> Error {
+    match tuple {
+        true => Error::new("E0327", "the items of a tuple cannot be changed")
+            .operand(0, "this is a tuple")
+            .help("keep them in a list, `list(a, b)`, or make a new tuple"),
+        false => Error::new("E0327", "the characters of a str cannot be changed")
+            .operand(0, "this is a str")
+            .help("build a new text: s[:i] + \"x\" + s[i + 1:]"),
+    }
+}
+
 /// `lo..hi`
 pub fn range(cx: &mut Cx, lo: &Value, hi: &Value, inclusive: bool) -> Result<Value> {
     let (lo, hi) = (&cx.concrete(lo)?, &cx.concrete(hi)?);
     let (Value::Int(start), Value::Int(stop)) = (lo, hi) else {
         let wrong = usize::from(matches!(lo, Value::Int(_)));
         let value = if wrong == 0 { lo } else { hi };
-        let error = Error::new("E0310", format!("a range goes from int to int, not {}", a_value(value)))
-            .operand(wrong, format!("this is {}", a_value(value)));
-        return Err(match value {
-            Value::Float(..) => error.help("for evenly spaced floats use linspace(a, b, n)"),
-            _ => error,
-        });
+        let kind = a_value(value);
+        return Err(not_a_bound(&kind).operand(wrong, format!("this is {kind}")));
     };
     let stop = if inclusive { stop.checked_add(1) } else { Some(*stop) };
     match stop {
@@ -190,11 +200,8 @@ pub fn set(cx: &mut Cx, object: &mut Value, index: &Value, value: Value) -> Resu
             let taken = std::mem::take(object);
             set_tensor(cx, object, taken, Value::tuple(vec![index.clone()]), value)
         }
-        (Value::Tuple(_), _) => Err(Error::new("E0335", "the items of a tuple cannot be changed")
-            .operand(0, "this is a tuple")
-            .help("use a list: list(a, b)")),
-        (Value::Str(_), _) => Err(Error::new("E0335", "the characters of a str cannot be changed")
-            .help("build a new text: s[:i] + \"x\" + s[i + 1:]")),
+        (Value::Tuple(_), _) => Err(fixed_items(true)),
+        (Value::Str(_), _) => Err(fixed_items(false)),
         _ => Err(no_index(object, index)),
     }
 }

@@ -42,6 +42,13 @@ fn number(n: Num) -> Option<i64> {
     .known()
 }
 
+/// True if it is an expression of a variable that the rule made, as for a dim of which only the sign is known.
+fn is_made(n: Num) -> bool {
+    let mut vars = vec![];
+    n.variables(&mut vars);
+    vars.iter().any(|v| matches!(v.id, VarId::Made(_)))
+}
+
 /// True if a value may have this type.
 pub fn fits(ty: &Ty, v: &Value) -> bool {
     match (ty, v) {
@@ -62,7 +69,7 @@ pub fn fits(ty: &Ty, v: &Value) -> bool {
                 dims.len() == shape.len()
                     && dims.iter().zip(shape).all(|(d, &n)| match d {
                         Dim::Known(k) => *k == n,
-                        Dim::Sym(s) => number(Num::Sym(*s)) == Some(n as i64),
+                        Dim::Sym(s) => is_made(Num::Sym(*s)) || number(Num::Sym(*s)) == Some(n as i64),
                         Dim::Some => n > 0,
                         Dim::Unknown => true,
                     })

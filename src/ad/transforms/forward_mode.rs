@@ -74,11 +74,8 @@ fn jvp_open(
 ) -> Result<(Value, Value)> {
     let level = vm.cx.open_forward()?;
     let Some(lifted) = vm.cx.lift_forward(x, dx, level)? else {
-        return Err(Error::new(
-            "E0439",
-            format!("the tangent is {}, but the point is {}", dx.type_name(), x.type_name()),
-        )
-        .help("a tangent has the structure and shape of the point"));
+        let kind = |v: &Value| crate::builtins::fail::with_article(&v.type_name());
+        return Err(super::unlike_tangent(&kind(dx), &kind(x)));
     };
     let inside = f(vm, &lifted)?;
     let tangent = vm.cx.read_tangents(&inside, level)?;

@@ -27,6 +27,37 @@ use crate::builtins::Builtin;
 use crate::error::Error;
 use crate::value::Value;
 
+/// A tangent of another structure or shape than the point; both in words, such as "f32[3]".
+#[cold]
+pub fn unlike_tangent(tangent: &str, point: &str) -> Error {
+    Error::new("E0439", format!("the tangent is {tangent}, but the point is {point}"))
+        .help("a tangent has the structure and shape of the point")
+}
+
+/// A cotangent of another structure or shape than the result; both in words.
+#[cold]
+pub fn unlike_cotangent(cotangent: &str, result: &str) -> Error {
+    Error::new("E0439", format!("the cotangent is {cotangent}, but the result is {result}"))
+        .help("a cotangent has the structure and shape of the function's result")
+}
+
+/// `aux` is `kind`, such as "an int", and no bool.
+#[cold]
+pub fn not_a_flag(kind: &str) -> Error {
+    Error::new("E0310", format!("aux of value_and_grad is {kind}, not a bool"))
+        .operand(2, format!("this is {kind}"))
+        .help("with aux: true, f returns (loss, more)")
+}
+
+/// Two arguments of `vmap`, by index, with other numbers of examples.
+#[cold]
+pub fn unequal_axes((first, m): (usize, usize), (other, n): (usize, usize)) -> Error {
+    Error::new("E0301", format!("vmap needs axes of one length, not {m} and {n}"))
+        .operand(first, format!("this has {m}"))
+        .operand(other, format!("this has {n}"))
+        .help("what all examples share goes in as it is: vmap(f, axes: (0, none))")
+}
+
 /// All of them.
 pub static FAMILY: &[&Builtin] = &[
     &reverse_mode::GRAD,

@@ -7,9 +7,10 @@ use crate::ad::reverse::{Bars, sweep};
 use crate::ad::slot::{Level, Node};
 use crate::ad::tape::Tape;
 use crate::ad::transforms::target::{Wrt, expect_differentiable};
-use crate::ad::transforms::{describe, expect_function};
+use crate::ad::transforms::{describe, expect_function, unlike_cotangent};
 use crate::ad::{LevelState, Mode};
 use crate::builtins::Builtin;
+use crate::builtins::fail::with_article;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req, rest};
 use crate::types::ty::Ty;
@@ -39,7 +40,11 @@ pub static VALUE_AND_GRAD: Builtin = Builtin {
     run: |_, args| {
         expect_function("value_and_grad", &args[0])?;
         let wrt = Wrt::parse(&args[1])?;
-        let aux = matches!(args[2], Value::Bool(true));
+        let aux = match &args[2] {
+            Value::Bool(aux) => *aux,
+            Value::None => false,
+            other => return Err(super::not_a_flag(&with_article(&other.type_name()))),
+        };
         Ok(Value::native(Gradient { f: args[0].clone(), wrt, value: true, aux }))
     },
 };
@@ -132,11 +137,7 @@ impl Recorded {
                 bar = Value::tensor(t.cast(dtype)?);
             }
             if y.is_differentiable() && bar.shape() != y.shape() {
-                return Err(Error::new(
-                    "E0439",
-                    format!("the cotangent is {}, but the result is {}", bar.type_name(), y.type_name()),
-                )
-                .help("a cotangent has the structure and shape of the function's result"));
+                return Err(unlike_cotangent(&with_article(&bar.type_name()), &with_article(&y.type_name())));
             }
             let slot = y.slot();
             if !slot.is_const() && slot.level() == self.level && bar.is_differentiable() {
@@ -147,11 +148,13 @@ impl Recorded {
         if fits || matches!(dy, Value::None) {
             return Ok(seeds);
         }
-        Err(Error::new(
-            "E0439",
-            format!("the cotangent is {}, but the result is {}", dy.type_name(), self.inside.type_name()),
-        )
-        .help("a cotangent has the structure and shape of the function's result"))
+        let kind = |v: &Value| with_article(&v.type_name());
+        Err(match (dy, &self.inside) {
+            (Value::Tuple(a), Value::Tuple(b)) => {
+                unlike_cotangent(&format!("a tuple of {}", a.len()), &format!("a tuple of {}", b.len()))
+            }
+            (dy, inside) => unlike_cotangent(&kind(dy), &kind(inside)),
+        })
     }
 }
 

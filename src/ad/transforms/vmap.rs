@@ -63,9 +63,7 @@ impl Vmap {
             for n in lengths(arg, axis)? {
                 match size {
                     Some((first, m)) if m != n => {
-                        return Err(Error::new("E0301", format!("vmap needs axes of one length, not {m} and {n}"))
-                            .operand(first, format!("this has {m}"))
-                            .operand(i, format!("this has {n}")));
+                        return Err(super::unequal_axes((first, m), (i, n)));
                     }
                     _ => size = Some((i, n)),
                 }
