@@ -16,7 +16,7 @@ use dlang::pipeline::{self, Options, Session};
 use dlang::resolve::{Input, LoadedModule, Mode, ModuleId, Program, resolve};
 use dlang::source::{SourceId, SourceMap};
 use dlang::syntax;
-use dlang::syntax::ast::{Import, Pattern, StmtKind};
+use dlang::syntax::ast::{Import, StmtKind};
 use dlang::types;
 
 /// Makes the output from the source.
@@ -150,20 +150,7 @@ fn check(text: &str) -> String {
     for d in &checked.diagnostics {
         diagnostic_lines(&mut out, &map, d);
     }
-    for stmt in &program.module(main).tree.stmts {
-        let StmtKind::Let { pattern, .. } = &stmt.kind else { continue };
-        let mut names = vec![pattern];
-        while let Some(pattern) = names.pop() {
-            match pattern {
-                Pattern::Name { ident, id } => {
-                    let ty = types::show_ty(checked.types.get(main, *id));
-                    let _ = writeln!(out, "{}: {ty}", ident.name);
-                }
-                Pattern::Tuple(parts, _) => names.extend(parts.iter().rev()),
-                Pattern::Ignore(_) => {}
-            }
-        }
-    }
+    out += &types::signatures(&checked.types, main, &program.module(main).tree);
     out
 }
 

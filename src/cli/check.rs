@@ -7,7 +7,7 @@ use super::exit::Exit;
 use super::settings::Settings;
 use super::{files, out, report};
 use crate::diagnostic::Diagnostic;
-use crate::pipeline::{Mode, Phase, Session};
+use crate::pipeline::{Mode, Session};
 use crate::render::plain;
 use crate::source::SourceMap;
 
@@ -41,8 +41,8 @@ pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: b
         if fresh.iter().any(|d| d.is_error() || deny_warnings) || loaded.unit.is_none() {
             exit = Exit::Failed;
         }
-        if types && let Ok(typed) = session.dump(Phase::Typed, &text.name, &text.text) {
-            out::print(&typed);
+        if types && let Some(unit) = &loaded.unit {
+            out::print(&session.signatures(unit.module));
         }
         all.extend(fresh);
     }

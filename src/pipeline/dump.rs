@@ -78,6 +78,11 @@ impl Session {
         }
     }
 
+    /// The top-level bindings and functions of a module that was loaded, with the types found.
+    pub fn signatures(&self, module: ModuleId) -> String {
+        crate::types::signatures(&self.checker.types, module, &self.program.module(module).tree)
+    }
+
     /// Each expression with its type: the join over all calls that reach it.
     fn typed(&self, module: ModuleId, tree: &Module) -> String {
         let mut out = String::new();

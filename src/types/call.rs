@@ -10,7 +10,7 @@ use super::ty::{FnTy, Origin, StructInfo, StructTy, Ty};
 use super::{Checker, quoted};
 use crate::resolve::{FnId, LoadedModule, LocalId};
 use crate::source::Span;
-use crate::syntax::ast::{Arg, Expr, FnDecl};
+use crate::syntax::ast::{Arg, Expr, FnDecl, Pattern};
 
 /// An argument after evaluation.
 #[derive(Clone)]
@@ -288,7 +288,12 @@ impl Checker {
                 self.publish_dims();
             }
             match local(i) {
-                Some(local) => self.frame.set_local(local, ty, origins.get(i).copied().flatten()),
+                Some(local) => {
+                    if let Pattern::Name { id, .. } = &param.pattern {
+                        self.record(*id, &ty);
+                    }
+                    self.frame.set_local(local, ty, origins.get(i).copied().flatten());
+                }
                 None => self.bind_pattern(&param.pattern, &ty, param.span),
             }
         }
@@ -296,6 +301,8 @@ impl Checker {
         if !self.frame.dead {
             self.leave(ty, value_span(&decl.body), decl.ret.as_ref());
         }
+        let returns = self.frame.returns.clone();
+        self.record(decl.id, &returns);
         self.unrolled = unrolled;
         std::mem::replace(&mut self.frame, outer)
     }

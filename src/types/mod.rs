@@ -30,6 +30,7 @@ pub mod rename;
 pub mod show;
 pub mod size;
 mod size_args;
+mod signature;
 mod slope;
 mod specialize;
 mod stmt;
@@ -44,6 +45,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 pub use show::show_ty;
+pub use signature::signatures;
 
 use env::{Frame, Problem};
 use error::TypeError;
