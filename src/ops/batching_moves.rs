@@ -21,7 +21,7 @@ use crate::tensor::{DType, Shape, room};
 use crate::value::Value;
 
 /// The application to the batch; where it fails, one example after the other says why.
-fn attempt(cx: &mut Cx, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
+pub fn attempt(cx: &mut Cx, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
     match cx.apply(prim, args) {
         Ok(out) => Ok(Some(out)),
         Err(e) if e.is_failure() => Ok(None),
@@ -60,7 +60,7 @@ pub fn tiling(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
 
 /// `roll`
 pub fn rolling(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
-    if !call.only(0) {
+    if !call.only(0) || call.shape(0).is_empty() {
         return Ok(None);
     }
     if matches!(call.args[2], Value::None) {
