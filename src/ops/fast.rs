@@ -126,13 +126,13 @@ pub fn ndtr(x: f32) -> f32 {
     let z = if z > 12.0 { 12.0 } else { z };
     let t = 1.0 / fma(0.5, z, 1.0);
     let p = -0.058_836_05;
-    let p = fma(p, t, 0.283_729_11);
+    let p = fma(p, t, 0.283_729_1);
     let p = fma(p, t, -0.486_030_13);
-    let p = fma(p, t, 0.277_366_31);
+    let p = fma(p, t, 0.277_366_3);
     let p = fma(p, t, -0.026_558_34);
     let p = fma(p, t, 0.202_822_07);
     let p = fma(p, t, 0.243_031_87);
-    let p = fma(p, t, 0.282_389_79);
+    let p = fma(p, t, 0.282_389_8);
     let p = fma(p, t, 0.282_085_36);
     // x^2 / 2 as a square without rounding and a small rest.
     let size = if x.abs() > 17.0 { 17.0 } else { x.abs() };
