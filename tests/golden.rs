@@ -161,8 +161,13 @@ fn diagnostic_lines(out: &mut String, map: &SourceMap, d: &Diagnostic) {
         let (line, column) = source.line_col(label.span.start);
         let mark = if label.primary { "at" } else { "see" };
         let shown = map.text(label.span).escape_debug();
-        let file = if source.name == "test.dl" { String::new() } else { format!("{}:", source.name) };
-        let _ = writeln!(out, "  {mark} {file}{line}:{column} `{shown}`: {}", label.message);
+        // Lines of the library move with every edit of it.
+        let place = match &*source.name {
+            "test.dl" => format!("{line}:{column}"),
+            library if library.starts_with("<stdlib>") => format!("{library}:_"),
+            file => format!("{file}:{line}:{column}"),
+        };
+        let _ = writeln!(out, "  {mark} {place} `{shown}`: {}", label.message);
     }
     for note in &d.notes {
         let _ = writeln!(out, "  note: {note}");

@@ -21,7 +21,7 @@ use crate::tensor::{DType, Shape, room};
 use crate::value::Value;
 
 /// The application to the batch; where it fails, one example after the other says why.
-fn attempt(cx: &mut Cx, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
+pub fn attempt(cx: &mut Cx, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
     match cx.apply(prim, args) {
         Ok(out) => Ok(Some(out)),
         Err(e) if e.is_failure() => Ok(None),
@@ -60,8 +60,15 @@ pub fn tiling(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
 
 /// `roll`
 pub fn rolling(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
-    if !call.only(0) || matches!(call.args[2], Value::None) {
+    if !call.only(0) || call.shape(0).is_empty() {
         return Ok(None);
+    }
+    if matches!(call.args[2], Value::None) {
+        let size = call.shape(0).iter().product();
+        let rows = cx.reshape(&call.args[0], &[call.n, size])?;
+        let out = attempt(cx, call.prim, &[rows, call.args[1].clone(), Value::Int(1)])?;
+        let shape = call.args[0].shape().unwrap_or(&[]).to_vec();
+        return out.map(|v| cx.reshape(&v, &shape)).transpose();
     }
     match moved_axes(&call.args[2], call.shape(0).len()) {
         Some(axes) => attempt(cx, call.prim, &with(call, 2, axes)),

@@ -13,7 +13,7 @@ use crate::tensor::cast::Float;
 use crate::tensor::elementwise::eval_elementwise;
 use crate::tensor::reduce::{extrema, resolve_axes, tie_shares};
 use crate::tensor::scan::map_rows;
-use crate::tensor::{Tensor, flat};
+use crate::tensor::{DType, Tensor, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
 
@@ -41,7 +41,12 @@ fn extremum(env: &mut Env, args: &[Value], largest: bool) -> Result<Value> {
         Tensor::Int(_) | Tensor::Bool(_) => {
             let start = if largest { i64::MIN } else { i64::MAX };
             let f: fn(i64, i64) -> Option<i64> = if largest { |a, b| Some(a.max(b)) } else { |a, b| Some(a.min(b)) };
-            fold_ints(&plan, x, name, start, f)?
+            let out = fold_ints(&plan, x, name, start, f)?;
+            match (plan.t.dtype(), out) {
+                (DType::Bool, Value::Int(i)) => Value::Bool(i != 0),
+                (DType::Bool, Value::Tensor(_, t)) => Value::tensor(t.cast(DType::Bool)?),
+                (_, out) => out,
+            }
         }
     })
 }
@@ -137,7 +142,11 @@ const EXTREMUM_SAMPLES: Probe = Probe {
 fn infer_extremum(name: &str, args: &[Ty]) -> Result<Ty> {
     let [x, other, axis, keepdims] = args else { return Ok(Ty::Any) };
     match other {
-        Ty::None => shape_rules::reduce(name, x, Some(axis), Some(keepdims), Gives::Own),
+        Ty::None => {
+            let bools = matches!(x, Ty::Bool(_)) || matches!(x, Ty::Tensor(t) if t.dtype == Some(DType::Bool));
+            let gives = if bools { Gives::Bool } else { Gives::Own };
+            shape_rules::reduce(name, x, Some(axis), Some(keepdims), gives)
+        }
         Ty::Any => Ok(Ty::Any),
         _ => shape_rules::elementwise(name, &[x.clone(), other.clone()], false),
     }
@@ -146,7 +155,7 @@ fn infer_extremum(name: &str, args: &[Ty]) -> Result<Ty> {
 /// `max(x, axis: none, keepdims: false)`, `max(a, b)`
 pub static MAX: Prim = Prim {
     name: "max",
-    doc: "Largest element over `axis`; NaN if there is one; an error for no elements. k tied elements have 1/k of the slope each. `max(a, b)` of two values is `maximum`.",
+    doc: "Largest element over `axis`; NaN if there is one; an error for no elements; a bool of bools. k tied elements have 1/k of the slope each. `max(a, b)` of two values is `maximum`.",
     sig: Sig { params: EXTREMUM },
     infer: |args: &[Ty]| infer_extremum("max", args),
     eval: Eval::General(|env, args| extremum(env, args, true)),
@@ -158,7 +167,7 @@ pub static MAX: Prim = Prim {
 /// `min(x, axis: none, keepdims: false)`, `min(a, b)`
 pub static MIN: Prim = Prim {
     name: "min",
-    doc: "Smallest element over `axis`; NaN if there is one; an error for no elements. k tied elements have 1/k of the slope each. `min(a, b)` of two values is `minimum`.",
+    doc: "Smallest element over `axis`; NaN if there is one; an error for no elements; a bool of bools. k tied elements have 1/k of the slope each. `min(a, b)` of two values is `minimum`.",
     sig: Sig { params: EXTREMUM },
     infer: |args: &[Ty]| infer_extremum("min", args),
     eval: Eval::General(|env, args| extremum(env, args, false)),

@@ -1,7 +1,10 @@
 //! Sorting: `argsort`, `sort`, `unique`. Stable, NaN last; the first position wins ties. `topk` is a builtin over these.
 
+use super::batching_moves::attempt;
 use super::operand::{self, known_axis, operand, tensor};
-use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{
+    Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
+};
 use super::reduce::{flag, only};
 use super::take::{GATHER, SCATTER_ALONG};
 use crate::ad::Cx;
@@ -13,7 +16,7 @@ use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&ARGSORT, &SORT, &SEARCHSORTED, &UNIQUE];
+pub static PRIMS: &[&Prim] = &[&ARGSORT, &SORT, &SEARCHSORTED, &SEARCHSORTED_ROWS, &UNIQUE];
 
 const PARAMS: &[super::prim::Param] =
     &[req("x"), opt("axis", Default::Int(-1)), opt("descending", Default::Bool(false))];
@@ -110,19 +113,89 @@ pub static SORT: Prim = Prim {
     },
 };
 
+/// Where numbers belong in an ascending line; NaN comes last, as in sort.
+fn places(line: &[f64], xs: impl Iterator<Item = f64>, right: bool) -> Vec<i64> {
+    let below = |a: f64, x: f64| if x.is_nan() { !a.is_nan() } else { a < x || (right && a == x) };
+    xs.map(|x| line.partition_point(|&a| below(a, x)) as i64).collect()
+}
+
 fn searchsorted(env: &mut Env, args: &[Value]) -> Result<Value> {
     let [sorted, x, right] = args else { return Ok(Value::None) };
     let line = super::operand::ranked(env, "searchsorted", std::slice::from_ref(sorted), 1)?;
     let x = tensor(env, "searchsorted", std::slice::from_ref(x))?;
     let right = flag("searchsorted", "right", Some(right))?;
     let line: Vec<f64> = line.iter_f64().collect();
-    // NaN comes last, as in sort.
-    let below = |a: f64, x: f64| if x.is_nan() { !a.is_nan() } else { a < x || (right && a == x) };
-    let places: Vec<i64> = x.iter_f64().map(|x| line.partition_point(|&a| below(a, x)) as i64).collect();
+    let places = places(&line, x.iter_f64(), right);
     match (x.rank(), places.as_slice()) {
         (0, [place]) => Ok(Value::Int(*place)),
         _ => Ok(Value::tensor(Tensor::from_vec(x.shape(), places))),
     }
+}
+
+/// One line for all examples is asked once; else each has its own.
+fn search_batch(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
+    if call.shape(0).len() != 1 || call.batched.get(2) == Some(&true) {
+        return Ok(None);
+    }
+    if call.only(1) {
+        return attempt(cx, call.prim, call.args);
+    }
+    let mut args = call.args.to_vec();
+    for (i, arg) in args.iter_mut().enumerate().take(2) {
+        let own = call.shape(i).to_vec();
+        let shape = [&[call.n][..], &own].concat();
+        if call.batched.get(i) != Some(&true) {
+            let Some(dtype) = arg.dtype() else { return Ok(None) };
+            *arg = cx.stretch(arg, &shape, dtype)?;
+        }
+        *arg = cx.reshape(arg, &[call.n, own.iter().product()])?;
+    }
+    let Some(out) = attempt(cx, &SEARCHSORTED_ROWS, &args)? else { return Ok(None) };
+    cx.reshape(&out, &[&[call.n][..], call.shape(1)].concat()).map(Some)
+}
+
+/// `_searchsorted_rows(sorted, x, right)`
+static SEARCHSORTED_ROWS: Prim = Prim {
+    name: "_searchsorted_rows",
+    doc: "`searchsorted` of each row of `x` in the same row of `sorted`, matrices.",
+    sig: Sig { params: &[req("sorted"), req("x"), opt("right", Default::Bool(false))] },
+    infer: |args| match args.get(1) {
+        Some(Ty::Tensor(t)) => Ok(Ty::of(Some(DType::Int), t.dims.clone())),
+        _ => Ok(Ty::Any),
+    },
+    eval: Eval::General(|env, args| {
+        let [sorted, x, right] = args else { return Ok(Value::None) };
+        let lines = super::operand::ranked(env, "searchsorted", std::slice::from_ref(sorted), 2)?;
+        let x = super::operand::ranked(env, "searchsorted", std::slice::from_ref(x), 2)?;
+        let right = flag("searchsorted", "right", Some(right))?;
+        let width = |t: &Tensor| t.shape().last().copied().unwrap_or(0);
+        let (n, m) = (width(&lines), width(&x));
+        let (lines, xs): (Vec<f64>, Vec<f64>) = (lines.iter_f64().collect(), x.iter_f64().collect());
+        let row = |i: usize| lines.get(i * n..(i + 1) * n).unwrap_or(&[]);
+        let found = xs.chunks(m.max(1)).enumerate().flat_map(|(i, xs)| places(row(i), xs.iter().copied(), right));
+        Ok(Value::tensor(Tensor::from_vec(x.shape(), found.collect::<Vec<i64>>())))
+    }),
+    diff: Diff::Zero,
+    batch: Batch::Rule(search_rows_batch),
+    probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), floats(&[2, 4]), ProbeArg::Bool(false)] }] },
+};
+
+/// Rows of all examples as rows of one.
+fn search_rows_batch(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
+    if call.batched.get(2) == Some(&true) || call.shape(0).len() != 2 || call.shape(1).len() != 2 {
+        return Ok(None);
+    }
+    let mut args = call.args.to_vec();
+    for (i, arg) in args.iter_mut().enumerate().take(2) {
+        let (rows, cols) = (call.shape(i)[0], call.shape(i)[1]);
+        if call.batched.get(i) != Some(&true) {
+            let Some(dtype) = arg.dtype() else { return Ok(None) };
+            *arg = cx.stretch(arg, &[call.n, rows, cols], dtype)?;
+        }
+        *arg = cx.reshape(arg, &[call.n * rows, cols])?;
+    }
+    let Some(out) = attempt(cx, call.prim, &args)? else { return Ok(None) };
+    cx.reshape(&out, &[&[call.n][..], call.shape(1)].concat()).map(Some)
 }
 
 /// `searchsorted(sorted, x, right: false)`
@@ -138,7 +211,7 @@ pub static SEARCHSORTED: Prim = Prim {
     },
     eval: Eval::General(searchsorted),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(search_batch),
     probe: Probe {
         samples: &[Sample { args: &[ProbeArg::Point(&[1.0, 3.0, 5.0]), floats(&[2, 2]), ProbeArg::Bool(false)] }],
     },

@@ -227,6 +227,11 @@ fn rolled(t: &Tensor, axis: usize, shift: i64) -> Tensor {
 fn roll(env: &mut Env, args: &[Value]) -> Result<Value> {
     let t = ranked(env, "roll", args, 1)?;
     let shifts = operand::ints("roll", "the shift", args.get(1).unwrap_or(&Value::None))?;
+    if matches!(args.get(2), None | Some(Value::None)) {
+        let shift = shifts.iter().fold(0i64, |sum, s| sum.wrapping_add(*s));
+        let flat = view::reshape(&t, &[t.len()]);
+        return Ok(Value::tensor(view::reshape(&rolled(&flat, 0, shift), t.shape())));
+    }
     let axes = operand::ints("roll", "the axis", args.get(2).unwrap_or(&Value::None))?;
     if shifts.len() != axes.len() {
         let message = format!("roll got {} shifts for {} axes", shifts.len(), axes.len());
@@ -239,11 +244,12 @@ fn roll(env: &mut Env, args: &[Value]) -> Result<Value> {
     Ok(Value::tensor(out))
 }
 
-/// `roll(x, shift, axis: 0)`
+/// `roll(x, shift, axis: none)`
 pub static ROLL: Prim = Prim {
     name: "roll",
-    doc: "`x` moved by `shift` places along `axis` (ints, or tuples of as many); what leaves at one end comes in at the other.",
-    sig: Sig { params: &[req("x"), req("shift"), opt("axis", Default::Int(0))] },
+    doc: "`x` moved by `shift` places along `axis` (ints, or tuples of as many; without `axis`, as if flattened); what leaves at one \
+          end comes in at the other.",
+    sig: Sig { params: &[req("x"), req("shift"), opt("axis", Default::None)] },
     infer: |args| {
         ranked_operand("roll", args, 1)?;
         infer_same("roll", args, 2)
@@ -262,6 +268,7 @@ pub static ROLL: Prim = Prim {
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[4]), ProbeArg::Int(1), ProbeArg::Int(0)] },
+            Sample { args: &[floats(&[2, 3]), ProbeArg::Int(2), ProbeArg::None] },
             Sample { args: &[floats(&[2, 3]), ProbeArg::Tuple(&[1, -1]), ProbeArg::Tuple(&[0, 1])] },
         ],
     },

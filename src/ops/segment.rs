@@ -1,8 +1,12 @@
 //! Rows of a tensor put together by the number of the segment that each belongs to: `segment_sum`, `segment_max`.
 
+use super::batching_moves::attempt;
+use super::compare::{AND, GE, LT};
 use super::index::{GET_INDEX, add_in_place, part_index};
 use super::operand::{ints, known_int, ranked, ranked_operand, size};
-use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, req};
+use super::prim::{
+    Batch, BatchCall, Call, Cotangents, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, req,
+};
 use super::reduce::{floats, only};
 use super::shape_rules;
 use crate::ad::Cx;
@@ -11,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::tensor::along::{segment_maxima, segment_shares};
 use crate::tensor::cast::Float;
 use crate::tensor::create::article;
-use crate::tensor::{Shape, Tensor, flat, room};
+use crate::tensor::{DType, Shape, Tensor, flat, room};
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 
@@ -99,6 +103,40 @@ fn max_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     only(call, cx.zmul(&bar, &shares)?)
 }
 
+/// All examples as one with as many segments for each, one after the other.
+fn side_by_side(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
+    let ([x, ids, Value::Int(count)], Some(false)) = (call.args, call.batched.get(2)) else { return Ok(None) };
+    let (shape, rows) = (Shape::from_slice(call.shape(0)), Shape::from_slice(call.shape(1)));
+    let (Ok(segments), Ok(examples)) = (usize::try_from(*count), i64::try_from(call.n)) else { return Ok(None) };
+    let (Some(all), Some(_)) = (segments.checked_mul(call.n), count.checked_mul(examples)) else { return Ok(None) };
+    if shape.is_empty() || rows[..] != shape[..1] || ids.dtype() != Some(DType::Int) {
+        return Ok(None);
+    }
+    let whole = |shape: &[usize]| -> Shape { [call.n].iter().chain(shape).copied().collect() };
+    let x = match (call.batched.first(), x.dtype()) {
+        (Some(true), _) => x.clone(),
+        (_, Some(dtype)) => cx.stretch(x, &whole(&shape), dtype)?,
+        _ => return Ok(None),
+    };
+    let mut flat = shape.clone();
+    flat[0] *= call.n;
+    let x = cx.reshape(&x, &flat)?;
+    // A number out of range stays one.
+    let starts = Tensor::from_vec(&[call.n, 1], (0..examples).map(|i| i * count).collect::<Vec<i64>>());
+    let moved = cx.add(ids, &Value::tensor(starts))?;
+    let (low, high) =
+        (cx.apply(&GE, &[ids.clone(), Value::Int(0)])?, cx.apply(&LT, &[ids.clone(), Value::Int(*count)])?);
+    let inside = cx.apply(&AND, &[low, high])?;
+    let moved = cx.where_(&inside, &moved, &Value::Int(-1))?;
+    let moved = cx.reshape(&moved, &flat[..1])?;
+    let Some(out) = attempt(cx, call.prim, &[x, moved, Value::Int(all as i64)])? else { return Ok(None) };
+    let mut shape = whole(&shape);
+    if call.prim.name != SEGMENT_SHARES.name {
+        shape[1] = segments;
+    }
+    cx.reshape(&out, &shape).map(Some)
+}
+
 fn infer(name: &str, args: &[Ty]) -> Result<Ty> {
     let Some(x) = ranked_operand(name, args, 1)? else { return Ok(Ty::Any) };
     let Some(mut dims) = x.dims else { return Ok(Ty::of(x.dtype, None)) };
@@ -144,7 +182,7 @@ pub static SEGMENT_SUM: Prim = Prim {
         },
         keep: Keep::NOTHING,
     },
-    batch: Batch::Each,
+    batch: Batch::Rule(side_by_side),
     probe: SAMPLES,
 };
 
@@ -159,7 +197,7 @@ pub static SEGMENT_MAX: Prim = Prim {
     },
     eval: Eval::General(segment_max),
     diff: Diff::Rules { jvp: max_jvp, vjp: max_vjp, keep: Keep::ARGS },
-    batch: Batch::Each,
+    batch: Batch::Rule(side_by_side),
     probe: Probe {
         samples: &[
             Sample { args: &[floats(&[3]), FULL, ProbeArg::Int(2)] },
@@ -177,6 +215,6 @@ pub static SEGMENT_SHARES: Prim = Prim {
     infer: |args: &[Ty]| shape_rules::same("segment_max", args),
     eval: Eval::General(shares),
     diff: Diff::Zero,
-    batch: Batch::Each,
+    batch: Batch::Rule(side_by_side),
     probe: Probe { samples: &[Sample { args: &[floats(&[3]), IDS, ProbeArg::Int(3)] }] },
 };

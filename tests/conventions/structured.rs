@@ -297,6 +297,25 @@ fn library() -> Vec<Pin> {
             &[LN_2],
             &[0.0],
         ),
+        fails(
+            "`cross_entropy` | every target ignored, mean",
+            "import loss\nprint(loss.cross_entropy([[1.0, 2.0]], [-1], ignore: -1))",
+            "no rows left to average",
+        ),
+        whole(
+            "`cross_entropy` | every target ignored, mean",
+            "|z| loss.cross_entropy(z, [-1], ignore: -1, reduction: \"sum\")",
+            "[[1.0, 2.0]]",
+            &[0.0],
+            &[0.0, 0.0],
+        ),
+        whole(
+            "`embedding` with a padding index | padding row",
+            "|w| nn.Embedding(w: w, padding: 0)([0, 1, 0])",
+            "[[1.0, 2.0], [3.0, 4.0]]",
+            &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0],
+            &[0.0, 0.0, 1.0, 1.0],
+        ),
         whole(
             "`cross_entropy` | target logit -inf",
             "|x| loss.cross_entropy(x, [1])",
