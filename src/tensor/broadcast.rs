@@ -158,7 +158,7 @@ pub fn stretch<T: Copy>(data: &[T], shape: &[usize], target: &[usize]) -> Vec<T>
     let step = strides.last().copied().unwrap_or(0);
     let outer = target.len().saturating_sub(1);
     for_rows(&target[..outer], &strides[..outer], |base| match step {
-        0 => out.extend(data.get(base).map(|&x| std::iter::repeat_n(x, inner)).into_iter().flatten()),
+        0 => data.get(base).into_iter().for_each(|&x| out.resize(out.len() + inner, x)),
         _ => out.extend_from_slice(data.get(base..base + inner).unwrap_or(&[])),
     });
     out
