@@ -162,9 +162,11 @@ fn what_cannot_be_done_is_answered_too() {
     let unknown = tool.ask(&json!({"id": 0, "kind": "define", "module": "nowhere"}));
     assert_eq!(unknown["success"], false);
     assert!(unknown["error"].as_str().unwrap().contains("nowhere"));
-    let missing = tool.ask(&json!({"id": 1, "kind": "evaluate", "module": "lse", "function": "hessian", "input": {"x": [1.0]}}));
+    let missing =
+        tool.ask(&json!({"id": 1, "kind": "evaluate", "module": "lse", "function": "hessian", "input": {"x": [1.0]}}));
     assert_eq!((&missing["success"], missing["error"].as_str().unwrap().contains("hessian")), (&json!(false), true));
-    let wrong = tool.ask(&json!({"id": 2, "kind": "evaluate", "module": "lse", "function": "primal", "input": {"x": "text"}}));
+    let wrong =
+        tool.ask(&json!({"id": 2, "kind": "evaluate", "module": "lse", "function": "primal", "input": {"x": "text"}}));
     assert_eq!(wrong["success"], false);
     assert_eq!(tool.ask(&json!({"id": 3, "kind": "whatever"})), json!({"id": 3}));
     tool.end();

@@ -86,13 +86,7 @@ pub(super) fn scan(
 }
 
 /// A running fold of floats along an axis that is not the last; nothing for all else.
-fn fold_down(
-    env: &Env,
-    name: &str,
-    args: &[Value],
-    start: f64,
-    f: impl Fn(f64, f64) -> f64,
-) -> Result<Option<Value>> {
+fn fold_down(env: &Env, name: &str, args: &[Value], start: f64, f: impl Fn(f64, f64) -> f64) -> Result<Option<Value>> {
     let (t, shape, axes) = scanned(env, name, args)?;
     let Some((_, n, inner)) = split(&shape, &axes).filter(|&(_, _, inner)| inner > 1) else { return Ok(None) };
     Ok(match &t {
@@ -105,7 +99,14 @@ fn fold_down(
 fn cumsum(env: &mut Env, args: &[Value]) -> Result<Value> {
     match fold_down(env, "cumsum", args, 0.0, |sum, x| sum + x)? {
         Some(sums) => Ok(sums),
-        None => scan(env, "cumsum", args, i64::checked_add, |r, o| scan::cumsum(r, o, false), |r, o| scan::cumsum(r, o, false)),
+        None => scan(
+            env,
+            "cumsum",
+            args,
+            i64::checked_add,
+            |r, o| scan::cumsum(r, o, false),
+            |r, o| scan::cumsum(r, o, false),
+        ),
     }
 }
 
