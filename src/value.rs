@@ -177,6 +177,23 @@ pub mod dyn_native {
 }
 
 impl Value {
+    /// Overwrites it. What holds no count goes without a call.
+    #[inline(always)]
+    pub fn put(&mut self, value: Value) {
+        match self {
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => {
+                std::mem::forget(std::mem::replace(self, value));
+            }
+            _ => *self = value,
+        }
+    }
+
+    /// Makes it `none`. Registers are cleared twice in each call of a function.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.put(Value::None);
+    }
+
     /// A constant float.
     pub fn float(x: f64) -> Value {
         Value::Float(Slot::CONST, x)

@@ -536,7 +536,7 @@ pub(crate) fn escaped() -> Error {
 pub(crate) fn is_zero(value: &Value) -> bool {
     match value {
         Value::Float(slot, x) => slot.is_const() && *x == 0.0,
-        Value::Tensor(slot, t) => slot.is_const() && t.dtype().is_float() && t.iter_f64().all(|x| x == 0.0),
+        Value::Tensor(slot, t) => slot.is_const() && t.dtype().is_float() && t.all_zero(),
         _ => false,
     }
 }
@@ -545,7 +545,7 @@ pub(crate) fn is_zero(value: &Value) -> bool {
 pub fn all_finite(value: &Value) -> bool {
     match value {
         Value::Float(_, x) => x.is_finite(),
-        Value::Tensor(_, t) if t.dtype().is_float() => t.iter_f64().all(f64::is_finite),
+        Value::Tensor(_, t) => t.all_finite(),
         Value::Batched(_, b) => all_finite(&b.whole),
         _ => true,
     }

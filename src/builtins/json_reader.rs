@@ -12,8 +12,8 @@ use serde_core::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visito
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
-use crate::tensor::vecs::{f32_tensor, f64_tensor, int_tensor};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::DType;
+use crate::tensor::vecs::{float_tensor, int_tensor};
 use crate::value::{Dict, Key, Value};
 
 /// Why no value came of a text.
@@ -26,7 +26,7 @@ pub enum Failure {
 
 /// The value of a JSON text; floats in arrays get `dtype`.
 pub fn read(text: &str, dtype: DType) -> std::result::Result<Value, Failure> {
-    let mut reader = Reader { dtype, row: vec![], failure: None };
+    let mut reader = Reader { dtype, row: Row::for_text(text), failure: None };
     let mut json = serde_json::Deserializer::from_str(text);
     let part = Next(&mut reader).deserialize(&mut json).and_then(|part| json.end().map(|()| part));
     match (reader.failure.take(), part) {
@@ -36,17 +36,68 @@ pub fn read(text: &str, dtype: DType) -> std::result::Result<Value, Failure> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i64),
-    Float(f64),
+/// Numbers as they stand in the text, ints as ints.
+struct Row {
+    /// An `i64`, or the bits of an `f64`.
+    bits: Vec<u64>,
+    /// Where a run of numbers of one kind begins, and whether they are ints.
+    runs: Vec<(usize, bool)>,
 }
 
-impl Number {
-    fn as_f64(self) -> f64 {
-        match self {
-            Number::Int(i) => i as f64,
-            Number::Float(x) => x,
+impl Row {
+    fn for_text(text: &str) -> Row {
+        // In long texts numbers are written with many digits.
+        Row { bits: Vec::with_capacity(text.len() / 16), runs: vec![] }
+    }
+
+    #[inline]
+    fn push(&mut self, bits: u64, int: bool) {
+        if self.runs.last().is_none_or(|&(_, kind)| kind != int) {
+            self.runs.push((self.bits.len(), int));
+        }
+        self.bits.push(bits);
+    }
+
+    fn push_int(&mut self, i: i64) {
+        self.push(i.cast_unsigned(), true);
+    }
+
+    fn push_float(&mut self, x: f64) {
+        self.push(x.to_bits(), false);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.bits.truncate(len);
+        while self.runs.pop_if(|(from, _)| *from >= len).is_some() {}
+    }
+
+    /// The runs in a part of the row, and whether they are ints.
+    fn parts(&self, from: usize, to: usize) -> impl Iterator<Item = (&[u64], bool)> {
+        let first = self.runs.partition_point(|&(begin, _)| begin <= from).saturating_sub(1);
+        let ends = self.runs.iter().skip(first + 1).map(|&(begin, _)| begin).chain([self.bits.len()]);
+        let runs = self.runs.iter().skip(first).zip(ends);
+        runs.take_while(move |((begin, _), _)| *begin < to)
+            .map(move |(&(begin, int), end)| (&self.bits[begin.max(from)..end.min(to)], int))
+    }
+
+    /// A part of the row as a number (of shape `[]`) or tensor.
+    fn value(&self, from: usize, shape: &[usize], dtype: DType) -> Result<Value> {
+        let count = shape.iter().product();
+        let mut parts = self.parts(from, from + count);
+        if let (Some((ints, true)), None) = (parts.next(), parts.next()) {
+            let ints = ints.iter().map(|i| i.cast_signed());
+            return Ok(Value::tensor(int_tensor(shape, ints.collect())?));
+        }
+        let mut floats = Vec::with_capacity(count);
+        for (bits, int) in self.parts(from, from + count) {
+            match int {
+                true => floats.extend(bits.iter().map(|i| i.cast_signed() as f64)),
+                false => floats.extend(bits.iter().map(|&x| f64::from_bits(x))),
+            }
+        }
+        match floats[..] {
+            [x] if shape.is_empty() => Ok(Value::float(x)),
+            _ => Ok(Value::tensor(float_tensor(dtype, shape, floats)?)),
         }
     }
 }
@@ -62,7 +113,7 @@ enum Part {
 
 struct Reader {
     dtype: DType,
-    row: Vec<Number>,
+    row: Row,
     /// The first error that is not one of the text.
     failure: Option<Error>,
 }
@@ -72,8 +123,8 @@ impl Reader {
     fn value(&mut self, part: Part) -> Result<Value> {
         match part {
             Part::Numeric(shape) => {
-                let from = self.row.len().saturating_sub(shape.iter().product());
-                let value = numeric(&shape, &self.row[from..], self.dtype)?;
+                let from = self.row.bits.len().saturating_sub(shape.iter().product());
+                let value = self.row.value(from, &shape, self.dtype)?;
                 self.row.truncate(from);
                 Ok(value)
             }
@@ -84,9 +135,8 @@ impl Reader {
     /// Takes `count` equal parts off the row.
     fn values(&mut self, count: usize, shape: &Shape) -> Result<Vec<Value>> {
         let size: usize = shape.iter().product();
-        let from = self.row.len().saturating_sub(count * size);
-        let values =
-            (0..count).map(|i| numeric(shape, &self.row[from + i * size..from + (i + 1) * size], self.dtype)).collect();
+        let from = self.row.bits.len().saturating_sub(count * size);
+        let values = (0..count).map(|i| self.row.value(from + i * size, shape, self.dtype)).collect();
         self.row.truncate(from);
         values
     }
@@ -97,25 +147,6 @@ impl Reader {
         self.failure = Some(failure);
         E::custom("")
     }
-}
-
-fn numeric(shape: &[usize], numbers: &[Number], dtype: DType) -> Result<Value> {
-    if let ([], [number]) = (shape, numbers) {
-        return Ok(match *number {
-            Number::Int(i) => Value::Int(i),
-            Number::Float(x) => Value::float(x),
-        });
-    }
-    let ints = numbers.iter().map(|n| match n {
-        Number::Int(i) => Some(*i),
-        Number::Float(_) => None,
-    });
-    let tensor: Tensor = match (ints.collect::<Option<Vec<i64>>>(), dtype) {
-        (Some(ints), _) => int_tensor(shape, ints)?,
-        (None, DType::F32) => f32_tensor(shape, numbers.iter().map(|n| n.as_f64() as f32).collect())?,
-        (None, _) => f64_tensor(shape, numbers.iter().map(|n| n.as_f64()).collect())?,
-    };
-    Ok(Value::tensor(tensor))
 }
 
 /// Reads the next value of any kind.
@@ -145,17 +176,20 @@ impl<'de> Visitor<'de> for Next<'_> {
     }
 
     fn visit_i64<E>(self, i: i64) -> std::result::Result<Part, E> {
-        self.0.row.push(Number::Int(i));
+        self.0.row.push_int(i);
         Ok(Part::Numeric(Shape::new()))
     }
 
     fn visit_u64<E>(self, i: u64) -> std::result::Result<Part, E> {
-        self.0.row.push(i64::try_from(i).map_or(Number::Float(i as f64), Number::Int));
+        match i64::try_from(i) {
+            Ok(i) => self.0.row.push_int(i),
+            Err(_) => self.0.row.push_float(i as f64),
+        }
         Ok(Part::Numeric(Shape::new()))
     }
 
     fn visit_f64<E>(self, x: f64) -> std::result::Result<Part, E> {
-        self.0.row.push(Number::Float(x));
+        self.0.row.push_float(x);
         Ok(Part::Numeric(Shape::new()))
     }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::{scalar_f64, to_tensor};
 use crate::tensor::elementwise::{load_ints, wrong_kind};
-use crate::tensor::reduce::{resolve_axes, rows, unrows};
+use crate::tensor::reduce::{resolve_axes, rows, split, unrows};
 use crate::tensor::scan::{self, map_rows, zip_rows};
 use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::size::Num;
@@ -84,6 +84,38 @@ pub(super) fn scan(
         }
     }
     Ok(Value::tensor(Tensor::from_vec(&shape, unrows(out, &shape, &axes))))
+}
+
+/// A running fold of floats along an axis that is not the last; nothing for all else.
+fn fold_down(env: &Env, name: &str, args: &[Value], start: f64, f: impl Fn(f64, f64) -> f64) -> Result<Option<Value>> {
+    let (t, shape, axes) = scanned(env, name, args)?;
+    let Some((_, n, inner)) = split(&shape, &axes).filter(|&(_, _, inner)| inner > 1) else { return Ok(None) };
+    Ok(match &t {
+        Tensor::F32(a) => Some(Value::tensor(Tensor::from_vec(&shape, scan::fold_down(&flat(a), n, inner, start, f)))),
+        Tensor::F64(a) => Some(Value::tensor(Tensor::from_vec(&shape, scan::fold_down(&flat(a), n, inner, start, f)))),
+        Tensor::Int(_) | Tensor::Bool(_) => None,
+    })
+}
+
+fn cumsum(env: &mut Env, args: &[Value]) -> Result<Value> {
+    match fold_down(env, "cumsum", args, 0.0, |sum, x| sum + x)? {
+        Some(sums) => Ok(sums),
+        None => scan(
+            env,
+            "cumsum",
+            args,
+            i64::checked_add,
+            |r, o| scan::cumsum(r, o, false),
+            |r, o| scan::cumsum(r, o, false),
+        ),
+    }
+}
+
+fn cumprod(env: &mut Env, args: &[Value]) -> Result<Value> {
+    match fold_down(env, "cumprod", args, 1.0, |product, x| product * x)? {
+        Some(products) => Ok(products),
+        None => scan(env, "cumprod", args, i64::checked_mul, scan::cumprod, scan::cumprod),
+    }
 }
 
 /// Axis of a recorded scan and the shape that it ran over.
@@ -267,9 +299,7 @@ pub static CUMSUM: Prim = Prim {
     doc: "Running sums along `axis`; without one, of all elements in a row.",
     sig: Sig { params: &[req("x"), opt("axis", Default::None)] },
     infer: |args: &[Ty]| infer("cumsum", args),
-    eval: Eval::General(|env, args| {
-        scan(env, "cumsum", args, i64::checked_add, |r, o| scan::cumsum(r, o, false), |r, o| scan::cumsum(r, o, false))
-    }),
+    eval: Eval::General(cumsum),
     diff: Diff::Linear { vjp: cumsum_vjp, keep: Keep::NOTHING },
     batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
@@ -302,7 +332,7 @@ pub static CUMPROD: Prim = Prim {
     doc: "Running products along `axis`; without one, of all elements in a row. Its slopes are exact at zeros.",
     sig: Sig { params: &[req("x"), opt("axis", Default::None)] },
     infer: |args: &[Ty]| infer("cumprod", args),
-    eval: Eval::General(|env, args| scan(env, "cumprod", args, i64::checked_mul, scan::cumprod, scan::cumprod)),
+    eval: Eval::General(cumprod),
     diff: Diff::Rules { jvp: cumprod_jvp, vjp: cumprod_vjp, keep: Keep::BOTH },
     batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,

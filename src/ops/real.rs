@@ -116,7 +116,13 @@ macro_rules! real {
             }
             #[inline(always)]
             fn pow(self, y: $t) -> $t {
-                if y == 2.0 { self * self } else { $t::powf(self, y) }
+                if y == 2.0 {
+                    self * self
+                } else if y == 1.0 {
+                    self
+                } else {
+                    $t::powf(self, y)
+                }
             }
             #[inline(always)]
             fn hypot(self, y: $t) -> $t {

@@ -157,20 +157,41 @@ pub fn stretch<T: Copy>(data: &[T], shape: &[usize], target: &[usize]) -> Vec<T>
     let inner = target.last().copied().unwrap_or(1);
     let step = strides.last().copied().unwrap_or(0);
     let outer = target.len().saturating_sub(1);
-    for_rows(&target[..outer], &strides[..outer], |base| match step {
-        0 => out.extend(data.get(base).map(|&x| std::iter::repeat_n(x, inner)).into_iter().flatten()),
-        _ => out.extend_from_slice(data.get(base..base + inner).unwrap_or(&[])),
-    });
+    let (dims, strides) = (&target[..outer], &strides[..outer]);
+    match inner {
+        // Points in the plane and in space: with a length that the compiler knows, a copy is a few moves.
+        2 => for_rows(dims, strides, |base| extend_by::<2, T>(&mut out, data, base, step)),
+        3 => for_rows(dims, strides, |base| extend_by::<3, T>(&mut out, data, base, step)),
+        4 => for_rows(dims, strides, |base| extend_by::<4, T>(&mut out, data, base, step)),
+        _ if step == 0 => {
+            for_rows(dims, strides, |base| data.get(base).into_iter().for_each(|&x| out.resize(out.len() + inner, x)));
+        }
+        _ => for_rows(dims, strides, |base| out.extend_from_slice(data.get(base..base + inner).unwrap_or(&[]))),
+    }
     out
 }
 
+/// `N` elements from `from` on, or one of them `N` times.
+#[inline]
+fn extend_by<const N: usize, T: Copy>(out: &mut Vec<T>, data: &[T], from: usize, step: usize) {
+    match data.get(from..) {
+        Some([x, ..]) if step == 0 => out.extend_from_slice(&[*x; N]),
+        Some(rest) => out.extend_from_slice(rest.first_chunk::<N>().map_or(&[], |row| &row[..])),
+        None => {}
+    }
+}
+
 /// Calls `f` with the offset of each index of `dims`, in row-major order.
+#[inline]
 pub fn for_rows(dims: &[usize], strides: &[usize], mut f: impl FnMut(usize)) {
-    let total = count(dims);
+    let (Some((&inner, dims)), Some((&step, strides))) = (dims.split_last(), strides.split_last()) else {
+        return f(0);
+    };
     let mut index: Shape = SmallVec::from_elem(0, dims.len());
     let mut base = 0;
-    for _ in 0..total {
-        f(base);
+    for _ in 0..count(dims) {
+        // The last axis is a plain loop: rows are often short and many.
+        (0..inner).for_each(|i| f(base + i * step));
         for axis in (0..dims.len()).rev() {
             index[axis] += 1;
             base += strides[axis];
@@ -231,6 +252,11 @@ mod tests {
         assert_eq!(stretch(&[1, 2], &[2, 1], &[2, 3]), [1, 1, 1, 2, 2, 2]);
         assert_eq!(stretch(&[1, 2], &[2], &[2, 2]), [1, 2, 1, 2]);
         assert_eq!(stretch(&[1, 2, 3, 4], &[2, 1, 2], &[2, 2, 2]), [1, 2, 1, 2, 3, 4, 3, 4]);
+        for n in 1..6 {
+            let row: Vec<usize> = (0..n).collect();
+            assert_eq!(stretch(&row, &[n], &[2, n]), [&row[..], &row[..]].concat());
+            assert_eq!(stretch(&[7, 8], &[2, 1], &[2, n]), [vec![7; n], vec![8; n]].concat());
+        }
     }
 
     #[test]

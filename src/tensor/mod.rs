@@ -157,8 +157,18 @@ impl Tensor {
     pub fn all_finite(&self) -> bool {
         match self {
             Tensor::Bool(_) | Tensor::Int(_) => true,
-            Tensor::F32(a) => flat(a).iter().fold(true, |ok, x| ok & x.is_finite()),
-            Tensor::F64(a) => flat(a).iter().fold(true, |ok, x| ok & x.is_finite()),
+            Tensor::F32(a) => every(a, |x| x.is_finite()),
+            Tensor::F64(a) => every(a, |x| x.is_finite()),
+        }
+    }
+
+    /// True if all elements are 0 (or false).
+    pub fn all_zero(&self) -> bool {
+        match self {
+            Tensor::Bool(a) => every(a, |&x| !x),
+            Tensor::Int(a) => every(a, |&x| x == 0),
+            Tensor::F32(a) => every(a, |&x| x == 0.0),
+            Tensor::F64(a) => every(a, |&x| x == 0.0),
         }
     }
 
@@ -184,15 +194,40 @@ impl Tensor {
     }
 }
 
+/// True if `holds` is true of all elements. The first one often tells; the others go by blocks, which take vector instructions.
+fn every<T>(a: &Arr<T>, holds: impl Fn(&T) -> bool) -> bool {
+    if a.first().is_some_and(|x| !holds(x)) {
+        return false;
+    }
+    match a.as_slice_memory_order() {
+        Some(all) => all.chunks(64).all(|block| block.iter().fold(true, |ok, x| ok & holds(x))),
+        None => a.iter().all(holds),
+    }
+}
+
 /// The elements of an array in row-major order: borrowed if they lie so, else copied.
 pub fn flat<T: Clone>(a: &Arr<T>) -> Cow<'_, [T]> {
     match a.as_slice() {
         Some(slice) => Cow::Borrowed(slice),
-        None => match a.as_standard_layout().into_owned().into_raw_vec_and_offset() {
-            (v, None | Some(0)) if v.len() == a.len() => Cow::Owned(v),
-            _ => Cow::Owned(a.iter().cloned().collect()),
-        },
+        None => Cow::Owned(copied(a)),
     }
+}
+
+/// The elements in row-major order. The iterators of a fixed rank are several times faster than those of any rank.
+fn copied<T: Clone>(a: &Arr<T>) -> Vec<T> {
+    fn fixed<T: Clone, D: ndarray::Dimension>(a: &Arr<T>) -> Option<Vec<T>> {
+        let a = a.view().into_dimensionality::<D>().ok()?;
+        let mut out = Vec::with_capacity(a.len());
+        a.iter().for_each(|x| out.push(x.clone()));
+        Some(out)
+    }
+    let out = match a.ndim() {
+        1 => fixed::<T, ndarray::Ix1>(a),
+        2 => fixed::<T, ndarray::Ix2>(a),
+        3 => fixed::<T, ndarray::Ix3>(a),
+        _ => None,
+    };
+    out.unwrap_or_else(|| a.iter().cloned().collect())
 }
 
 /// Number of elements of a shape.

@@ -108,21 +108,28 @@ pub fn unrows<T: Copy>(data: Vec<T>, shape: &[usize], axes: &[usize]) -> Vec<T> 
     }
 }
 
-/// `[outer, n, inner]` to `[outer, inner, n]`, in square blocks so that both sides stay in the cache.
+/// `[outer, n, inner]` to `[outer, inner, n]`, in square blocks that are turned in between: each side is then touched a cache line
+/// at a time, whatever its stride.
 pub fn swap_last<T: Copy>(data: &[T], outer: usize, n: usize, inner: usize) -> Vec<T> {
-    const BLOCK: usize = 16;
+    const BLOCK: usize = 8;
     let Some(&first) = data.first() else { return vec![] };
     let mut out = vec![first; data.len()];
+    let mut block = [[first; BLOCK]; BLOCK];
     let size = n * inner;
     debug_assert_eq!(outer * size, data.len());
     for (src, dst) in data.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
         for i0 in (0..n).step_by(BLOCK) {
-            let i1 = (i0 + BLOCK).min(n);
+            let height = BLOCK.min(n - i0);
             for j0 in (0..inner).step_by(BLOCK) {
-                let j1 = (j0 + BLOCK).min(inner);
-                for i in i0..i1 {
-                    for j in j0..j1 {
-                        dst[j * n + i] = src[i * inner + j];
+                let width = BLOCK.min(inner - j0);
+                for (i, row) in block.iter_mut().enumerate().take(height) {
+                    let from = (i0 + i) * inner + j0;
+                    row[..width].copy_from_slice(&src[from..from + width]);
+                }
+                for j in 0..width {
+                    let from = (j0 + j) * n + i0;
+                    for (x, row) in dst[from..from + height].iter_mut().zip(&block) {
+                        *x = row[j];
                     }
                 }
             }

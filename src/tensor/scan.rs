@@ -126,6 +126,23 @@ pub fn cumprod<T: Float>(row: &[T], out: &mut Vec<T>) {
     }));
 }
 
+/// Running folds `acc = f(acc, x)` down the columns of matrices `[n, inner]`, row by row: what running sums and products along an axis
+/// that is not the last come to, without turning the tensor.
+pub fn fold_down<T: Float>(data: &[T], n: usize, inner: usize, start: f64, f: impl Fn(f64, f64) -> f64) -> Vec<T> {
+    let mut out = Vec::with_capacity(data.len());
+    let mut acc = vec![start; inner];
+    for matrix in data.chunks_exact((n * inner).max(1)) {
+        acc.fill(start);
+        for row in matrix.chunks_exact(inner) {
+            out.extend(acc.iter_mut().zip(row).map(|(acc, x)| {
+                *acc = f(*acc, x.to_f64());
+                T::c(*acc)
+            }));
+        }
+    }
+    out
+}
+
 /// Running maxima, or minima; NaN from the first NaN on.
 pub fn running_extremum<T: Float>(row: &[T], out: &mut Vec<T>, largest: bool) {
     let mut best: Option<T> = None;
@@ -253,6 +270,13 @@ mod tests {
         assert!((sums[2] - 2f64.ln()).abs() < 1e-15);
         assert_eq!(sums[3..], [inf, inf]);
         assert!(out(|o| running_logsumexp(&[nan, 0.0], o))[1].is_nan());
+    }
+
+    #[test]
+    fn folds_down_columns() {
+        let sums = fold_down(&[1.0, 2.0, 3.0, 4.0, 10.0, 20.0, 30.0, 40.0], 2, 2, 0.0, |a, x| a + x);
+        assert_eq!(sums, [1.0, 2.0, 4.0, 6.0, 10.0, 20.0, 40.0, 60.0]);
+        assert!(fold_down::<f32>(&[], 0, 3, 0.0, |a, x| a + x).is_empty());
     }
 
     #[test]

@@ -62,9 +62,7 @@ impl Vm {
         }
         self.host_calls -= 1;
         self.host_base = outer;
-        for register in &mut self.stack[at..at + count + 2] {
-            *register = Value::None;
-        }
+        self.stack[at..at + count + 2].iter_mut().for_each(Value::clear);
         result
     }
 
@@ -153,9 +151,7 @@ impl Vm {
         let params = chunk.params.len();
         let window = &mut self.stack[base..base + chunk.registers as usize];
         // What earlier calls left behind in the caller's temporaries.
-        for register in &mut window[params..] {
-            *register = Value::None;
-        }
+        window[params..].iter_mut().for_each(Value::clear);
         for (register, value) in window[params..].iter_mut().zip(&closure.captures) {
             *register = value.clone();
         }

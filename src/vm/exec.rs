@@ -454,8 +454,21 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 ok!(fields::set(&mut r!(object), chunk.names[name.0 as usize], value, state.globals, dtype));
             }
             Op::GetItem { dst, object, index } => {
-                let value = ok!(items::get(cx, get!(object), get!(index)));
-                r!(dst) = value;
+                if let (Value::List(items), &Value::Int(i)) = (get!(object), get!(index))
+                    && let Some(item) = usize::try_from(i).ok().and_then(|i| items.get(i))
+                {
+                    match *item {
+                        Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                        Value::Int(i) => put_int(&mut r!(dst), i),
+                        ref other => {
+                            let value = other.clone();
+                            r!(dst).put(value);
+                        }
+                    }
+                } else {
+                    let value = ok!(items::get(cx, get!(object), get!(index)));
+                    r!(dst) = value;
+                }
             }
             Op::TakeItem { dst, object, index } => {
                 let key = r!(index).clone();
@@ -464,8 +477,15 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::SetItem { object, index, value } => {
                 let item = std::mem::take(&mut r!(value));
-                let key = r!(index).clone();
-                ok!(items::set(cx, &mut r!(object), &key, item));
+                let key = get!(index).clone();
+                if let (Value::List(items), &Value::Int(i)) = (&mut r!(object), &key)
+                    && let Some(items) = Rc::get_mut(items)
+                    && let Some(place) = usize::try_from(i).ok().and_then(|i| items.get_mut(i))
+                {
+                    place.put(item);
+                } else {
+                    ok!(items::set(cx, &mut r!(object), &key, item));
+                }
             }
             Op::GetIndex { dst, first, index } => {
                 let f = first.0 as usize;

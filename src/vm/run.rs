@@ -127,10 +127,11 @@ impl Vm {
         let inout = frame.chunk().inout;
         let registers = frame.chunk().registers as usize;
         let window = &mut self.stack[frame.base..frame.base + registers];
-        if inout == 0 && frame.after.is_none() {
-            for register in window {
-                *register = Value::None;
-            }
+        if frame.after.is_none() {
+            // What `inout` hands back stays.
+            let (handed, own) = window.split_at_mut(registers.min(64 - inout.leading_zeros() as usize));
+            handed.iter_mut().enumerate().filter(|(i, _)| inout & (1 << i) == 0).for_each(|(_, r)| r.clear());
+            own.iter_mut().for_each(Value::clear);
         } else {
             finish(window, inout, frame.after);
         }
@@ -178,9 +179,7 @@ impl Vm {
     fn drop_frame(&mut self) {
         if let Some(frame) = self.frames.pop() {
             let end = frame.base + frame.chunk().registers as usize;
-            for register in &mut self.stack[frame.base..end] {
-                *register = Value::None;
-            }
+            self.stack[frame.base..end].iter_mut().for_each(Value::clear);
         }
     }
 

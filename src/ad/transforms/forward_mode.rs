@@ -97,7 +97,8 @@ impl NativeFn for Derivative {
             return Err(Error::new("E0320", "a derivative takes the point as its first argument"));
         };
         expect_differentiable("derivative", &x)?;
-        if !matches!(x, Value::Float(..)) {
+        // Under vmap, one float in each example.
+        if x.shape() != Some(&[]) {
             return Err(Error::new(
                 "E0435",
                 format!("`derivative` is for a function of one float, and this is {}", x.type_name()),
