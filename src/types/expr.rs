@@ -231,10 +231,51 @@ impl Checker {
         }
         self.warn_nested(e);
         let values = self.args(args);
+        let known = self.frame.problems.len();
         let outcome = self.call_value(&f, values, callee.span, e.span);
+        if self.frame.problems.len() > known {
+            let operands: Vec<&Expr> = args.iter().map(|a| &a.value).collect();
+            self.explain_call(known, &f, path_of(callee), &operands, e.span);
+        }
         self.learn(&f, args);
         let ty = self.write_back(args, 0, outcome);
         self.refine_range(&f, args, ty)
+    }
+
+    /// Adds to the problems of a call, those from `known` on, what the call itself tells: the name of the layer that was called,
+    /// and where the operands of a builtin come from.
+    pub(super) fn explain_call(
+        &mut self,
+        known: usize,
+        f: &Ty,
+        name: Option<String>,
+        operands: &[&Expr],
+        site: crate::source::Span,
+    ) {
+        let origins = match f {
+            Ty::Fn(FnTy::Builtin(_)) => self.origins_of(operands),
+            _ => vec![],
+        };
+        let name = name.filter(|_| matches!(f, Ty::Struct(_)));
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = &mut problem.diagnostic;
+            if let Some(name) = &name {
+                for label in d.labels.iter_mut().filter(|l| l.span == site) {
+                    match label.message.as_str() {
+                        "in this call" => label.message = format!("in this call of `{name}`"),
+                        "called from here" => label.message = format!("`{name}` is called here"),
+                        _ => {}
+                    }
+                }
+            }
+            if matches!(d.code, "E0301" | "E0303") && d.span() == Some(site) && problem.library.is_none() {
+                for (place, remark) in &origins {
+                    if !d.labels.iter().any(|l| l.span == *place) {
+                        *d = d.clone().also(*place, remark.clone());
+                    }
+                }
+            }
+        }
     }
 
     /// Copies what a call left in its `&` arguments back to their places. Argument `i` of the call is `args[i - skip]`.
@@ -277,6 +318,15 @@ fn shown(ty: &Ty) -> Option<String> {
             let items = items?;
             Some(if items.len() == 1 { format!("({},)", items.join("")) } else { format!("({})", items.join(", ")) })
         }
+        _ => None,
+    }
+}
+
+/// `self.out`, as it is written.
+pub(super) fn path_of(e: &Expr) -> Option<String> {
+    match &e.kind {
+        ExprKind::Name(name) => Some(name.to_string()),
+        ExprKind::Field { base, name } => Some(format!("{}.{}", path_of(base)?, name.name)),
         _ => None,
     }
 }
