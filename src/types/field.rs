@@ -160,9 +160,11 @@ impl Checker {
                     let f = s.fields.get(at).cloned().unwrap_or_default();
                     let values = self.args(args);
                     let known = self.frame.problems.len();
+                    let first = values.first().map(|a| a.ty.clone());
                     let outcome = self.call_value(&f, values, receiver.span.to(name.span), e.span);
                     if self.frame.problems.len() > known {
                         let path = super::expr::path_of(receiver).map(|path| format!("{path}.{}", name.name));
+                        self.suggest_layer(known, &f, path.clone(), first.as_ref(), e.span);
                         self.explain_call(known, &f, path, &[], e.span);
                     }
                     return self.write_back(args, 0, outcome);
