@@ -266,7 +266,9 @@ impl Checker {
         for problem in self.frame.problems.iter_mut().skip(known) {
             let d = &mut problem.diagnostic;
             if d.code == "E0303" && d.span() == Some(site) && gets != takes {
-                d.help = Some(format!("`{name}` takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"));
+                d.help = Some(format!(
+                    "`{name}` takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"
+                ));
             }
         }
     }
