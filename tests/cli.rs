@@ -308,6 +308,9 @@ fn warnings_do_not_stop_unless_denied() {
     assert!(outcome.status == 0 && outcome.out == "2\n" && outcome.err.contains("warning[W"), "{outcome:?}");
     assert_eq!(dlang(&["check", &program]).status, 0);
     assert_eq!(dlang(&["check", "--deny", "warnings", &program]).status, 1);
+    let meant = file("meant.dl", "fn f() {\n    let unused = 1  # allow: W0305\n    2\n}\nprint(f())\n");
+    let outcome = dlang(&["check", "--deny", "warnings", &meant]);
+    assert!(outcome.status == 0 && outcome.err.contains("no problems"), "{outcome:?}");
 }
 
 #[test]
