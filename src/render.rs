@@ -25,6 +25,8 @@ pub struct Style {
     pub color: bool,
     /// Source lines are clipped to this many characters.
     pub width: usize,
+    /// Sentences are broken at this width; not at all if nobody said how wide the output is.
+    pub wrap: Option<usize>,
 }
 
 /// Terminal colours by meaning; empty strings when colour is off.
@@ -86,21 +88,44 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap, style: Style) -> Str
     let paint = Paint { color: style.color };
     let word = plain::severity_word(diagnostic.severity);
     let head = paint.severity(diagnostic.severity, &format!("{word}[{}]:", diagnostic.code));
-    let mut text = format!("{head} {}\n", indented(&diagnostic.message, "  "));
+    let mut text =
+        format!("{head} {}\n", block(&diagnostic.message, word.len() + diagnostic.code.len() + 4, "  ", style.wrap));
     text.push_str(&frame(diagnostic, sources, style));
     for note in &diagnostic.notes {
-        let _ = writeln!(text, "  {}", indented(note, "  "));
+        let _ = writeln!(text, "  {}", block(note, 2, "  ", style.wrap));
     }
     if let Some(help) = &diagnostic.help {
-        let _ = writeln!(text, "{} {}", paint.hint("hint:"), indented(help, "      "));
+        let _ = writeln!(text, "{} {}", paint.hint("hint:"), block(help, 6, "      ", style.wrap));
     }
     text
 }
 
-/// Lines after the first moved right, so that a message of several lines reads as one block.
-fn indented(text: &str, indent: &str) -> String {
-    let lines: Vec<String> = text.trim_end().lines().map(printable).collect();
-    lines.join(&format!("\n{indent}"))
+/// Lines after the first moved right, and long ones broken, so that a message reads as one block. `used` columns of the first
+/// line are taken.
+fn block(text: &str, used: usize, indent: &str, wrap: Option<usize>) -> String {
+    let mut out = String::new();
+    let mut column = used;
+    for (i, line) in text.trim_end().lines().map(printable).enumerate() {
+        if i > 0 {
+            out.push('\n');
+            out.push_str(indent);
+            column = indent.len();
+        }
+        for (k, word) in line.split(' ').enumerate() {
+            let length = word.chars().count();
+            if k > 0 && wrap.is_some_and(|wrap| column + 1 + length > wrap.max(30)) {
+                out.push('\n');
+                out.push_str(indent);
+                column = indent.len();
+            } else if k > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += length;
+        }
+    }
+    out
 }
 
 /// The source excerpt with labels; empty if there is no label.

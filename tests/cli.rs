@@ -308,4 +308,48 @@ fn warnings_do_not_stop_unless_denied() {
     assert!(outcome.status == 0 && outcome.out == "2\n" && outcome.err.contains("warning[W"), "{outcome:?}");
     assert_eq!(dlang(&["check", &program]).status, 0);
     assert_eq!(dlang(&["check", "--deny", "warnings", &program]).status, 1);
+    let meant = file("meant.dl", "fn f() {\n    let unused = 1  # allow: W0305\n    2\n}\nprint(f())\n");
+    let outcome = dlang(&["check", "--deny", "warnings", &meant]);
+    assert!(outcome.status == 0 && outcome.err.contains("no problems"), "{outcome:?}");
+}
+
+#[test]
+fn json_tells_all_that_the_drawing_tells() {
+    let text = "import nn\nlet layer = nn.Dense.new(3, 2)\nlet x = ones(4, 5)\nprint(layer(x))\n";
+    let json = dlang(&["--message-format", "json", &file("complete.dl", text)]);
+    let value: serde_json::Value = serde_json::from_str(json.err.lines().next().unwrap_or_default()).unwrap();
+    let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["version", "severity", "code", "message", "labels", "notes", "hint", "children"]);
+    assert_eq!((&value["code"], &value["severity"]), (&"E0303".into(), &"error".into()));
+    let labels = value["labels"].as_array().unwrap();
+    let primary: Vec<_> = labels.iter().filter(|l| l["primary"] == true).collect();
+    assert_eq!(primary.len(), 1, "{value:#}");
+    assert_eq!((&primary[0]["start"]["line"], &primary[0]["start"]["column"]), (&4.into(), &7.into()));
+    assert_eq!((&primary[0]["end"]["line"], &primary[0]["end"]["column"]), (&4.into(), &15.into()));
+    let files: Vec<&str> = labels.iter().filter_map(|l| l["file"].as_str()).collect();
+    assert!(files.contains(&"<stdlib>/nn.dl") && labels.len() >= 4, "{value:#}");
+    assert!(value["hint"].as_str().unwrap().contains("nn.Dense.new(5, 2)"), "{value:#}");
+    let child = value["children"].as_array().unwrap().last().unwrap();
+    assert_eq!((&child["severity"], &child["message"]), (&"hint".into(), &value["hint"]));
+    // An error of the run has the same form, with the calls as notes.
+    let failing = "fn f(n) = list(1)[n]\nprint(f(int(\"3\")))\n";
+    let json = dlang(&["--message-format", "json", &file("failing.dl", failing)]);
+    let value: serde_json::Value = serde_json::from_str(json.err.lines().next().unwrap_or_default()).unwrap();
+    assert_eq!(value["code"], "E0401");
+    assert_eq!(value["children"][0]["severity"], "note", "{value:#}");
+    assert!(value["notes"][0].as_str().unwrap().starts_with("in f, called at"), "{value:#}");
+}
+
+#[test]
+fn long_sentences_follow_a_known_width_and_stay_whole_in_a_pipe() {
+    let bad = file("narrow.dl", "let w = zeros(8, 3, 3, 3)\nlet y = conv2d(zeros(1, 6, 8, 8), w)\n");
+    let whole = "conv2d: x, f32[1, 6, 8, 8], has 6 channels, but w, f32[8, 3, 3, 3], takes 3";
+    let piped = dlang(&["check", &bad]);
+    assert!(piped.err.contains(whole) && !piped.err.contains('\u{1b}'), "{piped:?}");
+    let mut fifty = command(&["check", &bad]);
+    fifty.env("COLUMNS", "50");
+    let narrow = finish(fifty, "");
+    let sentences = narrow.err.lines().filter(|l| !l.contains(['│', '╭', '╰', '─']) && !l.contains("checked:"));
+    assert!(sentences.clone().all(|l| l.chars().count() <= 50), "{}", narrow.err);
+    assert!(!narrow.err.contains(whole) && narrow.err.contains("takes 3"), "{}", narrow.err);
 }

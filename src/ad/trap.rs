@@ -343,7 +343,10 @@ impl SweepTrap {
         }
         let shown = entry.prim.shown();
         let index = first_bad(bad);
-        let operands = entry.args.iter().filter(|a| is_number(a)).map(|arg| {
+        // Beside tensors, ints are sizes and axes.
+        let tensors = entry.args.iter().any(|a| matches!(a, Value::Tensor(..)));
+        let counts = |a: &&Value| is_number(a) && !(tensors && entry.args.len() > 2 && matches!(a, Value::Int(_)));
+        let operands = entry.args.iter().filter(counts).map(|arg| {
             let entry = index.as_deref().and_then(|index| entry_at(entry.prim, arg, bad, index));
             format!("{}{}", brief(arg), entry.unwrap_or_default())
         });

@@ -28,6 +28,8 @@ pub struct Look {
     pub format: Format,
     pub color: bool,
     pub width: usize,
+    /// Sentences are broken at this width.
+    pub wrap: Option<usize>,
 }
 
 /// Source lines are clipped to this where the terminal does not tell its width.
@@ -35,19 +37,22 @@ const WIDTH: usize = 100;
 
 impl Default for Look {
     fn default() -> Look {
-        Look { format: Format::Text, color: false, width: WIDTH }
+        Look { format: Format::Text, color: false, width: WIDTH, wrap: None }
     }
 }
 
 impl Look {
     /// As the settings and the terminal behind stderr want it.
     pub fn of(settings: &Settings) -> Look {
-        let width = std::env::var("COLUMNS").ok().and_then(|c| c.parse::<usize>().ok());
+        let said = std::env::var("COLUMNS").ok().and_then(|c| c.parse::<usize>().ok());
+        let terminal = || console::Term::stderr().size_checked().map(|(_, columns)| usize::from(columns));
+        let width = said.or_else(terminal).filter(|w| *w > 0);
         Look {
             format: settings.format,
             color: color::wanted(settings.color, std::io::stderr().is_terminal()),
             // Line numbers and frame stand left of the source.
             width: width.map_or(WIDTH, |w| w.saturating_sub(8).clamp(40, 400)),
+            wrap: width.map(|w| w.clamp(40, 400)),
         }
     }
 }
@@ -55,7 +60,9 @@ impl Look {
 /// Diagnostics as text; empty if there are none.
 pub fn text(look: Look, diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
     match look.format {
-        Format::Text => render::render_all(diagnostics, sources, Style { color: look.color, width: look.width }),
+        Format::Text => {
+            render::render_all(diagnostics, sources, Style { color: look.color, width: look.width, wrap: look.wrap })
+        }
         Format::Plain => diagnostics.iter().map(|d| render::plain::render(d, sources)).collect(),
         Format::Json => diagnostics.iter().map(|d| render::json::render(d, sources)).collect(),
     }

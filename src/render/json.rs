@@ -23,6 +23,9 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
             })
         })
         .collect();
+    let child = |severity: &str, text: &str| json!({ "severity": severity, "message": text });
+    let mut children: Vec<Value> = diagnostic.notes.iter().map(|note| child("note", note)).collect();
+    children.extend(diagnostic.help.iter().map(|help| child("hint", help)));
     let object = json!({
         "version": 1,
         "severity": severity_word(diagnostic.severity),
@@ -31,6 +34,7 @@ pub fn render(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
         "labels": labels,
         "notes": diagnostic.notes,
         "hint": diagnostic.help,
+        "children": children,
     });
     format!("{object}\n")
 }

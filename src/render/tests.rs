@@ -3,7 +3,7 @@
 use super::*;
 use crate::source::Span;
 
-const STYLE: Style = Style { color: false, width: 100 };
+const STYLE: Style = Style { color: false, width: 100, wrap: None };
 
 fn one(text: &str) -> (SourceMap, SourceId) {
     let mut sources = SourceMap::default();
@@ -110,4 +110,16 @@ fn plain_is_one_line_each() {
         plain::render(&d, &sources),
         "a.dl:2:1: error[E0201]: no `bad`\n  a.dl:2:1: not found\n  hint: define it\n"
     );
+}
+
+#[test]
+fn sentences_are_broken_at_the_width_of_the_terminal() {
+    let (sources, id) = one("x\n");
+    let long = "one two three four five six seven eight nine ten eleven twelve";
+    let d = Diagnostic::error("E0201", long).at(span_of(&sources, id, "x"), "").note(long).help(long);
+    let text = render(&d, &sources, Style { wrap: Some(40), ..STYLE });
+    assert!(text.lines().all(|l| l.chars().count() <= 40), "{text}");
+    assert!(text.contains("hint: one two three four five six seven\n      eight nine"), "{text}");
+    let unbroken = render(&d, &sources, STYLE);
+    assert_eq!(unbroken.matches(long).count(), 3, "{unbroken}");
 }

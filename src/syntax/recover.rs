@@ -80,8 +80,14 @@ fn with_indented(text: &str, lexemes: &[Lexeme<'_>], start: usize, end: usize) -
         let line = before.rsplit('\n').next().unwrap_or("");
         line.trim().is_empty().then(|| line.chars().count())
     };
-    let ends_in_colon = end.checked_sub(1).and_then(|i| lexemes.get(i)).is_some_and(|l| l.token == Token::Colon);
-    let Some(outer) = lexemes.get(start).and_then(column).filter(|_| ends_in_colon && start < end) else { return end };
+    // A colon at the end of its line; the line break after it is no token.
+    let statement = lexemes.get(start..end).unwrap_or(&[]);
+    let has_head = statement.iter().enumerate().any(|(i, l)| {
+        let rest = text.get(l.span.end as usize..).unwrap_or("");
+        let blank = rest.split('\n').next().unwrap_or("").split('#').next().unwrap_or("").trim().is_empty();
+        l.token == Token::Colon && blank && i > 0
+    });
+    let Some(outer) = lexemes.get(start).and_then(column).filter(|_| has_head) else { return end };
     let mut end = end;
     while lexemes.get(end).is_some_and(|l| l.token == Token::Newline)
         && lexemes.get(end + 1).and_then(column).is_some_and(|inner| inner > outer)

@@ -7,7 +7,7 @@ use super::error::TypeError;
 use super::host::Host;
 use super::show::show_a;
 use super::size::Num;
-use super::ty::{FnTy, Ty};
+use super::ty::{Dim, FnTy, Ty};
 use crate::builtins::higher_order::not_a_bound;
 use crate::error::Error;
 use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
@@ -231,10 +231,82 @@ impl Checker {
         }
         self.warn_nested(e);
         let values = self.args(args);
+        let known = self.frame.problems.len();
+        let first = values.first().map(|a| a.ty.clone());
         let outcome = self.call_value(&f, values, callee.span, e.span);
+        if self.frame.problems.len() > known {
+            self.suggest_layer(known, &f, path_of(callee), first.as_ref(), e.span);
+            let operands: Vec<&Expr> = args.iter().map(|a| &a.value).collect();
+            self.explain_call(known, &f, path_of(callee), &operands, e.span);
+        }
         self.learn(&f, args);
         let ty = self.write_back(args, 0, outcome);
         self.refine_range(&f, args, ty)
+    }
+
+    /// A dense layer made for another number of features: what to make instead.
+    pub(super) fn suggest_layer(
+        &mut self,
+        known: usize,
+        f: &Ty,
+        name: Option<String>,
+        x: Option<&Ty>,
+        site: crate::source::Span,
+    ) {
+        let Ty::Struct(layer) = f else { return };
+        let is_dense = &*layer.info.name == "Dense"
+            && self.module(layer.info.at.module).is_some_and(|m| m.is_library && &*m.name == "nn");
+        let w = layer.fields.first().and_then(Ty::dims);
+        let (true, Some(name), Some([Dim::Known(takes), Dim::Known(gives)]), Some(dims)) =
+            (is_dense, name, w.as_deref(), x.and_then(Ty::dims))
+        else {
+            return;
+        };
+        let Some(Dim::Known(gets)) = dims.last() else { return };
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = &mut problem.diagnostic;
+            if d.code == "E0303" && d.span() == Some(site) && gets != takes {
+                d.help = Some(format!(
+                    "`{name}` takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"
+                ));
+            }
+        }
+    }
+
+    /// Adds to the problems of a call, those from `known` on, what the call itself tells: the name of the layer that was called,
+    /// and where the operands of a builtin come from.
+    pub(super) fn explain_call(
+        &mut self,
+        known: usize,
+        f: &Ty,
+        name: Option<String>,
+        operands: &[&Expr],
+        site: crate::source::Span,
+    ) {
+        let origins = match f {
+            Ty::Fn(FnTy::Builtin(_)) => self.origins_of(operands),
+            _ => vec![],
+        };
+        let name = name.filter(|_| matches!(f, Ty::Struct(_)));
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = &mut problem.diagnostic;
+            if let Some(name) = &name {
+                for label in d.labels.iter_mut().filter(|l| l.span == site) {
+                    match label.message.as_str() {
+                        "in this call" => label.message = format!("in this call of `{name}`"),
+                        "called from here" => label.message = format!("`{name}` is called here"),
+                        _ => {}
+                    }
+                }
+            }
+            if matches!(d.code, "E0301" | "E0303") && d.span() == Some(site) && problem.library.is_none() {
+                for (place, remark) in &origins {
+                    if !d.labels.iter().any(|l| l.span == *place) {
+                        *d = d.clone().also(*place, remark.clone());
+                    }
+                }
+            }
+        }
     }
 
     /// Copies what a call left in its `&` arguments back to their places. Argument `i` of the call is `args[i - skip]`.
@@ -277,6 +349,15 @@ fn shown(ty: &Ty) -> Option<String> {
             let items = items?;
             Some(if items.len() == 1 { format!("({},)", items.join("")) } else { format!("({})", items.join(", ")) })
         }
+        _ => None,
+    }
+}
+
+/// `self.out`, as it is written.
+pub(super) fn path_of(e: &Expr) -> Option<String> {
+    match &e.kind {
+        ExprKind::Name(name) => Some(name.to_string()),
+        ExprKind::Field { base, name } => Some(format!("{}.{}", path_of(base)?, name.name)),
         _ => None,
     }
 }

@@ -159,7 +159,14 @@ impl Checker {
                 if let Some(at) = s.info.field(&name.name) {
                     let f = s.fields.get(at).cloned().unwrap_or_default();
                     let values = self.args(args);
+                    let known = self.frame.problems.len();
+                    let first = values.first().map(|a| a.ty.clone());
                     let outcome = self.call_value(&f, values, receiver.span.to(name.span), e.span);
+                    if self.frame.problems.len() > known {
+                        let path = super::expr::path_of(receiver).map(|path| format!("{path}.{}", name.name));
+                        self.suggest_layer(known, &f, path.clone(), first.as_ref(), e.span);
+                        self.explain_call(known, &f, path, &[], e.span);
+                    }
                     return self.write_back(args, 0, outcome);
                 }
                 if &*name.name == "with" {
@@ -227,7 +234,12 @@ impl Checker {
         }
         let mut all = vec![ArgVal { inout: changes, ..ArgVal::positional(ty.clone(), receiver.span) }];
         all.extend(values);
+        let known = self.frame.problems.len();
         let mut outcome = self.call_value(f, all, name.span, e.span);
+        if self.frame.problems.len() > known {
+            let operands: Vec<&Expr> = std::iter::once(receiver).chain(args.iter().map(|a| &a.value)).collect();
+            self.explain_call(known, f, None, &operands, e.span);
+        }
         if let Some(at) = outcome.outs.iter().position(|(i, _)| *i == 0) {
             let (_, new) = outcome.outs.remove(at);
             self.assign(receiver, &new, receiver.span);

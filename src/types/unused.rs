@@ -17,6 +17,7 @@ pub(super) fn check(module: &LoadedModule) -> Vec<Diagnostic> {
         module,
         function: FnId(0),
         scopes: vec![],
+        params: vec![],
         depth: 0,
         bound: vec![],
         used: HashSet::new(),
@@ -54,6 +55,8 @@ struct Walk<'a> {
     function: FnId,
     /// Blocks of the function that is open, with the names bound in each.
     scopes: Vec<Vec<(Rc<str>, Span)>>,
+    /// Parameters of a function whose body comes next: they count as names of its outermost block.
+    params: Vec<(Rc<str>, Span)>,
     /// Blocks around, in all functions.
     depth: usize,
     bound: Vec<Bound>,
@@ -89,7 +92,7 @@ impl Walk<'_> {
 
     fn stmts(&mut self, stmts: &[Stmt]) {
         self.depth += 1;
-        self.scopes.push(vec![]);
+        self.scopes.push(std::mem::take(&mut self.params));
         stmts.iter().for_each(|s| self.stmt(s));
         self.scopes.pop();
         self.depth -= 1;
@@ -105,7 +108,10 @@ impl Walk<'_> {
         }
         decl.ret.iter().for_each(|t| self.annotation(t));
         self.depth += 1;
+        let name = |p: &Param| p.pattern.name().map(|n| (n.name.clone(), n.span));
+        self.params = decl.params.iter().filter_map(name).collect();
         self.expr(&decl.body);
+        self.params.clear();
         self.depth -= 1;
         self.scopes = scopes;
         self.function = outer;
