@@ -39,6 +39,8 @@ pub struct ErrorData {
     pub help: Option<String>,
     /// Further lines under the message.
     pub notes: Vec<String>,
+    /// Sizes that do not fit, as far as they are known: the checker tells where they come from.
+    pub sizes: Vec<usize>,
     /// Set by the run loop: the failing expression, then remarks on places.
     pub span: Option<Span>,
     pub labels: Vec<Label>,
@@ -57,6 +59,7 @@ impl Error {
             operands: vec![],
             help: None,
             notes: vec![],
+            sizes: vec![],
             span: None,
             labels: vec![],
             trace: vec![],
@@ -74,6 +77,12 @@ impl Error {
     /// A remark on operand `index`, such as its shape.
     pub fn operand(mut self, index: usize, remark: impl Into<String>) -> Error {
         self.0.operands.push((index, remark.into()));
+        self
+    }
+
+    /// The sizes that do not fit.
+    pub fn sizes(mut self, sizes: impl IntoIterator<Item = usize>) -> Error {
+        self.0.sizes.extend(sizes);
         self
     }
 

@@ -54,6 +54,13 @@ fn number(cell: &[u8]) -> Option<f64> {
     std::str::from_utf8(cell).ok()?.parse().ok()
 }
 
+/// How many columns a table has by the start of its file; `cut`: the file goes on. `None` if that does not tell.
+pub fn columns_of(start: &[u8], cut: bool) -> Option<usize> {
+    let end = if cut { start.iter().rposition(|b| *b == b'\n')? } else { start.len() };
+    let mut rows = Rows::new("", start.get(..end)?);
+    if rows.advance().ok()? { Some(rows.cells.len()) } else { None }
+}
+
 /// See [`LOAD_CSV`].
 pub fn load_csv(path: &str, dtype: DType) -> Result<Value> {
     let bytes = read_bytes(path)?;

@@ -103,6 +103,8 @@ fn inner_clash(name: &str, a: (&str, &[Dim]), b: (&str, &[Dim]), turn: Turn) -> 
     .operand(1, format!("this is {kind_b}"));
     let told = |d: Option<Dim>| d.filter(|d| !matches!(d, Dim::Some | Dim::Unknown));
     let (k, l, m, n) = (told(k), told(l), told(rows_a), told(columns_b));
+    let known = |d: Option<Dim>| if let Some(Dim::Known(n)) = d { Some(n) } else { None };
+    let error = error.sizes(known(k).into_iter().chain(known(l)));
     let plain = a.len() <= 2 && b.len() <= 2;
     if plain && b.len() == 2 && k.is_some() && k == n {
         error.help("transpose the right one: `.t`")

@@ -4,9 +4,13 @@ use crate::bytecode::disasm::disassemble;
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::load::Load;
 use crate::pipeline::{Mode, Session};
-use crate::resolve::ModuleId;
+use std::rc::Rc;
+
+use crate::resolve::{ModuleId, Res};
 use crate::syntax;
-use crate::syntax::ast::{Expr, Module};
+use crate::syntax::ast::{Expr, Module, Pattern, StmtKind};
+use crate::types::ty::Ty;
+use crate::value::Value;
 
 /// A phase whose result can be shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +85,22 @@ impl Session {
     /// The top-level bindings and functions of a module that was loaded, with the types found.
     pub fn signatures(&self, module: ModuleId) -> String {
         crate::types::signatures(&self.checker.types, module, &self.program.module(module).tree)
+    }
+
+    /// Top-level names of `let` without `var`: the type found, and the value if it was run.
+    pub fn constants(&self, module: ModuleId) -> Vec<(Rc<str>, Ty, Option<Value>)> {
+        let loaded = self.program.module(module);
+        let base = self.bases.get(module.0 as usize).map_or(0, |b| *b as usize);
+        let mut out = vec![];
+        for stmt in &loaded.tree.stmts {
+            let StmtKind::Let { mutable: false, pattern: Pattern::Name { ident, id }, .. } = &stmt.kind else {
+                continue;
+            };
+            let Some(Res::Global(global)) = loaded.resolved.names.get(id) else { continue };
+            let value = self.vm.globals.get(base + global.index as usize).cloned().flatten();
+            out.push((ident.name.clone(), self.checker.types.get(module, *id).clone(), value));
+        }
+        out
     }
 
     /// Each expression with its type: the join over all calls that reach it.

@@ -89,6 +89,7 @@ pub fn shapes_clash(name: &str, a: (usize, &str, &[usize]), b: (usize, &str, &[u
         .operand(i, format!("this is {kind_a}"))
         .operand(j, format!("this is {kind_b}"))
         .note(format!("shapes align at their last dim; {place} is {m} here and {n} there, and neither is 1"));
+    let error = error.sizes([m, n]);
     match remedy(a, b) {
         Some(help) => error.help(help),
         None => error,

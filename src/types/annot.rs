@@ -26,7 +26,7 @@ pub struct DimBinding {
 /// Why a value does not fit its annotation.
 pub(super) enum Mismatch {
     Kind { expected: String, help: Option<String> },
-    Dims { sentence: String, bound: Option<(Span, String)> },
+    Dims { sentence: String, bound: Option<(Span, String)>, sizes: Vec<usize> },
 }
 
 type Fit = Result<Ty, Box<Mismatch>>;
@@ -173,7 +173,7 @@ impl Checker {
                 if fixed == 1 { "axis" } else { "axes" },
                 actual_dims.len()
             );
-            return Err(Box::new(Mismatch::Dims { sentence, bound: None }));
+            return Err(Box::new(Mismatch::Dims { sentence, bound: None, sizes: vec![] }));
         }
         let leading = actual_dims.len() - fixed;
         let mut refined: Dims = actual_dims.iter().take(leading).copied().collect();
@@ -193,7 +193,10 @@ impl Checker {
                     None => format!("the annotation asks for {e}, but this value has {a} there: its shape is {shape}"),
                 };
                 let bound = self.bound_at(d, module, dims);
-                return Err(Box::new(Mismatch::Dims { sentence, bound }));
+                let known = |d: Dim| if let Dim::Known(n) = d { Some(n) } else { None };
+                // What is expected stands in the annotation.
+                let sizes = known(*actual).into_iter().collect();
+                return Err(Box::new(Mismatch::Dims { sentence, bound, sizes }));
             }
             refined.push(expected.meet(*actual));
         }
@@ -344,9 +347,9 @@ impl Checker {
             Mismatch::Kind { expected, help } => {
                 TypeError::Mismatch { what, expected, actual, place, annotation, help }
             }
-            Mismatch::Dims { sentence, bound } => {
+            Mismatch::Dims { sentence, bound, sizes } => {
                 let sentence = format!("{what}: {sentence}");
-                TypeError::DimMismatch { sentence, actual, place, annotation, bound }
+                TypeError::DimMismatch { sentence, actual, place, annotation, bound, sizes }
             }
         };
         self.report(error, place);

@@ -238,6 +238,9 @@ impl Checker {
             }
         }
         let origins = matched.iter().map(|at| at.and_then(|i| args.get(i)).map(|a| a.span)).collect();
+        if module.is_library && !self.frame.module.is_library {
+            self.user_site = Some(site);
+        }
         let (mut ret, outs) = self.specialize(key, &module, &decl, slots, captures, origins, site);
         if let Ty::Struct(s) = &ret
             && !self.frame.module.is_library

@@ -130,6 +130,7 @@ pub enum TypeError {
         place: Span,
         annotation: Span,
         bound: Option<(Span, String)>,
+        sizes: Vec<usize>,
     },
     Condition {
         ty: Ty,
@@ -184,6 +185,15 @@ pub enum TypeError {
 }
 
 impl TypeError {
+    /// Known sizes that do not fit.
+    pub fn sizes(&self) -> Vec<usize> {
+        match self {
+            TypeError::Operation { error, .. } => error.0.sizes.clone(),
+            TypeError::DimMismatch { sizes, .. } => sizes.clone(),
+            _ => vec![],
+        }
+    }
+
     /// As data for the renderer; `span` is the failing expression.
     pub fn to_diagnostic(&self, span: Span) -> Diagnostic {
         match self {
@@ -289,7 +299,7 @@ impl TypeError {
                     None => d,
                 }
             }
-            TypeError::DimMismatch { sentence, actual, place, annotation, bound } => {
+            TypeError::DimMismatch { sentence, actual, place, annotation, bound, .. } => {
                 let d = Diagnostic::error("E0331", sentence.clone())
                     .at(*place, format!("this is {}", show_ty(actual)))
                     .also(*annotation, "annotated here");

@@ -28,10 +28,11 @@ mod operator;
 mod pattern;
 pub mod rename;
 pub mod show;
+mod signature;
 pub mod size;
 mod size_args;
-mod signature;
 mod slope;
+mod source_of;
 mod specialize;
 mod stmt;
 mod structures;
@@ -152,6 +153,12 @@ pub struct Checker {
     names_only: bool,
     /// The next problem is told without its place in the library.
     hide_place: bool,
+    /// Tables whose files were looked at.
+    tables: Vec<source_of::Table>,
+    /// Files that the program writes, before what is followed now.
+    written: Vec<Option<Rc<str>>>,
+    /// The last call of a library function in the user's code.
+    user_site: Option<Span>,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
 }
@@ -196,6 +203,9 @@ impl Checker {
             unrolled: 1,
             names_only: false,
             hide_place: false,
+            tables: vec![],
+            written: vec![],
+            user_site: None,
             in_frame: false,
         }
     }
@@ -362,7 +372,8 @@ impl Checker {
 
     /// Notes a mistake; the caller goes on with `Any`.
     fn report(&mut self, error: TypeError, span: Span) -> Ty {
-        self.note(error.to_diagnostic(span));
+        let d = error.to_diagnostic(span);
+        self.note(self.tell_sources(d, &error.sizes()));
         Ty::Any
     }
 

@@ -1,0 +1,104 @@
+//! Where the sizes of a shape error come from: the number in the program, the file with so many columns.
+
+use std::io::Read;
+use std::rc::Rc;
+
+use super::Checker;
+use super::specialize::Spec;
+use super::ty::{Dim, TensorTy, Ty};
+use crate::builtins::tables::columns_of;
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use crate::syntax::ast::{Expr, ExprKind, IndexItem};
+use crate::syntax::visit;
+
+/// A table whose first row was looked at.
+pub(super) struct Table {
+    path: Rc<str>,
+    columns: usize,
+    /// The call in the user's code.
+    place: Option<Span>,
+}
+
+/// So much of a file holds its first row, or it is not looked at.
+const GLIMPSE: u64 = 1 << 16;
+
+impl Checker {
+    /// Labels for the sizes that do not fit. A number that stands once in the user's program is where it comes from.
+    pub(super) fn tell_sources(&self, mut d: Diagnostic, sizes: &[usize]) -> Diagnostic {
+        for (i, size) in sizes.iter().enumerate() {
+            if sizes[..i].contains(size) {
+                continue;
+            }
+            if let Some(Table { path, columns, place: Some(place) }) = self.tables.iter().find(|t| t.columns == *size) {
+                d = told(d, *place, format!("{path} has {columns} columns"));
+            } else if let Some(place) = self.only_place_of(*size) {
+                d = told(d, place, format!("{size} comes from here"));
+            }
+        }
+        d
+    }
+
+    /// The one place in the user's code where this number is written, but as an index.
+    fn only_place_of(&self, size: usize) -> Option<Span> {
+        let size = i64::try_from(size).ok()?;
+        let mut places: Vec<Span> = vec![];
+        let mut indices: Vec<Span> = vec![];
+        let mut look = |e: &Expr| match &e.kind {
+            ExprKind::Int(n) if *n == size => places.push(e.span),
+            ExprKind::Index { items, .. } => {
+                for item in items {
+                    match item {
+                        IndexItem::At(e) => indices.push(e.span),
+                        IndexItem::Slice { start, stop, step, .. } => {
+                            indices.extend([start, stop, step].into_iter().flatten().map(|e| e.span));
+                        }
+                        IndexItem::Ellipsis(_) => {}
+                    }
+                }
+            }
+            _ => {}
+        };
+        let own = self.modules.iter().filter(|m| !m.is_library && m.id <= self.frame.module.id);
+        own.flat_map(|m| &m.tree.stmts).for_each(|s| visit::stmt(s, &mut look));
+        places.retain(|p| !indices.contains(p));
+        if let [place] = places[..] { Some(place) } else { None }
+    }
+
+    /// The type of a table by the first row of its file, unless the program may have written it before.
+    pub(super) fn glimpse(&mut self, path: &Ty) -> Option<Ty> {
+        let Ty::Str(Some(path)) = path else { return None };
+        if self.written.iter().any(|w| w.as_ref().is_none_or(|w| w == path)) {
+            return None;
+        }
+        let columns = match self.tables.iter().find(|t| t.path == *path) {
+            Some(table) => table.columns,
+            None => {
+                let mut start = vec![];
+                std::fs::File::open(&**path).ok()?.take(GLIMPSE).read_to_end(&mut start).ok()?;
+                let columns = columns_of(&start, start.len() as u64 == GLIMPSE)?;
+                self.tables.push(Table { path: path.clone(), columns, place: self.user_site });
+                columns
+            }
+        };
+        let dims = [Dim::Some, Dim::Known(columns)].into_iter().collect();
+        Some(Ty::Tensor(TensorTy { dtype: None, dims: Some(dims) }))
+    }
+
+    /// A file that is written may be read later as another one than it is now.
+    pub(super) fn note_written(&mut self, path: &Ty) {
+        let path = if let Ty::Str(path) = path { path.clone() } else { None };
+        if self.written.contains(&path) {
+            return;
+        }
+        // Functions that read it are followed again.
+        if self.tables.iter().any(|t| path.as_ref().is_none_or(|p| *p == t.path)) {
+            self.memo.values_mut().flatten().for_each(Spec::outdate);
+        }
+        self.written.push(path);
+    }
+}
+
+fn told(d: Diagnostic, place: Span, remark: String) -> Diagnostic {
+    if d.labels.iter().any(|l| l.span == place && l.message.contains(&remark)) { d } else { d.also(place, remark) }
+}
