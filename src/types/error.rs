@@ -284,9 +284,15 @@ impl TypeError {
                     Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
                         .at(*place, format!("this is {}", show_ty(actual)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
-                match help {
-                    Some(help) => d.help(help.clone()),
-                    None => d,
+                let other = match actual {
+                    Ty::Tensor(t) if t.dtype == Some(DType::F64) && expected.contains("f32[") => Some("f32"),
+                    Ty::Tensor(t) if t.dtype == Some(DType::F32) && expected.contains("f64[") => Some("f64"),
+                    _ => None,
+                };
+                match (help, other) {
+                    (Some(help), _) => d.help(help.clone()),
+                    (None, Some(dtype)) => d.help(format!("convert it: x.to({dtype}); `float[...]` takes both")),
+                    (None, None) => d,
                 }
             }
             TypeError::DimMismatch { sentence, actual, place, annotation, bound } => {
