@@ -124,7 +124,9 @@ impl Error {
         diagnostic.help = data.help.clone();
         // Calls of one function from one place, as a recursion makes them, are one line.
         let mut lines: Vec<(&(String, Span), usize)> = vec![];
-        for call in data.trace.iter().skip(inside) {
+        // Calls that the library makes are not the user's.
+        let in_library = |span: Span| place(span).starts_with(LIBRARY);
+        for call in data.trace.iter().skip(inside).filter(|(_, span)| !in_library(*span)) {
             match lines.last_mut() {
                 Some((last, times)) if *last == call => *times += 1,
                 _ => lines.push((call, 1)),

@@ -107,5 +107,9 @@ fn same_form(prim: &Prim, a: &Value, b: &Value) -> Result<()> {
     Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.shown()))
         .operand(0, format!("this is {}", what(a)))
         .operand(1, format!("this is {}", what(b)))
-        .help("use concat(...) or + on lists of equal length; to join two lists, extend(&a, b)"))
+        .help(BUILT_ALIKE))
 }
+
+/// What helps where two structures differ.
+pub const BUILT_ALIKE: &str =
+    "both sides need the same fields, lengths and keys; lists are joined by extend(&a, b), tensors by concat((a, b))";

@@ -173,7 +173,11 @@ fn infer_extreme(name: &str, pairwise: &str, args: &[Ty]) -> Result<Ty> {
 fn extreme(vm: &mut Vm, name: &str, pairwise: &str, args: &[Value]) -> Result<Value> {
     let [x, other, options @ ..] = args else { return Err(arity(name)) };
     if !matches!(other, Value::None) {
-        return vm.cx.apply(primitive(pairwise)?, &[x.clone(), other.clone()]);
+        // Said of the function that was called.
+        return vm.cx.apply(primitive(pairwise)?, &[x.clone(), other.clone()]).map_err(|mut error| {
+            error.0.message = error.0.message.replace(pairwise, name);
+            error
+        });
     }
     if is_number(x) {
         return forward(vm, name, EXTREME, args);

@@ -38,6 +38,8 @@ pub struct Chunk {
     pub formats: Vec<Vec<Piece>>,
     pub indices: Vec<Vec<IndexPart>>,
     pub types: Vec<TypeTest>,
+    /// What is annotated with each of them, for messages: `x` in backquotes, "the result".
+    pub annotated: Vec<Rc<str>>,
     pub hosts: Vec<Host>,
     /// Text of the signature, for printing.
     pub signature: RefCell<Option<String>>,

@@ -10,12 +10,13 @@ use crate::tensor::DType;
 
 impl FnCompiler<'_> {
     /// Emits the test of an annotation; nothing for `any`.
-    pub fn check(&mut self, reg: Reg, ty: &TypeExpr, span: Span) {
+    pub fn check(&mut self, reg: Reg, ty: &TypeExpr, span: Span, what: &str) {
         let test = self.type_test(ty);
         if matches!(test, TypeTest::Any) {
             return;
         }
         self.writer.chunk.types.push(test);
+        self.writer.chunk.annotated.push(what.into());
         let test = self.writer.table(self.writer.chunk.types.len());
         self.writer.emit(Op::Check { reg, test }, span, &[ty.span]);
     }

@@ -128,7 +128,8 @@ impl<'a> FnCompiler<'a> {
                 self.default(reg, default);
             }
             if let Some(ty) = &param.ty {
-                self.check(reg, ty, param.pattern.span());
+                let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
+                self.check(reg, ty, param.pattern.span(), &what);
             }
         }
         for (i, param) in decl.params.iter().enumerate() {
@@ -140,7 +141,7 @@ impl<'a> FnCompiler<'a> {
         let dst = self.temp();
         self.expr(&decl.body, dst);
         if let Some(ret) = &decl.ret {
-            self.check(dst, ret, decl.body.span);
+            self.check(dst, ret, decl.body.span, "the result");
         }
         self.emit(Op::Return { src: dst }, decl.body.span);
         self.release(mark);

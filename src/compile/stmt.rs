@@ -56,7 +56,7 @@ impl FnCompiler<'_> {
                 self.expr(default, dst);
                 self.writer.bind(given);
                 if let Some(ty) = ty {
-                    self.check(dst, ty, default.span);
+                    self.check(dst, ty, default.span, &format!("`{}`", name.name));
                 }
                 self.store_res(self.res(*id), dst, name.span);
             }
@@ -87,7 +87,7 @@ impl FnCompiler<'_> {
                     None => self.emit(Op::LoadNone { dst: src }, stmt.span),
                 }
                 if let Some(ret) = self.function.decl.clone().as_ref().and_then(|d| d.ret.as_ref()) {
-                    self.check(src, ret, value.as_ref().map_or(stmt.span, |v| v.span));
+                    self.check(src, ret, value.as_ref().map_or(stmt.span, |v| v.span), "the result");
                 }
                 self.leave_tries(self.tries, stmt.span);
                 self.emit(Op::Return { src }, stmt.span);
@@ -149,14 +149,14 @@ impl FnCompiler<'_> {
             let dst = self.reg(local);
             self.expr(value, dst);
             if let Some(ty) = ty {
-                self.check(dst, ty, value.span);
+                self.check(dst, ty, value.span, &annotated(pattern));
             }
             return;
         }
         let src = self.temp();
         self.expr(value, src);
         if let Some(ty) = ty {
-            self.check(src, ty, value.span);
+            self.check(src, ty, value.span, &annotated(pattern));
         }
         self.unpack(pattern, src);
     }
@@ -296,4 +296,9 @@ impl FnCompiler<'_> {
             None => self.close_place(&open, src, span),
         }
     }
+}
+
+/// What a `let` annotates, in words.
+fn annotated(pattern: &Pattern) -> String {
+    pattern.name().map_or("this pattern".into(), |n| format!("`{}`", n.name))
 }

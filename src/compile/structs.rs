@@ -20,14 +20,19 @@ impl FnCompiler<'_> {
         // Annotations of given fields bind dimension variables before defaults use them.
         for (i, field) in decl.fields.iter().enumerate() {
             if let (Some(ty), None) = (&field.ty, &field.default) {
-                self.check(Reg(i as u16), ty, field.name.span);
+                self.check(Reg(i as u16), ty, field.name.span, &format!("`{}.{}`", decl.name.name, field.name.name));
             }
         }
         for (i, field) in decl.fields.iter().enumerate() {
             if let Some(default) = &field.default {
                 self.default(Reg(i as u16), default);
                 if let Some(ty) = &field.ty {
-                    self.check(Reg(i as u16), ty, field.name.span);
+                    self.check(
+                        Reg(i as u16),
+                        ty,
+                        field.name.span,
+                        &format!("`{}.{}`", decl.name.name, field.name.name),
+                    );
                 }
             }
         }

@@ -167,9 +167,12 @@ pub fn tensor_from_values(env: &mut Env, items: &[Value]) -> Result<Value> {
         Ok(dtype) => dtype,
         Err(i) => {
             let kind = items.get(i).map_or_else(String::new, Value::type_name);
-            return Err(Error::new("E0302", format!("brackets make a tensor, but element {i} is {}", article(&kind)))
-                .operand(i, format!("this is {}", article(&kind)))
-                .help("a tensor holds numbers; use list(...) for a list of other values"));
+            return Err(Error::new(
+                "E0302",
+                "brackets make a tensor: its elements are numbers, or tensors of one shape",
+            )
+            .operand(i, format!("this is {}", article(&kind)))
+            .help("write list(...) for a list, which may hold anything"));
         }
     };
     let has_bool = items.iter().any(|v| matches!(v, Value::Bool(_)));
@@ -183,17 +186,12 @@ pub fn tensor_from_values(env: &mut Env, items: &[Value]) -> Result<Value> {
     for (i, item) in items.iter().enumerate() {
         let shape = item.shape().unwrap_or(&[]);
         if shape != inner.as_slice() {
-            let first = items.first().map_or_else(String::new, Value::type_name);
-            return Err(Error::new(
-                "E0302",
-                format!(
-                    "the rows of a tensor must have one shape: element 0 is {first}, element {i} is {}",
-                    item.type_name()
-                ),
-            )
-            .operand(0, format!("this is {first}"))
-            .operand(i, format!("this is {}", item.type_name()))
-            .help("pad or reshape the elements to one shape, or use list(...) for a ragged list"));
+            let (first, other) = (super::show_shape(&inner), super::show_shape(shape));
+            let message = format!("brackets make a tensor, but its elements have shapes {first} and {other}");
+            return Err(Error::new("E0302", message)
+                .operand(0, format!("shape {first}"))
+                .operand(i, format!("shape {other}"))
+                .help("all elements need one shape; write list(...) to keep values of different shapes"));
         }
     }
     let mut shape = Shape::with_capacity(inner.len() + 1);

@@ -100,7 +100,8 @@ fn consumed(item: &IndexSpec) -> usize {
 #[cold]
 pub fn too_many(taken: usize, rank: usize, shape: &str) -> Error {
     let axes = if rank == 1 { "1 axis".to_string() } else { format!("{rank} axes") };
-    Error::new("E0402", format!("{taken} indices for {axes}")).operand(0, format!("this has the shape {shape}"))
+    Error::new("E0402", format!("too many indices: {taken} for a tensor of {axes}"))
+        .operand(0, format!("this has the shape {shape}"))
 }
 
 /// A mask whose shape is not that of the axes that it picks from.

@@ -294,9 +294,15 @@ impl TypeError {
                     Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
                         .at(*place, format!("this is {}", show_ty(actual)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
-                match help {
-                    Some(help) => d.help(help.clone()),
-                    None => d,
+                let other = match actual {
+                    Ty::Tensor(t) if t.dtype == Some(DType::F64) && expected.contains("f32[") => Some("f32"),
+                    Ty::Tensor(t) if t.dtype == Some(DType::F32) && expected.contains("f64[") => Some("f64"),
+                    _ => None,
+                };
+                match (help, other) {
+                    (Some(help), _) => d.help(help.clone()),
+                    (None, Some(dtype)) => d.help(format!("convert it: x.to({dtype}); `float[...]` takes both")),
+                    (None, None) => d,
                 }
             }
             TypeError::DimMismatch { sentence, actual, place, annotation, bound, .. } => {
@@ -340,12 +346,22 @@ impl TypeError {
                 d.also(*value, format!("this is {}", show_ty(ty)))
             }
             TypeError::NotIndexable { ty, base } => {
-                Diagnostic::error("E0335", format!("{} has no elements to index", show_a(ty)))
+                let d = Diagnostic::error("E0335", format!("{} has no elements to index", show_a(ty)))
                     .at(span, "")
-                    .also(*base, format!("this is {}", show_ty(ty)))
+                    .also(*base, format!("this is {}", show_ty(ty)));
+                match ty {
+                    Ty::Float | Ty::Int(_) => d.help("it is one number already"),
+                    Ty::Struct(_) => d.help("fields are read with a point: p.x"),
+                    Ty::Fn(_) => d.help("call it with round brackets: f(x)"),
+                    _ => d,
+                }
             }
             TypeError::BadIndex { sentence, base, place, code } => {
-                Diagnostic::error(code, sentence.clone()).at(*place, "").also(base.0, base.1.clone())
+                let d = Diagnostic::error(code, sentence.clone()).at(*place, "");
+                match base.1.strip_prefix("it has `").and_then(|rest| rest.strip_suffix('`')) {
+                    Some(near) => d.help(format!("did you mean \"{near}\"?")),
+                    None => d.also(base.0, base.1.clone()),
+                }
             }
             TypeError::NeedsFunction { transform, ty, place } => {
                 let message = format!("{transform} needs a function, and this is {}", show_a(ty));
@@ -354,11 +370,9 @@ impl TypeError {
                     .help(format!("pass the function itself, not its value: {}(f)(x)", transform.trim_matches('`')))
             }
             TypeError::GradOutput { transform, ty, of, result } => {
-                let d = Diagnostic::error(
-                    "E0436",
-                    format!("{transform} needs one float, but {of} returns {}", show_ty(ty)),
-                )
-                .at(span, "");
+                let d =
+                    Diagnostic::error("E0436", format!("{transform} needs one float, but {of} returns {}", show_a(ty)))
+                        .at(span, "");
                 let d = match result {
                     Some(place) => d.also(*place, format!("this is {}", show_ty(ty))),
                     None => d,
@@ -366,6 +380,7 @@ impl TypeError {
                 match ty {
                     Ty::Tensor(_) => d.help("reduce the result with sum(...) or mean(...), or use jacobian"),
                     Ty::Int(_) => d.help("return a float: float(...), or write 1.0 for 1"),
+                    Ty::None => d.help("a function without a last expression gives none: let it end with the loss"),
                     Ty::Tuple(items) if items.len() == 2 => d.help("with `aux: true`, f may return (loss, more)"),
                     _ => d,
                 }
@@ -426,8 +441,8 @@ fn operation(error: &Error, operands: &[Span], origins: &[(Span, String)], span:
 
 fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagnostic {
     let owner = match ty {
-        Ty::Struct(s) => s.info.name.to_string(),
-        Ty::StructType(info) => info.name.to_string(),
+        Ty::Struct(s) => format!("`{}`", s.info.name),
+        Ty::StructType(info) => format!("`{}`", info.name),
         other => show_a(other),
     };
     let kind = if method { "method" } else { "field" };

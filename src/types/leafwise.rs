@@ -150,8 +150,8 @@ fn differ(prim: &Prim, a: &Ty, b: &Ty, at: usize) -> Result<()> {
         },
         other => super::show::show_a(other),
     };
-    Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.name))
+    Err(Error::new("E0304", format!("`{}` acts leaf by leaf, and these two are built differently", prim.shown()))
         .operand(0, format!("this is {}", what(a)))
         .operand(at, format!("this is {}", what(b)))
-        .help("use concat(...) or + on lists of equal length; to join two lists, extend(&a, b)"))
+        .help(crate::ad::leafwise::BUILT_ALIKE))
 }

@@ -164,23 +164,33 @@ fn host_inout(function: &str, param: &str, wants: bool, arg: usize) -> Error {
 
 fn too_many(function: &str, params: usize, given: usize) -> Error {
     let plural = if params == 1 { "" } else { "s" };
-    Error::new("E0320", format!("`{function}` takes {params} argument{plural}, and {given} are given"))
+    Error::new("E0320", format!("{} takes {params} argument{plural}, not {given}", shown(function)))
 }
 
 pub(crate) fn missing(function: &str, param: &str) -> Error {
-    Error::new("E0320", format!("`{function}` needs its argument `{param}`")).help(format!("add {param}: ..."))
+    Error::new("E0320", format!("{} misses its argument `{param}`", shown(function)))
 }
 
 pub(crate) fn twice(function: &str, name: Symbol) -> Error {
-    Error::new("E0322", format!("`{function}` gets its argument `{name}` twice"))
+    Error::new("E0322", format!("{} gets `{name}` twice", shown(function)))
 }
 
 pub(crate) fn unknown_name<'a>(function: &str, name: Symbol, known: impl Iterator<Item = &'a str>) -> Error {
     let known: Vec<&str> = known.collect();
-    let error = Error::new("E0321", format!("`{function}` has no parameter `{name}`"));
-    match did_you_mean(&name.name(), known.iter().copied()) {
+    // Structs are capitalized, and built by their fields.
+    let of_struct = function.starts_with(char::is_uppercase) && !function.contains('.');
+    let (code, kind) = if of_struct { ("E0323", "field") } else { ("E0321", "parameter") };
+    let error = Error::new(code, format!("{} has no {kind} `{name}`", shown(function)));
+    let text = name.name();
+    let near = crate::resolve::hints::for_parameter(&text, known.iter().copied());
+    match near.or_else(|| did_you_mean(&text, known.iter().copied())) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => error.help("it takes no arguments"),
-        None => error.help(format!("its parameters are {}", known.join(", "))),
+        None => error.help(format!("its {kind}s: {}", known.join(", "))),
     }
+}
+
+/// A function in backquotes, or in words if it has no name.
+fn shown(function: &str) -> String {
+    if function == "<lambda>" { "this function".into() } else { format!("`{function}`") }
 }

@@ -239,6 +239,9 @@ pub(super) fn a_value(value: &Value) -> String {
     let vowel = name.starts_with(['a', 'e', 'i', 'o', 'u']);
     match value {
         Value::None => "none".into(),
+        Value::Tuple(items) => format!("a tuple of {}", items.len()),
+        // A tensor by its type.
+        _ if name.contains('[') => name,
         _ if vowel => format!("an {name}"),
         _ => format!("a {name}"),
     }

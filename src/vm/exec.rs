@@ -532,10 +532,12 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 at += 1;
             }
             Op::Check { reg, test } => {
-                let test = &chunk.types[test.0 as usize];
+                let what = test.0 as usize;
+                let test = &chunk.types[what];
                 if !typetest::quick(test, &r!(reg)) {
                     let dtype = cx.env.dtype;
-                    ok!(typetest::check(regs, reg.0 as usize, test, state.globals, dtype));
+                    let what = &chunk.annotated[what];
+                    ok!(typetest::check(regs, reg.0 as usize, test, what, state.globals, dtype));
                 }
             }
 

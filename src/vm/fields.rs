@@ -138,11 +138,12 @@ fn annotated(s: &StructValue, i: usize, value: Value, globals: &Globals, default
         // A field whose value is out for a change says nothing about dims.
         if let Some(other @ (Value::Tensor(..) | Value::Tuple(_) | Value::List(_))) = s.fields.get(*k) {
             regs[*k] = other.clone();
-            let _ = typetest::check(&mut regs, *k, test, globals, default);
+            let _ = typetest::check(&mut regs, *k, test, "", globals, default);
         }
     }
     regs[i] = value;
-    typetest::check(&mut regs, i, own, globals, default)?;
+    let field = s.def.fields.get(i).map_or_else(String::new, |f| format!("`{}.{}`", s.def.name, f.name));
+    typetest::check(&mut regs, i, own, &field, globals, default)?;
     Ok(std::mem::take(&mut regs[i]))
 }
 
@@ -153,7 +154,7 @@ pub fn no_field(object: &Value, name: Symbol) -> Error {
     let near = |e: Error, known: Vec<Rc<str>>| match did_you_mean(&text, known.iter().map(|n| &**n)) {
         Some(near) => e.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => e,
-        None => e.help(format!("its fields are {}", known.join(", "))),
+        None => e.help(format!("it has: {}", known.join(", "))),
     };
     match object {
         Value::Struct(s) => {
@@ -167,9 +168,16 @@ pub fn no_field(object: &Value, name: Symbol) -> Error {
         ),
         Value::Dict(d) => {
             let known = d.keys().filter_map(|k| if let Key::Str(s) = k { Some(s.clone()) } else { None });
-            near(Error::new("E0450", format!("the dict has no key \"{text}\"")), known.collect())
+            let error = Error::new("E0450", format!("the dict has no key \"{text}\""));
+            let known: Vec<Rc<str>> = known.collect();
+            match did_you_mean(&text, known.iter().map(|n| &**n)) {
+                Some(near) => error.help(format!("did you mean \"{near}\"?")),
+                None => error.operand(0, format!("its keys: {}", known.join(", "))),
+            }
         }
-        Value::Tensor(..) => near(error("a tensor"), ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec()),
+        Value::Tensor(..) => {
+            near(error(&a_value(object)), ["shape", "rank", "size", "dtype", "t"].map(Rc::from).to_vec())
+        }
         Value::None => error("none").help("a function without a last expression gives none"),
         other => error(&a_value(other)),
     }

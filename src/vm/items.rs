@@ -142,7 +142,7 @@ fn position(i: i64, len: usize) -> Result<usize> {
     let at = if i < 0 { i.checked_add(len as i64) } else { Some(i) };
     match at {
         Some(at) if at >= 0 && (at as usize) < len => Ok(at as usize),
-        _ => Err(Error::new("E0401", format!("index {i} is out of range for length {len}"))
+        _ => Err(Error::new("E0401", format!("index {i} is out of range: the length is {len}"))
             .operand(1, format!("this is {i}"))
             .operand(0, format!("its length is {len}"))),
     }
@@ -155,7 +155,7 @@ fn no_index(object: &Value, index: &Value) -> Error {
         return Error::new("E0335", format!("the index of {} is an int, not {}", a_value(object), a_value(index)))
             .operand(1, format!("this is {}", a_value(index)));
     }
-    let error = Error::new("E0335", format!("{} has no items", a_value(object)))
+    let error = Error::new("E0335", format!("{} has no elements to index", a_value(object)))
         .operand(0, format!("this is {}", a_value(object)));
     match object {
         Value::Float(..) | Value::Int(_) => error.help("it is one number already"),

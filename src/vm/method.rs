@@ -32,7 +32,7 @@ impl Vm {
                 let method = def.methods.borrow().get(&name).cloned();
                 let Some(Value::Fn(closure)) = method else {
                     let names: Vec<_> = def.methods.borrow().keys().map(|s| s.name()).collect();
-                    return Err(no_method(&def.name, &name.name(), names.iter().map(|n| &**n), true));
+                    return Err(no_method(&format!("`{}`", def.name), &name.name(), names.iter().map(|n| &**n), true));
                 };
                 return self.call_part(Value::Fn(closure), at, site);
             }
@@ -43,7 +43,12 @@ impl Vm {
                     return self.call_part(function, at, site);
                 }
                 let names: Vec<_> = module.exports.keys().map(|s| s.name()).collect();
-                return Err(no_method(&module.name, &name.name(), names.iter().map(|n| &**n), true));
+                return Err(no_method(
+                    &format!("module `{}`", module.name),
+                    &name.name(),
+                    names.iter().map(|n| &**n),
+                    true,
+                ));
             }
             // `x.to(f64)` and the like are fields or builtins of tensors.
             _ => {}
@@ -70,11 +75,11 @@ impl Vm {
             Value::Struct(s) => {
                 let mut names: Vec<_> = s.def.methods.borrow().keys().map(|s| s.name()).collect();
                 names.extend(s.def.fields.iter().map(|f| f.name.name()));
-                no_method(&s.def.name, &name.name(), names.iter().map(|n| &**n), true)
+                no_method(&format!("`{}`", s.def.name), &name.name(), names.iter().map(|n| &**n), true)
             }
             other => {
                 let names: Vec<&str> = crate::resolve::builtin_names::all().collect();
-                no_method(&other.type_name(), &name.name(), names.into_iter(), false)
+                no_method(&crate::vm::call::a_value(other), &name.name(), names.into_iter(), false)
             }
         })
     }
@@ -199,7 +204,7 @@ fn callable(value: &Value) -> bool {
 }
 
 fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>, is_struct: bool) -> Error {
-    let error = Error::new("E0323", format!("{of} has no method or function `{name}`"));
+    let error = Error::new("E0323", format!("{of} has no method `{name}`"));
     match (crate::resolve::hints::for_member(name), did_you_mean(name, known)) {
         (Some(hint), _) if !is_struct => error.help(hint),
         (_, Some(near)) => error.help(format!("did you mean `{near}`?")),

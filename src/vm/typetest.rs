@@ -23,16 +23,25 @@ pub fn quick(test: &TypeTest, value: &Value) -> bool {
 }
 
 /// Checks the register `at` in full; may change it and the registers of dimension variables.
-pub fn check(regs: &mut [Value], at: usize, test: &TypeTest, globals: &[Option<Value>], default: DType) -> Result<()> {
+///
+/// `what` is annotated: a name in backquotes, "the result".
+pub fn check(
+    regs: &mut [Value],
+    at: usize,
+    test: &TypeTest,
+    what: &str,
+    globals: &[Option<Value>],
+    default: DType,
+) -> Result<()> {
     let value = std::mem::take(&mut regs[at]);
-    let mut checker = Checker { regs, globals, default };
+    let mut checker = Checker { regs, globals, default, what };
     let checked = checker.value(value, test);
     match checked {
         Ok(value) => {
             regs[at] = value;
             Ok(())
         }
-        Err(error) => Err(error.operand(0, format!("declared as {}", show(test)))),
+        Err(error) => Err(error.operand(0, "annotated here")),
     }
 }
 
@@ -40,6 +49,7 @@ struct Checker<'a> {
     regs: &'a mut [Value],
     globals: &'a [Option<Value>],
     default: DType,
+    what: &'a str,
 }
 
 impl Checker<'_> {
@@ -56,15 +66,15 @@ impl Checker<'_> {
             (TypeTest::Float, Value::Batched(..)) if value.is_one_float() => Ok(value),
             (TypeTest::Int | TypeTest::Bool, Value::Batched(..)) if value.shape() == Some(&[]) => {
                 let dtype = if matches!(test, TypeTest::Int) { DType::Int } else { DType::Bool };
-                if value.dtype() == Some(dtype) { Ok(value) } else { Err(mismatch(test, &value)) }
+                if value.dtype() == Some(dtype) { Ok(value) } else { Err(mismatch(self.what, test, &value)) }
             }
             (TypeTest::Tensor { dtype, dims, open, text }, Value::Batched(..)) if value.tensor_dtype().is_some() => {
                 let have = value.dtype();
                 let fits = if text.starts_with("float") { value.is_differentiable() } else { true };
                 if !fits || dtype.is_some_and(|d| Some(d) != have) {
-                    return Err(dtype_mismatch(test, &value));
+                    return Err(mismatch(self.what, test, &value));
                 }
-                self.dims(&value, dims, *open, test)?;
+                self.dims(&value, dims, *open)?;
                 Ok(value)
             }
             (TypeTest::Optional(inner), _) => self.value(value, inner),
@@ -74,10 +84,12 @@ impl Checker<'_> {
                     Value::Fn(_) | Value::Builtin(_) | Value::Prim(_) | Value::Native(_) | Value::StructType(_)
                 ) || matches!(&value, Value::Struct(s)
                     if s.def.methods.borrow().contains_key(&crate::symbol::Symbol::new("call")));
-                if callable { Ok(value) } else { Err(mismatch(test, &value)) }
+                if callable { Ok(value) } else { Err(mismatch(self.what, test, &value)) }
             }
             (TypeTest::Struct { global, .. }, Value::Struct(s)) => match self.globals.get(*global as usize) {
-                Some(Some(Value::StructType(def))) if !Rc::ptr_eq(def, &s.def) => Err(mismatch(test, &value)),
+                Some(Some(Value::StructType(def))) if !Rc::ptr_eq(def, &s.def) => {
+                    Err(mismatch(self.what, test, &value))
+                }
                 _ => Ok(value),
             },
             (TypeTest::Tensor { dtype, dims, open, text }, Value::Tensor(slot, t)) => {
@@ -86,9 +98,9 @@ impl Checker<'_> {
                 if float && t.dtype() == DType::Int {
                     value = Value::Tensor(*slot, Rc::new(t.cast(self.default)?));
                 } else if float && t.dtype() == DType::Bool || dtype.is_some_and(|d| d != t.dtype()) {
-                    return Err(dtype_mismatch(test, &value));
+                    return Err(mismatch(self.what, test, &value));
                 }
-                self.dims(&value, dims, *open, test)?;
+                self.dims(&value, dims, *open)?;
                 Ok(value)
             }
             (TypeTest::Tensor { dims, open: true, .. }, Value::Float(..)) if dims.is_empty() => Ok(value),
@@ -111,20 +123,20 @@ impl Checker<'_> {
                         (TypeTest::Int, Key::Int(_)) | (TypeTest::Str, Key::Str(_)) | (TypeTest::Any, _)
                     );
                     if !fits {
-                        return Err(mismatch(test, &value));
+                        return Err(mismatch(self.what, test, &value));
                     }
                     out.insert(k.clone(), self.value(v.clone(), item)?);
                 }
                 Ok(Value::Dict(Rc::new(out)))
             }
-            _ => Err(mismatch(test, &value)),
+            _ => Err(mismatch(self.what, test, &value)),
         }
     }
 
-    fn dims(&mut self, value: &Value, dims: &[DimTest], open: bool, test: &TypeTest) -> Result<()> {
+    fn dims(&mut self, value: &Value, dims: &[DimTest], open: bool) -> Result<()> {
         let Some(shape) = value.shape() else { return Ok(()) };
         if shape.len() < dims.len() || (!open && shape.len() != dims.len()) {
-            return Err(mismatch(test, value));
+            return Err(axes_mismatch(self.what, dims.len(), open, shape.len()));
         }
         let tail = &shape[shape.len() - dims.len()..];
         // Plain variables first, so that `float[2*n, n]` knows n.
@@ -138,7 +150,7 @@ impl Checker<'_> {
         for (dim, &size) in dims.iter().zip(tail) {
             let Some(want) = self.dim(dim) else { continue };
             if want != size as i64 {
-                return Err(dim_mismatch(test, value, dim, want, size));
+                return Err(dim_mismatch(self.what, value, dim, want, size));
             }
         }
         Ok(())
@@ -166,35 +178,46 @@ impl Checker<'_> {
     }
 }
 
-fn mismatch(test: &TypeTest, value: &Value) -> Error {
-    let error = Error::new("E0330", format!("expected {}, found {}", show(test), a_value(value)));
+fn mismatch(what: &str, test: &TypeTest, value: &Value) -> Error {
+    let error = Error::new("E0330", format!("{what} is annotated `{}`, but gets {}", show(test), a_value(value)));
     match (test, value) {
-        (TypeTest::Int, Value::Float(..)) => error.help("make it an int: int(x)"),
-        (TypeTest::Float, Value::Tensor(..)) => error.help("reduce it to one number: sum(...), mean(...), x[0]"),
-        (TypeTest::Tensor { .. }, Value::List(_)) => error.help("make it a tensor: tensor(xs)"),
-        (TypeTest::Str, _) => error.help("make it text: str(x)"),
+        (TypeTest::Int, Value::Float(..)) => error.help("int(x) cuts off the fraction"),
+        (TypeTest::Float, Value::Tensor(..)) => {
+            error.help("a tensor is written float[n]; sum(x) or mean(x) gives one float")
+        }
+        (TypeTest::List(_), Value::Tensor(..)) => error.help("brackets make tensors; write list(...) for a list"),
+        (TypeTest::Tensor { dtype: Some(to), .. }, Value::Tensor(_, t))
+            if to.is_float() && t.dtype().is_float() && *to != t.dtype() =>
+        {
+            error.help(format!("convert it: x.to({to}); `float[...]` takes both"))
+        }
         _ => error,
     }
 }
 
-fn dtype_mismatch(test: &TypeTest, value: &Value) -> Error {
-    let dtype = match test {
-        TypeTest::Tensor { dtype: Some(d), .. } => d.to_string(),
-        _ => "f32".into(),
-    };
-    Error::new("E0330", format!("expected {}, found {}", show(test), value.type_name()))
-        .help(format!("convert it: x.to({dtype})"))
+fn axes_mismatch(what: &str, wanted: usize, open: bool, have: usize) -> Error {
+    let least = if open { "at least " } else { "" };
+    let axes = if wanted == 1 { "axis" } else { "axes" };
+    Error::new("E0331", format!("{what}: the annotation asks for {least}{wanted} {axes}, and the value has {have}"))
 }
 
-fn dim_mismatch(test: &TypeTest, value: &Value, dim: &DimTest, want: i64, size: usize) -> Error {
-    let name = match dim {
-        DimTest::Var(_, name) | DimTest::Global(_, name) => format!("{name} is {want} here, and "),
-        DimTest::Binary(..) => format!("this dim must be {want}, and "),
-        _ => String::new(),
-    };
+fn dim_mismatch(what: &str, value: &Value, dim: &DimTest, want: i64, size: usize) -> Error {
     let shape = show_shape(value.shape().unwrap_or(&[]));
-    Error::new("E0331", format!("expected {}, found {}", show(test), value.type_name()))
-        .note(format!("{name}the value has shape {shape} with {size} in that place, where {want} is expected"))
+    let due = match dim {
+        DimTest::Known(_) | DimTest::Any => format!("the annotation asks for {want}"),
+        named => format!("dimension `{}` is {want}", show_dim(named)),
+    };
+    Error::new("E0331", format!("{what}: {due}, but this value has {size} there: its shape is {shape}"))
+}
+
+/// A dim as it is written.
+fn show_dim(dim: &DimTest) -> String {
+    match dim {
+        DimTest::Any => "_".into(),
+        DimTest::Known(n) => n.to_string(),
+        DimTest::Var(_, name) | DimTest::Global(_, name) => name.to_string(),
+        DimTest::Binary(op, a, b) => format!("{}{}{}", show_dim(a), op.symbol(), show_dim(b)),
+    }
 }
 
 /// A type as it is written.

@@ -103,9 +103,15 @@ fn expect_function(transform: &str, f: &Value) -> crate::error::Result<()> {
         | Value::StructType(_) => Ok(()),
         other => {
             let example = if transform == "hvp" { "hvp(f, x, v)".into() } else { format!("{transform}(f)(x)") };
-            Err(Error::new("E0437", format!("`{transform}` needs a function, and this is {}", other.type_name()))
-                .operand(0, format!("this is {}", other.type_name()))
-                .help(format!("pass the function itself, not its value: {example}")))
+            Err(Error::new(
+                "E0437",
+                format!(
+                    "`{transform}` needs a function, and this is {}",
+                    crate::builtins::fail::with_article(&other.type_name())
+                ),
+            )
+            .operand(0, format!("this is {}", other.type_name()))
+            .help(format!("pass the function itself, not its value: {example}")))
         }
     }
 }

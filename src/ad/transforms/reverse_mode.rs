@@ -221,13 +221,15 @@ impl NativeFn for Gradient {
 }
 
 fn not_one_float(transform: &str, result: &Value) -> Error {
-    let error =
-        Error::new("E0436", format!("`{transform}` needs one float, and the function returned {}", result.type_name()));
+    let error = Error::new(
+        "E0436",
+        format!("`{transform}` needs one float, but this function returns {}", with_article(&result.type_name())),
+    );
     match result {
-        Value::Tensor(..) => error.help("reduce it: sum(...) or mean(...); jacobian(f) differentiates every element"),
-        Value::Int(_) => error.help("an int has no derivative: compute with floats"),
-        Value::Tuple(_) => error.help("to return more than the loss, use value_and_grad(f, aux: true)"),
-        Value::None => error.help("the function's last statement is no expression: let it end with the loss"),
+        Value::Tensor(..) => error.help("reduce the result with sum(...) or mean(...), or use jacobian"),
+        Value::Int(_) => error.help("return a float: float(...), or write 1.0 for 1"),
+        Value::Tuple(items) if items.len() == 2 => error.help("with `aux: true`, f may return (loss, more)"),
+        Value::None => error.help("a function without a last expression gives none: let it end with the loss"),
         _ => error,
     }
 }
