@@ -21,6 +21,18 @@ impl FnCompiler<'_> {
         self.writer.emit(Op::Check { reg, test }, span, &[ty.span]);
     }
 
+    /// An int parameter is the dimension of its name: `fn f(n: int, x: float[n])`.
+    pub fn bind_dim(&mut self, param: usize, ty: Option<&TypeExpr>, span: Span) {
+        let is_int =
+            matches!(ty.map(|ty| &ty.kind), Some(TypeKind::Name { module: None, name }) if &*name.name == "int");
+        let local = self.function.params.get(param).copied().flatten();
+        let dims = self.function.dims_of_params.iter();
+        if is_int && let Some(&(dim, _)) = dims.clone().find(|(_, of)| Some(*of) == local) {
+            let dst = self.reg(dim);
+            self.emit(Op::Move { dst, src: Reg(param as u16) }, span);
+        }
+    }
+
     fn type_test(&mut self, ty: &TypeExpr) -> TypeTest {
         match &ty.kind {
             TypeKind::Name { module, name } => self.named_type(module.as_ref(), name),

@@ -122,10 +122,14 @@ impl<'a> FnCompiler<'a> {
                 self.writer.chunk.inout |= 1u64.checked_shl(i as u32).unwrap_or(0);
             }
         }
+        for (i, param) in decl.params.iter().enumerate().filter(|(_, param)| param.default.is_none()) {
+            self.bind_dim(i, param.ty.as_ref(), param.pattern.span());
+        }
         for (i, param) in decl.params.iter().enumerate() {
             let reg = Reg(i as u16);
             if let Some(default) = &param.default {
                 self.default(reg, default);
+                self.bind_dim(i, param.ty.as_ref(), param.pattern.span());
             }
             if let Some(ty) = &param.ty {
                 let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));

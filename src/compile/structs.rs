@@ -17,6 +17,9 @@ impl FnCompiler<'_> {
             let info = ParamInfo { name: Symbol::new(&field.name.name), has_default: field.default.is_some() };
             self.writer.chunk.params.push(info);
         }
+        for (i, field) in decl.fields.iter().enumerate().filter(|(_, field)| field.default.is_none()) {
+            self.bind_dim(i, field.ty.as_ref(), field.name.span);
+        }
         // Annotations of given fields bind dimension variables before defaults use them.
         for (i, field) in decl.fields.iter().enumerate() {
             if let (Some(ty), None) = (&field.ty, &field.default) {

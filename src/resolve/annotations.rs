@@ -69,10 +69,12 @@ impl Walk<'_> {
     fn dim_local(&mut self, ident: &Ident, fresh: bool) -> Res {
         if fresh {
             let own = self.scope().local(&ident.name);
-            if let Some(local) = own
-                && self.scope().function.locals[local.0 as usize].kind == LocalKind::Dim
-            {
-                return Res::Local(local);
+            match own.map(|local| (local, self.scope().function.locals[local.0 as usize].kind)) {
+                Some((local, LocalKind::Dim)) => return Res::Local(local),
+                Some((local, LocalKind::Param)) => {
+                    return Res::Local(self.scope().dim_of_param(local, &ident.name, ident.span));
+                }
+                _ => {}
             }
             // A closure's annotation may name a dimension of the function around it.
             if own.is_none()

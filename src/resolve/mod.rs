@@ -94,6 +94,8 @@ pub struct Function {
     pub captures: Vec<Capture>,
     /// Parameter locals by position; `None` for a pattern that is no name.
     pub params: Vec<Option<LocalId>>,
+    /// Dimension variables that are named like a parameter: `fn f(n: int, x: float[n])`. They are locals of their own, without a name.
+    pub dims_of_params: Vec<(LocalId, LocalId)>,
     /// For a method: index into `structs`.
     pub owner: Option<u32>,
     /// The function in which it stands; `None` for function 0.

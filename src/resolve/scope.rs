@@ -57,6 +57,16 @@ impl FnScope {
         id
     }
 
+    /// The dimension variable that has the name of a parameter.
+    pub fn dim_of_param(&mut self, param: LocalId, name: &Rc<str>, span: Span) -> LocalId {
+        if let Some((dim, _)) = self.function.dims_of_params.iter().find(|(_, of)| *of == param) {
+            return *dim;
+        }
+        let dim = self.add_local(name, span, false, LocalKind::Dim);
+        self.function.dims_of_params.push((dim, param));
+        dim
+    }
+
     fn add_local(&mut self, name: &Rc<str>, span: Span, mutable: bool, kind: LocalKind) -> LocalId {
         self.function.locals.push(Local { name: name.clone(), span, mutable, kind });
         LocalId(self.function.locals.len() as u32 - 1)

@@ -46,6 +46,7 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
         locals: vec![],
         captures: vec![],
         params: vec![],
+        dims_of_params: vec![],
         owner: None,
         parent: None,
     };
@@ -115,6 +116,7 @@ impl Walk<'_> {
                         locals: vec![],
                         captures: vec![],
                         params: vec![],
+                        dims_of_params: vec![],
                         owner: Some(index),
                         parent: Some(FnId(0)),
                     });
@@ -251,6 +253,7 @@ impl Walk<'_> {
             locals: vec![],
             captures: vec![],
             params: vec![],
+            dims_of_params: vec![],
             owner,
             parent,
         });
