@@ -1,8 +1,9 @@
 //! Interned names, so that field and method look-ups compare integers.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 /// A name known by number; equal names have equal symbols.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

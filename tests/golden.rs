@@ -5,7 +5,7 @@
 //! `DLANG_GOLDEN=word` runs only the files whose path contains the word. A new file needs no registration, a new
 //! suite one row in [`SUITES`].
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ fn syntax_error(text: &str) -> String {
 fn load(program: &mut Program, map: &mut SourceMap, name: &str, text: &str, mode: Mode, out: &mut String) -> ModuleId {
     let source = map.add(if mode == Mode::Script { "test.dl".to_string() } else { format!("{name}.dl") }, text);
     let parsed = syntax::parse(source, text);
-    let mut imports = HashMap::new();
+    let mut imports = HashMap::default();
     for stmt in &parsed.module.stmts {
         let StmtKind::Import(Import::Module { path, .. } | Import::Names { path, .. }) = &stmt.kind else { continue };
         let known = program.modules.iter().find(|m| *m.name == *path.path).map(|m| m.id);
@@ -127,7 +127,7 @@ fn load(program: &mut Program, map: &mut SourceMap, name: &str, text: &str, mode
     }
     let id = ModuleId(program.modules.len() as u32);
     let is_library = mode == Mode::Imported;
-    let outer = HashMap::new();
+    let outer = HashMap::default();
     let tree = Rc::new(parsed.module);
     let input = Input { tree: &tree, id, mode, is_library, program, imports: &imports, outer: &outer };
     let (resolved, problems) = resolve(input);

@@ -33,6 +33,10 @@ pub mod text;
 pub mod trap;
 pub mod wraps;
 
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+
 use crate::error::Result;
 use crate::ops::prim::Sig;
 use crate::types::ty::Ty;
@@ -86,5 +90,6 @@ pub fn table() -> impl Iterator<Item = &'static Builtin> {
 
 /// The builtin of this name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
-    table().find(|b| b.name == name)
+    static BY_NAME: OnceLock<FxHashMap<&str, &Builtin>> = OnceLock::new();
+    BY_NAME.get_or_init(|| table().map(|b| (b.name, b)).collect()).get(name).copied()
 }

@@ -13,8 +13,9 @@ mod place;
 mod stmt;
 mod structs;
 
-use std::collections::HashSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet as HashSet;
 
 use crate::bytecode::chunk::Chunk;
 use crate::diagnostic::Diagnostic;

@@ -1,8 +1,9 @@
 //! Finding, parsing, resolving and checking modules, imported ones first.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::pipeline::{Mode, Session, import_path};
@@ -127,7 +128,7 @@ impl<'a> Load<'a> {
     }
 
     fn imports(&mut self, tree: &Module, folder: &Path) -> HashMap<Span, ModuleId> {
-        let mut found = HashMap::new();
+        let mut found = HashMap::default();
         for stmt in &tree.stmts {
             let StmtKind::Import(import) = &stmt.kind else { continue };
             let path = import_path(import);

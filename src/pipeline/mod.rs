@@ -8,9 +8,10 @@ mod dump;
 mod load;
 mod params;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::ad::Watch;
 use crate::diagnostic::Diagnostic;
@@ -107,10 +108,10 @@ impl Session {
             options,
             program: Program::default(),
             bases: vec![],
-            loaded: HashMap::new(),
-            folders: HashMap::new(),
-            bodies: HashMap::new(),
-            names: HashMap::new(),
+            loaded: HashMap::default(),
+            folders: HashMap::default(),
+            bodies: HashMap::default(),
+            names: HashMap::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Which names declared functions mention, and where a top-level variable is bound; both before the walk proper.
 
-use std::collections::HashSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet as HashSet;
 
 use crate::syntax::ast::*;
 use crate::syntax::visit;

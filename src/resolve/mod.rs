@@ -15,8 +15,9 @@ mod mentions;
 mod scope;
 mod walk;
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::builtins::Builtin;
 use crate::ops::prim::Prim;

@@ -1,7 +1,8 @@
 //! Scopes: which local a name means inside the function that is being resolved.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::resolve::{Capture, CaptureFrom, FnId, Function, GlobalId, Local, LocalId, LocalKind, Res};
 use crate::source::Span;
@@ -33,11 +34,11 @@ impl FnScope {
         FnScope {
             id,
             function,
-            blocks: vec![HashMap::new()],
+            blocks: vec![HashMap::default()],
             declared,
             itself: None,
             loop_locals: vec![],
-            global_captures: HashMap::new(),
+            global_captures: HashMap::default(),
         }
     }
 

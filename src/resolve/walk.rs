@@ -1,7 +1,8 @@
 //! The walk over a module's tree that fills [`Resolved`].
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::diagnostic::did_you_mean;
 use crate::resolve::error::NameError;
@@ -53,12 +54,12 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
     // What a broken statement may have defined is not missed.
     let missing = input.tree.lost.iter().flat_map(|l| l.names.iter().cloned()).collect();
     let mut walk = Walk {
-        shared: HashSet::new(),
+        shared: HashSet::default(),
         input,
         out: Resolved::default(),
         scopes: vec![FnScope::new(FnId(0), main.clone(), true)],
-        globals: HashMap::new(),
-        defined: HashSet::new(),
+        globals: HashMap::default(),
+        defined: HashSet::default(),
         missing,
         problems: vec![],
     };
@@ -356,7 +357,7 @@ impl Walk<'_> {
     // ---- statements ----
 
     fn block(&mut self, block: &Block) {
-        self.scope().blocks.push(HashMap::new());
+        self.scope().blocks.push(HashMap::default());
         for stmt in &block.stmts {
             self.stmt(stmt);
         }
@@ -422,7 +423,7 @@ impl Walk<'_> {
             }
             StmtKind::For { pattern, iter, body } => {
                 self.expr(iter);
-                self.scope().blocks.push(HashMap::new());
+                self.scope().blocks.push(HashMap::default());
                 self.pattern(pattern, false, true);
                 self.block(body);
                 self.scope().blocks.pop();
@@ -708,7 +709,7 @@ impl Walk<'_> {
             ExprKind::Field { base, .. } => self.expr(base),
             ExprKind::Tuple(items) | ExprKind::Tensor(items) => items.iter().for_each(|e| self.expr(e)),
             ExprKind::Comprehension { element, clauses, .. } => {
-                self.scope().blocks.push(HashMap::new());
+                self.scope().blocks.push(HashMap::default());
                 for clause in clauses {
                     match clause {
                         Clause::For { pattern, iter } => {
@@ -736,7 +737,7 @@ impl Walk<'_> {
             }
             ExprKind::Try { body, name, handler } => {
                 self.block(body);
-                self.scope().blocks.push(HashMap::new());
+                self.scope().blocks.push(HashMap::default());
                 if let Some((ident, id)) = name {
                     let local = self.scope().define(&ident.name, ident.span, false, LocalKind::Variable);
                     self.bind(*id, Res::Local(local));

@@ -10,8 +10,9 @@
 )]
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet as HashSet;
 
 use super::ast::*;
 use super::docs::Docs;

@@ -4,7 +4,7 @@
 //! lines of its own belongs to what follows; one at the end of a line to what ends there, or else to what starts
 //! that line (`struct P {  ## a point`).
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::token::Token;
 

@@ -42,7 +42,6 @@ mod unstable;
 mod unused;
 mod warn;
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 pub use show::show_ty;
@@ -54,6 +53,8 @@ use host::Host;
 use join::join;
 use specialize::{Active, FnKey, Spec};
 use ty::{StructInfo, Ty};
+
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::ops::prim::Prim;
@@ -183,23 +184,23 @@ impl Checker {
             modules: vec![],
             frame: Frame::new(nowhere(), FnId(0)),
             globals: vec![],
-            memo: HashMap::new(),
+            memo: HashMap::default(),
             stack: vec![],
-            made: HashMap::new(),
-            structs: HashMap::new(),
-            host: HashMap::new(),
+            made: HashMap::default(),
+            structs: HashMap::default(),
+            host: HashMap::default(),
             prims: crate::ops::table().map(|p| (p.name, p)).collect(),
-            params: HashMap::new(),
+            params: HashMap::default(),
             params_known: false,
             dtype: Some(DType::F32),
             tests: false,
-            finished: HashSet::new(),
+            finished: HashSet::default(),
             fuel: 0,
             place_was_read: false,
             depth: 0,
             gave_up: false,
             exit_used: false,
-            exiting: HashSet::new(),
+            exiting: HashSet::default(),
             unrolled: 1,
             names_only: false,
             hide_place: false,

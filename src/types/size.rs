@@ -8,9 +8,10 @@
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
+
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use super::ty::Dim;
 use crate::symbol::Symbol;

@@ -4,7 +4,7 @@
 //! A walk over the function's body and the functions it calls by name. What is not known counts as a slope, so that a
 //! warning is never wrong about that.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap as HashMap;
 
 use super::Checker;
 use super::ty::{FnTy, Ty};
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         Walk {
             checker,
             module,
-            locals: HashMap::new(),
+            locals: HashMap::default(),
             returned: Slope::Independent,
             deaths: vec![],
             exact: vec![],

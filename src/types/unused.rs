@@ -3,8 +3,9 @@
 //! In: a module's tree with its names. Out: warnings. Left alone: parameters, parts of tuples, loop variables, names that
 //! start with `_`, and top-level variables, which other files and lines may read.
 
-use std::collections::HashSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet as HashSet;
 
 use crate::diagnostic::Diagnostic;
 use crate::resolve::{CaptureFrom, FnId, GlobalKind, LoadedModule, LocalId, Res};
@@ -20,9 +21,9 @@ pub(super) fn check(module: &LoadedModule) -> Vec<Diagnostic> {
         params: vec![],
         depth: 0,
         bound: vec![],
-        used: HashSet::new(),
-        used_globals: HashSet::new(),
-        used_names: HashSet::new(),
+        used: HashSet::default(),
+        used_globals: HashSet::default(),
+        used_names: HashSet::default(),
         out: vec![],
     };
     walk.stmts(&module.tree.stmts);
