@@ -34,7 +34,12 @@ pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: b
             }
         };
         let mut session = Session::new(settings.options());
-        let loaded = session.load_main(&text.name, &text.text, Mode::Test);
+        session.lean = true;
+        let mut loaded = session.load_main(&text.name, &text.text, Mode::Test);
+        if loaded.unit.is_none() {
+            session = Session::new(settings.options());
+            loaded = session.load_main(&text.name, &text.text, Mode::Test);
+        }
         let mut fresh: Vec<Diagnostic> = loaded.diagnostics;
         fresh.retain(|d| told.insert(plain::render(d, &session.sources)));
         report::show(settings, &fresh, &session.sources);

@@ -78,12 +78,20 @@ pub fn prepare(
         Ended { text, exit: unread.exit }
     })?;
     let call = params::split(arguments);
-    let mut session = Session::new(settings.options());
-    session.vm.script_args = call.rest.clone();
-    let (name, given) = (text.name.clone(), call.clone());
-    // What is wrong with the choice is told once the program is known to be right.
-    session.choose_params = Some(Box::new(move |known| params::choose(&name, &given, known).unwrap_or_default()));
-    let loaded = session.load_main(&text.name, &text.text, mode(program));
+    let load = |lean: bool| {
+        let mut session = Session::new(settings.options());
+        session.lean = lean;
+        session.vm.script_args = call.rest.clone();
+        let (name, given) = (text.name.clone(), call.clone());
+        // What is wrong with the choice is told once the program is known to be right.
+        session.choose_params = Some(Box::new(move |known| params::choose(&name, &given, known).unwrap_or_default()));
+        let loaded = session.load_main(&text.name, &text.text, mode(program));
+        (session, loaded)
+    };
+    let (mut session, mut loaded) = load(true);
+    if loaded.unit.is_none() {
+        (session, loaded) = load(false);
+    }
     let said = report::text(look, &loaded.diagnostics, &session.sources);
     let unit = match loaded.unit {
         Some(unit) if !loaded.diagnostics.iter().any(Diagnostic::is_error) => unit,

@@ -22,11 +22,13 @@ pub struct Load<'a> {
     incomplete: bool,
     /// Names of the modules that are being loaded, for the message about a circle.
     path: Vec<String>,
+    /// The main text, if library modules need to hold no more than it may use.
+    lean: Option<String>,
 }
 
 impl<'a> Load<'a> {
     pub fn new(session: &'a mut Session, mode: Mode) -> Load<'a> {
-        Load { session, mode, diagnostics: vec![], incomplete: false, path: vec![] }
+        Load { session, mode, diagnostics: vec![], incomplete: false, path: vec![], lean: None }
     }
 
     /// Diagnostics in the order of the sources, and whether the text ends too early.
@@ -58,6 +60,14 @@ impl<'a> Load<'a> {
         // A library module's own file, as for its tests, sees what library modules see.
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
+        // What is restored from a file, and other files' uses, are not seen in this text.
+        let elsewhere = text.lines().any(|line| {
+            line.starts_with("import io")
+                || line.starts_with("from io")
+                || line.starts_with("import \"")
+                || line.starts_with("from \"")
+        });
+        self.lean = (self.session.lean && !elsewhere).then(|| text.to_string());
         let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
         self.path.pop();
         module
@@ -73,7 +83,12 @@ impl<'a> Load<'a> {
         mode: resolve::Mode,
     ) -> Option<ModuleId> {
         let source = self.session.sources.add(source_name, text);
-        let parsed = syntax::parse(source, text);
+        let parsed = match &self.lean {
+            Some(program) if is_library && mode == resolve::Mode::Imported && !stdlib::is_shared(&name) => {
+                syntax::parse(source, &stdlib::needed(text, program))
+            }
+            _ => syntax::parse(source, text),
+        };
         self.incomplete |= parsed.incomplete;
         let broken = !parsed.problems.is_empty();
         self.diagnostics.extend(parsed.problems.iter().map(|p| p.to_diagnostic()));

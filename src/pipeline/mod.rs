@@ -84,6 +84,9 @@ pub struct Session {
     checker: Checker,
     /// How the command line sets the params, if the program is going to run.
     pub choose_params: Option<ChooseParams>,
+    /// Library modules are loaded as far as the program may need them. If it has errors, it is to be loaded again without,
+    /// as hints know all names then.
+    pub lean: bool,
     /// What the checker says is dropped: a program runs as far as it gets (for tests of the checker).
     pub unchecked: bool,
     /// What earlier REPL lines defined.
@@ -104,6 +107,7 @@ impl Session {
             vm,
             checker: Checker::new().with_dtype(options.dtype),
             choose_params: None,
+            lean: false,
             unchecked: false,
             options,
             program: Program::default(),
