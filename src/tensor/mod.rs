@@ -22,6 +22,7 @@ pub mod random;
 pub mod reduce;
 pub mod room;
 pub mod scan;
+pub mod simd;
 pub mod vecs;
 pub mod view;
 pub mod window;
