@@ -5,6 +5,7 @@
 
 pub mod along;
 pub mod broadcast;
+pub mod buffers;
 pub mod cast;
 pub mod convolve;
 pub mod create;
