@@ -1,7 +1,9 @@
 //! The `dlang` command; everything is in `cli/`.
 
+use dlang::tensor::buffers::Keeping;
+
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Keeping<mimalloc::MiMalloc> = Keeping(mimalloc::MiMalloc);
 
 fn main() -> std::process::ExitCode {
     dlang::cli::main()

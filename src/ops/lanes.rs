@@ -4,6 +4,10 @@ use super::num::{Ex, Num};
 use super::real::Real;
 use crate::error::Result;
 use crate::tensor::lanes::Lanes;
+use crate::tensor::simd::kernels::{
+    binary_lanes, binary_pull0, binary_pull1, cos_lanes, cos_pull, sin_lanes, sin_pull, ternary_lanes, ternary_pull0,
+    ternary_pull1, ternary_pull2, unary_lanes, unary_pull,
+};
 use crate::value::Value;
 
 pub use crate::ad::algebra::eval_partial;
@@ -152,6 +156,24 @@ impl Elementwise {
         self
     }
 
+    /// With the kernels of the sine.
+    pub const fn with_sine(mut self) -> Elementwise {
+        self.lanes32 = sin_lanes::<f32>;
+        self.lanes64 = sin_lanes::<f64>;
+        self.pull32 = [sin_pull::<f32>; 3];
+        self.pull64 = [sin_pull::<f64>; 3];
+        self
+    }
+
+    /// With the kernels of the cosine.
+    pub const fn with_cosine(mut self) -> Elementwise {
+        self.lanes32 = cos_lanes::<f32>;
+        self.lanes64 = cos_lanes::<f64>;
+        self.pull32 = [cos_pull::<f32>; 3];
+        self.pull64 = [cos_pull::<f64>; 3];
+        self
+    }
+
     /// Number of arguments.
     pub fn arity(&self) -> usize {
         match self.scalar {
@@ -162,83 +184,14 @@ impl Elementwise {
     }
 }
 
-fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
-    match args {
-        [Lanes::Each(x)] => out.extend(x.iter().map(|&x| R::f(x))),
-        [Lanes::Same(x)] => out.extend(std::iter::repeat_n(R::f(*x), n)),
-        _ => {}
-    }
-}
-
-fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
-    match *args {
-        [Lanes::Each(a), Lanes::Each(b)] => out.extend(a.iter().zip(b).map(|(&a, &b)| R::f(a, b))),
-        [Lanes::Each(a), Lanes::Same(b)] => out.extend(a.iter().map(|&a| R::f(a, b))),
-        [Lanes::Same(a), Lanes::Each(b)] => out.extend(b.iter().map(|&b| R::f(a, b))),
-        [Lanes::Same(a), Lanes::Same(b)] => out.extend(std::iter::repeat_n(R::f(a, b), n)),
-        _ => {}
-    }
-}
-
-fn ternary_lanes<R: TernaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
-    match *args {
-        [Lanes::Each(a), Lanes::Same(b), Lanes::Same(c)] => out.extend(a.iter().map(|&a| R::f(a, b, c))),
-        [Lanes::Each(a), Lanes::Each(b), Lanes::Each(c)] => {
-            out.extend(a.iter().zip(b).zip(c).map(|((&a, &b), &c)| R::f(a, b, c)));
-        }
-        [a, b, c] => out.extend((0..n).map(|i| match (a.at(i), b.at(i), c.at(i)) {
-            (Some(a), Some(b), Some(c)) => R::f(a, b, c),
-            _ => T::NAN,
-        })),
-        _ => {}
-    }
-}
-
-/// `y_bar * slope`, 0 where `y_bar` is 0.
-#[inline(always)]
-fn strong<T: Real>(y_bar: T, slope: T) -> T {
-    y_bar.zmul(slope)
-}
-
-fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], out: &[T], y_bar: &[T], dst: &mut Vec<T>) {
-    if let [x] = *args {
-        dst.extend(x.iter().zip(out).zip(y_bar).map(|((&x, &y), &g)| strong(g, R::d(x, y))));
-    }
-}
-
-macro_rules! binary_pull {
-    ($name:ident, $d:ident) => {
-        fn $name<R: BinaryRule, T: Real>(args: &[&[T]], out: &[T], y_bar: &[T], dst: &mut Vec<T>) {
-            if let [a, b] = *args {
-                let lanes = a.iter().zip(b).zip(out).zip(y_bar);
-                dst.extend(lanes.map(|(((&a, &b), &y), &g)| strong(g, R::$d(a, b, y))));
-            }
-        }
-    };
-}
-binary_pull!(binary_pull0, d0);
-binary_pull!(binary_pull1, d1);
-
-macro_rules! ternary_pull {
-    ($name:ident, $d:ident) => {
-        fn $name<R: TernaryRule, T: Real>(args: &[&[T]], out: &[T], y_bar: &[T], dst: &mut Vec<T>) {
-            if let [a, b, c] = *args {
-                let lanes = a.iter().zip(b).zip(c).zip(out).zip(y_bar);
-                dst.extend(lanes.map(|((((&a, &b), &c), &y), &g)| strong(g, R::$d(a, b, c, y))));
-            }
-        }
-    };
-}
-ternary_pull!(ternary_pull0, d0);
-ternary_pull!(ternary_pull1, d1);
-ternary_pull!(ternary_pull2, d2);
-
 /// Declares elementwise primitives of one argument:
-/// `NAME "name" (domain) doc; f(x) value; d(x, y) slope; ints; [probe points]`.
+/// `NAME "name" (domain) doc; f(x) value; d(x, y) slope; ints; [probe points]`, and a method of [`Elementwise`] that brings
+/// kernels of its own.
 #[macro_export]
 macro_rules! unary_prims {
     ($($(#[$meta:meta])* $NAME:ident $name:literal, $doc:literal, ints: $ints:expr,
-        f($x:ident) $f:expr, d($dx:ident, $dy:ident) $d:expr, probe: $lo:literal .. $hi:literal, $points:expr;)*) => {
+        f($x:ident) $f:expr, d($dx:ident, $dy:ident) $d:expr, probe: $lo:literal .. $hi:literal, $points:expr
+        $(, $with:ident)?;)*) => {
         $(
             $(#[$meta])*
             pub static $NAME: $crate::ops::prim::Prim = {
@@ -254,7 +207,7 @@ macro_rules! unary_prims {
                         $d
                     }
                 }
-                static INSIDE: $crate::ops::lanes::Elementwise = $crate::ops::lanes::unary::<Rule>($ints);
+                static INSIDE: $crate::ops::lanes::Elementwise = $crate::ops::lanes::unary::<Rule>($ints)$(.$with())?;
                 $crate::ops::prim::Prim {
                     name: $name,
                     doc: $doc,

@@ -76,12 +76,12 @@ unary_prims! {
         ints: Ints::Promote,
         f(x) x.sin(),
         d(x, y) x.cos(),
-        probe: -3.0..3.0, &[0.0];
+        probe: -3.0..3.0, &[0.0], with_sine;
     COS "cos", "Cosine, elementwise.",
         ints: Ints::Promote,
         f(x) x.cos(),
         d(x, y) -x.sin(),
-        probe: -3.0..3.0, &[0.0];
+        probe: -3.0..3.0, &[0.0], with_cosine;
     TAN "tan", "Tangent, elementwise.",
         ints: Ints::Promote,
         f(x) x.tan(),

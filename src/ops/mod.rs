@@ -15,7 +15,6 @@ pub mod distinct;
 pub mod elementwise;
 pub mod extremum;
 pub mod factor;
-pub mod fast;
 pub mod gamma;
 pub mod incomplete;
 pub mod index;

@@ -1,10 +1,10 @@
-//! The two float types that rules and kernels are compiled for. Functions of `f32` that matter for speed come from
-//! [`super::fast`], written so that loops over them become vector instructions; the others go through `std` or `f64`.
+//! The two float types that rules and kernels are compiled for. Functions that matter for speed come from
+//! [`crate::tensor::simd`], written so that loops over them become vector instructions; the others go through `std`.
 
-use super::fast;
 use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
+use crate::tensor::simd::{erf, exp, log, pow, sine, tanh};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -41,6 +41,10 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     /// Remainder with the sign of the dividend.
     fn fmod(self, y: Self) -> Self;
     fn erf(self) -> Self;
+    /// Up to here [`Real::sin_near`] and [`Real::cos_near`] are the sine and the cosine.
+    const NEAR_ANGLE: Self;
+    fn sin_near(self) -> Self;
+    fn cos_near(self) -> Self;
 }
 
 macro_rules! real {
@@ -65,20 +69,8 @@ macro_rules! real {
                 if a == b { yes } else { no }
             }
             #[inline(always)]
-            fn expm1(self) -> $t {
-                $t::exp_m1(self)
-            }
-            #[inline(always)]
             fn sqrt(self) -> $t {
                 $t::sqrt(self) + 0.0 // -0 has the root 0, so that its slope is +inf as at 0
-            }
-            #[inline(always)]
-            fn sin(self) -> $t {
-                $t::sin(self)
-            }
-            #[inline(always)]
-            fn cos(self) -> $t {
-                $t::cos(self)
             }
             #[inline(always)]
             fn sinh(self) -> $t {
@@ -113,16 +105,6 @@ macro_rules! real {
             #[inline(always)]
             fn polygamma(self, x: $t) -> $t {
                 gamma::polygamma(self as f64, x as f64) as $t
-            }
-            #[inline(always)]
-            fn pow(self, y: $t) -> $t {
-                if y == 2.0 {
-                    self * self
-                } else if y == 1.0 {
-                    self
-                } else {
-                    $t::powf(self, y)
-                }
             }
             #[inline(always)]
             fn hypot(self, y: $t) -> $t {
@@ -194,23 +176,45 @@ real!(
     {
         #[inline(always)]
         fn exp(self) -> f64 {
-            f64::exp(self)
+            exp::exp64(self)
+        }
+        #[inline(always)]
+        fn expm1(self) -> f64 {
+            exp::expm1_64(self)
         }
         #[inline(always)]
         fn ln(self) -> f64 {
-            f64::ln(self)
+            log::ln64(self)
         }
         #[inline(always)]
         fn ln1p(self) -> f64 {
-            f64::ln_1p(self)
+            log::ln1p64(self)
+        }
+        #[inline(always)]
+        fn sin(self) -> f64 {
+            sine::sin64(self)
+        }
+        #[inline(always)]
+        fn cos(self) -> f64 {
+            sine::cos64(self)
         }
         #[inline(always)]
         fn tanh(self) -> f64 {
-            f64::tanh(self)
+            tanh::tanh64(self)
         }
         #[inline(always)]
         fn sigmoid(self) -> f64 {
-            1.0 / (1.0 + f64::exp(-self))
+            tanh::sigmoid64(self)
+        }
+        #[inline(always)]
+        fn pow(self, y: f64) -> f64 {
+            if y == 2.0 {
+                self * self
+            } else if y == 1.0 {
+                self
+            } else {
+                f64::powf(self, y)
+            }
         }
         #[inline(always)]
         fn ndtr(self) -> f64 {
@@ -218,9 +222,18 @@ real!(
         }
     },
     {
+        const NEAR_ANGLE: f64 = sine::NEAR64;
         #[inline(always)]
         fn erf(self) -> f64 {
-            libm::erf(self)
+            erf::erf64(self)
+        }
+        #[inline(always)]
+        fn sin_near(self) -> f64 {
+            sine::sin_near64(self)
+        }
+        #[inline(always)]
+        fn cos_near(self) -> f64 {
+            sine::cos_near64(self)
         }
     }
 );
@@ -230,33 +243,58 @@ real!(
     {
         #[inline(always)]
         fn exp(self) -> f32 {
-            fast::exp(self)
+            exp::exp32(self)
+        }
+        #[inline(always)]
+        fn expm1(self) -> f32 {
+            exp::expm1_32(self)
         }
         #[inline(always)]
         fn ln(self) -> f32 {
-            fast::ln(self)
+            log::ln32(self)
         }
         #[inline(always)]
         fn ln1p(self) -> f32 {
-            fast::ln1p(self)
+            log::ln1p32(self)
+        }
+        #[inline(always)]
+        fn sin(self) -> f32 {
+            sine::sin32(self)
+        }
+        #[inline(always)]
+        fn cos(self) -> f32 {
+            sine::cos32(self)
         }
         #[inline(always)]
         fn tanh(self) -> f32 {
-            fast::tanh(self)
+            tanh::tanh32(self)
         }
         #[inline(always)]
         fn sigmoid(self) -> f32 {
-            1.0 / (1.0 + fast::exp(-self))
+            tanh::sigmoid32(self)
+        }
+        #[inline(always)]
+        fn pow(self, y: f32) -> f32 {
+            pow::pow32(self, y)
         }
         #[inline(always)]
         fn ndtr(self) -> f32 {
-            fast::ndtr(self)
+            erf::ndtr32(self)
         }
     },
     {
+        const NEAR_ANGLE: f32 = sine::NEAR32;
         #[inline(always)]
         fn erf(self) -> f32 {
-            fast::erf(self)
+            erf::erf32(self)
+        }
+        #[inline(always)]
+        fn sin_near(self) -> f32 {
+            sine::sin_near32(self)
+        }
+        #[inline(always)]
+        fn cos_near(self) -> f32 {
+            sine::cos_near32(self)
         }
     }
 );

@@ -5,6 +5,7 @@
 
 pub mod along;
 pub mod broadcast;
+pub mod buffers;
 pub mod cast;
 pub mod convolve;
 pub mod create;
@@ -22,6 +23,7 @@ pub mod random;
 pub mod reduce;
 pub mod room;
 pub mod scan;
+pub mod simd;
 pub mod vecs;
 pub mod view;
 pub mod window;

@@ -2,6 +2,7 @@
 
 use super::cast::Float;
 use super::reduce::{max_slice, rows, sum_slice, unrows};
+use super::simd::kernels::{exp_below, less_share};
 
 /// Runs `f(row, out)` over the rows along `axes` and puts the results back in place. `f` appends as many as it reads.
 pub fn map_rows<T: Float>(data: &[T], shape: &[usize], axes: &[usize], mut f: impl FnMut(&[T], &mut Vec<T>)) -> Vec<T> {
@@ -40,7 +41,7 @@ pub fn softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>) {
         return;
     }
     let start = out.len();
-    out.extend(row.iter().map(|&x| (x - max).exp()));
+    exp_below(row, max, out);
     if let Some(done) = out.get_mut(start..) {
         let scale = T::c(1.0 / sum_slice(done));
         done.iter_mut().for_each(|x| *x = *x * scale);
@@ -54,7 +55,7 @@ pub fn logsumexp<T: Float + std::ops::AddAssign>(row: &[T], scratch: &mut Vec<T>
         return max.to_f64();
     }
     scratch.clear();
-    scratch.extend(row.iter().map(|&x| (x - max).exp()));
+    exp_below(row, max, scratch);
     max.to_f64() + sum_slice(scratch).ln()
 }
 
@@ -72,7 +73,7 @@ pub fn log_softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>, 
         return;
     }
     scratch.clear();
-    scratch.extend(row.iter().map(|&x| (x - max).exp()));
+    exp_below(row, max, scratch);
     let log = T::c(sum_slice(scratch).ln());
     out.extend(row.iter().map(|&x| x - max - log));
 }
@@ -96,7 +97,7 @@ pub fn log_softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &
         return;
     }
     let sum = T::c(sum_slice(g));
-    out.extend(y.iter().zip(g).map(|(&y, &g)| g - sum.zmul(y.exp())));
+    less_share(y, g, sum, out);
 }
 
 /// Running sums; from the end if `reverse`.

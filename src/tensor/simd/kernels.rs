@@ -1,0 +1,196 @@
+//! Loops of elementwise primitives over lanes: values, and cotangents times partials. Each appends to a vector.
+
+use crate::ops::lanes::{BinaryRule, TernaryRule, UnaryRule};
+use crate::ops::real::Real;
+use crate::tensor::lanes::Lanes;
+use crate::wide;
+
+/// Appends as many numbers as the shortest of the slices has.
+macro_rules! fill {
+    ($out:ident, [$($x:ident),+], $value:expr) => {{
+        let n = [$($x.len()),+].into_iter().min().unwrap_or(0);
+        $(let $x = &$x[..n];)+
+        $out.reserve(n);
+        let spare = &mut $out.spare_capacity_mut()[..n];
+        #[allow(clippy::needless_range_loop)]
+        for i in 0..n {
+            $(let $x = $x[i];)+
+            spare[i].write($value);
+        }
+        // SAFETY: `n` elements behind the old length were written.
+        unsafe { $out.set_len($out.len() + n) }
+    }};
+}
+
+wide! {
+    /// Values of a primitive of one argument.
+    pub fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+        match *args {
+            [Lanes::Each(x)] => fill!(out, [x], R::f(x)),
+            [Lanes::Same(x)] => out.extend(std::iter::repeat_n(R::f(x), n)),
+            _ => {}
+        }
+    }
+
+    /// Values of a primitive of two arguments.
+    pub fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+        match *args {
+            [Lanes::Each(a), Lanes::Each(b)] => fill!(out, [a, b], R::f(a, b)),
+            [Lanes::Each(a), Lanes::Same(b)] => fill!(out, [a], R::f(a, b)),
+            [Lanes::Same(a), Lanes::Each(b)] => fill!(out, [b], R::f(a, b)),
+            [Lanes::Same(a), Lanes::Same(b)] => out.extend(std::iter::repeat_n(R::f(a, b), n)),
+            _ => {}
+        }
+    }
+
+    /// Values of a primitive of three arguments.
+    pub fn ternary_lanes<R: TernaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+        match *args {
+            [Lanes::Each(a), Lanes::Same(b), Lanes::Same(c)] => fill!(out, [a], R::f(a, b, c)),
+            [Lanes::Each(a), Lanes::Each(b), Lanes::Each(c)] => fill!(out, [a, b, c], R::f(a, b, c)),
+            [a, b, c] => {
+                for i in 0..n {
+                    out.push(match (a.at(i), b.at(i), c.at(i)) {
+                        (Some(a), Some(b), Some(c)) => R::f(a, b, c),
+                        _ => T::NAN,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Cotangents of the argument of a primitive: `y_bar` times the slope, 0 where `y_bar` is 0.
+    pub fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        if let [x] = *args {
+            fill!(out, [x, y, y_bar], y_bar.zmul(R::d(x, y)));
+        }
+    }
+
+    /// The same for the first of two arguments.
+    pub fn binary_pull0<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        if let [a, b] = *args {
+            fill!(out, [a, b, y, y_bar], y_bar.zmul(R::d0(a, b, y)));
+        }
+    }
+
+    /// The same for the second of two arguments.
+    pub fn binary_pull1<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        if let [a, b] = *args {
+            fill!(out, [a, b, y, y_bar], y_bar.zmul(R::d1(a, b, y)));
+        }
+    }
+
+    /// The same for the first of three arguments.
+    pub fn ternary_pull0<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        if let [a, b, c] = *args {
+            fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d0(a, b, c, y)));
+        }
+    }
+
+    /// The same for the second of three arguments.
+    pub fn ternary_pull1<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        if let [a, b, c] = *args {
+            fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d1(a, b, c, y)));
+        }
+    }
+
+    /// The same for the third of three arguments.
+    pub fn ternary_pull2<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        if let [a, b, c] = *args {
+            fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d2(a, b, c, y)));
+        }
+    }
+
+    /// `exp(x - shift)`, as a softmax takes it of a row.
+    pub fn exp_below<T: Real>(x: &[T], shift: T, out: &mut Vec<T>) {
+        fill!(out, [x], (x - shift).exp());
+    }
+
+    /// `y_bar - sum * exp(y)`, 0 where `sum` is 0: the last step of a log-softmax's pullback.
+    pub fn less_share<T: Real>(y: &[T], y_bar: &[T], sum: T, out: &mut Vec<T>) {
+        fill!(out, [y, y_bar], y_bar - sum.zmul(y.exp()));
+    }
+
+    fn all_near<T: Real>(x: &[T]) -> bool {
+        let mut near = true;
+        for &x in x {
+            near &= x.abs() <= T::NEAR_ANGLE;
+        }
+        near
+    }
+
+    fn sin_near<T: Real>(x: &[T], out: &mut Vec<T>) {
+        fill!(out, [x], x.sin_near());
+    }
+
+    fn cos_near<T: Real>(x: &[T], out: &mut Vec<T>) {
+        fill!(out, [x], x.cos_near());
+    }
+
+    fn sin_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        fill!(out, [x, y_bar], y_bar.zmul(x.cos_near()));
+    }
+
+    fn cos_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Vec<T>) {
+        fill!(out, [x, y_bar], y_bar.zmul(-x.sin_near()));
+    }
+}
+
+/// Values of the sine. Arguments that its own kernel does not reach are rare: one sends its whole block the slow way.
+pub fn sin_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    waves(n, args, out, sin_near, T::sin);
+}
+
+/// Values of the cosine.
+pub fn cos_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    waves(n, args, out, cos_near, T::cos);
+}
+
+/// Elements that go the fast way together.
+const BLOCK: usize = 256;
+
+fn waves<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>, near: fn(&[T], &mut Vec<T>), any: fn(T) -> T) {
+    match *args {
+        [Lanes::Each(x)] => {
+            out.reserve(x.len());
+            for x in x.chunks(BLOCK) {
+                if all_near(x) {
+                    near(x, out);
+                } else {
+                    out.extend(x.iter().map(|&x| any(x)));
+                }
+            }
+        }
+        [Lanes::Same(x)] => out.extend(std::iter::repeat_n(any(x), n)),
+        _ => {}
+    }
+}
+
+/// Cotangents of the sine's argument.
+pub fn sin_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    waves_pull(args, y_bar, out, sin_pull_near, |x, y_bar| y_bar.zmul(x.cos()));
+}
+
+/// Cotangents of the cosine's argument.
+pub fn cos_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    waves_pull(args, y_bar, out, cos_pull_near, |x, y_bar| y_bar.zmul(-x.sin()));
+}
+
+fn waves_pull<T: Real>(
+    args: &[&[T]],
+    y_bar: &[T],
+    out: &mut Vec<T>,
+    near: fn(&[T], &[T], &mut Vec<T>),
+    any: fn(T, T) -> T,
+) {
+    let [x] = *args else { return };
+    out.reserve(x.len());
+    for (x, y_bar) in x.chunks(BLOCK).zip(y_bar.chunks(BLOCK)) {
+        if all_near(x) {
+            near(x, y_bar, out);
+        } else {
+            out.extend(x.iter().zip(y_bar).map(|(&x, &y_bar)| any(x, y_bar)));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Loops over elements, compiled for each vector width, and the elementary functions that they are made of.
+//!
+//! The functions are straight lines of additions, products and selections, so that the compiler makes vector instructions of
+//! a loop over them. A number is the same bits alone (as a scalar of the language) and in a tensor, and on every machine:
+//! nothing is contracted or reordered. `tests/ulp.rs` measures their errors and states the bounds.
+
+pub mod erf;
+pub mod exp;
+pub mod kernels;
+pub mod log;
+pub mod poly;
+pub mod pow;
+pub mod sine;
+pub mod tanh;
+
+/// Vector instructions of this machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    /// What every machine of the architecture has.
+    Portable,
+    /// 256 bits.
+    Avx2,
+    /// 512 bits.
+    Avx512,
+}
+
+/// The widest vectors that this machine has. (The answer is kept by the standard library.)
+#[inline]
+pub fn width() -> Width {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::is_x86_feature_detected as has;
+        if has!("avx512f") && has!("avx512dq") && has!("avx512bw") && has!("avx512vl") {
+            return Width::Avx512;
+        }
+        if has!("avx2") {
+            return Width::Avx2;
+        }
+    }
+    Width::Portable
+}
+
+/// Declares functions that are compiled once for each [`Width`]; a call runs the widest copy that the machine can.
+/// Only what is inlined into the body gets the wide instructions: plain loops and `inline(always)` functions, not closures.
+#[macro_export]
+macro_rules! wide {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident<$($g:ident: $bound:path),*>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
+        $(#[$meta])*
+        $vis fn $name<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                body::<$($g),*>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            fn avx512<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                body::<$($g),*>($($arg),*)
+            }
+            match $crate::tensor::simd::width() {
+                // SAFETY: the machine has been found to have these instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::tensor::simd::Width::Avx512 => unsafe { avx512::<$($g),*>($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::tensor::simd::Width::Avx2 => unsafe { avx2::<$($g),*>($($arg),*) },
+                _ => body::<$($g),*>($($arg),*),
+            }
+        }
+    )*};
+}

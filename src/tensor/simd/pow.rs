@@ -1,0 +1,59 @@
+//! Powers of `f32`, through logarithm and exponential in `f64`: within 0.51 units in the last place.
+
+use super::exp::ROUND64;
+use super::poly::{pick, poly};
+
+/// `(log((1 + s) / (1 - s)) - 2 s) / s^3` over `s^2`, as exact as a power of `f32` needs.
+const LOG: [f64; 4] = [0.23331614471843498, 0.28550778633191964, 0.4000012221181065, 0.6666666655404201];
+/// `(2^r - 1) / r`
+const EXP2: [f64; 7] = [
+    1.5296467389090573e-05,
+    0.00015461536631210612,
+    0.001333350511109229,
+    0.009618056448518545,
+    0.05550410881812658,
+    0.2402265092336767,
+    0.6931471805601728,
+];
+
+/// Base-2 logarithm of a positive normal number.
+#[inline(always)]
+fn log2(x: f64) -> f64 {
+    const LOWEST: u64 = 0x3fe6_a09e_667f_3bcd; // sqrt(1/2)
+    let bits = x.to_bits().wrapping_add(0x3ff0_0000_0000_0000 - LOWEST);
+    let e = f64::from_bits((bits >> 52) | 0x4330_0000_0000_0000) - (4_503_599_627_370_496.0 + 1023.0);
+    let f = f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(LOWEST)) - 1.0;
+    let s = f / (2.0 + f);
+    let z = s * s;
+    e + (2.0 * s + s * (z * poly(&LOG, z))) * std::f64::consts::LOG2_E
+}
+
+/// True for whole numbers, infinities included.
+#[inline(always)]
+fn whole(y: f32) -> bool {
+    let a = y.abs();
+    a >= 8_388_608.0 || (a + 8_388_608.0) - 8_388_608.0 == a
+}
+
+/// `x ^ y` of `f32`, with the special values of IEEE 754's `pow`.
+#[inline(always)]
+pub fn pow32(x: f32, y: f32) -> f32 {
+    let a = x.abs();
+    let log = log2(f64::from(a));
+    let log = pick(a == 0.0, f64::NEG_INFINITY, log);
+    let log = pick(a < f32::INFINITY, log, f64::from(a));
+    let t = f64::from(y) * log;
+    let t = pick(t > 200.0, 200.0, t);
+    let t = pick(t < -200.0, -200.0, t);
+    let k = t + ROUND64;
+    let r = t - (k - ROUND64);
+    let power = (1.0 + r * poly(&EXP2, r)) * f64::from_bits(k.to_bits().wrapping_add(1023) << 52);
+    let power = power as f32;
+    let odd = whole(y) && !whole(0.5 * y);
+    let signed = pick(odd && x.is_sign_negative(), -power, power);
+    let outside = x < 0.0 && a < f32::INFINITY && !whole(y);
+    let value = pick(outside, f32::NAN, signed);
+    // 1 to any power, also NaN; -1 to an infinite one; anything to the power of 0.
+    let one = x == 1.0 || y == 0.0 || (x == -1.0 && y.abs() == f32::INFINITY);
+    pick(one, 1.0, value)
+}

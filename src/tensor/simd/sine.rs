@@ -1,0 +1,118 @@
+//! Sine and cosine: the distance to the nearest multiple of a right angle, then one of two polynomials.
+//!
+//! Up to [`NEAR32`] and [`NEAR64`] without branches. Beyond, those of `libm` take over, lane by lane.
+
+use super::exp::{ROUND32, ROUND64};
+use super::poly::{pick, poly, poly32};
+
+/// The largest argument that is reduced here.
+pub const NEAR32: f32 = 65_536.0;
+pub const NEAR64: f64 = 1_000_000.0;
+
+/// A right angle as a sum of numbers whose products with integers below `2^20` are exact, but for the last.
+const ANGLE: [f64; 4] = [1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32];
+const ANGLE_REST: f64 = 6.077_100_506_506_192e-11;
+
+/// `(sin(r) - r) / r^3` and `(cos(r) - 1 + r^2 / 2) / r^4`, over `r^2`.
+const SIN32: [f32; 3] = [-0.00019587639, 0.008332747, -0.16666664];
+const COS32: [f32; 3] = [2.454769e-05, -0.0013888301, 0.041666664];
+const SIN64: [f64; 6] = [
+    1.5917988979397435e-10,
+    -2.5051129896450185e-08,
+    2.7557316093198404e-06,
+    -0.00019841269836740532,
+    0.008333333333330936,
+    -0.16666666666666666,
+];
+const COS64: [f64; 6] = [
+    -1.138254464534925e-11,
+    2.087614504941318e-09,
+    -2.755731726587808e-07,
+    2.48015872987544e-05,
+    -0.0013888888888887389,
+    0.041666666666666664,
+];
+
+/// Sine of `x` plus `turns` right angles, for `|x|` up to [`NEAR32`].
+#[inline(always)]
+fn near32(x: f32, turns: u32) -> f32 {
+    let t = x * std::f32::consts::FRAC_2_PI + ROUND32;
+    let quadrant = t.to_bits().wrapping_add(turns);
+    let k = f64::from(t - ROUND32);
+    let r = (f64::from(x) - k * ANGLE[0] - k * ANGLE_REST) as f32;
+    let z = r * r;
+    let sin = r + r * (z * poly32(&SIN32, z));
+    let cos = 1.0 - (0.5 * z - z * z * poly32(&COS32, z));
+    let y = pick(quadrant & 1 == 0, sin, cos);
+    f32::from_bits(y.to_bits() ^ ((quadrant & 2) << 30))
+}
+
+/// Sine of `x` plus `turns` right angles, for `|x|` up to [`NEAR64`].
+#[inline(always)]
+fn near64(x: f64, turns: u64) -> f64 {
+    let t = x * std::f64::consts::FRAC_2_PI + ROUND64;
+    let quadrant = t.to_bits().wrapping_add(turns);
+    let k = t - ROUND64;
+    // Each difference with what it rounds off.
+    let first = x - k * ANGLE[0];
+    let part = k * ANGLE[1];
+    let second = first - part;
+    let off = (first - second) - part;
+    let part = k * ANGLE[2];
+    let third = second - part;
+    let off = off + ((second - third) - part) - k * ANGLE[3];
+    let r = third + off;
+    let low = (third - r) + off;
+    let z = r * r;
+    let sin = r + (low + r * (z * poly(&SIN64, z)));
+    let half = 0.5 * z;
+    let one = 1.0 - half;
+    let cos = one + (((1.0 - one) - half) + (z * z * poly(&COS64, z) - r * low));
+    let y = pick(quadrant & 1 == 0, sin, cos);
+    f64::from_bits(y.to_bits() ^ ((quadrant & 2) << 62))
+}
+
+/// `sin(x)` of `f32` for `|x|` up to [`NEAR32`].
+#[inline(always)]
+pub fn sin_near32(x: f32) -> f32 {
+    pick(x == 0.0, x, near32(x, 0))
+}
+
+/// `cos(x)` of `f32` for `|x|` up to [`NEAR32`].
+#[inline(always)]
+pub fn cos_near32(x: f32) -> f32 {
+    near32(x, 1)
+}
+
+/// `sin(x)` of `f64` for `|x|` up to [`NEAR64`].
+#[inline(always)]
+pub fn sin_near64(x: f64) -> f64 {
+    pick(x == 0.0, x, near64(x, 0))
+}
+
+/// `cos(x)` of `f64` for `|x|` up to [`NEAR64`].
+#[inline(always)]
+pub fn cos_near64(x: f64) -> f64 {
+    near64(x, 1)
+}
+
+macro_rules! everywhere {
+    ($($(#[$doc:meta])* $name:ident, $t:ident, $near:ident, $limit:ident, $far:ident;)*) => {$(
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name(x: $t) -> $t {
+            if x.abs() <= $limit { $near(x) } else { libm::$far(x as f64) as $t }
+        }
+    )*};
+}
+
+everywhere! {
+    /// `sin(x)` of `f32`.
+    sin32, f32, sin_near32, NEAR32, sin;
+    /// `cos(x)` of `f32`.
+    cos32, f32, cos_near32, NEAR32, cos;
+    /// `sin(x)` of `f64`.
+    sin64, f64, sin_near64, NEAR64, sin;
+    /// `cos(x)` of `f64`.
+    cos64, f64, cos_near64, NEAR64, cos;
+}

@@ -1,0 +1,148 @@
+//! Errors of the elementary functions in units of the last place: of `f32` against `f64`, of `f64` against values of 106 bits
+//! (`ulp/f64.txt`, recorded by `ulp/record.py`). `cargo test --test ulp -- --nocapture` prints what was measured.
+
+use dlang::tensor::simd::{erf, exp, log, pow, sine, tanh};
+
+/// Error of a result in units of the last place of the true value, which is `high + low`.
+fn ulps64(got: f64, high: f64, low: f64) -> f64 {
+    if got == high && (low == 0.0 || high.is_infinite()) || (got.is_nan() && high.is_nan()) {
+        return 0.0;
+    }
+    let size = high.abs().clamp(f64::MIN_POSITIVE, f64::MAX);
+    let unit = size - f64::from_bits(size.to_bits() - 1);
+    let unit = if size.to_bits() & 0x000f_ffff_ffff_ffff == 0 && size > f64::MIN_POSITIVE { 2.0 * unit } else { unit };
+    let error = ((got - high) / unit - low / unit).abs();
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+fn ulps32(got: f32, want: f64) -> f64 {
+    let nearest = want as f32;
+    if (got.is_nan() && want.is_nan()) || (got == nearest && (f64::from(got) == want || got.is_infinite())) {
+        return 0.0;
+    }
+    let size = nearest.abs().clamp(f32::MIN_POSITIVE, f32::MAX);
+    let unit = f64::from(size) - f64::from(f32::from_bits(size.to_bits() - 1));
+    let whole = size.to_bits() & 0x007f_ffff == 0 && size > f32::MIN_POSITIVE;
+    let unit = if whole { 2.0 * unit } else { unit };
+    let error = ((f64::from(got) - want) / unit).abs();
+    if error.is_nan() { f64::INFINITY } else { error }
+}
+
+/// Compares at every 9973rd of all `f32`, subnormals, infinities and NaN among them, and densely between -20 and 20.
+fn check32(name: &str, limit: f64, f: fn(f32) -> f32, truth: fn(f64) -> f64) {
+    let spread = (0..=u32::MAX).step_by(9973).map(f32::from_bits);
+    let dense = (0..400_000).map(|i| (i as f32 - 200_000.0) * 1e-4);
+    let edges = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-45];
+    let mut worst = (0.0, 0.0);
+    for x in spread.chain(dense).chain(edges) {
+        let error = ulps32(f(x), truth(f64::from(x)));
+        if error > worst.0 {
+            worst = (error, x);
+        }
+    }
+    println!("{name} f32: {:.2} ulp at {:e}", worst.0, worst.1);
+    assert!(worst.0 <= limit, "{name} of f32: {} ulp at {:e}, more than {limit}", worst.0, worst.1);
+}
+
+#[test]
+fn f32_functions() {
+    check32("exp", 1.0, exp::exp32, libm::exp);
+    check32("expm1", 1.6, exp::expm1_32, libm::expm1);
+    check32("log", 0.9, log::ln32, libm::log);
+    check32("log1p", 0.9, log::ln1p32, libm::log1p);
+    check32("tanh", 2.0, tanh::tanh32, libm::tanh);
+    check32("sigmoid", 2.0, tanh::sigmoid32, |x| 1.0 / (1.0 + libm::exp(-x)));
+    check32("erf", 1.6, erf::erf32, libm::erf);
+    check32("sin", 1.6, sine::sin32, libm::sin);
+    check32("cos", 1.6, sine::cos32, libm::cos);
+    let ndtr = |x: f64| 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+    check32("normal distribution", 8.0, erf::ndtr32, ndtr);
+}
+
+#[test]
+fn f32_power() {
+    let mut worst = (0.0, 0.0, 0.0);
+    let special =
+        [0.0, 1.0, 2.0, 3.0, 0.5, 1.5, 1e-45, 1e-39, 3e38, 16_777_216.0, 16_777_215.0, f32::INFINITY, f32::NAN, 7.25];
+    let signed = || special.iter().flat_map(|&x| [x, -x]);
+    let mut pairs: Vec<(f32, f32)> = signed().flat_map(|x| signed().map(move |y| (x, y))).collect();
+    for i in 0..400_000u32 {
+        let mixed = i.wrapping_mul(2_654_435_761);
+        let x = (mixed % 100_003) as f32 * 1e-4;
+        let y = (mixed / 65_536) as f32 * 1e-3 - 32.0;
+        pairs.push((x, y));
+        pairs.push((-x, y.trunc()));
+        pairs.push((f32::from_bits(mixed), y));
+    }
+    for (x, y) in pairs {
+        let error = ulps32(pow::pow32(x, y), libm::pow(f64::from(x), f64::from(y)));
+        if error > worst.0 {
+            worst = (error, x, y);
+        }
+    }
+    println!("pow f32: {:.3} ulp at {:e} ^ {:e}", worst.0, worst.1, worst.2);
+    assert!(worst.0 <= 0.52, "{} ulp at {:e} ^ {:e}", worst.0, worst.1, worst.2);
+}
+
+#[test]
+fn f64_functions() {
+    let table: &[(&str, f64, fn(f64) -> f64)] = &[
+        ("exp", 1.0, exp::exp64),
+        ("expm1", 1.1, exp::expm1_64),
+        ("log", 0.6, log::ln64),
+        ("log1p", 0.6, log::ln1p64),
+        ("tanh", 1.0, tanh::tanh64),
+        ("sigmoid", 1.8, tanh::sigmoid64),
+        ("erf", 1.1, erf::erf64),
+        ("sin", 0.8, sine::sin64),
+        ("cos", 0.8, sine::cos64),
+    ];
+    let hex = |s: &str| f64::from_bits(u64::from_str_radix(s, 16).expect("16 hex digits"));
+    for (name, limit, f) in table {
+        let mut worst = (0.0, 0.0);
+        let mut n = 0;
+        for line in include_str!("ulp/f64.txt").lines() {
+            let [row, x, high, low] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            if row != *name {
+                continue;
+            }
+            n += 1;
+            let error = ulps64(f(hex(x)), hex(high), hex(low));
+            if error > worst.0 {
+                worst = (error, hex(x));
+            }
+        }
+        println!("{name} f64: {:.2} ulp at {:e}, of {n} points", worst.0, worst.1);
+        assert!(n > 400);
+        assert!(worst.0 <= *limit, "{name} of f64: {} ulp at {:e}, more than {limit}", worst.0, worst.1);
+    }
+}
+
+#[test]
+fn f64_at_the_edges() {
+    let inf = f64::INFINITY;
+    let same = |got: f64, want: f64| {
+        assert!(got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()), "{got} {want}")
+    };
+    let functions: &[(fn(f64) -> f64, fn(f64) -> f64)] = &[
+        (exp::exp64, libm::exp),
+        (exp::expm1_64, libm::expm1),
+        (log::ln64, libm::log),
+        (log::ln1p64, libm::log1p),
+        (tanh::tanh64, libm::tanh),
+        (erf::erf64, libm::erf),
+        (sine::sin64, libm::sin),
+        (sine::cos64, libm::cos),
+    ];
+    for (f, truth) in functions {
+        for x in [0.0, -0.0, inf, -inf, f64::NAN, 1.0 / 0.0 - inf, 5e-324] {
+            same(f(x), truth(x));
+        }
+    }
+    assert_eq!((tanh::sigmoid64(0.0), tanh::sigmoid64(inf), tanh::sigmoid64(-inf)), (0.5, 1.0, 0.0));
+    assert_eq!((exp::exp64(709.79), exp::exp64(-745.2), exp::exp64(1.0)), (inf, 0.0, std::f64::consts::E));
+    assert_eq!((log::ln64(-1.0).is_nan(), log::ln1p64(-1.0), log::ln1p64(-2.0).is_nan()), (true, -inf, true));
+    assert_eq!((tanh::tanh64(1000.0), erf::erf64(-1000.0)), (1.0, -1.0));
+    // The double nearest to pi.
+    assert_eq!(sine::sin64(std::f64::consts::PI), 1.2246467991473532e-16);
+}
