@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::builtins::Builtin;
+use crate::bytecode::formula::Formula;
 use crate::bytecode::op::{Op, Reg};
 use crate::ops::prim::Prim;
 use crate::source::Span;
@@ -39,6 +40,7 @@ pub struct Chunk {
     pub indices: Vec<Vec<IndexPart>>,
     pub types: Vec<TypeTest>,
     pub hosts: Vec<Host>,
+    pub formulas: Vec<Formula>,
     /// Text of the signature, for printing.
     pub signature: RefCell<Option<String>>,
 }

@@ -134,6 +134,9 @@ instructions! {
     /// R[dst] = hosts[prim](R[src]), an elementwise primitive of one argument
     Prim1 { dst: Reg, src: Reg, prim: Table }
 
+    /// if formulas[formula] applies to its registers: R[dst] = its value, and on behind the next `words` instructions
+    Formula { dst: Reg, formula: Table, words: Count }
+
     /// go to target
     Jump { to: Target }
     /// if not R[cond]: go to target; R[cond] must be a bool

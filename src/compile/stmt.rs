@@ -153,12 +153,31 @@ impl FnCompiler<'_> {
             }
             return;
         }
+        // `let (a, b) = (x, y)` makes no tuple. Its names are not known in its values.
+        if let (Pattern::Tuple(names, _), ExprKind::Tuple(values), None) = (pattern, &value.kind, ty)
+            && names.len() == values.len()
+            && self.is_of_locals(pattern)
+        {
+            for (name, value) in names.iter().zip(values) {
+                self.let_(name, None, value);
+            }
+            return;
+        }
         let src = self.temp();
         self.expr(value, src);
         if let Some(ty) = ty {
             self.check(src, ty, value.span);
         }
         self.unpack(pattern, src);
+    }
+
+    /// True if the pattern binds no global.
+    fn is_of_locals(&self, pattern: &Pattern) -> bool {
+        match pattern {
+            Pattern::Ignore(_) => true,
+            Pattern::Name { id, .. } => matches!(self.res(*id), Res::Local(_)),
+            Pattern::Tuple(items, _) => items.iter().all(|p| self.is_of_locals(p)),
+        }
     }
 
     /// Binds a pattern to the value in a register.
@@ -250,14 +269,20 @@ impl FnCompiler<'_> {
 
     fn assign(&mut self, target: &Expr, op: Option<BinOp>, value: &Expr, span: Span) {
         if let ExprKind::Tuple(items) = &target.kind {
-            let src = self.temp();
-            self.expr(value, src);
-            let first = self.temps(items.len());
-            self.writer.emit(
-                Op::Unpack { first, src, n: Count(items.len() as u16) },
-                target.span,
-                &[target.span, value.span],
-            );
+            let first = match &value.kind {
+                ExprKind::Tuple(values) if values.len() == items.len() => self.row(values),
+                _ => {
+                    let src = self.temp();
+                    self.expr(value, src);
+                    let first = self.temps(items.len());
+                    self.writer.emit(
+                        Op::Unpack { first, src, n: Count(items.len() as u16) },
+                        target.span,
+                        &[target.span, value.span],
+                    );
+                    first
+                }
+            };
             for (i, item) in items.iter().enumerate() {
                 let mark = self.mark();
                 let open = self.open_place(item);

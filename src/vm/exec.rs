@@ -81,11 +81,14 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
         }};
     }
     macro_rules! arithmetic {
-        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident) => {{
+        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident, $slopes:expr) => {{
             match (get!($a), get!($b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) => {
+                    let slopes: fn(f64, f64) -> (f64, f64) = $slopes;
                     if sa.is_const() && sb.is_const() && !trap {
                         put_float(&mut r!($dst), Slot::CONST, x $op y);
+                    } else if let Some(slot) = ok!(cx.record((sa, slopes(x, y).0), (sb, slopes(x, y).1))) {
+                        put_float(&mut r!($dst), slot, x $op y);
                     } else {
                         let (slot, z) = ok!(cx.apply_scalar2(&$prim, (sa, x), (sb, y)));
                         put_float(&mut r!($dst), slot, z);
@@ -149,9 +152,9 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::Itself { dst } => r!(dst) = Value::Fn(state.closure.clone()),
 
-            Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add),
-            Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub),
-            Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul),
+            Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add, |_, _| (1.0, 1.0)),
+            Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub, |_, _| (1.0, -1.0)),
+            Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul, |x, y| (y, x)),
             Op::MulAdd { dst, a, b } => {
                 let word = code[at];
                 let (Op::Plus { c } | Op::PlusTo { c } | Op::Minus { c } | Op::MinusFrom { c }) = word else {
@@ -172,6 +175,14 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                     }
                     continue;
                 }
+                if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) = (get!(a), get!(b), get!(c))
+                    && !trap
+                    && let Some((slot, value)) = ok!(mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
+                {
+                    at += 1;
+                    put_float(&mut r!(dst), slot, value);
+                    continue;
+                }
                 // The product's errors have the place of this word, the sum's that of the next.
                 let product = ok!(arith::product(cx, get!(a), get!(b)));
                 at += 1;
@@ -188,6 +199,8 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
                     if sa.is_const() && sb.is_const() {
                         put_float(&mut r!(dst), Slot::CONST, x / y);
+                    } else if let Some(slot) = ok!(cx.record((sa, 1.0 / y), (sb, -(x / y / y)))) {
+                        put_float(&mut r!(dst), slot, x / y);
                     } else {
                         let (slot, z) = ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)));
                         put_float(&mut r!(dst), slot, z);
@@ -260,6 +273,13 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                         let value = ok!(arith::unary(cx, prim, x));
                         r!(dst) = value;
                     }
+                }
+            }
+
+            Op::Formula { dst, formula, words } => {
+                if !trap && let Some((slot, x)) = ok!(cx.formula(&chunk.formulas[formula.0 as usize], regs)) {
+                    put_float(&mut r!(dst), slot, x);
+                    at += words.0 as usize;
                 }
             }
 
@@ -421,6 +441,15 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::Unpack { first, src, n } => {
                 let f = first.0 as usize;
+                if let Value::Tuple(items) = &regs[src.0 as usize]
+                    && items.len() == n.0 as usize
+                {
+                    let items = items.clone();
+                    for (i, item) in items.iter().enumerate() {
+                        regs[f + i].put(item.clone());
+                    }
+                    continue;
+                }
                 let parts = ok!(items::unpack(cx, &r!(src), n.0 as usize));
                 for (i, part) in parts.into_iter().enumerate() {
                     regs[f + i] = part;
@@ -587,6 +616,36 @@ fn put_bool(dst: &mut Value, b: bool) {
     } else {
         *dst = Value::Bool(b);
     }
+}
+
+/// `a * b` joined with `c` while a tape of the outermost level records: one entry, or two if all three are variables.
+#[inline]
+fn mul_add(cx: &mut Cx, word: Op, a: (Slot, f64), b: (Slot, f64), c: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
+    let ((sa, x), (sb, y), (sc, z)) = (a, b, c);
+    let (value, by_product, by_c) = match word {
+        Op::Minus { .. } => (x * y - z, 1.0, -1.0),
+        Op::MinusFrom { .. } => (z - x * y, -1.0, 1.0),
+        _ => (x * y + z, 1.0, 1.0),
+    };
+    let a = (sa, by_product * y);
+    let b = (sb, by_product * x);
+    let c = (sc, by_c);
+    if Slot(sa.0 | sb.0 | sc.0).level().0 != 1 {
+        return Ok(None);
+    }
+    let slot = if sc.is_const() {
+        cx.record(a, b)?
+    } else if sb.is_const() {
+        cx.record(a, c)?
+    } else if sa.is_const() {
+        cx.record(b, c)?
+    } else {
+        match cx.record(a, b)? {
+            Some(product) => cx.record((product, 1.0), c)?,
+            None => None,
+        }
+    };
+    Ok(slot.map(|slot| (slot, value)))
 }
 
 /// Copies a value; numbers without going through a clone.
