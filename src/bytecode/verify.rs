@@ -48,7 +48,8 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                 return fail(at, "the formula is unsound");
             }
         }
-        if let Op::ForStart { iter } | Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } = op
+        if let Op::ForRange { iter, .. } | Op::ForStart { iter } | Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } =
+            op
             && iter.0 as usize + 3 >= chunk.registers as usize
         {
             return fail(at, "the loop's state stands outside the frame");

@@ -40,7 +40,7 @@ impl FnCompiler<'_> {
     }
 
     /// The operand, safe from assignments inside `later`, which runs before it is used.
-    fn operand_before(&mut self, e: &Expr, later: &Expr) -> Reg {
+    pub fn operand_before(&mut self, e: &Expr, later: &Expr) -> Reg {
         let reg = self.operand(e);
         if self.is_local(reg) && self.may_assign(later) {
             let copy = self.temp();
@@ -317,7 +317,11 @@ impl FnCompiler<'_> {
             return;
         }
         let mark = self.mark();
+        let from = self.writer.chunk.code.len();
         let reg = self.operand(cond);
+        if !self.is_local(reg) && matches!(cond.kind, ExprKind::Binary(..)) {
+            self.writer.fuse_compare(reg, from);
+        }
         self.writer.emit_jump(Op::JumpUnless { cond: reg, to: ZERO }, otherwise, cond.span);
         self.release(mark);
     }

@@ -92,12 +92,37 @@ impl FnCompiler<'_> {
                 self.leave_tries(self.tries, stmt.span);
                 self.emit(Op::Return { src }, stmt.span);
             }
-            StmtKind::Expr(e) => {
-                let dst = self.temp();
-                self.expr(e, dst);
-            }
+            StmtKind::Expr(e) => self.effect(e),
         }
         self.release(mark);
+    }
+
+    /// An expression for its effects only.
+    fn effect(&mut self, e: &Expr) {
+        match &e.kind {
+            ExprKind::Block(block) => self.effects(&block.stmts),
+            ExprKind::If { cond, then, otherwise } => {
+                let other = self.writer.label();
+                self.condition(cond, other);
+                self.effect(then);
+                match otherwise {
+                    Some(e) => {
+                        let end = self.writer.label();
+                        self.writer.emit_jump(Op::Jump { to: ZERO }, end, e.span);
+                        self.writer.bind(other);
+                        self.effect(e);
+                        self.writer.bind(end);
+                    }
+                    None => self.writer.bind(other),
+                }
+            }
+            _ => {
+                let mark = self.mark();
+                let dst = self.temp();
+                self.expr(e, dst);
+                self.release(mark);
+            }
+        }
     }
 
     fn leave_tries(&mut self, n: usize, span: Span) {
@@ -237,7 +262,15 @@ impl FnCompiler<'_> {
     pub fn for_(&mut self, pattern: &Pattern, iter: &Expr, body: impl FnOnce(&mut Self)) {
         let mark = self.mark();
         let state = self.temps(4);
-        self.expr(iter, state);
+        if let ExprKind::Range { lo, hi, inclusive: false } = &iter.kind {
+            let mark = self.mark();
+            let l = self.operand_before(lo, hi);
+            let h = self.operand(hi);
+            self.writer.emit(Op::ForRange { iter: state, lo: l, hi: h }, iter.span, &[lo.span, hi.span]);
+            self.release(mark);
+        } else {
+            self.expr(iter, state);
+        }
         let item = Reg(state.0.saturating_add(3));
         let simple = match pattern {
             Pattern::Name { id, .. } => match self.res(*id) {
