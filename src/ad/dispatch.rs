@@ -65,6 +65,20 @@ impl Cx {
         Ok(out)
     }
 
+    /// Records a scalar operation with these partials at the outermost level; `None` if that has to go the long way.
+    #[inline(always)]
+    pub fn record(&mut self, a: (Slot, f64), b: (Slot, f64)) -> Result<Option<Slot>> {
+        let level = Slot(a.0.0 | b.0.0).level();
+        if level.0 != 1 || self.watch != Watch::Off || self.trap.records {
+            return Ok(None);
+        }
+        let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode) else { return Ok(None) };
+        // A constant's node is the sink, whatever the partial.
+        let partial = |(slot, p): (Slot, f64)| if slot.is_const() { 0.0 } else { p };
+        let entry = Entry { a: a.0.node().0, b: b.0.node().0, pa: partial(a), pb: partial(b) };
+        Ok(Some(Slot::new(level, tape.push(entry)?)))
+    }
+
     /// A scalar primitive of two arguments where at least one has a slot; the VM's path for arithmetic.
     #[inline]
     pub fn apply_scalar2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<(Slot, f64)> {
@@ -447,7 +461,7 @@ impl Cx {
 
 /// Tangent of a scalar at the only level, a forward one; `None` if it is no plain number.
 #[inline]
-fn scalar_tangent(duals: &[Dual], slot: Slot) -> Option<f64> {
+pub(crate) fn scalar_tangent(duals: &[Dual], slot: Slot) -> Option<f64> {
     if slot.is_const() {
         return Some(0.0);
     }
@@ -459,12 +473,12 @@ fn scalar_tangent(duals: &[Dual], slot: Slot) -> Option<f64> {
 
 /// A product in which zero wins, over infinities and NaN too.
 #[inline]
-fn strong(tangent: f64, slope: f64) -> f64 {
+pub(crate) fn strong(tangent: f64, slope: f64) -> f64 {
     if tangent == 0.0 || (slope == 0.0 && !tangent.is_finite()) { 0.0 } else { tangent * slope }
 }
 
 #[inline]
-fn push_scalar(duals: &mut Vec<Dual>, tangent: f64) -> Slot {
+pub(crate) fn push_scalar(duals: &mut Vec<Dual>, tangent: f64) -> Slot {
     duals.push(Dual { tangent: Tangent::Is(Value::float(tangent)), primal: Slot::CONST });
     Slot::new(Level(1), Node(duals.len() as u32 - 1))
 }

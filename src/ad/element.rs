@@ -1,13 +1,12 @@
 //! Elements read from a tensor: an entry as small as that of a scalar operation, so that a loop over the elements of a
 //! tensor costs like one over floats.
 //!
-//! `Entry::a` is [`ELEMENT`], `b` the index of the tensor in [`Tape::wholes`], and the bits of `pa` the position. Only for
-//! the outermost level: above another level `get_index` is recorded like all else.
+//! The entry names the tensor in [`Tape::wholes`] and the position. Only for the outermost level: above another level `get_index` is recorded like all else.
 
 use std::rc::Rc;
 
 use crate::ad::slot::{Node, Slot};
-use crate::ad::tape::{ELEMENT, Entry, GENERAL, Tape};
+use crate::ad::tape::{Entry, Tape};
 use crate::ad::{Cx, Mode};
 use crate::error::Result;
 use crate::ops::index::INDEX_ADD;
@@ -29,12 +28,12 @@ impl Cx {
             return Ok(None);
         }
         let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode) else { return Ok(None) };
-        if tape.entries.get(slot.node().0 as usize).is_none_or(|e| e.a != GENERAL) {
+        if tape.entries.get(slot.node().0 as usize).is_none_or(|e| e.in_general().is_none()) {
             return Ok(None);
         }
         let (at, x) = element(t, index)?;
         let whole = tape.whole(slot.node(), t);
-        let node = tape.push(Entry { a: ELEMENT, b: whole, pa: f64::from_bits(at as u64), pb: 0.0 })?;
+        let node = tape.push(Entry::element(whole, at))?;
         Ok(Some(Value::Float(Slot::new(slot.level(), node), x)))
     }
 
@@ -42,16 +41,15 @@ impl Cx {
     pub(crate) fn add_element(
         &mut self,
         tape: &Tape,
-        entry: &Entry,
+        (whole, at): (usize, usize),
         bar: &mut Option<Value>,
         y_bar: &Value,
     ) -> Result<()> {
-        let Some(whole) = tape.wholes.get(entry.b as usize) else { return Ok(()) };
+        let Some(whole) = tape.wholes.get(whole) else { return Ok(()) };
         let mut old = match bar.take() {
             Some(old) => old,
             None => self.zeros(&whole.shape, whole.dtype),
         };
-        let at = entry.pa.to_bits() as usize;
         *bar = Some(match (&mut old, y_bar) {
             (Value::Tensor(of, t), Value::Float(slot, x)) if of.is_const() && slot.is_const() => {
                 add_at(Rc::make_mut(t), at, *x);

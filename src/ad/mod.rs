@@ -8,6 +8,7 @@ pub mod algebra;
 pub mod batch;
 pub mod dispatch;
 pub mod element;
+pub mod formula;
 pub mod held;
 pub mod leafwise;
 pub mod lift;
@@ -19,6 +20,7 @@ pub mod tape;
 pub mod transforms;
 pub mod trap;
 
+use crate::ad::formula::Scratch;
 use crate::ad::slot::{Level, Slot};
 use crate::ad::tape::Tape;
 use crate::ad::trap::Trap;
@@ -41,6 +43,7 @@ pub struct Cx {
     /// The first of them, with [`Watch::Note`].
     pub noted: Option<Noted>,
     pub trap: Trap,
+    scratch: Scratch,
 }
 
 /// A derivative that is being taken.

@@ -2,12 +2,14 @@
 //!
 //! A zero cotangent is skipped, so it contributes exactly zero whatever the partial (the strong zero).
 
+use std::cell::RefCell;
+
 use smallvec::SmallVec;
 
 use crate::ad::dispatch::{all_finite, is_structure, is_zero};
 use crate::ad::lift;
 use crate::ad::slot::{Level, Node, Slot};
-use crate::ad::tape::{ELEMENT, GENERAL, General, GroupEntry, PrimEntry, Tape};
+use crate::ad::tape::{Entry, General, GroupEntry, Kind, PrimEntry, Tape};
 use crate::ad::trap::SweepTrap;
 use crate::ad::{Cx, Watch};
 use crate::error::{Error, Result};
@@ -39,8 +41,8 @@ impl Bars {
     pub fn get(&self, tape: &Tape, node: Node) -> Option<Value> {
         let index = node.0 as usize;
         let entry = tape.entries.get(index)?;
-        if entry.a == GENERAL
-            && let Some(value) = self.general.get(entry.b as usize)?
+        if let Some(general) = entry.in_general()
+            && let Some(value) = self.general.get(general)?
         {
             return Some(value.clone());
         }
@@ -49,6 +51,31 @@ impl Bars {
         }
         let bar = self.scalars.get(index)?;
         (bar.x != 0.0 || !bar.slot.is_const()).then_some(Value::Float(bar.slot, bar.x))
+    }
+}
+
+thread_local! {
+    /// Memory of scalar cotangents that are done with: fresh pages cost more than the sweep.
+    static USED: RefCell<Vec<Bar>> = const { RefCell::new(vec![]) };
+}
+
+fn zeros(n: usize) -> Vec<Bar> {
+    let mut bars = USED.with_borrow_mut(std::mem::take);
+    bars.clear();
+    bars.resize(n, Bar::default());
+    bars
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        const KEPT: usize = 1 << 22;
+        let bars = std::mem::take(&mut self.scalars);
+        let _ = USED.try_with(|used| {
+            let mut used = used.borrow_mut();
+            if bars.capacity() > used.capacity() && bars.capacity() <= KEPT {
+                *used = bars;
+            }
+        });
     }
 }
 
@@ -80,7 +107,7 @@ fn sweep_from(
     let Some(last) = seeds.iter().map(|(node, _)| node.0 as usize).max() else {
         return Ok(Bars { scalars: vec![], general: vec![], wide: vec![] });
     };
-    let mut bars = Bars { scalars: vec![Bar::default(); last + 1], general: vec![], wide: vec![] };
+    let mut bars = Bars { scalars: zeros(last + 1), general: vec![], wide: vec![] };
     bars.general.resize_with(tape.general.len(), || None);
     let wide = tape.batched || vm.cx.innermost_batch().is_some();
     if wide {
@@ -89,9 +116,20 @@ fn sweep_from(
     for (node, seed) in seeds {
         add(vm, tape, &mut bars, *node, seed.clone())?;
     }
-    for index in (1..=last).rev() {
+    // With plain numbers all along, runs of scalar entries are one loop.
+    let plain = !wide && !tape.nested && trap.is_none();
+    let mut rest = last + 1;
+    while rest > 1 {
+        rest -= 1;
+        if plain {
+            rest = sweep_scalars(&tape.entries, &mut bars.scalars, rest);
+            if rest == 0 {
+                break;
+            }
+        }
+        let index = rest;
         let entry = tape.entries[index];
-        if entry.a == ELEMENT {
+        if let Kind::Element { whole, at } = entry.kind() {
             let y_bar = if wide {
                 bars.wide[index].clone()
             } else {
@@ -99,14 +137,15 @@ fn sweep_from(
                 (y.x != 0.0 || !y.slot.is_const()).then_some(Value::Float(y.slot, y.x))
             };
             if let Some(y_bar) = y_bar {
-                let whole = tape.wholes.get(entry.b as usize).map_or(0, |w| w.node.0 as usize);
-                if let Some(bar) = bars.general.get_mut(tape.entries[whole].b as usize) {
-                    vm.cx.add_element(tape, &entry, bar, &y_bar)?;
+                let node = tape.wholes.get(whole).map_or(0, |w| w.node.0 as usize);
+                let general = tape.entries[node].in_general();
+                if let Some(bar) = general.and_then(|general| bars.general.get_mut(general)) {
+                    vm.cx.add_element(tape, (whole, at), bar, &y_bar)?;
                 }
             }
             continue;
         }
-        if entry.a != GENERAL && wide {
+        if entry.is_scalar() && wide {
             let Some(y_bar) = bars.wide[index].clone() else { continue };
             let lower = tape.lower.get(index).copied().unwrap_or_default();
             for (node, p, slot) in [(entry.a, entry.pa, lower.pa), (entry.b, entry.pb, lower.pb)] {
@@ -123,7 +162,7 @@ fn sweep_from(
             }
             continue;
         }
-        if entry.a != GENERAL {
+        if entry.is_scalar() {
             let y = bars.scalars[index];
             if let Some(trap) = trap {
                 trap.enter(&mut vm.cx, tape, index);
@@ -141,7 +180,7 @@ fn sweep_from(
             }
             continue;
         }
-        let general = entry.b as usize;
+        let Some(general) = entry.in_general() else { continue };
         if let Some(trap) = trap {
             trap.enter(&mut vm.cx, tape, index);
         }
@@ -186,6 +225,22 @@ fn sweep_from(
     Ok(bars)
 }
 
+/// Sweeps scalar entries from `index` down as long as there are only plain numbers; the first entry that is left, or 0.
+fn sweep_scalars(entries: &[Entry], bars: &mut [Bar], mut index: usize) -> usize {
+    while index > 0 {
+        let (entry, y) = (&entries[index], bars[index]);
+        if !entry.is_scalar() || !y.slot.is_const() {
+            break;
+        }
+        if y.x != 0.0 {
+            bars[entry.a as usize].x += y.x * entry.pa;
+            bars[entry.b as usize].x += y.x * entry.pb;
+        }
+        index -= 1;
+    }
+    index
+}
+
 /// The cotangent of a part that was read adds to that of the whole in place, if there is one already: a loop over the
 /// elements of a tensor costs as much as the tensor is long, not its square.
 fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> Result<bool> {
@@ -193,11 +248,8 @@ fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> R
         return Ok(false);
     }
     let whole = entry.nodes.first().and_then(|node| tape.entries.get(node.0 as usize));
-    let (Some(whole), Some(index)) = (whole, entry.args.get(1)) else { return Ok(false) };
-    if whole.a != GENERAL {
-        return Ok(false);
-    }
-    match bars.general.get_mut(whole.b as usize) {
+    let (Some(whole), Some(index)) = (whole.and_then(Entry::in_general), entry.args.get(1)) else { return Ok(false) };
+    match bars.general.get_mut(whole) {
         Some(Some(Value::Tensor(slot, bar))) if slot.is_const() => {
             add_in_place(bar, index, y_bar)?;
             Ok(true)
@@ -254,11 +306,14 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
     if matches!(value, Value::Float(..)) && !wide {
         return add_scalar(vm, bars, index, value);
     }
-    if entry.a != GENERAL && !(wide && value.is_one_float()) {
+    if entry.in_general().is_none() && !(wide && value.is_one_float()) {
         return Err(Error::new("E0433", format!("the cotangent of a float is {}", value.type_name()))
             .help("a rule must return a cotangent of the shape of each argument"));
     }
-    let bar = if entry.a == GENERAL { &mut bars.general[entry.b as usize] } else { &mut bars.wide[index] };
+    let bar = match entry.in_general() {
+        Some(general) => &mut bars.general[general],
+        None => &mut bars.wide[index],
+    };
     *bar = Some(match bar.take() {
         None => value,
         Some(old) => vm.cx.accumulate(old, value)?,

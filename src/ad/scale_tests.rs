@@ -40,7 +40,8 @@ fn a_scalar_operation_takes_at_most_32_bytes() {
     let n = 100_000;
     let (_, recorded) = recorded(LOOP, Value::float(0.5), n);
     let operations = 3 * n as usize;
-    assert!(recorded.tape.entries.len() >= operations, "{} entries", recorded.tape.entries.len());
+    // A turn is one formula of one variable.
+    assert_eq!(recorded.tape.entries.len(), n as usize + 2, "{} entries", recorded.tape.entries.len());
     let each = bytes(&recorded.tape) as f64 / operations as f64;
     assert!(each <= 32.0, "{each} bytes an operation");
     assert!(recorded.tape.origins.is_empty(), "places are kept although nothing is watched");
@@ -61,7 +62,7 @@ fn a_million_operations_leave_memory_as_it_was() {
         assert_eq!(pool[0].general.len() + pool[0].lower.len(), 0);
         capacities.push(pool[0].entries.capacity());
     }
-    assert!(capacities[0] >= 1_000_000 && capacities.iter().all(|&c| c == capacities[0]), "{capacities:?}");
+    assert!(capacities[0] >= 350_000 && capacities.iter().all(|&c| c == capacities[0]), "{capacities:?}");
 }
 
 #[test]

@@ -82,10 +82,53 @@ pub struct Tape {
     pub batched: bool,
 }
 
+/// What an entry is.
+pub enum Kind {
+    /// Two operands and two partials.
+    Scalar,
+    /// The rest stands in `Tape::general`, at this index.
+    General(usize),
+    /// An element read from `Tape::wholes[whole]`, at this position; see `element.rs`.
+    Element { whole: usize, at: usize },
+}
+
 /// In `Entry::a`: the entry is general, `b` is its index.
-pub const GENERAL: u32 = u32::MAX;
-/// In `Entry::a`: an element read from a tensor, see `element.rs`.
-pub const ELEMENT: u32 = GENERAL - 1;
+const GENERAL: u32 = u32::MAX;
+/// In `Entry::a`: an element, `b` is its whole, and the bits of `pa` its position. Nodes are below both.
+const ELEMENT: u32 = GENERAL - 1;
+
+impl Entry {
+    fn general(index: u32) -> Entry {
+        Entry { a: GENERAL, b: index, pa: 0.0, pb: 0.0 }
+    }
+
+    /// An element read from a tensor.
+    pub fn element(whole: u32, at: usize) -> Entry {
+        Entry { a: ELEMENT, b: whole, pa: f64::from_bits(at as u64), pb: 0.0 }
+    }
+
+    /// What it is. Only of a scalar are `a`, `b`, `pa` and `pb` nodes and partials.
+    #[inline(always)]
+    pub fn kind(&self) -> Kind {
+        match self.a {
+            GENERAL => Kind::General(self.b as usize),
+            ELEMENT => Kind::Element { whole: self.b as usize, at: self.pa.to_bits() as usize },
+            _ => Kind::Scalar,
+        }
+    }
+
+    /// Two operands and two partials.
+    #[inline(always)]
+    pub fn is_scalar(&self) -> bool {
+        self.a < ELEMENT
+    }
+
+    /// Index in `Tape::general`, if it is such a one.
+    #[inline(always)]
+    pub fn in_general(&self) -> Option<usize> {
+        if self.a == GENERAL { Some(self.b as usize) } else { None }
+    }
+}
 
 impl Tape {
     /// An empty tape: only the sink.
@@ -167,7 +210,7 @@ impl Tape {
     pub fn push_general(&mut self, general: General, primal: Slot) -> Result<Node> {
         let index = self.general.len() as u32;
         self.general.push(general);
-        self.push_nested(Entry { a: GENERAL, b: index, pa: 0.0, pb: 0.0 }, Lower { primal, ..Lower::default() })
+        self.push_nested(Entry::general(index), Lower { primal, ..Lower::default() })
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::builtins::Builtin;
+use crate::bytecode::formula::Formula;
 use crate::bytecode::op::{Op, Reg};
 use crate::ops::prim::Prim;
 use crate::source::Span;
@@ -41,6 +42,7 @@ pub struct Chunk {
     /// What is annotated with each of them, for messages: `x` in backquotes, "the result".
     pub annotated: Vec<Rc<str>>,
     pub hosts: Vec<Host>,
+    pub formulas: Vec<Formula>,
     /// Text of the signature, for printing.
     pub signature: RefCell<Option<String>>,
 }

@@ -2,6 +2,7 @@
 
 pub mod chunk;
 pub mod disasm;
+pub mod formula;
 pub mod op;
 pub mod verify;
 pub mod writer;

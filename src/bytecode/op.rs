@@ -127,12 +127,27 @@ instructions! {
     Eq { dst: Reg, a: Reg, b: Reg }
     /// R[dst] = R[a] != R[b]
     Ne { dst: Reg, a: Reg, b: Reg }
+    /// Lt, and the JumpUnless that follows is the only one to read R[dst]
+    LtJump { dst: Reg, a: Reg, b: Reg }
+    /// Le, and the JumpUnless that follows is the only one to read R[dst]
+    LeJump { dst: Reg, a: Reg, b: Reg }
+    /// Gt, and the JumpUnless that follows is the only one to read R[dst]
+    GtJump { dst: Reg, a: Reg, b: Reg }
+    /// Ge, and the JumpUnless that follows is the only one to read R[dst]
+    GeJump { dst: Reg, a: Reg, b: Reg }
+    /// Eq, and the JumpUnless that follows is the only one to read R[dst]
+    EqJump { dst: Reg, a: Reg, b: Reg }
+    /// Ne, and the JumpUnless that follows is the only one to read R[dst]
+    NeJump { dst: Reg, a: Reg, b: Reg }
     /// R[dst] = -R[src]
     Neg { dst: Reg, src: Reg }
     /// R[dst] = not R[src]
     Not { dst: Reg, src: Reg }
     /// R[dst] = hosts[prim](R[src]), an elementwise primitive of one argument
     Prim1 { dst: Reg, src: Reg, prim: Table }
+
+    /// if formulas[formula] applies to its registers: R[dst] = its value, and on behind the next `words` instructions
+    Formula { dst: Reg, formula: Table, words: Count }
 
     /// go to target
     Jump { to: Target }
@@ -144,6 +159,8 @@ instructions! {
     SkipIfTrue { src: Reg, to: Target }
     /// go to target if parameter number R was given (no default needed)
     SkipIfGiven { param: Reg, to: Target }
+    /// R[iter] = R[lo]..R[hi]; the ForStart of it follows
+    ForRange { iter: Reg, lo: Reg, hi: Reg }
     /// R[iter..iter+3] = state of an iteration over R[iter]
     ForStart { iter: Reg }
     /// R[iter+3] = next item, or go to target when there is none

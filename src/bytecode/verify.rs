@@ -26,6 +26,7 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                         Op::Call { .. } | Op::CallMethod { .. } | Op::CallHost { .. } => chunk.calls.len(),
                         Op::Operator { .. } => chunk.operators.len(),
                         Op::Prim1 { .. } => chunk.hosts.len(),
+                        Op::Formula { .. } => chunk.formulas.len(),
                         Op::MakeDict { .. } => chunk.dict_keys.len(),
                         Op::MakeClosure { .. } => chunk.functions.len(),
                         Op::Format { .. } => chunk.formats.len(),
@@ -40,7 +41,15 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                 return fail(at, &format!("operand {role} is out of range"));
             }
         }
-        if let Op::ForStart { iter } | Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } = op
+        if let Op::Formula { formula, words, .. } = op {
+            let formula = &chunk.formulas[formula.0 as usize];
+            let inside = formula.registers.iter().all(|r| r.0 < chunk.registers);
+            if !inside || !formula.is_sound() || at + 1 + words.0 as usize >= chunk.code.len() {
+                return fail(at, "the formula is unsound");
+            }
+        }
+        if let Op::ForRange { iter, .. } | Op::ForStart { iter } | Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } =
+            op
             && iter.0 as usize + 3 >= chunk.registers as usize
         {
             return fail(at, "the loop's state stands outside the frame");

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::bytecode::chunk::{Chunk, Places};
-use crate::bytecode::op::{Const, Name, Op, Operand, Table, Target};
+use crate::bytecode::op::{Const, Name, Op, Operand, Reg, Table, Target};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::value::Value;
@@ -34,10 +34,40 @@ impl Writer {
         self.chunk.spans.push(Places { span, operands: shared });
     }
 
+    /// The comparison behind `from` that leaves its result in `cond` becomes one with the `JumpUnless` that comes next
+    /// and is the only one to read it.
+    pub fn fuse_compare(&mut self, cond: Reg, from: usize) {
+        let here = self.chunk.code.len();
+        if here == from || self.labels.contains(&Some(here as u32)) {
+            return;
+        }
+        let Some(last) = self.chunk.code.last_mut() else { return };
+        *last = match *last {
+            Op::Lt { dst, a, b } if dst == cond => Op::LtJump { dst, a, b },
+            Op::Le { dst, a, b } if dst == cond => Op::LeJump { dst, a, b },
+            Op::Gt { dst, a, b } if dst == cond => Op::GtJump { dst, a, b },
+            Op::Ge { dst, a, b } if dst == cond => Op::GeJump { dst, a, b },
+            Op::Eq { dst, a, b } if dst == cond => Op::EqJump { dst, a, b },
+            Op::Ne { dst, a, b } if dst == cond => Op::NeJump { dst, a, b },
+            other => other,
+        };
+    }
+
     /// Appends an instruction that jumps to `label`; its target is filled in later.
     pub fn emit_jump(&mut self, op: Op, label: Label, span: Span) {
         self.jumps.push((self.chunk.code.len(), label));
         self.emit(op, span, &[]);
+    }
+
+    /// Lets a `Formula` at this place go on behind the last instruction.
+    pub fn skip_from(&mut self, at: usize) {
+        let rest = self.chunk.code.len() - at - 1;
+        if let Op::Formula { words, .. } = &mut self.chunk.code[at] {
+            match u16::try_from(rest) {
+                Ok(rest) => words.0 = rest,
+                Err(_) => self.too_large = true,
+            }
+        }
     }
 
     /// A new label, not bound yet.

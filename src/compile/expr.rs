@@ -25,6 +25,9 @@ impl FnCompiler<'_> {
         {
             return self.reg(local);
         }
+        if let Some(reg) = self.leaf(e.id) {
+            return reg;
+        }
         if !self.loop_constants.is_empty()
             && let Some(n) = number(e)
             && let Some(reg) = self.loop_constant(&n.value())
@@ -37,7 +40,7 @@ impl FnCompiler<'_> {
     }
 
     /// The operand, safe from assignments inside `later`, which runs before it is used.
-    fn operand_before(&mut self, e: &Expr, later: &Expr) -> Reg {
+    pub fn operand_before(&mut self, e: &Expr, later: &Expr) -> Reg {
         let reg = self.operand(e);
         if self.is_local(reg) && self.may_assign(later) {
             let copy = self.temp();
@@ -48,7 +51,7 @@ impl FnCompiler<'_> {
     }
 
     /// True if evaluating it may change a variable of this function: it holds statements or `&place`.
-    fn may_assign(&self, e: &Expr) -> bool {
+    pub fn may_assign(&self, e: &Expr) -> bool {
         match &e.kind {
             ExprKind::Block(_) | ExprKind::If { .. } | ExprKind::Try { .. } => true,
             ExprKind::Call { callee, args } => {
@@ -79,12 +82,17 @@ impl FnCompiler<'_> {
 
     /// Computes an expression into a register. Nothing is written to `dst` before all that is read has been read.
     pub fn expr(&mut self, e: &Expr, dst: Reg) {
+        if let Some(src) = self.leaf(e.id) {
+            return self.emit(Op::Move { dst, src }, e.span);
+        }
         let mark = self.mark();
-        self.expr_inner(e, dst);
+        if !self.formula(e, dst) {
+            self.expr_inner(e, dst);
+        }
         self.release(mark);
     }
 
-    fn expr_inner(&mut self, e: &Expr, dst: Reg) {
+    pub fn expr_inner(&mut self, e: &Expr, dst: Reg) {
         let span = e.span;
         match &e.kind {
             ExprKind::None | ExprKind::Invalid => self.emit(Op::LoadNone { dst }, span),
@@ -309,7 +317,11 @@ impl FnCompiler<'_> {
             return;
         }
         let mark = self.mark();
+        let from = self.writer.chunk.code.len();
         let reg = self.operand(cond);
+        if !self.is_local(reg) && matches!(cond.kind, ExprKind::Binary(..)) {
+            self.writer.fuse_compare(reg, from);
+        }
         self.writer.emit_jump(Op::JumpUnless { cond: reg, to: ZERO }, otherwise, cond.span);
         self.release(mark);
     }

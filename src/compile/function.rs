@@ -27,6 +27,10 @@ pub struct FnCompiler<'a> {
     pub tries: usize,
     /// Numbers that stand in registers while a loop runs.
     pub loop_constants: Vec<(Value, Reg)>,
+    /// Registers of the parts of the formula that is being compiled, by node.
+    pub leaves: Vec<(NodeId, Reg)>,
+    /// The operations of a formula are compiled one by one.
+    pub one_by_one: bool,
     pub span: Span,
 }
 
@@ -60,6 +64,8 @@ impl<'a> FnCompiler<'a> {
             loops: vec![],
             tries: 0,
             loop_constants: vec![],
+            leaves: vec![],
+            one_by_one: false,
             span,
         };
         this.writer.chunk.name = function.name.clone();

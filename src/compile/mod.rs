@@ -7,6 +7,7 @@
 mod annotation;
 mod call;
 mod expr;
+mod formula;
 mod function;
 mod literal;
 mod place;

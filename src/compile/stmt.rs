@@ -92,12 +92,37 @@ impl FnCompiler<'_> {
                 self.leave_tries(self.tries, stmt.span);
                 self.emit(Op::Return { src }, stmt.span);
             }
-            StmtKind::Expr(e) => {
-                let dst = self.temp();
-                self.expr(e, dst);
-            }
+            StmtKind::Expr(e) => self.effect(e),
         }
         self.release(mark);
+    }
+
+    /// An expression for its effects only.
+    fn effect(&mut self, e: &Expr) {
+        match &e.kind {
+            ExprKind::Block(block) => self.effects(&block.stmts),
+            ExprKind::If { cond, then, otherwise } => {
+                let other = self.writer.label();
+                self.condition(cond, other);
+                self.effect(then);
+                match otherwise {
+                    Some(e) => {
+                        let end = self.writer.label();
+                        self.writer.emit_jump(Op::Jump { to: ZERO }, end, e.span);
+                        self.writer.bind(other);
+                        self.effect(e);
+                        self.writer.bind(end);
+                    }
+                    None => self.writer.bind(other),
+                }
+            }
+            _ => {
+                let mark = self.mark();
+                let dst = self.temp();
+                self.expr(e, dst);
+                self.release(mark);
+            }
+        }
     }
 
     fn leave_tries(&mut self, n: usize, span: Span) {
@@ -153,12 +178,31 @@ impl FnCompiler<'_> {
             }
             return;
         }
+        // `let (a, b) = (x, y)` makes no tuple. Its names are not known in its values.
+        if let (Pattern::Tuple(names, _), ExprKind::Tuple(values), None) = (pattern, &value.kind, ty)
+            && names.len() == values.len()
+            && self.is_of_locals(pattern)
+        {
+            for (name, value) in names.iter().zip(values) {
+                self.let_(name, None, value);
+            }
+            return;
+        }
         let src = self.temp();
         self.expr(value, src);
         if let Some(ty) = ty {
             self.check(src, ty, value.span, &annotated(pattern));
         }
         self.unpack(pattern, src);
+    }
+
+    /// True if the pattern binds no global.
+    fn is_of_locals(&self, pattern: &Pattern) -> bool {
+        match pattern {
+            Pattern::Ignore(_) => true,
+            Pattern::Name { id, .. } => matches!(self.res(*id), Res::Local(_)),
+            Pattern::Tuple(items, _) => items.iter().all(|p| self.is_of_locals(p)),
+        }
     }
 
     /// Binds a pattern to the value in a register.
@@ -218,7 +262,15 @@ impl FnCompiler<'_> {
     pub fn for_(&mut self, pattern: &Pattern, iter: &Expr, body: impl FnOnce(&mut Self)) {
         let mark = self.mark();
         let state = self.temps(4);
-        self.expr(iter, state);
+        if let ExprKind::Range { lo, hi, inclusive: false } = &iter.kind {
+            let mark = self.mark();
+            let l = self.operand_before(lo, hi);
+            let h = self.operand(hi);
+            self.writer.emit(Op::ForRange { iter: state, lo: l, hi: h }, iter.span, &[lo.span, hi.span]);
+            self.release(mark);
+        } else {
+            self.expr(iter, state);
+        }
         let item = Reg(state.0.saturating_add(3));
         let simple = match pattern {
             Pattern::Name { id, .. } => match self.res(*id) {
@@ -250,14 +302,20 @@ impl FnCompiler<'_> {
 
     fn assign(&mut self, target: &Expr, op: Option<BinOp>, value: &Expr, span: Span) {
         if let ExprKind::Tuple(items) = &target.kind {
-            let src = self.temp();
-            self.expr(value, src);
-            let first = self.temps(items.len());
-            self.writer.emit(
-                Op::Unpack { first, src, n: Count(items.len() as u16) },
-                target.span,
-                &[target.span, value.span],
-            );
+            let first = match &value.kind {
+                ExprKind::Tuple(values) if values.len() == items.len() => self.row(values),
+                _ => {
+                    let src = self.temp();
+                    self.expr(value, src);
+                    let first = self.temps(items.len());
+                    self.writer.emit(
+                        Op::Unpack { first, src, n: Count(items.len() as u16) },
+                        target.span,
+                        &[target.span, value.span],
+                    );
+                    first
+                }
+            };
             for (i, item) in items.iter().enumerate() {
                 let mark = self.mark();
                 let open = self.open_place(item);

@@ -176,6 +176,23 @@ pub fn element(t: &Tensor, index: &[i64]) -> Result<(usize, f64)> {
     Ok((at, x.unwrap_or(0.0)))
 }
 
+/// The element at an index with an int for each axis, to be changed; `None` if it is out of range or others share the
+/// buffer.
+#[inline]
+pub fn element_mut<'a, T: Clone>(a: &'a mut Arr<T>, index: &[i64]) -> Option<&'a mut T> {
+    let mut at: SmallVec<[usize; 4]> = SmallVec::new();
+    for (axis, (&i, &n)) in index.iter().zip(a.shape()).enumerate() {
+        at.push(in_range(i, axis, n).ok()?);
+    }
+    if !a.is_unique() {
+        return None;
+    }
+    match at[..] {
+        [i] => a.get_mut(i),
+        _ => a.get_mut(&at[..]),
+    }
+}
+
 /// Adds to the element at a position in row-major order.
 pub fn add_at(t: &mut Tensor, at: usize, x: f64) {
     fn add<T: Copy + std::ops::AddAssign>(a: &mut Arr<T>, at: usize, x: T) {

@@ -3,47 +3,61 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use crate::ad::batch::is_batched;
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Place, Watch};
-use crate::bytecode::chunk::{CaptureSource, Chunk, Host, IndexPart, Piece};
+use crate::bytecode::chunk::{Chunk, Host, IndexPart};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
 use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
 use crate::ops::elementwise::{ADD, DIV, MUL, NEG, POW, SUB};
 use crate::ops::lanes::Scalar;
 use crate::ops::prim::Eval;
+use crate::source::Span;
 use crate::syntax::ast::BinOp;
-use crate::value::{Closure, Value};
-use crate::vm::{INTERRUPT, arith, fields, items, typetest};
+use crate::value::Value;
+use crate::vm::rare::rare;
+use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, elements, fields, items, typetest};
 
 /// Why the loop stops.
 pub enum Exit {
-    /// The instruction before `pc` needs the whole machine.
+    /// The instruction before `pc` of the innermost frame needs the whole machine.
     Machine(Op),
+    /// The innermost frame returns the value of a register, and that is more than going back to its caller.
     Return(Reg),
 }
 
 /// What the loop works on.
 pub struct State<'a> {
-    pub regs: &'a mut [Value],
+    pub stack: &'a mut Vec<Value>,
+    pub frames: &'a mut Vec<Frame>,
     pub cx: &'a mut Cx,
     pub globals: &'a mut Vec<Option<Value>>,
-    pub closure: &'a Rc<Closure>,
-    pub given: u64,
-    /// If this is a library's code and results are watched: the call of it from outside.
-    pub outside: Option<crate::source::Span>,
+    /// If the innermost frame runs a library's code and results are watched: the call of it from outside.
+    pub outside: Option<Span>,
 }
 
-/// Runs from `pc` until something needs the machine. On an error `pc` stands behind the failing instruction.
-pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
-    let chunk = &*state.closure.chunk;
+/// Runs the innermost frame, and those that it calls, until something needs the machine. On an error the `pc` of the
+/// innermost frame stands behind the failing instruction.
+pub fn exec(state: &mut State<'_>) -> Result<Exit> {
+    loop {
+        if let Some(exit) = exec_frame(state)? {
+            return Ok(exit);
+        }
+    }
+}
+
+/// The same up to a plain call or return, which changes the frame.
+fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
+    let State { stack, frames, cx, globals, outside } = state;
+    let (cx, globals, outside): (&mut Cx, &mut Vec<Option<Value>>, Option<Span>) = (cx, globals, *outside);
+    let Some(frame) = frames.last() else { return Err(Error::new("E0400", "no function is running")) };
+    let closure = frame.closure.clone();
+    let chunk = &*closure.chunk;
     let code = &chunk.code[..];
-    let regs = &mut *state.regs;
-    let cx = &mut *state.cx;
+    let (base, given) = (frame.base, frame.given);
+    let mut at = frame.pc;
+    let regs = &mut stack[base..base + chunk.registers as usize];
     let trap = cx.watch != Watch::Off;
-    let outside = state.outside;
-    let mut at = *pc;
 
     debug_assert!(regs.len() >= chunk.registers as usize);
     // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
@@ -57,6 +71,14 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
     macro_rules! get {
         ($reg:expr) => {
             unsafe { regs.get_unchecked($reg.0 as usize) }
+        };
+    }
+    // Notes where the frame stands.
+    macro_rules! leave {
+        () => {
+            if let Some(frame) = frames.last_mut() {
+                frame.pc = at;
+            }
         };
     }
     // Tells the NaN trap what is executed.
@@ -74,18 +96,21 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             match $result {
                 Ok(value) => value,
                 Err(error) => {
-                    *pc = at;
+                    leave!();
                     return Err(error);
                 }
             }
         }};
     }
     macro_rules! arithmetic {
-        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident) => {{
+        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident, $slopes:expr) => {{
             match (get!($a), get!($b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) => {
+                    let slopes: fn(f64, f64) -> (f64, f64) = $slopes;
                     if sa.is_const() && sb.is_const() && !trap {
                         put_float(&mut r!($dst), Slot::CONST, x $op y);
+                    } else if let Some(slot) = ok!(cx.record((sa, slopes(x, y).0), (sb, slopes(x, y).1))) {
+                        put_float(&mut r!($dst), slot, x $op y);
                     } else {
                         let (slot, z) = ok!(cx.apply_scalar2(&$prim, (sa, x), (sb, y)));
                         put_float(&mut r!($dst), slot, z);
@@ -99,6 +124,24 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                     let value = ok!(arith::general(cx, &$prim, a, b));
                     r!($dst) = value;
                 }
+            }
+        }};
+    }
+    // A comparison before the `JumpUnless` that alone reads it.
+    macro_rules! compare_jump {
+        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
+            let holds = match (get!($a), get!($b)) {
+                (&Value::Float(_, x), &Value::Float(_, y)) => x $op y,
+                (&Value::Int(x), &Value::Int(y)) => x $op y,
+                (a, b) => {
+                    let value = ok!(arith::compare(cx, &$prim, a, b));
+                    r!($dst) = value;
+                    continue;
+                }
+            };
+            match code[at] {
+                Op::JumpUnless { to, .. } if !holds => at = to.0 as usize,
+                _ => at += 1,
             }
         }};
     }
@@ -124,34 +167,37 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             Op::Take { dst, src } => match r!(src) {
                 Value::Float(s, x) => put_float(&mut r!(dst), s, x),
                 Value::Int(i) => put_int(&mut r!(dst), i),
-                _ => r!(dst) = std::mem::take(&mut r!(src)),
+                _ => {
+                    let value = std::mem::take(&mut r!(src));
+                    r!(dst).put(value);
+                }
             },
             Op::Load { dst, value } => match &chunk.consts[value.0 as usize] {
                 &Value::Float(s, x) => put_float(&mut r!(dst), s, x),
                 &Value::Int(i) => put_int(&mut r!(dst), i),
-                other => r!(dst) = other.clone(),
+                other => {
+                    let value = other.clone();
+                    r!(dst).put(value);
+                }
             },
-            Op::LoadNone { dst } => r!(dst) = Value::None,
-            Op::LoadTensor { dst, value } => {
-                r!(dst) = ok!(arith::literal(cx, &chunk.consts[value.0 as usize]));
-            }
-            Op::GetGlobal { dst, global } => match state.globals.get(global.0 as usize) {
-                Some(Some(value)) => r!(dst) = value.clone(),
+            Op::LoadNone { dst } => r!(dst).clear(),
+            Op::GetGlobal { dst, global } => match globals.get(global.0 as usize) {
+                Some(Some(value)) => {
+                    let value = value.clone();
+                    r!(dst).put(value);
+                }
                 _ => ok!(Err(not_yet())),
             },
-            Op::PeekGlobal { dst, global } => {
-                r!(dst) = state.globals.get(global.0 as usize).cloned().flatten().unwrap_or_default();
-            }
             Op::SetGlobal { src, global } => {
-                if let Some(slot) = state.globals.get_mut(global.0 as usize) {
+                if let Some(slot) = globals.get_mut(global.0 as usize) {
                     *slot = Some(std::mem::take(&mut r!(src)));
                 }
             }
-            Op::Itself { dst } => r!(dst) = Value::Fn(state.closure.clone()),
+            Op::Itself { dst } => r!(dst) = Value::Fn(closure.clone()),
 
-            Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add),
-            Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub),
-            Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul),
+            Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add, |_, _| (1.0, 1.0)),
+            Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub, |_, _| (1.0, -1.0)),
+            Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul, |x, y| (y, x)),
             Op::MulAdd { dst, a, b } => {
                 let word = code[at];
                 let (Op::Plus { c } | Op::PlusTo { c } | Op::Minus { c } | Op::MinusFrom { c }) = word else {
@@ -172,6 +218,14 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                     }
                     continue;
                 }
+                if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) = (get!(a), get!(b), get!(c))
+                    && !trap
+                    && let Some((slot, value)) = ok!(mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
+                {
+                    at += 1;
+                    put_float(&mut r!(dst), slot, value);
+                    continue;
+                }
                 // The product's errors have the place of this word, the sum's that of the next.
                 let product = ok!(arith::product(cx, get!(a), get!(b)));
                 at += 1;
@@ -188,6 +242,8 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
                     if sa.is_const() && sb.is_const() {
                         put_float(&mut r!(dst), Slot::CONST, x / y);
+                    } else if let Some(slot) = ok!(cx.record((sa, 1.0 / y), (sb, -(x / y / y)))) {
+                        put_float(&mut r!(dst), slot, x / y);
                     } else {
                         let (slot, z) = ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)));
                         put_float(&mut r!(dst), slot, z);
@@ -203,11 +259,17 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 r!(dst) = value;
             }
             Op::Lt { dst, a, b } => compare!(dst, a, b, LT, <),
+            Op::LtJump { dst, a, b } => compare_jump!(dst, a, b, LT, <),
             Op::Le { dst, a, b } => compare!(dst, a, b, LE, <=),
+            Op::LeJump { dst, a, b } => compare_jump!(dst, a, b, LE, <=),
             Op::Gt { dst, a, b } => compare!(dst, a, b, GT, >),
+            Op::GtJump { dst, a, b } => compare_jump!(dst, a, b, GT, >),
             Op::Ge { dst, a, b } => compare!(dst, a, b, GE, >=),
+            Op::GeJump { dst, a, b } => compare_jump!(dst, a, b, GE, >=),
             Op::Eq { dst, a, b } => compare!(dst, a, b, EQ, ==),
+            Op::EqJump { dst, a, b } => compare_jump!(dst, a, b, EQ, ==),
             Op::Ne { dst, a, b } => compare!(dst, a, b, NE, !=),
+            Op::NeJump { dst, a, b } => compare_jump!(dst, a, b, NE, !=),
             Op::Binary { dst, a, b } => {
                 let Op::Operator { op } = code[at] else {
                     unreachable!("Binary is followed by Operator");
@@ -263,6 +325,13 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 }
             }
 
+            Op::Formula { dst, formula, words } => {
+                if !trap && let Some((slot, x)) = ok!(cx.formula(&chunk.formulas[formula.0 as usize], regs)) {
+                    put_float(&mut r!(dst), slot, x);
+                    at += words.0 as usize;
+                }
+            }
+
             Op::Jump { to } => {
                 if (to.0 as usize) < at && INTERRUPT.load(Ordering::Relaxed) {
                     ok!(Err(Error::leave(Cause::Interrupt)));
@@ -292,8 +361,22 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 }
             }
             Op::SkipIfGiven { param, to } => {
-                if state.given & (1 << param.0) != 0 {
+                if given & (1 << param.0) != 0 {
                     at = to.0 as usize;
+                }
+            }
+            Op::ForRange { iter, lo, hi } => {
+                let i = iter.0 as usize;
+                if let (&Value::Int(start), &Value::Int(stop)) = (get!(lo), get!(hi)) {
+                    let state4 = &mut regs[i..i + 3];
+                    put_int(&mut state4[0], start);
+                    put_int(&mut state4[1], stop.saturating_sub(start).max(0));
+                    put_int(&mut state4[2], 1);
+                    // Behind the ForStart.
+                    at += 1;
+                } else {
+                    let value = ok!(items::range(cx, get!(lo), get!(hi), false));
+                    r!(iter) = value;
                 }
             }
             Op::ForStart { iter } => {
@@ -367,91 +450,22 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 }
             }
 
-            Op::MakeTuple { dst, first, n } => {
-                let f = first.0 as usize;
-                let tuple = regs[f..f + n.0 as usize].iter_mut().map(std::mem::take).collect();
-                r!(dst) = Value::tuple(tuple);
-            }
-            Op::MakeTensor { dst, first, n } => {
-                let f = first.0 as usize;
-                let value = ok!(arith::brackets(cx, &regs[f..f + n.0 as usize]));
-                r!(dst) = value;
-            }
-            Op::MakeList { dst } => r!(dst) = Value::list(vec![]),
-            Op::Push { list, src } => {
-                let item = r!(src).clone();
-                if let Value::List(items) = &mut r!(list) {
-                    ok!(items::grow(Rc::make_mut(items), item));
-                }
-            }
-            Op::ListToTensor { dst, list } => {
-                let value = match &r!(list) {
-                    Value::List(items) => ok!(arith::brackets(cx, items)),
-                    _ => Value::None,
-                };
-                r!(dst) = value;
-            }
-            Op::MakeDict { dst, first, site } => {
-                let keys = &chunk.dict_keys[site.0 as usize];
-                let f = first.0 as usize;
-                let entries = keys.iter().cloned().zip(regs[f..f + keys.len()].iter_mut().map(std::mem::take));
-                r!(dst) = Value::Dict(Rc::new(entries.collect()));
-            }
-            Op::MakeRange { dst, lo, hi } => {
-                let value = ok!(items::range(cx, get!(lo), get!(hi), false));
-                r!(dst) = value;
-            }
-            Op::MakeRangeInclusive { dst, lo, hi } => {
-                let value = ok!(items::range(cx, get!(lo), get!(hi), true));
-                r!(dst) = value;
-            }
-            Op::MakeClosure { dst, function } => {
-                let site = &chunk.functions[function.0 as usize];
-                let captures = site.captures.iter().map(|source| match *source {
-                    CaptureSource::Itself => Ok(Value::Fn(state.closure.clone())),
-                    CaptureSource::Reg(reg) => Ok(r!(reg).clone()),
-                    CaptureSource::Global(g) => state.globals.get(g as usize).cloned().flatten().ok_or_else(not_yet),
-                });
-                let captures = ok!(captures.collect::<Result<Vec<Value>>>());
-                r!(dst) = Value::Fn(Rc::new(Closure { chunk: site.chunk.clone(), captures }));
-            }
-            Op::MakeStruct { dst, def } => {
-                let value = ok!(fields::build(&chunk.consts[def.0 as usize], regs, chunk.params.len()));
-                r!(dst) = value;
-            }
-            Op::Unpack { first, src, n } => {
-                let f = first.0 as usize;
-                let parts = ok!(items::unpack(cx, &r!(src), n.0 as usize));
-                for (i, part) in parts.into_iter().enumerate() {
-                    regs[f + i] = part;
-                }
-            }
-            Op::Format { dst, first, format } => {
-                let pieces = &chunk.formats[format.0 as usize];
-                if cx.innermost_batch().is_some() {
-                    let shown = pieces.iter().filter(|p| matches!(p, Piece::Value { .. })).count();
-                    let from = first.0 as usize;
-                    if regs[from..from + shown].iter().any(is_batched) {
-                        ok!(Err(cx.each_alone()));
-                    }
-                }
-                let text = ok!(items::format(pieces, &regs[first.0 as usize..]));
-                r!(dst) = Value::str(text);
-            }
-
             Op::GetField { dst, object, name } => {
-                let value = ok!(fields::get(cx, state.globals, &r!(object), chunk.names[name.0 as usize]));
+                if let Value::Struct(s) = get!(object)
+                    && let Some(i) = s.def.field(chunk.names[name.0 as usize])
+                    && let Some(field) = s.fields.get(i)
+                {
+                    match *field {
+                        Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                        ref other => {
+                            let value = other.clone();
+                            r!(dst).put(value);
+                        }
+                    }
+                    continue;
+                }
+                let value = ok!(fields::get(cx, globals, &r!(object), chunk.names[name.0 as usize]));
                 r!(dst) = value;
-            }
-            Op::TakeField { dst, object, name } => {
-                let symbol = chunk.names[name.0 as usize];
-                let value = ok!(fields::take(cx, state.globals, &mut r!(object), symbol));
-                r!(dst) = value;
-            }
-            Op::SetField { object, name, value } => {
-                let value = std::mem::take(&mut r!(value));
-                let dtype = cx.env.dtype;
-                ok!(fields::set(&mut r!(object), chunk.names[name.0 as usize], value, state.globals, dtype));
             }
             Op::GetItem { dst, object, index } => {
                 if let (Value::List(items), &Value::Int(i)) = (get!(object), get!(index))
@@ -465,17 +479,23 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                             r!(dst).put(value);
                         }
                     }
+                } else if let (Value::Tensor(slot, t), &Value::Int(i)) = (get!(object), get!(index))
+                    && slot.is_const()
+                    && let Some(x) = elements::read(t, &[i])
+                {
+                    put_float(&mut r!(dst), Slot::CONST, x);
                 } else {
                     let value = ok!(items::get(cx, get!(object), get!(index)));
-                    r!(dst) = value;
+                    r!(dst).put(value);
                 }
             }
-            Op::TakeItem { dst, object, index } => {
-                let key = r!(index).clone();
-                let value = ok!(items::take(cx, &mut r!(object), &key));
-                r!(dst) = value;
-            }
             Op::SetItem { object, index, value } => {
+                if let (&Value::Int(i), &Value::Float(slot, x)) = (get!(index), get!(value))
+                    && slot.is_const()
+                    && elements::write(&mut r!(object), &[i], x)
+                {
+                    continue;
+                }
                 let item = std::mem::take(&mut r!(value));
                 let key = get!(index).clone();
                 if let (Value::List(items), &Value::Int(i)) = (&mut r!(object), &key)
@@ -489,24 +509,30 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
             }
             Op::GetIndex { dst, first, index } => {
                 let f = first.0 as usize;
+                let parts = &chunk.indices[index.0 as usize][..];
+                if let Value::Tensor(slot, t) = &regs[f]
+                    && slot.is_const()
+                    && let Some(x) = elements::read_parts(t, parts, &regs[f + 1..])
+                {
+                    put_float(&mut r!(dst), Slot::CONST, x);
+                    continue;
+                }
                 let value = ok!(items::get_index(cx, &regs[f], &chunk.indices[index.0 as usize], &regs[f + 1..]));
                 r!(dst) = value;
-            }
-            Op::SetIndex { object, first, index } => {
-                let f = first.0 as usize;
-                let item = std::mem::take(&mut regs[f]);
-                let mut target = std::mem::take(&mut r!(object));
-                let parts = &chunk.indices[index.0 as usize];
-                here!();
-                let result = items::set_index(cx, &mut target, parts, &regs[f + 1..], item);
-                r!(object) = target;
-                ok!(result);
             }
             Op::UpdateItem { object, index, value } => {
                 let Op::Operator { op } = code[at] else {
                     unreachable!("UpdateItem is followed by Operator");
                 };
                 let operator = chunk.operators[op.0 as usize];
+                if let (&Value::Int(i), &Value::Float(slot, x)) = (get!(index), get!(value))
+                    && slot.is_const()
+                    && !trap
+                    && elements::update(&mut r!(object), &[i], operator, x)
+                {
+                    at += 1;
+                    continue;
+                }
                 let item = std::mem::take(&mut r!(value));
                 let key = std::slice::from_ref(&regs[index.0 as usize]).to_vec();
                 let mut target = std::mem::take(&mut r!(object));
@@ -522,6 +548,15 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 };
                 let operator = chunk.operators[op.0 as usize];
                 let f = first.0 as usize;
+                if let &Value::Float(slot, x) = &regs[f]
+                    && slot.is_const()
+                    && !trap
+                    && let Some(ints) = elements::ints(&chunk.indices[index.0 as usize], &regs[f + 1..])
+                    && elements::update(&mut r!(object), &ints, operator, x)
+                {
+                    at += 1;
+                    continue;
+                }
                 let item = std::mem::take(&mut regs[f]);
                 let mut target = std::mem::take(&mut r!(object));
                 let parts = &chunk.indices[index.0 as usize];
@@ -537,25 +572,56 @@ pub fn exec(state: &mut State<'_>, pc: &mut usize) -> Result<Exit> {
                 if !typetest::quick(test, &r!(reg)) {
                     let dtype = cx.env.dtype;
                     let what = &chunk.annotated[what];
-                    ok!(typetest::check(regs, reg.0 as usize, test, what, state.globals, dtype));
+                    ok!(typetest::check(regs, reg.0 as usize, test, what, globals, dtype));
                 }
             }
 
             Op::Return { src } => {
-                *pc = at;
-                return Ok(Exit::Return(src));
+                // A plain return; `run` does all others.
+                if let Some(frame) = frames.last()
+                    && !frame.entry
+                    && frame.after.is_none()
+                    && !trap
+                {
+                    let value = std::mem::take(&mut r!(src));
+                    let handed = (64 - chunk.inout.leading_zeros() as usize).min(regs.len());
+                    let (handed, own) = regs.split_at_mut(handed);
+                    let dropped = handed.iter_mut().enumerate().filter(|(i, _)| chunk.inout & (1 << i) == 0);
+                    dropped.for_each(|(_, r)| r.clear());
+                    own.iter_mut().for_each(Value::clear);
+                    // The result replaces the function in the caller's register.
+                    stack[base - 1].put(value);
+                    frames.pop();
+                    return Ok(None);
+                }
+                leave!();
+                return Ok(Some(Exit::Return(src)));
             }
-            Op::Call { .. }
-            | Op::CallMethod { .. }
-            | Op::CallHost { .. }
-            | Op::TryStart { .. }
-            | Op::TryEnd {}
-            | Op::Override { .. } => {
-                *pc = at;
-                return Ok(Exit::Machine(op));
+            Op::Call { base: function, site } => {
+                let site = &chunk.calls[site.0 as usize];
+                leave!();
+                // A plain call; `run` does all others.
+                if let Value::Fn(callee) = get!(function)
+                    && callee.chunk.params.len() == site.count as usize
+                    && site.names.is_empty()
+                    && site.inout == callee.chunk.inout
+                    && frames.len() < MAX_FRAMES
+                    && !trap
+                {
+                    let callee = callee.clone();
+                    let frame = Frame::plain(callee, base + function.0 as usize + 1, stack);
+                    frames.push(frame);
+                    return Ok(None);
+                }
+                return Ok(Some(Exit::Machine(op)));
+            }
+            Op::CallMethod { .. } | Op::CallHost { .. } | Op::TryStart { .. } | Op::TryEnd {} | Op::Override { .. } => {
+                leave!();
+                return Ok(Some(Exit::Machine(op)));
             }
             // Behind an Override whose param was not given.
             Op::OverrideTo { .. } => {}
+            _ => ok!(rare(op, regs, cx, globals, &closure)),
         }
     }
 }
@@ -567,7 +633,7 @@ fn put_float(dst: &mut Value, slot: Slot, x: f64) {
         *s = slot;
         *v = x;
     } else {
-        *dst = Value::Float(slot, x);
+        dst.put(Value::Float(slot, x));
     }
 }
 
@@ -577,7 +643,7 @@ fn put_int(dst: &mut Value, i: i64) {
     if let Value::Int(v) = dst {
         *v = i;
     } else {
-        *dst = Value::Int(i);
+        dst.put(Value::Int(i));
     }
 }
 
@@ -587,8 +653,38 @@ fn put_bool(dst: &mut Value, b: bool) {
     if let Value::Bool(v) = dst {
         *v = b;
     } else {
-        *dst = Value::Bool(b);
+        dst.put(Value::Bool(b));
     }
+}
+
+/// `a * b` joined with `c` while a tape of the outermost level records: one entry, or two if all three are variables.
+#[inline]
+fn mul_add(cx: &mut Cx, word: Op, a: (Slot, f64), b: (Slot, f64), c: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
+    let ((sa, x), (sb, y), (sc, z)) = (a, b, c);
+    let (value, by_product, by_c) = match word {
+        Op::Minus { .. } => (x * y - z, 1.0, -1.0),
+        Op::MinusFrom { .. } => (z - x * y, -1.0, 1.0),
+        _ => (x * y + z, 1.0, 1.0),
+    };
+    let a = (sa, by_product * y);
+    let b = (sb, by_product * x);
+    let c = (sc, by_c);
+    if Slot(sa.0 | sb.0 | sc.0).level().0 != 1 {
+        return Ok(None);
+    }
+    let slot = if sc.is_const() {
+        cx.record(a, b)?
+    } else if sb.is_const() {
+        cx.record(a, c)?
+    } else if sa.is_const() {
+        cx.record(b, c)?
+    } else {
+        match cx.record(a, b)? {
+            Some(product) => cx.record((product, 1.0), c)?,
+            None => None,
+        }
+    };
+    Ok(slot.map(|slot| (slot, value)))
 }
 
 /// Copies a value; numbers without going through a clone.
@@ -599,21 +695,21 @@ fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
         Value::Int(i) => put_int(&mut regs[dst.0 as usize], i),
         ref other => {
             let value = other.clone();
-            regs[dst.0 as usize] = value;
+            regs[dst.0 as usize].put(value);
         }
     }
 }
 
 /// Tells where the instruction before `at` comes from.
 #[cold]
-pub fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize, outside: Option<crate::source::Span>) {
+pub fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize, outside: Option<Span>) {
     if let Some(places) = chunk.spans.get(at.wrapping_sub(1)) {
         cx.at(Place { span: places.span, outside });
     }
 }
 
 #[cold]
-fn not_yet() -> Error {
+pub fn not_yet() -> Error {
     Error::new("E0404", "this name has no value yet")
         .help("the function that uses it was called before the line that defines it")
 }

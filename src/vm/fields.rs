@@ -14,7 +14,7 @@ use crate::value::{Key, StructValue, Value};
 use crate::vm::call::a_value;
 use crate::vm::typetest;
 
-type Globals = Vec<Option<Value>>;
+type Globals = [Option<Value>];
 
 /// A struct of the definition in `def` with the first `n` registers as fields, which are moved.
 pub fn build(def: &Value, regs: &mut [Value], n: usize) -> Result<Value> {

@@ -8,11 +8,13 @@
 mod arith;
 pub(crate) mod bind;
 mod call;
+mod elements;
 mod exec;
 mod fields;
 pub(crate) mod items;
 pub mod load;
 mod method;
+mod rare;
 mod run;
 mod typetest;
 
@@ -26,6 +28,7 @@ use crate::ad::Cx;
 use crate::bytecode::chunk::Chunk;
 use crate::error::{Cause, Error, Result};
 use crate::value::{Closure, Value};
+use crate::vm::bind::Given;
 
 /// Set by Ctrl-C; the run loop polls it.
 pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
@@ -81,6 +84,25 @@ struct After {
 impl Frame {
     fn chunk(&self) -> &Rc<Chunk> {
         &self.closure.chunk
+    }
+
+    /// The frame of a function whose arguments stand from `base` in the order of its parameters.
+    #[inline]
+    fn plain(closure: Rc<Closure>, base: usize, stack: &mut Vec<Value>) -> Frame {
+        let chunk = &closure.chunk;
+        let end = base + chunk.registers as usize;
+        if stack.len() < end {
+            stack.resize(end.max(stack.len() * 2), Value::None);
+        }
+        let params = chunk.params.len();
+        let own = &mut stack[base + params..end];
+        // What earlier calls left behind in the caller's temporaries.
+        own.iter_mut().for_each(Value::clear);
+        for (register, value) in own.iter_mut().zip(&closure.captures) {
+            *register = value.clone();
+        }
+        let given = Given::all(params).0;
+        Frame { closure, pc: 0, base, given, entry: false, after: None }
     }
 }
 

@@ -51,64 +51,52 @@ impl Vm {
 
     /// Runs the innermost frame up to the next call or return.
     fn step(&mut self, entry: usize) -> Result<Option<Value>> {
-        let index = self.frames.len() - 1;
         let outside = if self.cx.watch == Watch::Off { None } else { self.outside() };
+        let Vm { stack, frames, cx, globals, .. } = self;
+        let exit = exec(&mut State { stack, frames, cx, globals, outside })?;
+        let index = self.frames.len() - 1;
         let frame = &mut self.frames[index];
-        let closure = frame.closure.clone();
-        let base = frame.base;
-        let end = base + closure.chunk.registers as usize;
-        let mut state = State {
-            regs: &mut self.stack[base..end],
-            cx: &mut self.cx,
-            globals: &mut self.globals,
-            closure: &closure,
-            given: frame.given,
-            outside,
-        };
-        loop {
-            match exec(&mut state, &mut frame.pc)? {
-                Exit::Return(src) => {
-                    let value = std::mem::take(&mut state.regs[src.0 as usize]);
-                    return Ok(self.leave(value, entry));
+        let (closure, base) = (frame.closure.clone(), frame.base);
+        match exit {
+            Exit::Return(src) => {
+                let value = std::mem::take(&mut self.stack[base + src.0 as usize]);
+                return Ok(self.leave(value, entry));
+            }
+            Exit::Machine(op) => {
+                if self.cx.watch != Watch::Off {
+                    note_place(&mut self.cx, &closure.chunk, frame.pc, outside);
                 }
-                Exit::Machine(op) => {
-                    if state.cx.watch != Watch::Off {
-                        note_place(state.cx, &closure.chunk, frame.pc, outside);
+                match op {
+                    Op::TryStart { error, to } => {
+                        let register = base + error.0 as usize;
+                        self.handlers.push(Handler { frame: index, target: to.0 as usize, register });
                     }
-                    match op {
-                        Op::TryStart { error, to } => {
-                            let register = base + error.0 as usize;
-                            self.handlers.push(Handler { frame: index, target: to.0 as usize, register });
-                        }
-                        Op::TryEnd {} => {
-                            self.handlers.pop();
-                        }
-                        Op::Override { dst, param } => {
-                            let name = closure.chunk.names[param.0 as usize].name();
-                            if let Some(value) = self.overrides.get(&name) {
-                                state.regs[dst.0 as usize] = value.clone();
-                                if let Op::OverrideTo { to } = closure.chunk.code[frame.pc] {
-                                    frame.pc = to.0 as usize;
-                                }
+                    Op::TryEnd {} => {
+                        self.handlers.pop();
+                    }
+                    Op::Override { dst, param } => {
+                        let name = closure.chunk.names[param.0 as usize].name();
+                        if let Some(value) = self.overrides.get(&name) {
+                            self.stack[base + dst.0 as usize] = value.clone();
+                            if let Op::OverrideTo { to } = closure.chunk.code[frame.pc] {
+                                frame.pc = to.0 as usize;
                             }
                         }
-                        Op::Call { base: reg, site } => {
-                            self.call_site(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
-                            return Ok(None);
-                        }
-                        Op::CallMethod { base: reg, site } => {
-                            self.call_method(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
-                            return Ok(None);
-                        }
-                        Op::CallHost { base: reg, site } => {
-                            self.call_host(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
-                            return Ok(None);
-                        }
-                        _ => return Ok(None),
                     }
+                    Op::Call { base: reg, site } => {
+                        self.call_site(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
+                    }
+                    Op::CallMethod { base: reg, site } => {
+                        self.call_method(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
+                    }
+                    Op::CallHost { base: reg, site } => {
+                        self.call_host(base + reg.0 as usize, &closure.chunk.calls[site.0 as usize])?;
+                    }
+                    _ => {}
                 }
             }
         }
+        Ok(None)
     }
 
     /// If the innermost frame runs library code: the innermost call from outside of the library.

@@ -3,7 +3,7 @@
 use crate::ad::dispatch::escaped;
 use crate::ad::lift;
 use crate::ad::slot::{Level, Slot};
-use crate::ad::tape::{GENERAL, General, GroupEntry};
+use crate::ad::tape::{General, GroupEntry};
 use crate::ad::{Cx, Mode};
 use crate::error::Result;
 use crate::value::Value;
@@ -85,8 +85,8 @@ pub fn record_group(cx: &mut Cx, level: Level, args: Vec<Value>, out: &Value, pu
         Ok(leaf.with_slot(Slot::new(level, node)))
     })?;
     let entry = tape.entries[head.0 as usize];
-    if entry.a == GENERAL
-        && let Some(General::Group(group)) = tape.general.get_mut(entry.b as usize)
+    if let Some(index) = entry.in_general()
+        && let Some(General::Group(group)) = tape.general.get_mut(index)
     {
         group.result = result.clone();
     }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::ad::lift;
 use crate::ad::slot::{Level, Node};
-use crate::ad::tape::{ELEMENT, GENERAL, General, GroupEntry, PrimEntry};
+use crate::ad::tape::{General, GroupEntry, Kind, PrimEntry};
 use crate::ad::transforms::reverse_mode::Recorded;
 use crate::env::Env;
 use crate::ops::prim::Eval;
@@ -56,21 +56,22 @@ pub fn pattern(recorded: &Recorded) -> Vec<Set> {
         if nodes[i].is_some() {
             continue;
         }
-        if entry.a == ELEMENT {
-            let whole = tape.wholes.get(entry.b as usize).and_then(|w| nodes.get(w.node.0 as usize)?.as_ref());
-            let set = whole.and_then(|sets| sets.at(entry.pa.to_bits() as usize)).cloned();
-            nodes[i] = Some(Sets::All(set.unwrap_or_else(none)));
-            continue;
-        }
-        if entry.a != GENERAL {
-            let operands = [entry.a, entry.b].map(|n| nodes.get(n as usize).and_then(|s| s.as_ref()?.at(0).cloned()));
-            nodes[i] = Some(Sets::All(union(operands.iter().flatten())));
-            continue;
-        }
-        match tape.general.get(entry.b as usize) {
-            Some(General::Prim(p)) => nodes[i] = Some(primitive(p, &nodes)),
-            Some(General::Group(group)) => spread(group, level, &mut nodes),
-            _ => {}
+        match entry.kind() {
+            Kind::Element { whole, at } => {
+                let whole = tape.wholes.get(whole).and_then(|w| nodes.get(w.node.0 as usize)?.as_ref());
+                let set = whole.and_then(|sets| sets.at(at)).cloned();
+                nodes[i] = Some(Sets::All(set.unwrap_or_else(none)));
+            }
+            Kind::Scalar => {
+                let operands =
+                    [entry.a, entry.b].map(|n| nodes.get(n as usize).and_then(|s| s.as_ref()?.at(0).cloned()));
+                nodes[i] = Some(Sets::All(union(operands.iter().flatten())));
+            }
+            Kind::General(index) => match tape.general.get(index) {
+                Some(General::Prim(p)) => nodes[i] = Some(primitive(p, &nodes)),
+                Some(General::Group(group)) => spread(group, level, &mut nodes),
+                _ => {}
+            },
         }
     }
     let mut rows = vec![];

@@ -1,0 +1,105 @@
+//! Expressions of several scalar operations as one instruction.
+//!
+//! A formula is tried before the instructions that compute the same: it applies if all its registers are numbers, and at
+//! least one of the operands of each operation on ints is a float. Its derivative is taken inside, so that it costs the tape
+//! as many partials as it has variables, however many operations.
+
+use crate::bytecode::op::Reg;
+
+/// Values that a formula may have: operands, constants, steps.
+pub const MOST: usize = 32;
+
+/// Values are numbered: those of the registers, then the constants, then one for each step; the last is the result.
+pub struct Formula {
+    pub registers: Vec<Reg>,
+    pub constants: Vec<f64>,
+    pub steps: Vec<Step>,
+    /// Bit `i`: value `i` is an int as written.
+    pub ints: u32,
+}
+
+/// An operation on earlier values.
+#[derive(Clone, Copy)]
+pub enum Step {
+    Add(u8, u8),
+    Sub(u8, u8),
+    Mul(u8, u8),
+    Div(u8, u8),
+    Neg(u8),
+    Unary(u8, Unary),
+    Binary(u8, u8, Binary),
+}
+
+/// A function of one argument and its slope, which takes the result too.
+#[derive(Clone, Copy)]
+pub struct Unary {
+    pub f: fn(f64) -> f64,
+    pub d: fn(f64, f64) -> f64,
+    /// Ints become floats.
+    pub promotes: bool,
+}
+
+/// A function of two arguments and its slopes.
+#[derive(Clone, Copy)]
+pub struct Binary {
+    pub f: fn(f64, f64) -> f64,
+    pub d: &'static [fn(f64, f64, f64) -> f64; 2],
+    pub promotes: bool,
+}
+
+impl Formula {
+    /// Number of the value of step `k`.
+    #[inline]
+    pub fn value(&self, k: usize) -> usize {
+        self.registers.len() + self.constants.len() + k
+    }
+
+    /// True for the number of a constant.
+    #[inline]
+    pub fn is_constant(&self, i: u8) -> bool {
+        (self.registers.len()..self.value(0)).contains(&(i as usize))
+    }
+
+    /// True if it computes with floats, with ints in the places of `ints` beside those written: no operation may have
+    /// ints only, but for those that make floats of them.
+    pub fn is_float(&self, ints: u32) -> bool {
+        let mut ints = ints | self.ints;
+        for (k, step) in self.steps.iter().enumerate() {
+            let int = |i: u8| ints & (1 << i) != 0;
+            let whole = match *step {
+                Step::Add(a, b) | Step::Sub(a, b) | Step::Mul(a, b) => int(a) && int(b),
+                Step::Div(..) => false,
+                Step::Neg(a) => int(a),
+                Step::Unary(a, u) => int(a) && !u.promotes,
+                Step::Binary(a, b, f) => int(a) && int(b) && !f.promotes,
+            };
+            if whole {
+                return false;
+            }
+            ints &= !(1 << self.value(k));
+        }
+        true
+    }
+
+    /// Checks numbers and sizes, for `verify`.
+    pub fn is_sound(&self) -> bool {
+        let fits = self.value(self.steps.len()) <= MOST && !self.steps.is_empty();
+        fits && self.steps.iter().enumerate().all(|(k, step)| {
+            let (a, b) = step.operands();
+            let earlier = |i: u8| (i as usize) < self.value(k);
+            earlier(a) && b.is_none_or(earlier)
+        })
+    }
+}
+
+impl Step {
+    /// Its operands.
+    pub fn operands(self) -> (u8, Option<u8>) {
+        match self {
+            Step::Add(a, b) | Step::Sub(a, b) | Step::Mul(a, b) | Step::Div(a, b) | Step::Binary(a, b, _) => {
+                (a, Some(b))
+            }
+            Step::Neg(a) | Step::Unary(a, _) => (a, None),
+        }
+    }
+}
