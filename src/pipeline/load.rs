@@ -60,13 +60,8 @@ impl<'a> Load<'a> {
         // A library module's own file, as for its tests, sees what library modules see.
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
-        // What is restored from a file, and other files' uses, are not seen in this text.
-        let elsewhere = text.lines().any(|line| {
-            line.starts_with("import io")
-                || line.starts_with("from io")
-                || line.starts_with("import \"")
-                || line.starts_with("from \"")
-        });
+        // What other files use is not seen in this text.
+        let elsewhere = text.lines().any(|line| line.starts_with("import \"") || line.starts_with("from \""));
         self.lean = (self.session.lean && !elsewhere).then(|| text.to_string());
         let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
         self.path.pop();

@@ -591,6 +591,17 @@ impl Pool {
             Num::Unknown => return None,
             Num::Sym(_) => self.form(num)?,
         };
+        if let (0, [(atom, 1)]) = (form.constant, form.terms.as_slice()) {
+            match self.atoms.get(*atom as usize)?.0.clone() {
+                Atom::Positive(a) => return self.shown(a, factor),
+                Atom::Var(_) => {
+                    if let Some(shown) = self.stand_ins.get(&num).copied() {
+                        return self.shown(shown, factor);
+                    }
+                }
+                _ => {}
+            }
+        }
         let mut out = String::new();
         // What is added comes first.
         let (plus, minus): (Vec<_>, Vec<_>) = form.terms.iter().partition(|t| t.1 > 0);
