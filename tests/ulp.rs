@@ -3,6 +3,8 @@
 
 use dlang::tensor::simd::{erf, exp, log, pow, sine, tanh};
 
+type Function = fn(f64) -> f64;
+
 /// Error of a result in units of the last place of the true value, which is `high + low`.
 fn ulps64(got: f64, high: f64, low: f64) -> f64 {
     if got == high && (low == 0.0 || high.is_infinite()) || (got.is_nan() && high.is_nan()) {
@@ -47,7 +49,7 @@ fn check32(name: &str, limit: f64, f: fn(f32) -> f32, truth: fn(f64) -> f64) {
 #[test]
 fn f32_functions() {
     check32("exp", 1.0, exp::exp32, libm::exp);
-    check32("expm1", 1.6, exp::expm1_32, libm::expm1);
+    check32("expm1", 1.7, exp::expm1_32, libm::expm1);
     check32("log", 0.9, log::ln32, libm::log);
     check32("log1p", 0.9, log::ln1p32, libm::log1p);
     check32("tanh", 2.0, tanh::tanh32, libm::tanh);
@@ -86,7 +88,7 @@ fn f32_power() {
 
 #[test]
 fn f64_functions() {
-    let table: &[(&str, f64, fn(f64) -> f64)] = &[
+    let table: &[(&str, f64, Function)] = &[
         ("exp", 1.0, exp::exp64),
         ("expm1", 1.1, exp::expm1_64),
         ("log", 0.6, log::ln64),
@@ -124,7 +126,7 @@ fn f64_at_the_edges() {
     let same = |got: f64, want: f64| {
         assert!(got.to_bits() == want.to_bits() || (got.is_nan() && want.is_nan()), "{got} {want}")
     };
-    let functions: &[(fn(f64) -> f64, fn(f64) -> f64)] = &[
+    let functions: &[(Function, Function)] = &[
         (exp::exp64, libm::exp),
         (exp::expm1_64, libm::expm1),
         (log::ln64, libm::log),

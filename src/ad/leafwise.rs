@@ -73,7 +73,8 @@ impl Cx {
         self.apply(prim, parts)
     }
 }
-fn part(value: &Value, i: usize) -> Value {
+/// What a structure has at place `i`; of what is none the value itself.
+pub(crate) fn part(value: &Value, i: usize) -> Value {
     match value {
         Value::Tuple(items) | Value::List(items) => items.get(i).cloned().unwrap_or_default(),
         Value::Dict(dict) => dict.get_index(i).map(|(_, v)| v.clone()).unwrap_or_default(),
@@ -87,14 +88,18 @@ fn first_present(args: &[Value], i: usize) -> Value {
     fields.into_iter().find(|v| !matches!(v, Value::None)).unwrap_or_default()
 }
 
-fn same_form(prim: &Prim, a: &Value, b: &Value) -> Result<()> {
-    let fits = match (a, b) {
+/// True for structures of one form.
+pub(crate) fn fit_together(a: &Value, b: &Value) -> bool {
+    match (a, b) {
         (Value::Tuple(x), Value::Tuple(y)) | (Value::List(x), Value::List(y)) => x.len() == y.len(),
         (Value::Dict(x), Value::Dict(y)) => x.len() == y.len() && x.keys().eq(y.keys()),
         (Value::Struct(x), Value::Struct(y)) => Rc::ptr_eq(&x.def, &y.def),
         _ => false,
-    };
-    if fits {
+    }
+}
+
+fn same_form(prim: &Prim, a: &Value, b: &Value) -> Result<()> {
+    if fit_together(a, b) {
         return Ok(());
     }
     let what = |v: &Value| match v {

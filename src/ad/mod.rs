@@ -9,6 +9,7 @@ pub mod batch;
 pub mod dispatch;
 pub mod element;
 pub mod formula;
+pub mod formula_leafwise;
 pub mod held;
 pub mod leafwise;
 pub mod lift;

@@ -2,9 +2,11 @@
 //!
 //! A formula is tried before the instructions that compute the same: it applies if all its registers are numbers, and at
 //! least one of the operands of each operation on ints is a float. Its derivative is taken inside, so that it costs the tape
-//! as many partials as it has variables, however many operations.
+//! as many partials as it has variables, however many operations. On tensors of one shape, and on structures of such, all is one
+//! pass over memory where no derivative is taken (`tensor/formula.rs`).
 
 use crate::bytecode::op::Reg;
+use crate::ops::lanes::Elementwise;
 
 /// Values that a formula may have: operands, constants, steps.
 pub const MOST: usize = 32;
@@ -37,6 +39,8 @@ pub struct Unary {
     pub d: fn(f64, f64) -> f64,
     /// Ints become floats.
     pub promotes: bool,
+    /// Its kernels for tensors.
+    pub inside: &'static Elementwise,
 }
 
 /// A function of two arguments and its slopes.
@@ -45,6 +49,7 @@ pub struct Binary {
     pub f: fn(f64, f64) -> f64,
     pub d: &'static [fn(f64, f64, f64) -> f64; 2],
     pub promotes: bool,
+    pub inside: &'static Elementwise,
 }
 
 impl Formula {

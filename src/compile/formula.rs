@@ -215,8 +215,8 @@ fn elementwise(prim: &'static Prim) -> Option<&'static Elementwise> {
 fn what(e: &'static Elementwise) -> Option<What> {
     let promotes = matches!(e.ints, Ints::Promote);
     match &e.scalar {
-        Scalar::Unary { f, d } => Some(What::Unary(Unary { f: *f, d: *d, promotes })),
-        Scalar::Binary { f, d } => Some(What::Binary(Binary { f: *f, d, promotes })),
+        Scalar::Unary { f, d } => Some(What::Unary(Unary { f: *f, d: *d, promotes, inside: e })),
+        Scalar::Binary { f, d } => Some(What::Binary(Binary { f: *f, d, promotes, inside: e })),
         Scalar::Ternary { .. } => None,
     }
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::DType;
 use crate::tensor::create::article;
 use crate::tensor::elementwise::eval_elementwise;
+use crate::tensor::simd::poly::pick;
 use crate::types::ty::Ty;
 use crate::value::Value;
 use crate::{binary_prims, unary_prims};
@@ -49,9 +50,9 @@ unary_prims! {
     SOFTPLUS "softplus", "`log(1 + exp(x))` without overflow, elementwise.",
         ints: Ints::Promote,
         f(x) {
-            let positive = if x > T::c(0.0) { x } else { T::c(0.0) };
+            let positive = pick(x > T::c(0.0), x, T::c(0.0));
             let value = positive + (-x.abs()).exp().ln1p();
-            if x.is_nan() { x } else { value }
+            pick(x.is_nan(), x, value)
         },
         d(x, y) x.sigmoid(),
         probe: -2.0..2.0, &[0.0, 25.0, -25.0];
@@ -64,9 +65,9 @@ unary_prims! {
     LOG_SIGMOID "log_sigmoid", "`log(sigmoid(x))` without loss, elementwise.",
         ints: Ints::Promote,
         f(x) {
-            let negative = if x < T::c(0.0) { x } else { T::c(0.0) };
+            let negative = pick(x < T::c(0.0), x, T::c(0.0));
             let value = negative - (-x.abs()).exp().ln1p();
-            if x.is_nan() { x } else { value }
+            pick(x.is_nan(), x, value)
         },
         d(x, y) (-x).sigmoid(),
         probe: -2.0..2.0, &[0.0, 25.0, -25.0];
@@ -77,7 +78,7 @@ unary_prims! {
         probe: 0.2..2.0, &[-1.0, 3.0, 7.0];
     SELU "selu", "`1.0507 x` above 0, `1.7581 (exp(x) - 1)` below, elementwise. Slope 1.0507 at 0. Klambauer and others, \"Self-normalizing neural networks\", 2017.",
         ints: Ints::Promote,
-        f(x) if x > T::c(0.0) { T::c(SELU_SCALE) * x } else { T::c(SELU_SCALE * SELU_ALPHA) * x.expm1() },
+        f(x) pick(x > T::c(0.0), T::c(SELU_SCALE) * x, T::c(SELU_SCALE * SELU_ALPHA) * x.expm1()),
         d(x, y) {
             let below = N::c(SELU_SCALE * SELU_ALPHA) * x.clone().exp();
             let at_most = N::if_eq(x.clone(), N::c(0.0), N::c(SELU_SCALE), below);
@@ -145,7 +146,7 @@ binary_prims! {
         probe: -2.0..-0.1, 0.01..0.5, &[-1.0, 3.0], &[0.1, 0.2];
     ELU "elu" ("x", "alpha" = 1.0), "`x` above 0, `alpha (exp(x) - 1)` below, elementwise. Slope 1 at 0, or `alpha` if that is smaller. Clevert and others, \"Exponential linear units\", 2016.",
         ints: Ints::Promote,
-        f(x, alpha) if x > T::c(0.0) { x } else { alpha * x.expm1() },
+        f(x, alpha) pick(x > T::c(0.0), x, alpha * x.expm1()),
         d0(x, alpha, y) {
             let below = alpha.clone() * x.clone().exp();
             let at_most = N::if_eq(x.clone(), N::c(0.0), smaller_slope(alpha), below);
@@ -155,7 +156,7 @@ binary_prims! {
         probe: -2.0..-0.1, 0.5..1.5, &[-1.0, 3.0], &[1.0, 0.5];
     CELU "celu" ("x", "alpha" = 1.0), "`x` above 0, `alpha (exp(x / alpha) - 1)` below, elementwise. Slope 1 at 0. Barron, \"Continuously differentiable exponential linear units\", 2017.",
         ints: Ints::Promote,
-        f(x, alpha) if x > T::c(0.0) { x } else { alpha * (x / alpha).expm1() },
+        f(x, alpha) pick(x > T::c(0.0), x, alpha * (x / alpha).expm1()),
         d0(x, alpha, y) N::if_gt(x.clone(), N::c(0.0), N::c(1.0), (x / alpha).exp()),
         d1(x, alpha, y) {
             let z = x.clone() / alpha;

@@ -10,6 +10,7 @@ use super::num::Num;
 use super::prim::{Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
 use super::slope::{self, ACOSH_SLOPE, ASIN_SLOPE, CBRT_SLOPE};
+use crate::tensor::simd::poly::pick;
 use crate::types::ty::Ty;
 use crate::{binary_prims, unary_prims};
 
@@ -165,7 +166,7 @@ binary_prims! {
             let same = a == b;
             let gap = if same { T::c(0.0) } else { lo - hi };
             let sum = hi + gap.exp().ln1p();
-            if same && hi.abs() == T::INFINITY { hi } else { sum }
+            pick(same && hi.abs() == T::INFINITY, hi, sum)
         },
         d0(a, b, y) share(a, b),
         d1(a, b, y) share(b, a),

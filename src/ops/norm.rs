@@ -3,11 +3,13 @@
 use super::arith::{ABS, SIGN};
 use super::extremum::TIE_SHARES;
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::real::Real;
 use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::tensor::simd::sums::sum_squares;
 use crate::types::ty::Ty;
 use crate::value::Value;
 
@@ -33,7 +35,14 @@ fn order(v: Option<&Value>) -> Result<f64> {
 }
 
 /// Norm of a row. Elements are divided by the largest first where squares would overflow or vanish.
-fn norm_row(row: impl Iterator<Item = f64> + Clone, p: f64) -> f64 {
+fn norm_row<T: Real>(row: &[T], p: f64) -> f64 {
+    if p == 2.0 {
+        let plain = sum_squares(row);
+        if plain > 1e-200 && plain < 1e200 {
+            return plain.sqrt();
+        }
+    }
+    let row = row.iter().map(|x| x.to_f64());
     if p == 1.0 {
         return row.map(f64::abs).sum();
     }
@@ -42,10 +51,6 @@ fn norm_row(row: impl Iterator<Item = f64> + Clone, p: f64) -> f64 {
         return top;
     }
     if p == 2.0 {
-        let plain: f64 = row.clone().map(|x| x * x).sum();
-        if plain > 1e-200 && plain < 1e200 {
-            return plain.sqrt();
-        }
         return top * row.map(|x| (x / top).powi(2)).sum::<f64>().sqrt();
     }
     top * row.map(|x| (x.abs() / top).powf(p)).sum::<f64>().powf(1.0 / p)
@@ -55,7 +60,7 @@ fn norm(env: &mut Env, args: &[Value]) -> Result<Value> {
     let Some(x) = args.first() else { return Ok(Value::None) };
     let plan = Plan::new(env, "norm", x, args.get(2), args.get(3))?;
     let p = order(args.get(1))?;
-    Ok(plan.each_row(|row| norm_row(row.iter().map(|&x| x as f64), p), |row| norm_row(row.iter().copied(), p)))
+    Ok(plan.each_row(|row| norm_row(row, p), |row| norm_row(row, p)))
 }
 
 /// Slopes of the norm at `x`, of the shape of `x`.

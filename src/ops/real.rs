@@ -4,6 +4,7 @@
 use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
+use crate::tensor::simd::poly::pick;
 use crate::tensor::simd::{erf, exp, log, pow, sine, tanh};
 
 /// `f32` or `f64`.
@@ -62,11 +63,11 @@ macro_rules! real {
             }
             #[inline(always)]
             fn if_gt(a: $t, b: $t, yes: $t, no: $t) -> $t {
-                if a > b { yes } else { no }
+                pick(a > b, yes, no)
             }
             #[inline(always)]
             fn if_eq(a: $t, b: $t, yes: $t, no: $t) -> $t {
-                if a == b { yes } else { no }
+                pick(a == b, yes, no)
             }
             #[inline(always)]
             fn sqrt(self) -> $t {
@@ -112,7 +113,7 @@ macro_rules! real {
             }
             #[inline(always)]
             fn zmul(self, other: $t) -> $t {
-                if self == 0.0 { 0.0 } else { self * other }
+                pick(self == 0.0, 0.0, self * other)
             }
             #[inline(always)]
             fn div_or_zero(self, other: $t) -> $t {

@@ -10,6 +10,7 @@ use super::broadcast::broadcast_values;
 use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
 use super::lanes::{Lanes, Run, run};
+use super::simd::kernels::add_to;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -396,15 +397,13 @@ pub fn add(mut a: Value, b: Value) -> Result<Value> {
 }
 
 /// `x += y` if both are row-major; copies `x` first if it is shared.
-fn add_into<T: Float + std::ops::AddAssign>(x: &mut super::Arr<T>, y: &super::Arr<T>) -> bool {
+fn add_into<T: Float>(x: &mut super::Arr<T>, y: &super::Arr<T>) -> bool {
     if !x.is_standard_layout() {
         return false;
     }
     match (x.as_slice_mut(), y.as_slice()) {
         (Some(x), Some(y)) => {
-            for (x, &y) in x.iter_mut().zip(y) {
-                *x += y;
-            }
+            add_to(x, y);
             true
         }
         _ => false,

@@ -13,6 +13,7 @@ pub mod decompose;
 pub mod elementwise;
 pub mod format;
 pub mod format_spec;
+pub mod formula;
 pub mod index;
 pub mod lanes;
 pub mod matmul;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::broadcast::for_rows;
 use super::cast::Float;
+use super::simd::sums as simd_sums;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -158,24 +159,10 @@ pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T>
     out
 }
 
-/// Sum of a slice: short blocks in the type itself, their sums in `f64`.
+/// Sum of a slice.
 #[inline]
-pub fn sum_slice<T: Float + std::ops::AddAssign>(x: &[T]) -> f64 {
-    const LANES: usize = 16;
-    const BLOCK: usize = 16 * LANES;
-    let mut total = 0.0;
-    for block in x.chunks(BLOCK) {
-        let mut lanes = [T::default(); LANES];
-        let mut chunks = block.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            for (lane, &x) in lanes.iter_mut().zip(chunk) {
-                *lane += x;
-            }
-        }
-        total += lanes.iter().map(|l| l.to_f64()).sum::<f64>();
-        total += chunks.remainder().iter().map(|x| x.to_f64()).sum::<f64>();
-    }
-    total
+pub fn sum_slice<T: Float>(x: &[T]) -> f64 {
+    simd_sums::sum(x)
 }
 
 /// Sums over `axes` of a float tensor, in `f64`.
@@ -196,7 +183,7 @@ pub fn total(t: &Tensor) -> f64 {
     }
 }
 
-fn sums_of<T: Float + std::ops::AddAssign>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
+fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
     let kept = count(&reduced_shape(shape, axes, false));
     if data.is_empty() {
         return vec![0.0; kept];
@@ -205,34 +192,12 @@ fn sums_of<T: Float + std::ops::AddAssign>(data: &[T], shape: &[usize], axes: &[
         Some((_, n, 1)) => data.chunks_exact(n.max(1)).map(sum_slice).collect(),
         Some((_, n, inner)) => {
             let mut out = Vec::with_capacity(kept);
-            data.chunks_exact(n * inner).for_each(|part| column_sums(part, inner, &mut out));
+            data.chunks_exact(n * inner).for_each(|part| simd_sums::column_sums(part, inner, &mut out));
             out
         }
         None => {
             let (rows, n) = rows(data, shape, axes);
             rows.chunks_exact(n.max(1)).map(sum_slice).collect()
-        }
-    }
-}
-
-/// Appends the sums of the columns of a matrix with rows of `inner`.
-fn column_sums<T: Float + std::ops::AddAssign>(part: &[T], inner: usize, out: &mut Vec<f64>) {
-    const BLOCK: usize = 32;
-    let start = out.len();
-    let mut block_sum = vec![T::default(); inner];
-    for (b, block) in part.chunks(BLOCK * inner).enumerate() {
-        block_sum.fill(T::default());
-        for row in block.chunks_exact(inner) {
-            for (sum, &x) in block_sum.iter_mut().zip(row) {
-                *sum += x;
-            }
-        }
-        if b == 0 {
-            out.extend(block_sum.iter().map(|s| s.to_f64()));
-        } else if let Some(totals) = out.get_mut(start..) {
-            for (total, s) in totals.iter_mut().zip(&block_sum) {
-                *total += s.to_f64();
-            }
         }
     }
 }
@@ -300,7 +265,7 @@ pub fn extrema<T: Float>(data: &[T], shape: &[usize], axes: &[usize], largest: b
 }
 
 /// Sum of squared distances from the mean.
-pub fn spread<T: Float + std::ops::AddAssign>(x: &[T]) -> f64 {
+pub fn spread<T: Float>(x: &[T]) -> f64 {
     let mean = sum_slice(x) / x.len() as f64;
     let mut lanes = [0.0; 8];
     let mut chunks = x.chunks_exact(8);

@@ -31,7 +31,7 @@ pub fn zip_rows<T: Float>(
 }
 
 /// Softmax of a row; infinities share 1, a row of -inf gives zeros.
-pub fn softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>) {
+pub fn softmax<T: Float>(row: &[T], out: &mut Vec<T>) {
     let Some(max) = max_slice(row) else { return };
     if max.abs() == T::INFINITY {
         // Equal shares of the infinities; nothing for -inf.
@@ -49,7 +49,7 @@ pub fn softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>) {
 }
 
 /// `log(sum(exp(row)))`; -inf for an empty row.
-pub fn logsumexp<T: Float + std::ops::AddAssign>(row: &[T], scratch: &mut Vec<T>) -> f64 {
+pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
     let Some(max) = max_slice(row) else { return f64::NEG_INFINITY };
     if max.abs() == T::INFINITY {
         return max.to_f64();
@@ -60,7 +60,7 @@ pub fn logsumexp<T: Float + std::ops::AddAssign>(row: &[T], scratch: &mut Vec<T>
 }
 
 /// Logarithm of the softmax of a row; of a row of -inf, -inf.
-pub fn log_softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) {
+pub fn log_softmax<T: Float>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) {
     let max = max_slice(row).unwrap_or_default();
     if max == T::INFINITY {
         let ties = row.iter().filter(|&&x| x == max).count();
@@ -79,7 +79,7 @@ pub fn log_softmax<T: Float + std::ops::AddAssign>(row: &[T], out: &mut Vec<T>, 
 }
 
 /// `y * (g - sum(y * g))`
-pub fn softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &mut Vec<T>) {
+pub fn softmax_pull<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
     let start = out.len();
     out.extend(y.iter().zip(g).map(|(&y, &g)| g.zmul(y)));
     if let Some(products) = out.get_mut(start..) {
@@ -91,7 +91,7 @@ pub fn softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &mut 
 }
 
 /// `g - exp(y) * sum(g)`; zeros for a row of -inf.
-pub fn log_softmax_pull<T: Float + std::ops::AddAssign>(y: &[T], g: &[T], out: &mut Vec<T>) {
+pub fn log_softmax_pull<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
     if y.iter().all(|&y| y == -T::INFINITY) {
         out.extend(y.iter().map(|_| T::c(0.0)));
         return;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use crate::ad::formula_leafwise::formula_of_tensors;
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Place, Watch};
 use crate::bytecode::chunk::{Chunk, Host, IndexPart};
@@ -326,8 +327,13 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
             }
 
             Op::Formula { dst, formula, words } => {
-                if !trap && let Some((slot, x)) = ok!(cx.formula(&chunk.formulas[formula.0 as usize], regs)) {
+                let formula = &chunk.formulas[formula.0 as usize];
+                if trap {
+                } else if let Some((slot, x)) = ok!(cx.formula(formula, regs)) {
                     put_float(&mut r!(dst), slot, x);
+                    at += words.0 as usize;
+                } else if let Some(value) = formula_of_tensors(formula, regs) {
+                    r!(dst).put(value);
                     at += words.0 as usize;
                 }
             }

@@ -1,6 +1,6 @@
 //! The error function, and the distribution function of the standard normal of `f32`.
 
-use super::exp::{exp32, exp64, power_of_two32};
+use super::exp::{exp_small32, exp32, exp64, power_of_two32};
 use super::poly::{pick, poly, poly32};
 
 /// `erf(x) / x - 1` over `x^2` up to 1.
@@ -96,7 +96,7 @@ pub fn ndtr32(x: f32) -> f32 {
     // x^2 / 2 as a square without rounding and a small rest.
     let size = pick(x.abs() > 17.0, 17.0, x.abs());
     let high = f32::from_bits(size.to_bits() & 0xffff_f000);
-    let power = exp32(-0.5 * high * high) * exp32(0.5 * (high - size) * (high + size));
+    let power = exp32(-0.5 * high * high) * exp_small32(0.5 * (high - size) * (high + size));
     let tail = 0.5 * t * poly32(&TAIL, t) * power;
     let y = pick(x > 0.0, 1.0 - tail, tail);
     pick(x.is_nan(), x, y)

@@ -80,6 +80,12 @@ pub fn exp32(x: f32) -> f32 {
     (sum + (off + poly32(&TAIL32, r) * (r * r))) * a * b
 }
 
+/// `exp(x)` of `f32` for `x` between -0.34 and 0.34.
+#[inline(always)]
+pub(super) fn exp_small32(x: f32) -> f32 {
+    poly32(&TAIL32, x) * (x * x) + x + 1.0
+}
+
 /// `2^x` of `f32` for `-126 < x < 126`.
 #[inline(always)]
 pub(super) fn power_of_two32(x: f32) -> f32 {

@@ -112,6 +112,15 @@ wide! {
         fill!(out, [y, y_bar], y_bar - sum.zmul(y.exp()));
     }
 
+    /// Adds the elements of `y` to those of `x`.
+    pub fn add_to<T: Real>(x: &mut [T], y: &[T]) {
+        let n = x.len().min(y.len());
+        let (x, y) = (&mut x[..n], &y[..n]);
+        for i in 0..n {
+            x[i] = x[i] + y[i];
+        }
+    }
+
     fn all_near<T: Real>(x: &[T]) -> bool {
         let mut near = true;
         for &x in x {

@@ -11,6 +11,7 @@ pub mod log;
 pub mod poly;
 pub mod pow;
 pub mod sine;
+pub mod sums;
 pub mod tanh;
 
 /// Vector instructions of this machine.
@@ -43,6 +44,7 @@ pub fn width() -> Width {
 /// Declares functions that are compiled once for each [`Width`]; a call runs the widest copy that the machine can.
 /// Only what is inlined into the body gets the wide instructions: plain loops and `inline(always)` functions, not closures.
 #[macro_export]
+#[allow(clippy::needless_range_loop)]
 macro_rules! wide {
     ($($(#[$meta:meta])* $vis:vis fn $name:ident<$($g:ident: $bound:path),*>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
         $(#[$meta])*

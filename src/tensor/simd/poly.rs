@@ -1,4 +1,4 @@
-//! Polynomials by Horner's rule, coefficients from the highest.
+//! Polynomials, coefficients from the highest, and selection without branches.
 //!
 //! Products and sums are rounded one by one on every machine (no fused multiply-add), so that a number does not depend on
 //! where or how wide it is computed.
@@ -9,26 +9,54 @@ pub fn pick<T>(condition: bool, yes: T, no: T) -> T {
     std::hint::select_unpredictable(condition, yes, no)
 }
 
-/// A polynomial of `f32`.
-#[inline(always)]
-pub fn poly32<const N: usize>(c: &[f32; N], x: f32) -> f32 {
-    let mut sum = c[0];
-    let mut i = 1;
-    while i < N {
-        sum = sum * x + c[i];
-        i += 1;
-    }
-    sum
+macro_rules! polynomial {
+    ($(#[$doc:meta])* $name:ident, $t:ident) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name<const N: usize>(c: &[$t; N], x: $t) -> $t {
+            const { assert!(N > 1) };
+            let square = x * x;
+            let (mut a, mut b) = (c[0], c[1]);
+            let mut i = 2;
+            while i + 1 < N {
+                a = a * square + c[i];
+                b = b * square + c[i + 1];
+                i += 2;
+            }
+            if i < N { (a * square + c[i]) + b * x } else { b + a * x }
+        }
+    };
 }
 
-/// A polynomial of `f64`.
-#[inline(always)]
-pub fn poly<const N: usize>(c: &[f64; N], x: f64) -> f64 {
-    let mut sum = c[0];
-    let mut i = 1;
-    while i < N {
-        sum = sum * x + c[i];
-        i += 1;
+polynomial! {
+    /// A polynomial of `f32`: even and odd powers apart, each by Horner's rule, so that fewer operations wait for each other.
+    poly32, f32
+}
+polynomial! {
+    /// The same of `f64`.
+    poly, f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polynomials_of_all_lengths() {
+        fn check<const N: usize>() {
+            let c: [f64; N] = std::array::from_fn(|i| (i + 1) as f64);
+            let want = c.iter().fold(0.0, |sum, c| sum * 3.0 + c);
+            assert_eq!(poly(&c, 3.0), want);
+            assert_eq!(poly32(&c.map(|c| c as f32), -1.0), c.iter().fold(0.0, |sum, c| c - sum) as f32);
+        }
+        check::<2>();
+        check::<3>();
+        check::<4>();
+        check::<5>();
+        check::<7>();
+        check::<8>();
+        check::<11>();
+        check::<17>();
+        check::<24>();
     }
-    sum
 }

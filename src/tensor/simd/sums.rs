@@ -1,0 +1,114 @@
+//! Sums: short blocks in the type itself, their sums in `f64`, in an order that depends on the length alone.
+
+use crate::ops::real::Real;
+use crate::wide;
+
+/// Sums that run side by side.
+const LANES: usize = 16;
+/// Elements that are summed in their own type.
+const BLOCK: usize = 16 * LANES;
+/// Rows that are summed in their own type.
+const ROWS: usize = 32;
+
+/// Sum of the lanes, by halves.
+#[inline(always)]
+fn joined(mut lanes: [f64; LANES]) -> f64 {
+    let mut n = LANES / 2;
+    while n > 0 {
+        for k in 0..n {
+            lanes[k] += lanes[k + n];
+        }
+        n /= 2;
+    }
+    lanes[0]
+}
+
+wide! {
+    /// Sum of a slice.
+    pub fn sum<T: Real>(x: &[T]) -> f64 {
+        let mut total = 0.0;
+        for block in x.chunks(BLOCK) {
+            let mut lanes = [T::default(); LANES];
+            let mut rest = block;
+            while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
+                for k in 0..LANES {
+                    lanes[k] = lanes[k] + chunk[k];
+                }
+                rest = tail;
+            }
+            let mut wide = [0.0; LANES];
+            for k in 0..LANES {
+                wide[k] = lanes[k].to_f64();
+            }
+            total += joined(wide);
+            for &x in rest {
+                total += x.to_f64();
+            }
+        }
+        total
+    }
+
+    /// Sum of the squares, in `f64`.
+    pub fn sum_squares<T: Real>(x: &[T]) -> f64 {
+        let mut lanes = [0.0; LANES];
+        let mut rest = x;
+        while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
+            for k in 0..LANES {
+                let x = chunk[k].to_f64();
+                lanes[k] += x * x;
+            }
+            rest = tail;
+        }
+        let mut total = joined(lanes);
+        for &x in rest {
+            total += x.to_f64() * x.to_f64();
+        }
+        total
+    }
+
+    /// Appends the sums of the columns of a matrix with rows of `inner`.
+    pub fn column_sums<T: Real>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+        let start = out.len();
+        out.resize(start + inner, 0.0);
+        let totals = &mut out[start..];
+        let mut block_sum = vec![T::default(); inner];
+        for block in part.chunks(ROWS * inner.max(1)) {
+            block_sum.fill(T::default());
+            for row in block.chunks_exact(inner.max(1)) {
+                let sums = &mut block_sum[..row.len()];
+                for k in 0..row.len() {
+                    sums[k] = sums[k] + row[k];
+                }
+            }
+            let sums = &block_sum[..totals.len()];
+            for k in 0..totals.len() {
+                totals[k] += sums[k].to_f64();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_all_lengths() {
+        for n in (0..70).chain([255, 256, 257, 272, 1000]) {
+            let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let (n, whole) = (n as f64, f64::from(n as u32));
+            assert_eq!(sum(&x), whole * (n - 1.0) / 2.0);
+            assert_eq!(sum_squares(&x), (n - 1.0) * n * (2.0 * n - 1.0) / 6.0);
+        }
+        let nan = [1.0, f64::NAN, 2.0];
+        assert!(sum(&nan).is_nan() && sum_squares(&nan).is_nan());
+    }
+
+    #[test]
+    fn sums_of_columns() {
+        let x: Vec<f64> = (0..300).map(f64::from).collect();
+        let mut out = vec![7.0];
+        column_sums(&x, 3, &mut out);
+        assert_eq!(out, [7.0, 14850.0, 14950.0, 15050.0]);
+    }
+}

@@ -1,0 +1,112 @@
+//! Random expressions, computed as a whole (a formula, on tensors block by block) and operation by operation: the same bits,
+//! the same gradients and tangents. Operands are numbers, ints, tensors of one or of several shapes and dtypes, structures.
+
+use dlang::pipeline::{Mode, Options, Session};
+use dlang::tensor::DType;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const UNARY: [&str; 8] = ["exp", "tanh", "sin", "sqrt", "abs", "sigmoid", "relu", "log1p"];
+const BINARY: [&str; 4] = ["+", "-", "*", "/"];
+
+/// An expression as one, and the same as statements with one operation each.
+struct Both {
+    whole: String,
+    parts: String,
+    /// The variable that holds the value in `parts`.
+    last: String,
+}
+
+fn expression(rng: &mut impl Rng, depth: usize, leaves: &[&str], steps: &mut usize) -> Both {
+    if depth == 0 || rng.random_bool(0.1) {
+        let leaf = match rng.random_range(0..6) {
+            0 => format!("{:.2}", rng.random_range(-3.0..3.0)),
+            1 => rng.random_range(1..4).to_string(),
+            _ => leaves[rng.random_range(0..leaves.len())].to_string(),
+        };
+        let shown = if leaf.starts_with('-') { format!("({leaf})") } else { leaf };
+        return Both { whole: shown.clone(), parts: String::new(), last: shown };
+    }
+    let a = expression(rng, depth - 1, leaves, steps);
+    let name = |steps: &mut usize| {
+        *steps += 1;
+        format!("s{steps}")
+    };
+    let (whole, parts, one) = match rng.random_range(0..10) {
+        0..6 => {
+            let b = expression(rng, depth - 1, leaves, steps);
+            let op = BINARY[rng.random_range(0..BINARY.len())];
+            let one = format!("{} {op} {}", a.last, b.last);
+            (format!("({} {op} {})", a.whole, b.whole), a.parts + &b.parts, one)
+        }
+        6 => {
+            let power = ["2", "3", "0.5", "1.7", "-1"][rng.random_range(0..5)];
+            (format!("({})^{power}", a.whole), a.parts, format!("({})^{power}", a.last))
+        }
+        7 => (format!("(-{})", a.whole), a.parts, format!("-{}", a.last)),
+        _ => {
+            let f = UNARY[rng.random_range(0..UNARY.len())];
+            (format!("{f}({})", a.whole), a.parts, format!("{f}({})", a.last))
+        }
+    };
+    let last = name(steps);
+    Both { whole, parts: format!("{parts}    let {last} = {one}\n"), last }
+}
+
+/// The error of a program, if it has one.
+fn run(program: &str) -> Option<String> {
+    let options = Options { dtype: DType::F32, seed: 0, check_nan: false, profile: false, threads: 1 };
+    let mut session = Session::new(options);
+    session.vm.capture_output();
+    let loaded = session.load_main("formula.dl", program, Mode::Script);
+    if let Some(problem) = loaded.diagnostics.iter().find(|d| d.is_error()) {
+        return Some(problem.message.clone());
+    }
+    session.run(&loaded.unit?).err().map(|e| e.to_diagnostic(|span| session.sources.place(span)).message)
+}
+
+const OPERANDS: &[&str] = &[
+    // One shape and dtype, with numbers and ints.
+    "let (x, y, z, k) = (randn(3, 7), rand(3, 7), 0.75, 3)",
+    "let (x, y, z, k) = (randn(5000), rand(5000), rand(5000), -1.5)",
+    "let (x, y, z, k) = (randn(50).to(f64), rand(50).to(f64), 2, rand(50).to(f64))",
+    "let (x, y, z, k) = (randn(4, 3).t, rand(3, 4), 0.1, rand(3, 4))",
+    "let (x, y, z, k) = (randn(0), rand(0), 0.1, rand(0))",
+    // What is computed operation by operation.
+    "let (x, y, z, k) = (randn(3, 4), rand(4), rand(3, 1), 2)",
+    "let (x, y, z, k) = (randn(6), rand(6).to(f64), [1, 2, 3, 4, 5, 6], 2.5)",
+    "let (x, y, z, k) = (1.5, 0.25, 2, -0.5)",
+];
+
+const CHECK: &str = "
+fn same(a, b) = all(where(isnan(a), isnan(b), a == b))
+fn close(a, b) = all(where(isfinite(a) and isfinite(b), abs(a - b) <= 1e-4 * (abs(a) + abs(b)) + 1e-6, true))
+assert(same(whole(x, y, z, k), parts(x, y, z, k)), \"value\")
+let pair = list((x, x * 0.5), (y, y + 0.1))
+for (p, q) in list((whole(pair[0], pair[1], z, k), parts(pair[0], pair[1], z, k))) {
+    assert(same(p[0], q[0]) and same(p[1], q[1]), \"structure\")
+}
+let g = list(grad(|x| sum(f(x, y, z, k)))(x) for f in list(whole, parts))
+assert(close(g[0], g[1]), \"gradient\")
+let t = list(jvp(|x| f(x, y, z, k), x, x)[1] for f in list(whole, parts))
+assert(close(t[0], t[1]), \"tangent\")
+";
+
+#[test]
+fn wholes_are_their_parts() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
+    for round in 0..120 {
+        let operands = OPERANDS[round % OPERANDS.len()];
+        let depth = rng.random_range(2..5);
+        let both = expression(&mut rng, depth, &["x", "y", "z", "k"], &mut 0);
+        let whole = format!("fn whole(x: any, y: any, z: any, k: any) = {} + 0.0 * x * y * z * k\n", both.whole);
+        let parts = format!(
+            "fn parts(x: any, y: any, z: any, k: any) {{\n{}    let a = 0.0 * x\n    let b = a * y\n    let c = b * z\n    let d = c * k\n    {} + d\n}}\n",
+            both.parts, both.last
+        );
+        let program = format!("seed({round})\n{operands}\n{whole}{parts}{CHECK}");
+        if let Some(problems) = run(&program) {
+            panic!("{program}\n{problems}");
+        }
+    }
+}
