@@ -12,6 +12,7 @@ pub mod formula;
 pub mod held;
 pub mod leafwise;
 pub mod lift;
+pub mod nested;
 pub mod reverse;
 #[cfg(test)]
 mod scale_tests;
