@@ -33,9 +33,7 @@ impl Cx {
         if level.0 == 0 {
             return self.evaluate(prim, args);
         }
-        if level.0 == 1
-            && let Some(done) = self.short(prim, args)?
-        {
+        if let Some(done) = self.short(prim, args)? {
             return Ok(done);
         }
         match self.level(level).map(|l| &l.mode) {
@@ -73,6 +71,13 @@ impl Cx {
             return Ok(None);
         }
         let Some(Mode::Reverse(tape)) = self.levels.first_mut().map(|l| &mut l.mode) else { return Ok(None) };
+        // Adding a constant changes the value and no derivative: it is the same node.
+        if b.0.is_const() && a.1 == 1.0 {
+            return Ok(Some(a.0));
+        }
+        if a.0.is_const() && b.1 == 1.0 {
+            return Ok(Some(b.0));
+        }
         // A constant's node is the sink, whatever the partial.
         let partial = |(slot, p): (Slot, f64)| if slot.is_const() { 0.0 } else { p };
         let entry = Entry { a: a.0.node().0, b: b.0.node().0, pa: partial(a), pb: partial(b) };
@@ -97,7 +102,7 @@ impl Cx {
         }
     }
 
-    /// The short way of an elementwise primitive on scalars of the outermost level, if there is one.
+    /// The short way of an elementwise primitive on scalars, if there is one.
     #[inline]
     fn short(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
         let Eval::Elementwise(Elementwise { check: None, .. }) = &prim.eval else { return Ok(None) };
@@ -118,6 +123,9 @@ impl Cx {
     #[inline]
     fn short2(&mut self, prim: &'static Prim, a: (Slot, f64), b: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
         let level = a.0.level().max(b.0.level());
+        if level.0 > 1 {
+            return self.nested(prim, &[a, b], level);
+        }
         let Eval::Elementwise(Elementwise { scalar: Scalar::Binary { f, d }, .. }) = &prim.eval else {
             return Ok(None);
         };
@@ -154,6 +162,9 @@ impl Cx {
     #[inline]
     fn short1(&mut self, prim: &'static Prim, slot: Slot, x: f64) -> Result<Option<(Slot, f64)>> {
         let level = slot.level();
+        if level.0 > 1 {
+            return self.nested(prim, &[(slot, x)], level);
+        }
         let Eval::Elementwise(Elementwise { scalar: Scalar::Unary { f, d }, .. }) = &prim.eval else {
             return Ok(None);
         };
@@ -383,7 +394,7 @@ impl Cx {
         self.push_dual(out, Tangent::Is(tangent), level)
     }
 
-    fn push_dual(&mut self, out: Value, tangent: Tangent, level: Level) -> Result<Value> {
+    pub(crate) fn push_dual(&mut self, out: Value, tangent: Tangent, level: Level) -> Result<Value> {
         let primal = out.slot();
         let Some(Mode::Forward(duals)) = self.level_mut(level).map(|l| &mut l.mode) else { return Err(escaped()) };
         if duals.len() >= Slot::MAX_NODES {

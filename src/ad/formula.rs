@@ -5,7 +5,7 @@
 //! operations are applied one by one.
 
 use crate::ad::dispatch::{push_scalar, scalar_tangent, strong};
-use crate::ad::slot::Slot;
+use crate::ad::slot::{Node, Slot};
 use crate::ad::tape::{Entry, Tape};
 use crate::ad::{Cx, Dual, Mode, Watch};
 use crate::bytecode::formula::{Formula, MOST, Step};
@@ -168,6 +168,9 @@ impl Scratch {
                 (entry.b, entry.pb) = (node, partial);
             }
         }
+        if entry.b == 0 && entry.pa == 1.0 {
+            return Ok(Slot::new(level, Node(entry.a)));
+        }
         Ok(Slot::new(level, tape.push(entry)?))
     }
 
@@ -205,7 +208,7 @@ impl Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ad::slot::{Level, Node};
+    use crate::ad::slot::Level;
     use crate::bytecode::op::Reg;
     use crate::ops::elementwise::{ADD, DIV, MUL, NEG, SUB};
     use crate::ops::lanes::Scalar;

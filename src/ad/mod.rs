@@ -13,6 +13,7 @@ pub mod formula_leafwise;
 pub mod held;
 pub mod leafwise;
 pub mod lift;
+pub mod nested;
 pub mod reverse;
 #[cfg(test)]
 mod scale_tests;

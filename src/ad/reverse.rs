@@ -8,12 +8,12 @@ use smallvec::SmallVec;
 
 use crate::ad::dispatch::{all_finite, is_structure, is_zero};
 use crate::ad::lift;
+use crate::ad::nested::Number;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, GroupEntry, Kind, PrimEntry, Tape};
 use crate::ad::trap::SweepTrap;
 use crate::ad::{Cx, Watch};
 use crate::error::{Error, Result};
-use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
@@ -271,26 +271,23 @@ fn add_product(vm: &mut Vm, bars: &mut Bars, node: u32, y: Bar, p: Bar) -> Resul
         return Ok(());
     }
     let term = if y.slot.is_const() && p.slot.is_const() {
-        Value::float(y.x * p.x)
+        (Slot::CONST, y.x * p.x)
     } else {
-        vm.cx.apply(&ZMUL, &[Value::Float(y.slot, y.x), Value::Float(p.slot, p.x)])?
+        vm.cx.times((y.slot, y.x), (p.slot, p.x))?
     };
     add_scalar(vm, bars, node as usize, term)
 }
 
-fn add_scalar(vm: &mut Vm, bars: &mut Bars, index: usize, term: Value) -> Result<()> {
+fn add_scalar(vm: &mut Vm, bars: &mut Bars, index: usize, (slot, x): Number) -> Result<()> {
     let bar = bars.scalars[index];
-    let Value::Float(slot, x) = term else { return Ok(()) };
     bars.scalars[index] = if slot.is_const() {
         // Adding a constant changes neither the node nor its tangent.
         Bar { x: bar.x + x, slot: bar.slot }
     } else if bar.slot.is_const() {
         Bar { x: bar.x + x, slot }
     } else {
-        match vm.cx.apply(&ADD, &[Value::Float(bar.slot, bar.x), Value::Float(slot, x)])? {
-            Value::Float(slot, x) => Bar { x, slot },
-            _ => bar,
-        }
+        let (slot, x) = vm.cx.plus((bar.slot, bar.x), (slot, x))?;
+        Bar { x, slot }
     };
     Ok(())
 }
@@ -303,8 +300,8 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
     let index = node.0 as usize;
     let entry = tape.entries[index];
     let wide = !bars.wide.is_empty();
-    if matches!(value, Value::Float(..)) && !wide {
-        return add_scalar(vm, bars, index, value);
+    if let (&Value::Float(slot, x), false) = (&value, wide) {
+        return add_scalar(vm, bars, index, (slot, x));
     }
     if entry.in_general().is_none() && !(wide && value.is_one_float()) {
         return Err(Error::new("E0433", format!("the cotangent of a float is {}", value.type_name()))
