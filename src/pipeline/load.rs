@@ -132,7 +132,10 @@ impl<'a> Load<'a> {
         self.diagnostics.extend(found.into_iter().filter(|d| !unchecked && tells(d)));
         if mode != resolve::Mode::Imported {
             let rest = self.session.checker.finish();
-            self.diagnostics.extend(rest.into_iter().filter(|d| !unchecked && tells(d)));
+            // A line of the REPL is used by later ones.
+            let later = mode == resolve::Mode::Repl;
+            let wanted = |d: &Diagnostic| !unchecked && tells(d) && !(later && d.code == "W0306");
+            self.diagnostics.extend(rest.into_iter().filter(wanted));
         }
         Some(id)
     }

@@ -9,6 +9,7 @@ use super::rename::renewed;
 use super::show::{show_a, show_dims, show_ty};
 use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, ListTy, TensorTy, Ty};
+use crate::ops::index::bad_item;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, IndexItem};
 use crate::tensor::DType;
@@ -160,6 +161,14 @@ impl Checker {
                     }
                     Ty::Float | Ty::Str(_) | Ty::Struct(_) | Ty::Dict(_) | Ty::Fn(_) => {
                         return self.bad_index(&base_ty, at, base_span, *place);
+                    }
+                    // Brackets without elements are a float tensor, and index nothing.
+                    Ty::Tensor(TensorTy { dtype: Some(DType::F32 | DType::F64), dims: Some(d) })
+                        if !d.is_empty() && d.iter().all(|d| d.is_positive()) =>
+                    {
+                        let error = bad_item(&crate::ops::shape_rules::show(at));
+                        let operands = vec![base_span, *place];
+                        return self.report(TypeError::Operation { error, operands, origins: vec![] }, span);
                     }
                     _ => known = false,
                 },

@@ -247,6 +247,10 @@ impl Checker {
         self.gave_up = false;
         self.depth = 0;
         self.unrolled = 1;
+        if !module.is_library {
+            let locals = module.resolved.functions.iter().flat_map(|f| &f.locals).map(|l| &*l.name);
+            size::reserve(locals.chain(module.resolved.globals.iter().map(|g| &*g.name)));
+        }
         let before = self.globals.clone();
         let outer = std::mem::replace(&mut self.frame, Frame::new(module.clone(), FnId(0)));
         if module.resolved.imports.iter().any(|id| self.exiting.contains(id)) {

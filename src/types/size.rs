@@ -563,10 +563,17 @@ pub fn made_so_far() -> u32 {
     pool(|p| p.made)
 }
 
+/// Names of the program, which no unnamed variable is shown with.
+pub fn reserve<'n>(names: impl Iterator<Item = &'n str>) {
+    let short: Vec<Symbol> = names.filter(|n| n.len() <= 2).map(Symbol::new).collect();
+    pool(|p| p.named.extend(short));
+}
+
 /// Forgets the letters that unnamed variables were shown with: another program begins.
 pub fn forget_letters() {
     pool(|p| {
         p.letters.clear();
+        p.named.clear();
         p.stand_ins.clear();
     });
 }

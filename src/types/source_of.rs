@@ -30,18 +30,22 @@ impl Checker {
             if sizes[..i].contains(size) {
                 continue;
             }
-            if let Some(Table { path, columns, place: Some(place) }) = self.tables.iter().find(|t| t.columns == *size) {
-                d = told(d, *place, format!("{path} has {columns} columns"));
-            } else if let Some(place) = self.only_place_of(*size) {
-                d = told(d, place, format!("{size} comes from here"));
+            let table = self.tables.iter().find(|t| t.columns == *size);
+            match (table, self.places_of(*size).as_slice()) {
+                (Some(Table { path, columns, place: Some(place) }), []) => {
+                    d = told(d, *place, format!("{path} has {columns} columns"));
+                }
+                (None, [(place, false)]) => d = told(d, *place, format!("{size} comes from here")),
+                // It may come from several places, or be counted from an index.
+                _ => {}
             }
         }
         d
     }
 
-    /// The one place in the user's code where this number is written, but as an index.
-    fn only_place_of(&self, size: usize) -> Option<Span> {
-        let size = i64::try_from(size).ok()?;
+    /// The places in the user's code where this number is written, and whether each is an index.
+    fn places_of(&self, size: usize) -> Vec<(Span, bool)> {
+        let Ok(size) = i64::try_from(size) else { return vec![] };
         let mut places: Vec<Span> = vec![];
         let mut indices: Vec<Span> = vec![];
         let mut look = |e: &Expr| match &e.kind {
@@ -61,14 +65,13 @@ impl Checker {
         };
         let own = self.modules.iter().filter(|m| !m.is_library && m.id <= self.frame.module.id);
         own.flat_map(|m| &m.tree.stmts).for_each(|s| visit::stmt(s, &mut look));
-        places.retain(|p| !indices.contains(p));
-        if let [place] = places[..] { Some(place) } else { None }
+        places.into_iter().map(|p| (p, indices.contains(&p))).collect()
     }
 
     /// The type of a table by the first row of its file, unless the program may have written it before.
     pub(super) fn glimpse(&mut self, path: &Ty) -> Option<Ty> {
         let Ty::Str(Some(path)) = path else { return None };
-        if self.written.iter().any(|w| w.as_ref().is_none_or(|w| w == path)) {
+        if self.written.iter().any(|w| w.as_ref().is_none_or(|w| same_file(w, path))) {
             return None;
         }
         let columns = match self.tables.iter().find(|t| t.path == *path) {
@@ -92,10 +95,21 @@ impl Checker {
             return;
         }
         // Functions that read it are followed again.
-        if self.tables.iter().any(|t| path.as_ref().is_none_or(|p| *p == t.path)) {
+        if self.tables.iter().any(|t| path.as_ref().is_none_or(|p| same_file(p, &t.path))) {
             self.memo.values_mut().flatten().for_each(Spec::outdate);
         }
         self.written.push(path);
+    }
+}
+
+/// True unless the paths certainly lead to different files.
+fn same_file(a: &str, b: &str) -> bool {
+    let full = |path: &str| std::fs::canonicalize(path).ok();
+    match (full(a), full(b)) {
+        (Some(a), Some(b)) => a == b,
+        // What is not there yet may come to be a link to anything.
+        (None, None) => a == b,
+        _ => false,
     }
 }
 

@@ -225,9 +225,16 @@ impl Checker {
         }
         let wrt = self.wrt(f, wrt, &args, site);
         let mut wrong = false;
+        // Beside others, what has no derivative is `none` in the gradient.
+        let alone =
+            |all: &[usize]| all.iter().all(|i| args.get(*i).is_some_and(|arg| certainly_without_float(&arg.ty, 0)));
+        let refuse = match &wrt {
+            Wrt::Many(all) => alone(all),
+            _ => true,
+        };
         let mut gradient = |checker: &mut Checker, i: usize| {
             let Some(arg) = args.get(i) else { return Ty::Any };
-            wrong |= checker.refuse_argument(transform, arg);
+            wrong |= refuse && checker.refuse_argument(transform, arg);
             gradient_of(&arg.ty, 0)
         };
         let gradient = match &wrt {

@@ -22,17 +22,26 @@ impl Checker {
     /// An operator whose operands are known.
     pub(super) fn warn_binary(&mut self, op: BinOp, left: &Ty, right: &Ty, a: &Expr, b: &Expr, span: Span) {
         let module = &self.frame.module;
-        if module.is_library && !(&*module.name == "loss" && op == BinOp::Sub) {
+        let in_loss = module.is_library && &*module.name == "loss";
+        if module.is_library && !in_loss {
             return;
         }
-        self.warn_form(op, (a, left), (b, right), span);
+        // In a loss, all that pairs predictions with targets; elsewhere what is hardly meant for an outer form.
+        let pairs = match op {
+            BinOp::Sub | BinOp::Eq | BinOp::Ne => true,
+            BinOp::Mul => in_loss,
+            _ => false,
+        };
+        if !in_loss {
+            self.warn_form(op, (a, left), (b, right), span);
+        }
         let explicit = |e: &Expr| match &e.kind {
             ExprKind::Index { items, .. } => {
                 items.iter().any(|i| matches!(i, IndexItem::At(e) if matches!(e.kind, ExprKind::None)))
             }
             _ => false,
         };
-        if op == BinOp::Sub
+        if pairs
             && !explicit(a)
             && !explicit(b)
             && let (Some(x), Some(y)) = (left.dims(), right.dims())
