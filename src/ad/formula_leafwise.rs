@@ -24,11 +24,11 @@ pub fn formula_of_tensors(formula: &Formula, regs: &[Value]) -> Option<Value> {
     if operands.len() != formula.registers.len() {
         return None;
     }
-    if is_ready(formula, &operands) { whole(formula, &operands) } else { None }
+    if is_ready(&operands) { whole(formula, &operands) } else { None }
 }
 
 /// Looks at all leaves before any is computed: true unless one is of no use to a formula.
-fn is_ready(formula: &Formula, operands: &[Value]) -> bool {
+fn is_ready(operands: &[Value]) -> bool {
     let Some(lead) = operands.iter().find(|v| is_structure(v)) else {
         return operands.iter().all(|v| match v {
             Value::Tensor(slot, t) => slot.is_const() && t.dtype().is_float(),
@@ -42,7 +42,7 @@ fn is_ready(formula: &Formula, operands: &[Value]) -> bool {
     }
     (0..length(lead)).all(|i| match parts(operands, i) {
         Some(Parts::Nothing) => true,
-        Some(Parts::Leaf(leaf)) => !has_no_gradient(lead, i) && is_ready(formula, &leaf),
+        Some(Parts::Leaf(leaf)) => !has_no_gradient(lead, i) && is_ready(&leaf),
         None => false,
     })
 }
