@@ -55,7 +55,7 @@ impl FnCompiler<'_> {
         let mut draft = Draft::default();
         self.draft(e, &mut draft);
         let values = draft.leaves.len() + draft.constants.len() + draft.steps.len();
-        let worth = self.is_conversion(e) || draft.steps.len() > 2 || draft.steps.len() == 2 && !is_mul_add(e);
+        let worth = draft.steps.len() > 2 || draft.steps.len() == 2 && !is_mul_add(e);
         if !worth || draft.disorder || values > MOST || draft.leaves.iter().any(|leaf| self.may_assign(leaf)) {
             return false;
         }
@@ -176,23 +176,10 @@ impl FnCompiler<'_> {
         }
     }
 
-    /// True for `float(x)`, which costs a call otherwise.
-    fn is_conversion(&self, e: &Expr) -> bool {
-        matches!(&e.kind, ExprKind::Call { callee, .. } if matches!(self.res(callee.id), Res::Builtin(_)))
-    }
-
     /// The elementwise primitive of one or two arguments that is called.
     fn scalar_function(&self, callee: &Expr, args: &[Arg]) -> Option<What> {
         let ExprKind::Name(_) = &callee.kind else { return None };
-        let prim = match self.res(callee.id) {
-            Res::Prim(prim) => prim,
-            // Of a number: itself, as a float.
-            Res::Builtin(builtin) if builtin.name == "float" => {
-                let plain = args.len() == 1 && args.iter().all(|a| !a.inout && a.name.is_none());
-                return plain.then_some(What::Unary(Unary { f: |x| x, d: |_, _| 1.0, promotes: true }));
-            }
-            _ => return None,
-        };
+        let Res::Prim(prim) = self.res(callee.id) else { return None };
         if prim.sig.params.len() != args.len() || args.iter().any(|a| a.inout || a.name.is_some()) {
             return None;
         }
