@@ -17,6 +17,7 @@ use super::unstable::same_name;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{BinOp, Expr, ExprKind, IndexItem, Pattern};
+use crate::tensor::DType;
 
 impl Checker {
     /// An operator whose operands are known.
@@ -28,7 +29,9 @@ impl Checker {
         }
         // In a loss, all that pairs predictions with targets; elsewhere what is hardly meant for an outer form.
         let pairs = match op {
-            BinOp::Sub | BinOp::Eq | BinOp::Ne => true,
+            BinOp::Sub => true,
+            // Ints are compared in pairs to make masks: row == column.
+            BinOp::Eq | BinOp::Ne => has_float(left) || has_float(right),
             BinOp::Mul => in_loss,
             _ => false,
         };
@@ -94,6 +97,10 @@ impl Checker {
             self.note(d);
         }
     }
+}
+
+fn has_float(ty: &Ty) -> bool {
+    matches!(ty, Ty::Tensor(t) if t.dtype.is_some_and(DType::is_float))
 }
 
 /// `[n]` against `[n, 1]` with n > 1.
