@@ -28,7 +28,7 @@ WORKLOADS = {
     "startup": (None, ["wall_s"], {"grad": 1e-6}),
     "digits_mlp": ("digits.csv", ["step_us", "train_s", "wall_s"], {"test_acc": 0.03}),
     "mnist_mlp": ("mnist.safetensors", ["step_us"], {"test_acc": 0.02}),
-    "mnist_cnn": ("mnist.safetensors", ["step_us"], {"test_acc": 0.02}),
+    "mnist_cnn": ("mnist.safetensors", ["step_us"], {"test_acc": 0.05}),
     "char_gpt": ("tinyshakespeare.txt", ["step_us"], {"loss_200": 0.04}),
     "char_lstm": ("tinyshakespeare.txt", ["step_us"], {"loss_200": 0.04}),
     # Each program compares its gradients with known ones to nine digits itself, and fails if they differ.
