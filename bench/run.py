@@ -109,7 +109,9 @@ def run_once(command, args, cache):
         lines, complaint = out.read().splitlines(), err.read().strip()
     child.returncode = os.waitstatus_to_exitcode(status)
     if status or not lines:
-        return {"failed": (complaint.splitlines() or [f"exit status {child.returncode}"])[-1]}
+        # dlang says what is wrong in a line of its own, Python in the last one.
+        said = complaint.splitlines() or [f"exit status {child.returncode}"]
+        return {"failed": next((line for line in said if line.startswith("error")), said[-1])}
     metrics = json.loads(lines[-1])["metrics"]
     return {**metrics, "wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "rss_mb": usage.ru_maxrss / 1024}
 
@@ -142,7 +144,7 @@ def ratio(runs, peer, metric):
 
 def show(value):
     if value is None:
-        return ""
+        return "-"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -159,7 +161,7 @@ def table(results):
             cells = [workload, metric, show(median(runs["dlang"], metric))]
             cells += [show(median(runs.get(p, []), metric)) for p in peers]
             cells += [f"{ratios[best]:.2f} ({best})", show(median(runs["dlang"], "rss_mb")),
-                      show(median(runs[best], "rss_mb"))] if best else ["", show(median(runs["dlang"], "rss_mb")), ""]
+                      show(median(runs[best], "rss_mb"))] if best else ["-", show(median(runs["dlang"], "rss_mb")), "-"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
