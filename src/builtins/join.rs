@@ -7,6 +7,7 @@ use crate::ops::index::{GET_INDEX, part_index, slice};
 use crate::ops::join::{CONCAT, STACK};
 use crate::ops::operand;
 use crate::ops::prim::{Default, Param, Prim, Sig, opt, req};
+use crate::types::join::join_elements;
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
 use crate::vm::Vm;
@@ -28,7 +29,7 @@ static STACK_LIST: Builtin = Builtin {
 static CONCAT_LIST: Builtin = Builtin {
     name: "concat",
     doc: "The parts (a list or tuple of tensors that differ along `axis` at most) joined along `axis`: \
-          `concat(([1, 2], [3]))` is `[1, 2, 3]`.",
+          `concat(([1, 2], [3]))` is `[1, 2, 3]`. Lists make one list, tuples one tuple: `concat(list(list(1), list(2)))`.",
     sig: Sig { params: PARTS },
     infer: |args| infer(&CONCAT, args),
     run: |vm, args| join(vm, &CONCAT, "concat", args),
@@ -46,10 +47,46 @@ fn join(vm: &mut Vm, prim: &'static Prim, name: &str, args: &[Value]) -> Result<
         return Err(wrong_kind(name, 0, "a list or tuple of tensors", parts));
     }
     let items = iterate::items(&mut vm.cx, parts)?;
+    if std::ptr::eq(prim, &CONCAT)
+        && matches!(axis, Value::Int(0))
+        && let Some(joined) = joined_collections(&items)
+    {
+        return Ok(joined);
+    }
     let mut given = Vec::with_capacity(items.len() + 1);
     given.push(axis.clone());
     given.extend(items);
     vm.cx.apply(prim, &given)
+}
+
+/// Lists as one list, tuples as one tuple; `None` for all else.
+fn joined_collections(items: &[Value]) -> Option<Value> {
+    let list = |v: &Value| if let Value::List(items) = v { Some(items.to_vec()) } else { None };
+    let tuple = |v: &Value| if let Value::Tuple(items) = v { Some(items.to_vec()) } else { None };
+    match items.first()? {
+        Value::List(_) => Some(Value::list(items.iter().map(list).collect::<Option<Vec<_>>>()?.concat())),
+        Value::Tuple(_) => Some(Value::tuple(items.iter().map(tuple).collect::<Option<Vec<_>>>()?.concat())),
+        _ => None,
+    }
+}
+
+fn infer_collections(items: &[Ty]) -> Option<Ty> {
+    let tuple = |ty: &Ty| if let Ty::Tuple(items) = ty { Some(items.to_vec()) } else { None };
+    let list = |ty: &Ty| if let Ty::List(list) = ty { Some(list.clone()) } else { None };
+    match items.first()? {
+        Ty::Tuple(_) => Some(Ty::tuple(items.iter().map(tuple).collect::<Option<Vec<_>>>()?.concat())),
+        Ty::List(_) => {
+            let lists = items.iter().map(list).collect::<Option<Vec<_>>>()?;
+            Some(match lists.iter().map(|l| l.items.clone()).collect::<Option<Vec<_>>>() {
+                Some(all) => Ty::list(all.concat()),
+                None => Ty::list_with(
+                    lists.iter().fold(Ty::Never, |a, l| join_elements(&a, &l.element)),
+                    lists.iter().any(|l| l.filled),
+                ),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn infer(prim: &'static Prim, args: &[Ty]) -> Result<Ty> {
@@ -62,6 +99,17 @@ fn infer(prim: &'static Prim, args: &[Ty]) -> Result<Ty> {
         },
         _ => return Ok(Ty::Any),
     };
+    if std::ptr::eq(prim, &CONCAT) {
+        if let Some(joined) = infer_collections(&items) {
+            return Ok(joined);
+        }
+        // Parts of which something is unknown may be lists.
+        if items.iter().any(|t| matches!(t, Ty::Any))
+            && items.iter().all(|t| matches!(t, Ty::Any | Ty::List(_) | Ty::Tuple(_)))
+        {
+            return Ok(Ty::Any);
+        }
+    }
     let mut given = vec![axis.clone()];
     given.extend(items);
     (prim.infer)(&given)
