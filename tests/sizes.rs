@@ -32,6 +32,15 @@ fn pieces(x, size) {
     parts
 }
 fn shrink(x) = if len(x) > 2 { shrink(x[1:]) } else { x }
+let parts = pieces(a, 2)
+let head = parts[0][0]
+let tail = parts[-1][0]
+let tails = map(|i| a[i:], 0..len(b))
+let long = tails[0]
+let short = tails[2]
+let rest = list(a[i:] for i in 0..len(b))
+let more = rest[0]
+let less = rest[3]
 ";
 
 struct Writer {
@@ -114,7 +123,7 @@ impl Writer {
     }
 
     fn program(seed: u64) -> String {
-        let names = ["a", "b", "c", "d"].map(String::from).to_vec();
+        let names = ["a", "b", "c", "d", "head", "tail", "long", "short", "more", "less"].map(String::from).to_vec();
         let mut w = Writer { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1, names, text: PRELUDE.into() };
         for i in 0..8 {
             let value = w.expression();
@@ -129,19 +138,26 @@ impl Writer {
 
 /// The numbers that variables stand for in one run.
 #[derive(Default)]
-struct Numbers(HashMap<VarId, i64>);
+struct Numbers {
+    variables: HashMap<VarId, i64>,
+    /// Whole expressions, too: one is one number.
+    sizes: HashMap<Num, i64>,
+}
 
 impl Numbers {
-    /// Takes in what bare variables are; false if one is two numbers.
+    /// Takes in what sizes and bare variables are; false if one is two numbers.
     fn learn(&mut self, size: Num, actual: i64) -> bool {
         let Num::Sym(s) = size else { return true };
+        if *self.sizes.entry(size).or_insert(actual) != actual {
+            return false;
+        }
         let Some(var) = s.variable() else { return true };
-        var.min().is_none_or(|min| actual >= min) && *self.0.entry(var.id).or_insert(actual) == actual
+        var.min().is_none_or(|min| actual >= min) && *self.variables.entry(var.id).or_insert(actual) == actual
     }
 
     /// False if the expression, all of whose variables are known, is another number.
     fn agrees(&self, size: Num, actual: i64) -> bool {
-        let value = size.renamed(&mut |v| self.0.get(&v.id).map(|n| Num::Known(*n)));
+        let value = size.renamed(&mut |v| self.variables.get(&v.id).map(|n| Num::Known(*n)));
         value.known().is_none_or(|n| n == actual)
     }
 }
