@@ -9,7 +9,7 @@ use super::ty::{Dim, TensorTy, Ty};
 use crate::builtins::tables::columns_of;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
-use crate::syntax::ast::{Expr, ExprKind, IndexItem};
+use crate::syntax::ast::{Expr, ExprKind, IndexItem, StmtKind};
 use crate::syntax::visit;
 
 /// A table whose first row was looked at.
@@ -24,7 +24,8 @@ pub(super) struct Table {
 const GLIMPSE: u64 = 1 << 16;
 
 impl Checker {
-    /// Labels for the sizes that do not fit. A number that stands once in the user's program is where it comes from.
+    /// Labels for the sizes that do not fit. A number that stands once in the user's program is where it comes from, if it
+    /// stands in what is labelled already, or gives a name that does: an equal number elsewhere is no source.
     pub(super) fn tell_sources(&self, mut d: Diagnostic, sizes: &[usize]) -> Diagnostic {
         for (i, size) in sizes.iter().enumerate() {
             if sizes[..i].contains(size) {
@@ -35,12 +36,37 @@ impl Checker {
                 (Some(Table { path, columns, place: Some(place) }), []) => {
                     d = told(d, *place, format!("{path} has {columns} columns"));
                 }
-                (None, [(place, false)]) => d = told(d, *place, format!("{size} comes from here")),
+                (None, [(place, false)]) if self.leads_to(*place, &d) => {
+                    d = told(d, *place, format!("{size} comes from here"));
+                }
                 // It may come from several places, or be counted from an index.
                 _ => {}
             }
         }
         d
+    }
+
+    /// True if a number stands inside of a label, or in the value of a name that is read inside of one.
+    fn leads_to(&self, number: Span, d: &Diagnostic) -> bool {
+        let inside = |place: Span| {
+            let within = |l: Span| l.source == place.source && l.start <= place.start && place.end <= l.end;
+            d.labels.iter().any(|l| within(l.span))
+        };
+        if inside(number) {
+            return true;
+        }
+        let own = || self.modules.iter().filter(|m| !m.is_library).flat_map(|m| &m.tree.stmts);
+        let around = |s: Span| s.source == number.source && s.start <= number.start && number.end <= s.end;
+        let bound = own().find_map(|s| match &s.kind {
+            StmtKind::Let { pattern, value, .. } if around(value.span) => pattern.name().map(|n| n.name.clone()),
+            StmtKind::Param { name, default, .. } if around(default.span) => Some(name.name.clone()),
+            _ => None,
+        });
+        let Some(bound) = bound else { return false };
+        let mut read = false;
+        let mut look = |e: &Expr| read |= matches!(&e.kind, ExprKind::Name(n) if **n == *bound) && inside(e.span);
+        own().for_each(|s| visit::stmt(s, &mut look));
+        read
     }
 
     /// The places in the user's code where this number is written, and whether each is an index.
