@@ -1,6 +1,7 @@
 //! The library modules, inside the binary.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use rustc_hash::FxHashSet;
 
@@ -20,14 +21,17 @@ const MODULES: &[(&str, &str)] = &[
 
 /// The text of a library module.
 pub fn text(name: &str) -> Option<Cow<'static, str>> {
-    let (name, text) = MODULES.iter().find(|(n, _)| *n == name)?;
-    // For work on the library itself: DLANG_STDLIB names a folder to take it from.
-    if let Some(folder) = std::env::var_os("DLANG_STDLIB")
-        && let Ok(text) = std::fs::read_to_string(std::path::Path::new(&folder).join(format!("{name}.dl")))
+    if let Some(folder) = folder()
+        && let Ok(text) = std::fs::read_to_string(folder.join(format!("{name}.dl")))
     {
         return Some(text.into());
     }
-    Some(Cow::Borrowed(text))
+    MODULES.iter().find(|(n, _)| *n == name).map(|(_, text)| Cow::Borrowed(*text))
+}
+
+/// For work on the library itself: `DLANG_STDLIB` names a folder to take modules from, new ones too.
+fn folder() -> Option<PathBuf> {
+    std::env::var_os("DLANG_STDLIB").map(PathBuf::from)
 }
 
 /// Names of all library modules.
@@ -40,7 +44,7 @@ const SHARED: [&str; 1] = ["init"];
 
 /// True if another library module imports it.
 pub fn is_shared(name: &str) -> bool {
-    SHARED.contains(&name)
+    SHARED.contains(&name) || folder().is_some()
 }
 
 /// A library module's text without the functions and structs that `program` cannot need: blanks stand for them, so that
