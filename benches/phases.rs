@@ -5,6 +5,11 @@ use std::time::{Duration, Instant};
 
 use dlang::pipeline::{Mode, Options, Session};
 use dlang::source::SourceId;
+use dlang::tensor::buffers::Keeping;
+
+/// As in the command.
+#[global_allocator]
+static ALLOCATOR: Keeping<mimalloc::MiMalloc> = Keeping(mimalloc::MiMalloc);
 
 const RUNS: usize = 31;
 

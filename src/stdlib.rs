@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
@@ -34,36 +34,45 @@ fn folder() -> Option<PathBuf> {
     std::env::var_os("DLANG_STDLIB").map(PathBuf::from)
 }
 
+/// True if modules come from elsewhere, which may import what they like.
+pub fn is_overridden() -> bool {
+    folder().is_some()
+}
+
 /// Names of all library modules.
 pub fn names() -> impl Iterator<Item = &'static str> {
     MODULES.iter().map(|(name, _)| *name)
 }
 
-/// Modules that other library modules import.
-const SHARED: [&str; 1] = ["init"];
+/// Modules that other library modules import, with those.
+const SHARED: &[(&str, &[&str])] = &[("init", &["nn"])];
 
-/// True if another library module imports it.
-pub fn is_shared(name: &str) -> bool {
-    SHARED.contains(&name) || folder().is_some()
+/// The texts of the library modules that import this one.
+pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
+    let listed = SHARED.iter().find(|(shared, _)| *shared == name).map_or(&[][..], |(_, by)| by);
+    listed.iter().copied().filter_map(text)
 }
 
-/// A library module's text without the functions and structs that `program` cannot need: blanks stand for them, so that
-/// places stay. A declaration is needed if its name occurs in the program or in one that is needed.
-pub fn needed(module: &str, program: &str) -> String {
+/// A library module's text without the functions and structs that its users cannot need: blanks stand for them, so that
+/// places stay. A declaration is needed if its name occurs in the text of a user or in one that is needed.
+pub fn needed<'a>(module: &'a str, users: impl Iterator<Item = &'a str>) -> String {
     let declarations = declarations(module);
-    let mut wanted: FxHashSet<&str> = words(program).collect();
     let mut kept = vec![false; declarations.len()];
-    loop {
-        let mut changed = false;
-        for ((name, text), kept) in declarations.iter().zip(&mut kept) {
-            if !*kept && name.is_none_or(|name| wanted.contains(name)) {
-                *kept = true;
-                changed = true;
-                wanted.extend(words(text));
+    let mut unseen: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+    let mut unread: Vec<&str> = users.collect();
+    for (i, (name, text)) in declarations.iter().enumerate() {
+        match name {
+            Some(name) => unseen.entry(name).or_default().push(i),
+            None => {
+                kept[i] = true;
+                unread.push(text);
             }
         }
-        if !changed {
-            break;
+    }
+    while let Some(text) = unread.pop() {
+        for i in words(text).filter_map(|word| unseen.remove(word)).flatten() {
+            kept[i] = true;
+            unread.push(declarations[i].1);
         }
     }
     let mut out = String::with_capacity(module.len());
@@ -71,7 +80,11 @@ pub fn needed(module: &str, program: &str) -> String {
         if kept {
             out.push_str(text);
         } else {
-            out.extend(text.bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }));
+            for line in text.split_inclusive('\n') {
+                let blanks = line.len() - usize::from(line.ends_with('\n'));
+                out.extend(std::iter::repeat_n(' ', blanks));
+                out.push_str(&line[blanks..]);
+            }
         }
     }
     out
@@ -108,7 +121,15 @@ fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
 
 /// Everything in it that might be a name.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty())
+    // By bytes, which is faster: those of other scripts count as letters.
+    let in_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + bytes.get(at..)?.iter().position(|b| in_name(*b))?;
+        at = bytes.get(start..)?.iter().position(|b| !in_name(*b)).map_or(bytes.len(), |n| start + n);
+        text.get(start..at)
+    })
 }
 
 /// The module that offers a function or struct of this name.
@@ -131,25 +152,28 @@ mod tests {
 
     #[test]
     fn the_list_of_shared_modules_is_right() {
-        let imports = |line: &str| {
-            let mut words = line.split_whitespace();
-            matches!(words.next(), Some("import" | "from")).then(|| words.next().unwrap_or("").to_string())
-        };
-        let mut shared: Vec<String> = MODULES.iter().flat_map(|(_, text)| text.lines().filter_map(imports)).collect();
-        shared.sort();
-        shared.dedup();
-        assert_eq!(shared, SHARED);
+        for (name, _) in MODULES {
+            let imports = |text: &str| {
+                text.lines().any(|line| {
+                    let mut words = line.split_whitespace();
+                    matches!(words.next(), Some("import" | "from")) && words.next() == Some(name)
+                })
+            };
+            let by: Vec<&str> = MODULES.iter().filter(|(_, text)| imports(text)).map(|(by, _)| *by).collect();
+            let listed = SHARED.iter().find(|(shared, _)| shared == name).map_or(&[][..], |(_, by)| by);
+            assert_eq!(by, listed, "{name}");
+        }
     }
 
     #[test]
     fn only_what_is_needed_stays() {
         let module = "## Module.\nimport x\n\n## One.\nfn one(a) {\n    two(a)\n}\n\n# two\nfn two(a) = a\n\n## B.\nstruct B { a }\n\nimpl B {\n    fn f(self) = one(1)\n}\ntest \"one\" { one(1) }\nlet k = 3\n";
         assert_eq!(declarations(module).iter().map(|d| d.1).collect::<String>(), module);
-        let lean = needed(module, "m.two(3)");
+        let lean = needed(module, ["m.two(3)"].into_iter());
         assert_eq!((lean.len(), lean.lines().count()), (module.len(), module.lines().count()));
         assert!(lean.contains("fn two") && lean.contains("import x") && lean.contains("let k"));
         assert!(!lean.contains("fn one") && !lean.contains("B") && !lean.contains("test"));
-        let all = needed(module, "B");
+        let all = needed(module, ["B"].into_iter());
         assert!(all.contains("fn one") && all.contains("fn two") && all.contains("impl B"));
     }
 }

@@ -8,7 +8,7 @@ use crate::tensor::create::article;
 use crate::tensor::{DType, Shape, show_shape};
 use crate::types::show::{show_dim, show_dims};
 use crate::types::size::Num;
-use crate::types::ty::{Dim, Dims, Ty};
+use crate::types::ty::{Dim, Dims, TensorTy, Ty};
 
 /// True for what certainly is neither number nor tensor nor a structure that elementwise primitives map over.
 fn refused(ty: &Ty) -> Option<&'static str> {
@@ -162,6 +162,9 @@ fn clash(name: &str, args: &[Ty]) -> Error {
 
 /// Elementwise with broadcasting. `promotes`: ints become floats.
 pub fn elementwise(name: &str, args: &[Ty], promotes: bool) -> Result<Ty> {
+    if let Some(ty) = alike(args) {
+        return Ok(ty);
+    }
     if args.iter().any(|t| matches!(t, Ty::Never)) {
         return Ok(Ty::Never);
     }
@@ -198,6 +201,27 @@ pub fn elementwise(name: &str, args: &[Ty], promotes: bool) -> Result<Ty> {
         Ok(d) => Ty::of(Some(d), dims),
         Err(()) => Ty::of(None, dims),
     })
+}
+
+/// The result where it is plain to see: of floats, and of tensors of floats that share dtype and shape.
+fn alike(args: &[Ty]) -> Option<Ty> {
+    let mut tensor: Option<&TensorTy> = None;
+    for ty in args {
+        match (ty, tensor) {
+            (Ty::Float, _) => {}
+            (Ty::Tensor(t), Some(first)) if t == first => {}
+            (Ty::Tensor(t), None) => {
+                let known = |d: &Dim| matches!(d, Dim::Known(_) | Dim::Sym(_));
+                let dims = t.dims.as_ref()?;
+                if dims.is_empty() || !dims.iter().all(known) || !t.dtype.is_some_and(DType::is_float) {
+                    return None;
+                }
+                tensor = Some(t);
+            }
+            _ => return None,
+        }
+    }
+    Some(tensor.map_or(Ty::Float, |t| Ty::Tensor(t.clone())))
 }
 
 /// For ints: whether the result is float (a power with a negative exponent); `None` if that is not known.

@@ -1,5 +1,6 @@
 //! Finding, parsing, resolving and checking modules, imported ones first.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -14,6 +15,28 @@ use crate::stdlib;
 use crate::syntax;
 use crate::syntax::ast::{Module, Stmt, StmtKind};
 
+/// A text with those of all files that it imports; `None` if one cannot be read.
+fn with_files(text: &str, folder: &Path) -> Option<String> {
+    let mut all = text.to_string();
+    let mut seen: Vec<PathBuf> = vec![];
+    let mut unread = vec![(text.to_string(), folder.to_path_buf())];
+    while let Some((text, folder)) = unread.pop() {
+        for line in text.lines() {
+            let Some(rest) = line.strip_prefix("import \"").or_else(|| line.strip_prefix("from \"")) else { continue };
+            let path = folder.join(rest.split('"').next()?);
+            if seen.contains(&path) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).ok()?;
+            all.push('\n');
+            all.push_str(&text);
+            unread.push((text, path.parent()?.to_path_buf()));
+            seen.push(path);
+        }
+    }
+    Some(all)
+}
+
 /// Loading under way.
 pub struct Load<'a> {
     session: &'a mut Session,
@@ -22,7 +45,7 @@ pub struct Load<'a> {
     incomplete: bool,
     /// Names of the modules that are being loaded, for the message about a circle.
     path: Vec<String>,
-    /// The main text, if library modules need to hold no more than it may use.
+    /// The main text and those of the files that it imports, if library modules need to hold no more than these may use.
     lean: Option<String>,
 }
 
@@ -60,9 +83,7 @@ impl<'a> Load<'a> {
         // A library module's own file, as for its tests, sees what library modules see.
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
-        // What other files use is not seen in this text.
-        let elsewhere = text.lines().any(|line| line.starts_with("import \"") || line.starts_with("from \""));
-        self.lean = (self.session.lean && !elsewhere).then(|| text.to_string());
+        self.lean = self.session.lean.then(|| with_files(text, &folder)).flatten();
         let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
         self.path.pop();
         module
@@ -79,8 +100,10 @@ impl<'a> Load<'a> {
     ) -> Option<ModuleId> {
         let source = self.session.sources.add(source_name, text);
         let parsed = match &self.lean {
-            Some(program) if is_library && mode == resolve::Mode::Imported && !stdlib::is_shared(&name) => {
-                syntax::parse(source, &stdlib::needed(text, program))
+            Some(program) if is_library && mode == resolve::Mode::Imported && !stdlib::is_overridden() => {
+                let users: Vec<Cow<str>> = stdlib::importers(&name).collect();
+                let users = users.iter().map(|u| &**u).chain([program.as_str()]);
+                syntax::parse(source, &stdlib::needed(text, users))
             }
             _ => syntax::parse(source, text),
         };

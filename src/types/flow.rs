@@ -80,6 +80,7 @@ impl Checker {
 
     pub(super) fn while_loop(&mut self, cond: &Expr, body: &Block) {
         self.frame.branches += 1;
+        self.forget_counts(body);
         let exit = self.repeat(|checker| {
             let known = checker.condition(cond);
             if checker.frame.dead {
@@ -149,6 +150,7 @@ impl Checker {
     /// One `item` stands for all; `reached`: there is at least one.
     fn for_each(&mut self, pattern: &Pattern, item: &Ty, place: Span, body: &Block, reached: bool) {
         self.frame.branches += 1;
+        self.forget_counts(body);
         let exit = self.repeat(|checker| {
             let exit = checker.state();
             checker.bind_pattern(pattern, &super::rename::renewed(item), place);
