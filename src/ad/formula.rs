@@ -216,12 +216,7 @@ mod tests {
 
     /// Value and partials of one step at 1.5 and -0.75, by the formula.
     fn by_formula(step: Step, variables: usize) -> (f64, [f64; 2]) {
-        let formula = Formula {
-            registers: vec![Reg(0), Reg(1)][..variables].into(),
-            constants: vec![],
-            steps: vec![step],
-            ints: 0,
-        };
+        let formula = Formula::new(vec![Reg(0), Reg(1)][..variables].into(), vec![], vec![step], 0);
         let at = |i: u32, x| Value::Float(Slot::new(Level(1), Node(i)), x);
         let mut tape = Tape::new(false);
         let mut scratch = Scratch::default();

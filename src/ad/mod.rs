@@ -9,7 +9,7 @@ pub mod batch;
 pub mod dispatch;
 pub mod element;
 pub mod formula;
-pub mod formula_leafwise;
+pub mod formula_tensors;
 pub mod held;
 pub mod leafwise;
 pub mod lift;
@@ -85,8 +85,8 @@ pub enum Tangent {
 const _: () = assert!(std::mem::size_of::<Dual>() == 24);
 
 impl Cx {
-    /// Opens a level for reverse mode.
-    pub fn open_reverse(&mut self) -> Result<Level> {
+    /// Opens a level for reverse mode; `once`: it will be swept a single time, from a cotangent of 1.
+    pub fn open_reverse(&mut self, once: bool) -> Result<Level> {
         let nested = !self.levels.is_empty();
         let batched = self.innermost_batch().is_some();
         let tape = match self.pool.pop() {
@@ -96,7 +96,7 @@ impl Cx {
             }
             None => Tape::new(nested),
         };
-        let tape = Tape { batched, ..tape };
+        let tape = Tape { batched, plain: once && !nested, ..tape };
         self.open(Mode::Reverse(tape))
     }
 

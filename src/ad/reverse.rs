@@ -186,6 +186,17 @@ fn sweep_from(
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
+            General::Formula(_) => {
+                let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                let entry = std::mem::replace(&mut tape.general[general], General::Leaf);
+                if let General::Formula(formula) = &entry {
+                    for (node, cotangent) in formula.nodes.iter().zip(formula.pull(&y_bar)?) {
+                        if let Some(c) = cotangent {
+                            add(vm, tape, &mut bars, *node, c)?;
+                        }
+                    }
+                }
+            }
             General::Prim(_) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
                 let entry =

@@ -8,6 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::ad::element::Whole;
+use crate::ad::formula_tensors::FormulaEntry;
 use crate::ad::held;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::trap::Origin;
@@ -39,6 +40,8 @@ pub enum General {
     /// An input that is a tensor.
     Leaf,
     Prim(PrimEntry),
+    /// Several elementwise operations on tensors.
+    Formula(Box<FormulaEntry>),
     /// Processed after all its parts, which are the nodes that follow it.
     Group(GroupEntry),
     /// One float leaf of a group's result.
@@ -80,6 +83,8 @@ pub struct Tape {
     pub nested: bool,
     /// A batch level lies below: cotangents may be batched, so scalars are recorded as general entries too.
     pub batched: bool,
+    /// Every cotangent will be a plain number or tensor: the outermost level, swept once from 1.
+    pub plain: bool,
 }
 
 /// What an entry is.
@@ -141,6 +146,7 @@ impl Tape {
             origins: vec![],
             nested,
             batched: false,
+            plain: false,
         };
         tape.reset(nested);
         tape
@@ -160,6 +166,7 @@ impl Tape {
         self.origins = vec![];
         self.nested = nested;
         self.batched = false;
+        self.plain = false;
         self.entries.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 });
         if nested {
             self.lower.push(Lower::default());
@@ -176,7 +183,7 @@ impl Tape {
     pub fn lower_level(&self) -> Level {
         let scalars = self.lower.iter().flat_map(|l| [l.primal, l.pa, l.pb]).map(Slot::level).max();
         let general = self.general.iter().map(|g| match g {
-            General::Leaf | General::Part => Level(0),
+            General::Leaf | General::Part | General::Formula(_) => Level(0),
             General::Prim(p) => p.args.iter().chain([&p.out]).map(|v| v.slot().level()).max().unwrap_or_default(),
             General::Group(g) => held::level(&g.pullback),
         });

@@ -42,7 +42,7 @@ pub struct Chunk {
     /// What is annotated with each of them, for messages: `x` in backquotes, "the result".
     pub annotated: Vec<Rc<str>>,
     pub hosts: Vec<Host>,
-    pub formulas: Vec<Formula>,
+    pub formulas: Vec<Rc<Formula>>,
     /// Text of the signature, for printing.
     pub signature: RefCell<Option<String>>,
 }

@@ -2,11 +2,18 @@
 //!
 //! A formula is tried before the instructions that compute the same: it applies if all its registers are numbers, and at
 //! least one of the operands of each operation on ints is a float. Its derivative is taken inside, so that it costs the tape
-//! as many partials as it has variables, however many operations. On tensors of one shape, and on structures of such, all is one
-//! pass over memory where no derivative is taken (`tensor/formula.rs`).
+//! as many partials as it has variables, however many operations. On tensors, and on structures of such, all is one pass over
+//! memory, and so is the way back (`tensor/formula`).
+
+use std::cell::OnceCell;
+
+use smallvec::SmallVec;
 
 use crate::bytecode::op::Reg;
+use crate::ops::arith::{ADD, DIV, MUL, NEG, SUB};
 use crate::ops::lanes::Elementwise;
+use crate::ops::num::Ex;
+use crate::ops::prim::{Eval, Prim};
 
 /// Values that a formula may have: operands, constants, steps.
 pub const MOST: usize = 32;
@@ -18,6 +25,8 @@ pub struct Formula {
     pub steps: Vec<Step>,
     /// Bit `i`: value `i` is an int as written.
     pub ints: u32,
+    /// See [`Formula::reads`].
+    reads: OnceCell<Vec<[u32; 2]>>,
 }
 
 /// An operation on earlier values.
@@ -53,6 +62,35 @@ pub struct Binary {
 }
 
 impl Formula {
+    /// Of registers, constants and steps; `ints` tells the constants that are written as ints.
+    pub fn new(registers: Vec<Reg>, constants: Vec<f64>, steps: Vec<Step>, ints: u32) -> Formula {
+        Formula { registers, constants, steps, ints, reads: OnceCell::new() }
+    }
+
+    /// Which values the slopes of step `k` in its operands read.
+    pub fn reads(&self, k: usize) -> [u32; 2] {
+        let all = self.reads.get_or_init(|| {
+            let of = |(k, step): (usize, &Step)| {
+                let (a, b) = step.operands();
+                let mut values: SmallVec<[usize; 3]> = [Some(a), b].into_iter().flatten().map(usize::from).collect();
+                values.push(self.value(k));
+                let mask = |slope: &Ex| {
+                    let reads = slope.reads();
+                    values
+                        .iter()
+                        .enumerate()
+                        .filter(|(i, _)| reads & (1 << i) != 0)
+                        .fold(0, |mask, (_, v)| mask | 1 << v)
+                };
+                let slopes: SmallVec<[u32; 2]> =
+                    step.inside().map_or_else(Vec::new, |e| (e.partials)()).iter().map(mask).collect();
+                [0, 1].map(|i| slopes.get(i).copied().unwrap_or(0))
+            };
+            self.steps.iter().enumerate().map(of).collect()
+        });
+        all.get(k).copied().unwrap_or_default()
+    }
+
     /// Number of the value of step `k`.
     #[inline]
     pub fn value(&self, k: usize) -> usize {
@@ -98,6 +136,23 @@ impl Formula {
 }
 
 impl Step {
+    /// Scalar functions and kernels.
+    pub fn inside(self) -> Option<&'static Elementwise> {
+        let of = |prim: &'static Prim| match &prim.eval {
+            Eval::Elementwise(e) => Some(*e),
+            Eval::General(_) => None,
+        };
+        match self {
+            Step::Add(..) => of(&ADD),
+            Step::Sub(..) => of(&SUB),
+            Step::Mul(..) => of(&MUL),
+            Step::Div(..) => of(&DIV),
+            Step::Neg(_) => of(&NEG),
+            Step::Unary(_, u) => Some(u.inside),
+            Step::Binary(_, _, g) => Some(g.inside),
+        }
+    }
+
     /// Its operands.
     pub fn operands(self) -> (u8, Option<u8>) {
         match self {

@@ -1,5 +1,7 @@
 //! Which expressions become formulas.
 
+use std::rc::Rc;
+
 use crate::bytecode::formula::{Binary, Formula, MOST, Step, Unary};
 use crate::bytecode::op::{Count, Op, Reg};
 use crate::compile::FnCompiler;
@@ -92,12 +94,12 @@ impl FnCompiler<'_> {
         let ints = draft.constants.iter().enumerate().filter(|(_, (_, int))| *int);
         let ints = ints.fold(0, |mask, (i, _)| mask | 1 << (registers.len() + i));
         let constants = draft.constants.iter().map(|(x, _)| *x).collect();
-        let formula = Formula { registers, constants, steps, ints };
+        let formula = Formula::new(registers, constants, steps, ints);
         // All ints as written: `2 * 3`, or a power of one.
         let useful = formula.is_float(0);
         let at = self.writer.chunk.code.len();
         if useful {
-            self.writer.chunk.formulas.push(formula);
+            self.writer.chunk.formulas.push(Rc::new(formula));
             let formula = self.writer.table(self.writer.chunk.formulas.len());
             self.emit(Op::Formula { dst, formula, words: Count(0) }, e.span);
         }

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use crate::ad::formula_leafwise::formula_of_tensors;
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Place, Watch};
 use crate::bytecode::chunk::{Chunk, Host, IndexPart};
@@ -332,7 +331,7 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                 } else if let Some((slot, x)) = ok!(cx.formula(formula, regs)) {
                     put_float(&mut r!(dst), slot, x);
                     at += words.0 as usize;
-                } else if let Some(value) = formula_of_tensors(formula, regs) {
+                } else if let Some(value) = ok!(cx.formula_of_tensors(formula, regs)) {
                     r!(dst).put(value);
                     at += words.0 as usize;
                 }

@@ -80,16 +80,30 @@ pub struct Recorded {
 
 /// Runs `f` on the lifted `x` and closes the level.
 pub fn record(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result<Value>) -> Result<Recorded> {
+    record_level(vm, x, false, f)
+}
+
+fn record_level(
+    vm: &mut Vm,
+    x: &Value,
+    once: bool,
+    f: impl FnOnce(&mut Vm, &Value) -> Result<Value>,
+) -> Result<Recorded> {
     let depth = vm.cx.depth();
-    let result = record_open(vm, x, f);
+    let result = record_open(vm, x, once, f);
     if result.is_err() {
         vm.cx.close_to(depth);
     }
     result
 }
 
-fn record_open(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result<Value>) -> Result<Recorded> {
-    let level = vm.cx.open_reverse()?;
+fn record_open(
+    vm: &mut Vm,
+    x: &Value,
+    once: bool,
+    f: impl FnOnce(&mut Vm, &Value) -> Result<Value>,
+) -> Result<Recorded> {
+    let level = vm.cx.open_reverse(once)?;
     let lifted = vm.cx.lift_reverse(x, level)?;
     let inside = f(vm, &lifted)?;
     let value = vm.cx.strip(&inside, level)?;
@@ -175,7 +189,7 @@ impl NativeFn for Gradient {
         let name = if self.value { "value_and_grad" } else { "grad" };
         let x = self.wrt.read(&self.f, &args)?;
         expect_differentiable(name, &x)?;
-        let mut recorded = record(vm, &x, |vm, lifted| {
+        let mut recorded = record_level(vm, &x, true, |vm, lifted| {
             let args = self.wrt.write(&self.f, &args, lifted)?;
             vm.call_args(&self.f, args)
         })?;

@@ -121,6 +121,11 @@ wide! {
         }
     }
 
+    /// Appends the negated elements.
+    pub fn negate<T: Real>(x: &[T], out: &mut Vec<T>) {
+        fill!(out, [x], -x);
+    }
+
     fn all_near<T: Real>(x: &[T]) -> bool {
         let mut near = true;
         for &x in x {

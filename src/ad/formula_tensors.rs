@@ -1,0 +1,167 @@
+//! Formulas on tensors, and on structures leaf by leaf.
+//!
+//! On tensors the outermost level of a gradient records the whole formula as one entry. On structures formulas serve where
+//! nothing is differentiated, as in an optimizer's update.
+
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use crate::ad::dispatch::{arg_shape, escaped, is_structure};
+use crate::ad::leafwise::{fit_together, part};
+use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::tape::General;
+use crate::ad::{Cx, Watch};
+use crate::bytecode::formula::Formula;
+use crate::error::{Error, Result};
+use crate::ops::prim::ArgShape;
+use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
+use crate::tensor::formula::pull::{Applied, needed, pull};
+use crate::tensor::formula::{evaluate, forward};
+use crate::value::{Dict, StructValue, Value};
+
+type Operands = SmallVec<[Value; 6]>;
+
+/// A formula on tensors, as a tape has it.
+pub struct FormulaEntry {
+    formula: Rc<Formula>,
+    layout: Layout,
+    /// Primal operands; those that the pullback does not read are `none`.
+    operands: Operands,
+    shapes: SmallVec<[ArgShape; 4]>,
+    /// Node of each operand; the sink for constants.
+    pub nodes: SmallVec<[Node; 4]>,
+    out: Value,
+}
+
+impl Cx {
+    /// The value of a formula on these registers; `None` if it has to be computed operation by operation, for what it is made
+    /// of or for the error that this gives.
+    #[inline(never)]
+    pub fn formula_of_tensors(&mut self, formula: &Rc<Formula>, regs: &[Value]) -> Result<Option<Value>> {
+        let registers = || formula.registers.iter().filter_map(|reg| regs.get(reg.0 as usize));
+        if !registers().any(|v| matches!(v, Value::Tensor(..)) || is_structure(v)) {
+            return Ok(None);
+        }
+        let operands: Operands = registers().cloned().collect();
+        if operands.len() != formula.registers.len() {
+            return Ok(None);
+        }
+        let level = operands.iter().map(|v| v.slot().level()).max().unwrap_or_default();
+        Ok(match level {
+            Level(0) if is_ready(&operands) => whole(formula, &operands),
+            Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level)?,
+            _ => None,
+        })
+    }
+
+    /// At the outermost level, if that is a gradient's: everything below is plain numbers and tensors, and so is every
+    /// cotangent.
+    fn record_formula(&mut self, formula: &Rc<Formula>, operands: Operands, level: Level) -> Result<Option<Value>> {
+        if self.watch != Watch::Off || self.trap.records || !self.tape_mut(level).is_some_and(|tape| tape.plain) {
+            return Ok(None);
+        }
+        let primals: Operands = operands.iter().map(|v| v.clone().with_slot(Slot::CONST)).collect();
+        let Some(Laid::Tensors(layout)) = lay(formula, &primals) else { return Ok(None) };
+        let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
+        let nodes: SmallVec<[Node; 4]> = operands.iter().map(|v| v.slot().node()).collect();
+        let needed = needed(formula, wanted(&nodes));
+        let keep = |(i, v): (usize, Value)| if needed & (1 << i) != 0 { v } else { Value::None };
+        let shapes = primals.iter().map(arg_shape).collect();
+        let operands = primals.into_iter().enumerate().map(keep).collect();
+        let last = formula.value(formula.steps.len()) - 1;
+        let kept = if needed & (1 << last) != 0 { out.clone() } else { Value::None };
+        let entry = FormulaEntry { formula: formula.clone(), layout, operands, shapes, nodes, out: kept };
+        let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
+        let node = tape.push_general(General::Formula(Box::new(entry)), Slot::CONST)?;
+        Ok(Some(out.with_slot(Slot::new(level, node))))
+    }
+}
+
+/// Bit `i`: operand `i` has a node.
+fn wanted(nodes: &[Node]) -> u32 {
+    nodes.iter().enumerate().filter(|(_, node)| node.0 != 0).fold(0, |mask, (i, _)| mask | 1 << i)
+}
+
+impl FormulaEntry {
+    /// Cotangents of the operands.
+    pub fn pull(&self, y_bar: &Value) -> Result<SmallVec<[Option<Value>; 6]>> {
+        let applied = Applied {
+            formula: &self.formula,
+            layout: &self.layout,
+            operands: &self.operands,
+            shapes: &self.shapes,
+            out: &self.out,
+            wanted: wanted(&self.nodes),
+        };
+        pull(&applied, y_bar).ok_or_else(|| Error::new("E0400", "a formula was pulled back that is none"))
+    }
+}
+
+/// Looks at all leaves before any is computed: true unless one is of no use to a formula.
+fn is_ready(operands: &[Value]) -> bool {
+    let Some(lead) = operands.iter().find(|v| is_structure(v)) else {
+        return operands.iter().all(|v| match v {
+            Value::Tensor(slot, t) => slot.is_const() && t.dtype().is_float(),
+            Value::Float(slot, _) => slot.is_const(),
+            Value::Int(_) => true,
+            _ => false,
+        });
+    };
+    if !operands.iter().all(|v| !is_structure(v) || fit_together(lead, v)) {
+        return false;
+    }
+    (0..length(lead)).all(|i| match parts(operands, i) {
+        Some(Parts::Nothing) => true,
+        Some(Parts::Leaf(leaf)) => !has_no_gradient(lead, i) && is_ready(&leaf),
+        None => false,
+    })
+}
+
+fn whole(formula: &Formula, operands: &[Value]) -> Option<Value> {
+    let Some(lead) = operands.iter().find(|v| is_structure(v)) else {
+        return evaluate(formula, operands);
+    };
+    let values = (0..length(lead)).map(|i| match parts(operands, i)? {
+        Parts::Nothing => Some(Value::None),
+        Parts::Leaf(leaf) => whole(formula, &leaf),
+    });
+    let values: Vec<Value> = values.collect::<Option<_>>()?;
+    Some(match lead {
+        Value::Tuple(_) => Value::tuple(values),
+        Value::List(_) => Value::list(values),
+        Value::Dict(dict) => Value::Dict(Rc::new(dict.keys().cloned().zip(values).collect::<Dict>())),
+        Value::Struct(s) => Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields: values })),
+        _ => return None,
+    })
+}
+
+/// What the operands have at one place of their structures.
+enum Parts {
+    /// None of the structures has anything there.
+    Nothing,
+    Leaf(Operands),
+}
+
+fn parts(operands: &[Value], i: usize) -> Option<Parts> {
+    let leaf: Operands = operands.iter().map(|v| part(v, i)).collect();
+    let mut of_structures = operands.iter().zip(&leaf).filter(|(v, _)| is_structure(v)).map(|(_, part)| part);
+    if of_structures.clone().all(|part| matches!(part, Value::None)) {
+        return Some(Parts::Nothing);
+    }
+    if of_structures.any(|part| matches!(part, Value::None)) { None } else { Some(Parts::Leaf(leaf)) }
+}
+
+fn length(structure: &Value) -> usize {
+    match structure {
+        Value::Tuple(items) | Value::List(items) => items.len(),
+        Value::Dict(dict) => dict.len(),
+        Value::Struct(s) => s.fields.len(),
+        _ => 0,
+    }
+}
+
+/// True for a `nograd` field, which operations keep as it is.
+fn has_no_gradient(structure: &Value, i: usize) -> bool {
+    matches!(structure, Value::Struct(s) if s.def.fields.get(i).is_some_and(|f| f.nograd))
+}
