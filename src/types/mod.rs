@@ -13,6 +13,7 @@
 
 mod annot;
 mod call;
+mod custom;
 mod env;
 pub mod error;
 mod expr;
