@@ -267,7 +267,10 @@ fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
     let int = |v: &Value| match v {
         Value::None => Ok(None),
         Value::Int(i) => Ok(Some(*i)),
-        other => Err(Error::new("E0335", format!("a slice goes from int to int, not {}", a_value(other)))),
+        other => {
+            let kind = a_value(other);
+            Err(index::not_a_bound(&kind).operand(1, format!("this is {kind}")))
+        }
     };
     let [start, stop, step] = bounds else { return Ok(vec![]) };
     let (start, stop, step) = (int(start)?, int(stop)?, int(step)?.unwrap_or(1));
