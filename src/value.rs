@@ -160,6 +160,10 @@ pub trait NativeFn {
     fn inner(&self) -> Option<&Value> {
         None
     }
+    /// What a gradient calls, in messages about its result.
+    fn called_in_gradient(&self) -> &'static str {
+        "this function"
+    }
     /// The values inside, for code that walks values.
     fn captured(&self) -> Vec<Value> {
         vec![]

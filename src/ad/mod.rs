@@ -169,6 +169,11 @@ impl Cx {
         self.levels.get_mut((level.0 as usize).wrapping_sub(1))
     }
 
+    /// True if the level is one of forward mode, where tangents are known.
+    pub fn is_forward(&self, level: Level) -> bool {
+        matches!(self.level(level), Some(LevelState { mode: Mode::Forward(_), .. }))
+    }
+
     /// Slot of a value's primal one level down; `slot` is at an open level.
     pub fn primal_slot(&self, slot: Slot) -> Slot {
         match self.level(slot.level()).map(|l| &l.mode) {

@@ -447,13 +447,22 @@ pub(crate) fn cotangent_list(cotangents: &Value, args: &[Value]) -> Result<Vec<V
         single => vec![single.clone()],
     };
     if list.len() != args.len() {
-        return Err(Error::new(
-            "E0433",
-            format!("the pullback of a custom rule gave {} cotangents for {} arguments", list.len(), args.len()),
-        )
-        .help("return a tuple with one cotangent for each argument; none where there is none"));
+        return Err(wrong_count(list.len(), args.len()));
     }
     Ok(list)
+}
+
+/// The error for a pullback that gave another number of cotangents than there are arguments.
+#[cold]
+pub(crate) fn wrong_count(given: usize, wanted: usize) -> Error {
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
+    let message = format!(
+        "the pullback of a custom rule gave {given} cotangent{} for {wanted} argument{}",
+        plural(given),
+        plural(wanted)
+    );
+    Error::new("E0433", message)
+        .help("return a tuple with one cotangent for each argument; none where there is none")
 }
 
 /// Adds cotangents leaf by leaf to the nodes of `arg`.
@@ -498,9 +507,12 @@ fn add_structure(
 }
 
 pub(crate) fn misfit(arg: &Value, cotangent: &Value) -> Error {
-    Error::new(
-        "E0433",
-        format!("a custom rule gave the cotangent {} for an argument {}", cotangent.type_name(), arg.type_name()),
-    )
-    .help("a cotangent has the structure and shape of its argument")
+    use crate::builtins::fail::with_article;
+    unlike_argument(&with_article(&cotangent.type_name()), &with_article(&arg.type_name()))
+}
+
+/// The error for a cotangent of a custom rule that its argument cannot have.
+pub(crate) fn unlike_argument(cotangent: &str, arg: &str) -> Error {
+    Error::new("E0433", format!("a custom rule gave {cotangent} as the cotangent of an argument that is {arg}"))
+        .help("a cotangent has the structure and shape of its argument")
 }

@@ -35,13 +35,18 @@ static CONCAT_LIST: Builtin = Builtin {
     run: |vm, args| join(vm, &CONCAT, "concat", args),
 };
 
+/// The error for an axis that is none, as the second of two tensors that are given side by side.
+#[cold]
+pub fn not_an_axis(name: &str, kind: &str) -> Error {
+    Error::new("E0310", format!("the axis of {name} is {kind}, not an int"))
+        .help(format!("pass the parts as one list or tuple: {name}((a, b))"))
+}
+
 fn join(vm: &mut Vm, prim: &'static Prim, name: &str, args: &[Value]) -> Result<Value> {
     let [parts, axis] = args else { return Err(arity(name)) };
     if !matches!(axis, Value::Int(_)) {
         let kind = fail::with_article(&axis.type_name());
-        return Err(Error::new("E0310", format!("the axis of {name} is {kind}, not an int"))
-            .operand(1, format!("this is {kind}"))
-            .help(format!("pass the parts as one list or tuple: {name}((a, b))")));
+        return Err(not_an_axis(name, &kind).operand(1, format!("this is {kind}")));
     }
     if !matches!(parts, Value::List(_) | Value::Tuple(_)) && parts.tensor_dtype().is_none() {
         return Err(wrong_kind(name, 0, "a list or tuple of tensors", parts));

@@ -210,6 +210,16 @@ fn arange(vm: &mut Vm, args: &[Value]) -> Result<Value> {
 }
 
 fn infer_arange(args: &[Ty]) -> Result<Ty> {
+    for (i, ty) in args.iter().take(3).enumerate() {
+        let no_number = match ty {
+            Ty::Str(_) | Ty::Bool(_) | Ty::Tuple(_) | Ty::List(_) | Ty::Dict(_) | Ty::Struct(_) => true,
+            Ty::Tensor(t) => t.dims.is_some(),
+            _ => false,
+        };
+        if no_number {
+            return Err(fail::wrong_type("arange", i, "a number", ty));
+        }
+    }
     let known = |i: usize| match args.get(i) {
         None | Some(Ty::None) => Some(None),
         Some(Ty::Int(n)) => n.known().map(Some),
@@ -254,7 +264,11 @@ fn linspace(vm: &mut Vm, args: &[Value]) -> Result<Value> {
     let dtype = given_dtype(&vm.cx.env, "linspace", 3, Some(dtype))?.unwrap_or(vm.cx.env.dtype);
     let (a, _) = number("linspace", 0, first)?;
     let (b, _) = number("linspace", 1, last)?;
-    let Value::Int(_) = n else { return Err(fail::wrong_kind("linspace", 2, "an int", n)) };
+    let Value::Int(_) = n else {
+        let kind = with_article(&n.type_name());
+        let error = crate::ops::operand::not_an_int("linspace", "the number of points", &kind);
+        return Err(error.operand(2, format!("this is {kind}")));
+    };
     let shape = checked_shape("linspace", n, dtype)?;
     let n = shape.first().copied().unwrap_or(0);
     let inner = if dtype.is_float() { dtype } else { DType::F64 };

@@ -6,8 +6,8 @@
 
 use super::inverse::INV;
 use super::matrices::{
-    Kind, as_undefined, batch_alike, batch_first, dtype, infer_number, infer_square, inner, matrix, sides, spread,
-    strongly, times, transpose, where_present,
+    Each, Kind, as_undefined, batch_alike, batch_first, dtype, infer_number, infer_square, inner, matrix, sides,
+    spread, strongly, times, transpose, where_present,
 };
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
@@ -173,7 +173,7 @@ fn third(cx: &mut Cx, a: &Value, e: &Value, g: &Value) -> Result<Value> {
         return Ok(cx.zeros(shape, dtype(a)));
     }
     let inverse = |cx: &mut Cx, a: &Value| cx.apply(&INV, std::slice::from_ref(a));
-    let x = where_present(cx, a, e, false, inverse).or_else(|_| where_present(cx, a, g, false, inverse));
+    let x = where_present(cx, a, &[e, g], Each::Matrix, inverse);
     let x = as_undefined("det", x)?;
     let d = cx.apply(&DET, std::slice::from_ref(a))?;
     let plain = (false, false);
@@ -219,20 +219,20 @@ const fn log_rules() -> Diff {
 
 fn log_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-    let slope = log_slope(cx, call, a_dot, false)?;
+    let slope = log_slope(cx, call, a_dot, Each::Matrix)?;
     inner(cx, a_dot, &slope).map(Some)
 }
 
 fn log_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
-    let slope = log_slope(cx, call, y_bar, true)?;
+    let slope = log_slope(cx, call, y_bar, Each::Number)?;
     let y_bar = spread(cx, y_bar)?;
     only(call, cx.zmul(&y_bar, &slope)?)
 }
 
 /// The gradient of the logarithm of a determinant: the inverse, transposed.
-fn log_slope(cx: &mut Cx, call: &Call<'_>, bar: &Value, numbers: bool) -> Result<Value> {
+fn log_slope(cx: &mut Cx, call: &Call<'_>, bar: &Value, each: Each) -> Result<Value> {
     let name = if call.prim.name == "logdet" { "logdet" } else { "slogdet" };
-    let inverse = where_present(cx, first(call)?, bar, numbers, |cx, a| cx.apply(&INV, std::slice::from_ref(a)));
+    let inverse = where_present(cx, first(call)?, &[bar], each, |cx, a| cx.apply(&INV, std::slice::from_ref(a)));
     let inverse = as_undefined(name, inverse)?;
     transpose(cx, &inverse)
 }

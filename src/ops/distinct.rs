@@ -1,6 +1,7 @@
 //! Where the vectors of a decomposition are functions of the matrix: values that are alone, values that are not 0. As
 //! primitives without derivative, since rules run on batches of matrices too.
 
+use super::compare::{NE, OR};
 use super::matrices::{batch_alike, undefined};
 use super::operand::{Operand, operand};
 use super::prim::{Batch, Default, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
@@ -203,6 +204,28 @@ pub fn positive(cx: &mut Cx, values: &Value, part: f64) -> Result<Value> {
     cx.apply(&POSITIVE, &[values.clone(), Value::float(part)])
 }
 
+/// Not 0 where a cotangent or a tangent that it carries in forward mode is not. And true if it carries a derivative that is
+/// not known yet.
+pub fn asking(cx: &mut Cx, bar: &Value) -> Result<(Value, bool)> {
+    let mut some = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
+    let mut value = bar.clone();
+    let mut unknown = false;
+    while !value.slot().is_const() {
+        let level = value.slot().level();
+        if !cx.is_forward(level) {
+            unknown |= carries(&value);
+            break;
+        }
+        if let Some(tangent) = cx.tangent(&value, level)? {
+            let (more, open) = asking(cx, &tangent)?;
+            unknown |= open;
+            some = cx.apply(&OR, &[some, more])?;
+        }
+        value = cx.primal(&value, level);
+    }
+    Ok((some, unknown))
+}
+
 /// The vectors that a tangent or cotangent asks for by its entries that are not 0.
 #[derive(Clone, Copy)]
 pub enum Asks<'a> {
@@ -214,16 +237,17 @@ pub enum Asks<'a> {
     All(&'a Value),
 }
 
-/// An error if vectors are asked for that are not `fine`. A cotangent that carries a derivative asks for all of them:
-/// where it is 0, its derivative may not be.
+/// An error if vectors are asked for that are not `fine`: also by a tangent that the cotangent carries. One that carries a
+/// derivative that is not known yet asks for all of them: where it is 0, its derivative may not be.
 pub fn require(cx: &mut Cx, fine: &Value, asks: Asks<'_>, why: &str) -> Result<()> {
     let (bar, columns) = match asks {
         Asks::Columns(bar) => (bar, Value::Bool(true)),
         Asks::Rows(bar) => (bar, Value::Bool(false)),
         Asks::All(bar) => (bar, Value::None),
     };
-    let strict = Value::Bool(carries(bar));
-    cx.apply(&REQUIRE, &[fine.clone(), bar.clone(), columns, strict, Value::str(why)]).map(|_| ())
+    let (asked, unknown) = asking(cx, bar)?;
+    let strict = Value::Bool(unknown);
+    cx.apply(&REQUIRE, &[fine.clone(), asked, columns, strict, Value::str(why)]).map(|_| ())
 }
 
 /// The same for values of which each must be alone.

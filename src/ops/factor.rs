@@ -8,8 +8,8 @@ use super::compare::GE;
 use super::distinct::{Asks, positive, require};
 use super::inverse::{SOLVE_TRIANGULAR, cutoff};
 use super::matrices::{
-    Kind, batch_alike, batch_first, diagonal, dtype, infer_number, infer_square, matrix, matrix_type, sides, spread,
-    symmetrized, times, transpose, tril,
+    Each, Kind, batch_alike, batch_first, diagonal, dtype, infer_number, infer_square, matrix, matrix_type, sides,
+    spread, symmetrized, times, transpose, tril, where_moving,
 };
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
@@ -295,7 +295,8 @@ pub static QR_R: Prim = Prim {
 /// q and r of a recorded call as functions of its matrix; an error if the columns are dependent, but where `bar` is 0: there r
 /// is an identity.
 fn parts(cx: &mut Cx, call: &Call<'_>, bar: &Value) -> Result<(Value, Value)> {
-    let (q, r) = (cx.apply(&QR_Q, call.args)?, cx.apply(&QR_R, call.args)?);
+    let args = where_moving(cx, call.args, bar, Each::Matrix)?;
+    let (q, r) = (cx.apply(&QR_Q, &args)?, cx.apply(&QR_R, &args)?);
     // The diagonal of r is 0 or more.
     let pivots = diagonal(cx, &r)?;
     let fine = positive(cx, &pivots, cutoff(sides(call.shape(0)).0, 1, dtype(&r)))?;

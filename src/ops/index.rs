@@ -70,10 +70,16 @@ fn bound(v: &Value) -> Result<Option<i64>> {
         Value::Int(i) => Ok(Some(*i)),
         other => {
             let kind = article(&other.type_name());
-            Err(Error::new("E0310", format!("the bound of a slice is {kind}, not an int"))
-                .operand(1, format!("this is {kind}")))
+            Err(not_a_bound(&kind).operand(1, format!("this is {kind}")))
         }
     }
+}
+
+/// The error for `x[:0.5]`.
+#[cold]
+pub fn not_a_bound(kind: &str) -> Error {
+    let error = Error::new("E0310", format!("the bound of a slice is {kind}, not an int"));
+    if kind == "a float" { error.help("`/` gives a float: write `//` for a whole quotient, or int(x)") } else { error }
 }
 
 fn item(v: &Value) -> Result<IndexSpec> {

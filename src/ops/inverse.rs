@@ -1,5 +1,6 @@
 //! Inverses and systems of equations: `inv`, `solve`, `solve_triangular`, and the pseudo-inverse behind `lstsq`.
 
+use super::linalg::times as strong_times;
 use super::matrices::{
     Kind, SINGULAR, batch_first, floats, infer_square, matrix, matrix_type, number_or_tensor, operand_type, sides,
     strongly, times, transpose, tril,
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::tensor::broadcast::broadcast_shapes;
 use crate::tensor::create::article;
 use crate::tensor::decompose::{self, Factors};
+use crate::tensor::matmul::Strong;
 use crate::tensor::matrices::{Matrices, epsilon};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::types::ty::{Dim, Dims, Ty};
@@ -72,14 +74,14 @@ pub static INV: Prim = Prim {
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-            let right = times(cx, a_dot, call.out, (false, false))?;
-            let product = times(cx, call.out, &right, (false, false))?;
+            let right = strong_times(cx, a_dot, call.out, (false, false), Strong::Both)?;
+            let product = strong_times(cx, call.out, &right, (false, false), Strong::Both)?;
             let product = strongly(cx, a_dot, &product)?;
             cx.neg(&product).map(Some)
         },
         vjp: |cx, call, y_bar| {
-            let right = times(cx, y_bar, call.out, (false, true))?;
-            let product = times(cx, call.out, &right, (true, false))?;
+            let right = strong_times(cx, y_bar, call.out, (false, true), Strong::Both)?;
+            let product = strong_times(cx, call.out, &right, (true, false), Strong::Both)?;
             let product = strongly(cx, y_bar, &product)?;
             only(call, cx.neg(&product)?)
         },
@@ -236,7 +238,7 @@ fn system_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>], solver: 
     if let Some(Some(a_dot)) = tangents.first() {
         let a_dot = (solver.part)(cx, call, a_dot.clone())?;
         let x = columns(cx, call, call.out)?;
-        let moved = times(cx, &a_dot, &x, ((solver.turned)(call), false))?;
+        let moved = strong_times(cx, &a_dot, &x, ((solver.turned)(call), false), Strong::Both)?;
         let moved = strongly(cx, &a_dot, &moved)?;
         right = Some(match right {
             Some(b_dot) => cx.sub(&b_dot, &moved)?,
@@ -258,9 +260,9 @@ fn system_vjp(cx: &mut Cx, call: &Call<'_>, x_bar: &Value, solver: &Solver) -> R
     if call.wants(0) {
         let x = columns(cx, call, call.out)?;
         let product = if (solver.turned)(call) {
-            times(cx, &x, &b_bar, (false, true))?
+            strong_times(cx, &x, &b_bar, (false, true), Strong::Both)?
         } else {
-            times(cx, &b_bar, &x, (false, true))?
+            strong_times(cx, &b_bar, &x, (false, true), Strong::Both)?
         };
         let product = strongly(cx, &b_bar, &product)?;
         let product = cx.neg(&product)?;

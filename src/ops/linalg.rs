@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::tensor::broadcast::{broadcast_shapes, shapes_clash};
 use crate::tensor::cast::Float;
 use crate::tensor::create::article;
-use crate::tensor::matmul::{Product, matmul, mend, outer_products, row_dots};
+use crate::tensor::matmul::{Product, Strong, matmul, mend, outer_products, row_dots};
 use crate::tensor::{Arr, DType, Shape, Tensor, room};
 use crate::types::show::show_dim;
 use crate::types::ty::{Dim, Dims, Ty};
@@ -245,18 +245,15 @@ fn product(name: &str, args: &[Value], turn: Turn) -> Result<Value> {
         b: Arr<T>,
         turn: Turn,
         batch: &[usize],
-        strong: Option<bool>,
+        strong: Option<Strong>,
     ) -> Result<Vec<T>> {
         let mut out = matmul(a.view(), b.view(), turn, batch)?;
-        if let Some(left) = strong {
-            mend(&mut out, a.view(), b.view(), turn, batch, left);
+        if let Some(strong) = strong {
+            mend(&mut out, a.view(), b.view(), turn, batch, strong);
         }
         Ok(out)
     }
-    let strong = match args.get(4) {
-        Some(Value::Int(i)) => Some(*i == 0),
-        _ => None,
-    };
+    let strong = strong_of(args);
     by_dtype(
         a,
         b,
@@ -272,9 +269,33 @@ fn turn_of(args: &[Value]) -> Turn {
     (flag(2), flag(3))
 }
 
-/// A product whose operands may be read transposed; operand `strong` is a tangent or cotangent, whose zeros stay zero.
-fn times(cx: &mut Cx, a: &Value, b: &Value, turn: Turn, strong: i64) -> Result<Value> {
+/// The operands of `_matmul` whose zeros stay zero; `matmul` has none.
+fn strong_of(args: &[Value]) -> Option<Strong> {
+    match args.get(4) {
+        Some(Value::Int(0)) => Some(Strong::Left),
+        Some(Value::Int(1)) => Some(Strong::Right),
+        Some(Value::Int(_)) => Some(Strong::Both),
+        _ => None,
+    }
+}
+
+/// A product whose operands may be read transposed; the `strong` ones are tangents or cotangents, whose zeros stay zero.
+pub fn times(cx: &mut Cx, a: &Value, b: &Value, turn: Turn, strong: Strong) -> Result<Value> {
+    let strong = match strong {
+        Strong::Left => 0,
+        Strong::Right => 1,
+        Strong::Both => 2,
+    };
     cx.apply(&MATMUL_TURNED, &[a.clone(), b.clone(), Value::Bool(turn.0), Value::Bool(turn.1), Value::Int(strong)])
+}
+
+/// Operand `side` of a product is a tangent or cotangent, and the other is operand `i` of a recorded call: it stays
+/// strong if it was, so that where it is 0 the derivative of what it met is.
+fn beside(call: &Call<'_>, i: usize, side: Strong) -> Strong {
+    match (i, strong_of(call.args)) {
+        (_, Some(Strong::Both)) | (0, Some(Strong::Left)) | (1, Some(Strong::Right)) => Strong::Both,
+        _ => side,
+    }
 }
 
 /// The operands of a recorded product.
@@ -305,6 +326,7 @@ fn bilinear_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Res
 fn bilinear_term(cx: &mut Cx, call: &Call<'_>, a: &Value, b: &Value, i: usize) -> Result<Value> {
     let strong = |cx: &mut Cx, a: &Value, b: &Value| if i == 0 { cx.zmul(a, b) } else { cx.zmul(b, a) };
     let last = |rank: usize| rank.saturating_sub(1);
+    let side = if i == 0 { Strong::Left } else { Strong::Right };
     match call.prim.name {
         "dot" => {
             let terms = strong(cx, a, b)?;
@@ -322,12 +344,12 @@ fn bilinear_term(cx: &mut Cx, call: &Call<'_>, a: &Value, b: &Value, i: usize) -
             // Vectors become matrices of one row or one column, whose axis is dropped from the product again.
             let (row, column) = (call.shape(0).len() == 1, call.shape(1).len() == 1);
             if !row && !column {
-                return times(cx, a, b, turn_of(call.args), i as i64);
+                return times(cx, a, b, turn_of(call.args), beside(call, 1 - i, side));
             }
             let n = call.shape(0).last().copied().unwrap_or(0);
             let a = if row { cx.reshape(a, &[1, n])? } else { a.clone() };
             let b = if column { cx.reshape(b, &[n, 1])? } else { b.clone() };
-            let product = times(cx, &a, &b, (false, false), i as i64)?;
+            let product = times(cx, &a, &b, (false, false), side)?;
             let mut shape = Shape::from_slice(product.shape().unwrap_or(&[]));
             if column {
                 shape.pop();
@@ -379,7 +401,11 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
     let mut c = cx.reshape(c, &sc)?;
     let batch = Shape::from_slice(leading(&sc));
     if call.wants(0) {
-        let bar = if tx { times(cx, &y, &c, (ty, true), 1)? } else { times(cx, &c, &y, (false, !ty), 0)? };
+        let bar = if tx {
+            times(cx, &y, &c, (ty, true), beside(call, 1, Strong::Right))?
+        } else {
+            times(cx, &c, &y, (false, !ty), beside(call, 1, Strong::Left))?
+        };
         let bar = match sx {
             [n] => {
                 let mut shape = batch.clone();
@@ -401,7 +427,11 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
             x = cx.reshape(&x, &[rows, *k])?;
             c = cx.reshape(&c, &[rows, *n])?;
         }
-        let bar = if ty { times(cx, &c, &x, (true, tx), 0)? } else { times(cx, &x, &c, (!tx, false), 1)? };
+        let bar = if ty {
+            times(cx, &c, &x, (true, tx), beside(call, 0, Strong::Left))?
+        } else {
+            times(cx, &x, &c, (!tx, false), beside(call, 0, Strong::Right))?
+        };
         let bar = match (sy, bar.shape()) {
             ([_], Some([rest @ .., 1])) => {
                 let shape = Shape::from_slice(rest);
@@ -451,8 +481,8 @@ const TURNED: &[super::prim::Param] =
 /// `_matmul(x, y, transpose_x, transpose_y, strong)`: what the derivatives of products are made of.
 pub static MATMUL_TURNED: Prim = Prim {
     name: "_matmul",
-    doc: "Matrix product of tensors, either read with its last two axes swapped. Zeros of operand `strong` (0 or 1) give zero \
-          whatever they meet.",
+    doc: "Matrix product of tensors, either read with its last two axes swapped. Zeros of operand `strong` (0 or 1; 2: of \
+          both) give zero whatever they meet.",
     sig: Sig { params: TURNED },
     infer: |args: &[Ty]| {
         let flag = |i: usize| match args.get(i) {
@@ -631,12 +661,12 @@ fn outer_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
     let mut out = Cotangents::from_elem(None, 2);
     if call.wants(0) {
         let column = cx.reshape(y, &column_of(call.shape(1)))?;
-        let bar = times(cx, c, &column, (false, false), 0)?;
+        let bar = times(cx, c, &column, (false, false), Strong::Left)?;
         out[0] = Some(drop_last(cx, bar)?);
     }
     if call.wants(1) {
         let column = cx.reshape(x, &column_of(call.shape(0)))?;
-        let bar = times(cx, c, &column, (true, false), 0)?;
+        let bar = times(cx, c, &column, (true, false), Strong::Left)?;
         out[1] = Some(drop_last(cx, bar)?);
     }
     Ok(out)

@@ -1,8 +1,8 @@
 //! What primitives on matrices have in common: what they ask of their arguments, as values and as types; the pieces
 //! their rules are made of; how they are batched. A matrix is the last two axes, the axes before are a batch.
 
-use super::compare::{GT, ISFINITE, NE, OR};
-use super::distinct::carries;
+use super::compare::{AND, GT, ISFINITE, NE, OR};
+use super::distinct::{asking, carries};
 use super::linalg::MATMUL_TURNED;
 use super::operand::{Operand, operand, tensor};
 use super::prim::BatchCall;
@@ -11,6 +11,7 @@ use super::shape_rules::show;
 use super::triangle::TRIL;
 use crate::ad::Cx;
 use crate::ad::dispatch::{UNDEFINED, all_finite};
+use crate::ad::slot::Slot;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::article;
@@ -199,17 +200,38 @@ pub fn inner(cx: &mut Cx, a: &Value, b: &Value) -> Result<Value> {
     cx.sum(&product, &[rank.saturating_sub(2), rank.saturating_sub(1)], false)
 }
 
-/// 1 for matrices of which `bar` (matrices, or with `numbers` one number each) is not 0, with two axes of 1 behind it.
-fn present(cx: &mut Cx, bar: &Value, numbers: bool) -> Result<Value> {
-    let rank = bar.shape().map_or(0, <[usize]>::len);
-    let nonzero = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
-    if numbers {
-        return spread(cx, &nonzero);
-    }
-    let ones = cx.cast(&nonzero, dtype(bar))?;
-    let count = cx.sum(&ones, &[rank.saturating_sub(2), rank.saturating_sub(1)], false)?;
+/// What a tangent or cotangent has for each matrix of a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Each {
+    Number,
+    Vector,
+    Matrix,
+}
+
+/// Of flags for the entries of tangents or cotangents, true for matrices with any; with two axes of 1 behind it.
+fn any_of(cx: &mut Cx, flags: &Value, each: Each) -> Result<Value> {
+    let rank = flags.shape().map_or(0, <[usize]>::len);
+    let axes: &[usize] = match each {
+        Each::Number => return spread(cx, flags),
+        Each::Vector => &[rank.saturating_sub(1)],
+        Each::Matrix => &[rank.saturating_sub(2), rank.saturating_sub(1)],
+    };
+    let ones = cx.cast(flags, DType::F64)?;
+    let count = cx.sum(&ones, axes, false)?;
     let some = cx.apply(&GT, &[count, Value::float(0.0)])?;
     spread(cx, &some)
+}
+
+/// True for matrices of which `bar` or a tangent that it carries is not 0. And true if it carries a derivative that is not
+/// known yet, by which any may count.
+fn moving(cx: &mut Cx, bar: &Value, each: Each) -> Result<(Value, bool)> {
+    let (flags, unknown) = asking(cx, bar)?;
+    Ok((any_of(cx, &flags, each)?, unknown))
+}
+
+/// True for a batch of matrices, along leading axes or under `vmap`.
+fn several(a: &Value) -> bool {
+    matches!(a, Value::Batched(..)) || a.shape().is_some_and(|s| s.len() > 2)
 }
 
 /// `result`, which is linear in `bar`, but 0 for matrices of which `bar` is 0, whatever else went into it. A finite
@@ -218,31 +240,54 @@ pub fn strongly(cx: &mut Cx, bar: &Value, result: &Value) -> Result<Value> {
     if all_finite(result) {
         return Ok(result.clone());
     }
-    let some = present(cx, bar, false)?;
+    let flags = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
+    let some = any_of(cx, &flags, Each::Matrix)?;
     let finite = cx.apply(&ISFINITE, std::slice::from_ref(result))?;
     let keep = cx.apply(&OR, &[finite, some])?;
     cx.where_(&keep, result, &Value::float(0.0))
 }
 
-/// What a rule makes of the matrices `a`; where it fails, of `a` with identities in place of those of which `bar` is 0,
-/// so that only a matrix that counts is the cause of an error. A `bar` that carries a derivative counts everywhere.
+/// What a rule makes of the matrices `a`; where it fails, of `a` with identities in place of those of which one of `bars`
+/// is 0, so that only a matrix that counts is the cause of an error. Where a bar is 0, but its derivative may not be, the
+/// result is NaN: what a 0 times it is ends as 0, its slope as NaN.
 pub fn where_present(
     cx: &mut Cx,
     a: &Value,
-    bar: &Value,
-    numbers: bool,
+    bars: &[&Value],
+    each: Each,
     f: fn(&mut Cx, &Value) -> Result<Value>,
 ) -> Result<Value> {
     f(cx, a).or_else(|error| {
-        let shape = a.shape().unwrap_or(&[]);
-        if carries(bar) || shape.len() < 3 {
+        if !several(a) {
             return Err(error);
         }
-        let one = Value::tensor(Tensor::eye(sides(shape).0, sides(shape).0, dtype(a)));
-        let some = present(cx, bar, numbers)?;
-        let a = cx.where_(&some, a, &one)?;
-        f(cx, &a)
+        let mut all = Value::Bool(true);
+        let mut unknown = false;
+        for bar in bars {
+            let (some, open) = moving(cx, bar, each)?;
+            unknown |= open;
+            all = cx.apply(&AND, &[all, some])?;
+        }
+        let (rows, cols) = sides(a.shape().unwrap_or(&[]));
+        let one = Value::tensor(Tensor::eye(rows, cols, dtype(a)));
+        let a = cx.where_(&all, a, &one)?;
+        let out = f(cx, &a)?;
+        if unknown { cx.where_(&all, &out, &Value::float(f64::NAN)) } else { Ok(out) }
     })
+}
+
+/// The arguments of a recorded decomposition, those matrices as constants of which `bar` and all that it carries are 0:
+/// nothing that is made of them counts, and a decomposition that has no derivative there is no error.
+pub fn where_moving(cx: &mut Cx, args: &[Value], bar: &Value, each: Each) -> Result<Vec<Value>> {
+    let mut args = args.to_vec();
+    if let Some(a) = args.first_mut()
+        && several(a)
+        && carries(a)
+        && let (some, false) = moving(cx, bar, each)?
+    {
+        *a = cx.where_(&some, a, &a.with_slot(Slot::CONST))?;
+    }
+    Ok(args)
 }
 
 /// The error for a derivative that is not defined at this point.

@@ -56,6 +56,9 @@ pub fn not_an_int(name: &str, what: &str, kind: &str) -> Error {
     let error = Error::new("E0310", format!("{what} of {name} is {kind}, not an int"));
     match kind {
         "a float" => error.help("`/` gives a float: write `//` for a whole quotient, or int(x)"),
+        _ if what == "the shape" && kind.contains('[') => {
+            error.help("a shape is given in ints, as (3, 2), not in a tensor")
+        }
         _ => error,
     }
 }

@@ -10,7 +10,8 @@ use super::distinct::{Asks, distinct, positive, require, require_alone};
 use super::factor::{part, shorter};
 use super::inverse::cutoff;
 use super::matrices::{
-    Kind, batch_alike, batch_first, behind, columns_by, dtype, matrix, matrix_type, sides, times, transpose,
+    Each, Kind, batch_alike, batch_first, behind, columns_by, dtype, matrix, matrix_type, sides, times, transpose,
+    where_moving,
 };
 use super::prim::{Batch, Call, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
@@ -81,7 +82,7 @@ const PROBE: Probe = Probe {
     ],
 };
 
-/// The three as functions of the matrix.
+/// The three as functions of the matrix, where `bar` counts.
 struct Parts {
     u: Value,
     s: Value,
@@ -91,12 +92,13 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(cx: &mut Cx, call: &Call<'_>) -> Result<Parts> {
+    fn of(cx: &mut Cx, call: &Call<'_>, bar: &Value, each: Each) -> Result<Parts> {
         let (rows, cols) = sides(call.shape(0));
         if rows < cols {
             return Err(Error::new("E0400", "bug in dlang: svd of a wide matrix was recorded"));
         }
-        let [u, s, vt] = [&SVD_U, &SVD_S, &SVD_VT].map(|prim| cx.apply(prim, call.args));
+        let args = where_moving(cx, call.args, bar, each)?;
+        let [u, s, vt] = [&SVD_U, &SVD_S, &SVD_VT].map(|prim| cx.apply(prim, &args));
         Ok(Parts { u: u?, s: s?, vt: vt?, rows, cols })
     }
 
@@ -135,7 +137,7 @@ pub static SVD_U: Prim = Prim {
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-            let p = Parts::of(cx, call)?;
+            let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
             require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
             if p.rows > p.cols {
@@ -161,7 +163,7 @@ pub static SVD_U: Prim = Prim {
         },
         // A_bar = [U (F * (W - W^T)) S + (I - U U^T) U_bar / s] V^T with W = U^T U_bar
         vjp: |cx, call, u_bar| {
-            let p = Parts::of(cx, call)?;
+            let p = Parts::of(cx, call, u_bar, Each::Matrix)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
             require_alone(cx, &apart, Asks::Columns(u_bar), "svd")?;
             let w = times(cx, &p.u, u_bar, (true, false))?;
@@ -195,7 +197,7 @@ pub static SVD_S: Prim = Prim {
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-            let p = Parts::of(cx, call)?;
+            let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             // diag(U^T dA V): columns of U times those of dA V.
             let right = times(cx, a_dot, &p.vt, (false, true))?;
             let products = cx.mul(&p.u, &right)?;
@@ -205,7 +207,7 @@ pub static SVD_S: Prim = Prim {
             cx.zmul(&positive, &slopes).map(Some)
         },
         vjp: |cx, call, s_bar| {
-            let p = Parts::of(cx, call)?;
+            let p = Parts::of(cx, call, s_bar, Each::Vector)?;
             let positive = p.positive(cx)?;
             let s_bar = cx.zmul(&positive, s_bar)?;
             let left = columns_by(cx, &p.u, &s_bar)?;
@@ -227,7 +229,7 @@ pub static SVD_VT: Prim = Prim {
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-            let p = Parts::of(cx, call)?;
+            let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             let apart = distinct(cx, &p.s)?;
             require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
             let m = p.moved(cx, a_dot)?;
@@ -243,7 +245,7 @@ pub static SVD_VT: Prim = Prim {
         },
         // A_bar = U S (F * (W - W^T)) V^T with W = V^T V_bar
         vjp: |cx, call, vt_bar| {
-            let p = Parts::of(cx, call)?;
+            let p = Parts::of(cx, call, vt_bar, Each::Matrix)?;
             let apart = distinct(cx, &p.s)?;
             require_alone(cx, &apart, Asks::Rows(vt_bar), "svd")?;
             let w = times(cx, &p.vt, vt_bar, (false, true))?;

@@ -6,8 +6,8 @@
 use super::distinct::{Asks, distinct, require_alone};
 use super::factor::{part, symmetric_part};
 use super::matrices::{
-    Kind, batch_alike, batch_first, behind, columns_by, differences, infer_square, matrix, matrix_type, symmetrized,
-    times,
+    Each, Kind, batch_alike, batch_first, behind, columns_by, differences, infer_square, matrix, matrix_type,
+    symmetrized, times, where_moving,
 };
 use super::prim::{Batch, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
@@ -74,7 +74,8 @@ pub static EIGH_VALUES: Prim = Prim {
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-            let v = cx.apply(&EIGH_VECTORS, call.args)?;
+            let args = where_moving(cx, call.args, a_dot, Each::Matrix)?;
+            let v = cx.apply(&EIGH_VECTORS, &args)?;
             // diag(V^T dA V): columns of V times those of dA V.
             let a_dot = symmetrized(cx, a_dot)?;
             let moved = times(cx, &a_dot, &v, (false, false))?;
@@ -83,7 +84,8 @@ pub static EIGH_VALUES: Prim = Prim {
             cx.sum(&products, &[rank.saturating_sub(2)], false).map(Some)
         },
         vjp: |cx, call, l_bar| {
-            let v = cx.apply(&EIGH_VECTORS, call.args)?;
+            let args = where_moving(cx, call.args, l_bar, Each::Vector)?;
+            let v = cx.apply(&EIGH_VECTORS, &args)?;
             let scaled = columns_by(cx, &v, l_bar)?;
             only(call, times(cx, &scaled, &v, (false, true))?)
         },
@@ -103,7 +105,8 @@ pub static EIGH_VECTORS: Prim = Prim {
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-            let (l, v) = (cx.apply(&EIGH_VALUES, call.args)?, cx.apply(&EIGH_VECTORS, call.args)?);
+            let args = where_moving(cx, call.args, a_dot, Each::Matrix)?;
+            let (l, v) = (cx.apply(&EIGH_VALUES, &args)?, cx.apply(&EIGH_VECTORS, &args)?);
             let apart = distinct(cx, &l)?;
             require_alone(cx, &apart, Asks::All(a_dot), "eigh")?;
             let a_dot = symmetrized(cx, a_dot)?;
@@ -114,7 +117,8 @@ pub static EIGH_VECTORS: Prim = Prim {
             times(cx, &v, &turn, (false, false)).map(Some)
         },
         vjp: |cx, call, v_bar| {
-            let (l, v) = (cx.apply(&EIGH_VALUES, call.args)?, cx.apply(&EIGH_VECTORS, call.args)?);
+            let args = where_moving(cx, call.args, v_bar, Each::Matrix)?;
+            let (l, v) = (cx.apply(&EIGH_VALUES, &args)?, cx.apply(&EIGH_VECTORS, &args)?);
             let apart = distinct(cx, &l)?;
             require_alone(cx, &apart, Asks::Columns(v_bar), "eigh")?;
             let m = times(cx, &v, v_bar, (true, false))?;

@@ -67,10 +67,16 @@ pub fn in_range(i: i64, axis: usize, n: usize) -> Result<usize> {
     }
 }
 
+/// The error for `x[::0]`.
+#[cold]
+pub fn step_of_zero() -> Error {
+    Error::new("E0402", "the step of a slice is 0").help("leave the step out to take every element")
+}
+
 /// Start, length and step of a slice of an axis of length `n`; bounds are clipped as in Python.
 pub fn slice_bounds(start: Option<i64>, stop: Option<i64>, step: i64, n: usize) -> Result<(usize, usize, isize)> {
     if step == 0 {
-        return Err(Error::new("E0402", "the step of a slice is 0").help("leave the step out to take every element"));
+        return Err(step_of_zero());
     }
     let n = n as i64;
     let clip = |i: i64, lo: i64, hi: i64| (if i < 0 { i.saturating_add(n) } else { i }).clamp(lo, hi);

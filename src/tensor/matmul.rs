@@ -284,19 +284,29 @@ pub fn row_dots<T: Product>(a: &[T], b: &[T], rows: usize, n: usize) -> Result<V
     a.chunks_exact(n).zip(b.chunks_exact(n)).map(|(a, b)| T::dot(a, b)).collect()
 }
 
-/// Computes elements that are NaN anew, with products that are 0 where the one side (the left, or the right) is, even if
-/// the other is infinite or NaN there. The arguments are those of [`matmul`].
+/// The operands of a product whose zeros give zero, whatever they meet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Strong {
+    Left,
+    Right,
+    Both,
+}
+
+/// Computes elements that are NaN anew, with products that are 0 where a strong side is, even if the other is infinite or
+/// NaN there. The other arguments are those of [`matmul`].
 pub fn mend<'a, T: Float>(
     out: &mut [T],
     a: ArrayViewD<'a, T>,
     b: ArrayViewD<'a, T>,
     turn: (bool, bool),
     batch: &[usize],
-    left: bool,
+    strong: Strong,
 ) {
-    let (strong, other) = if left { (&a, &b) } else { (&b, &a) };
-    let finite = |x: &T| x.abs() < T::INFINITY;
-    if !out.iter().any(|x| x.is_nan()) || other.iter().all(finite) || strong.iter().all(|x| *x != T::c(0.0)) {
+    let (left, right) = (strong != Strong::Right, strong != Strong::Left);
+    let bad = |side: &ArrayViewD<'a, T>| side.iter().any(|x| x.is_nan() || x.abs() == T::INFINITY);
+    let zeros = |side: &ArrayViewD<'a, T>| side.iter().any(|x| *x == T::c(0.0));
+    let meets = |strong: bool, side, other| strong && zeros(side) && bad(other);
+    if !out.iter().any(|x| x.is_nan()) || !(meets(left, &a, &b) || meets(right, &b, &a)) {
         return;
     }
     let a = if a.ndim() == 1 { a.insert_axis(Axis(0)) } else { turned(a, turn.0) };
@@ -315,7 +325,8 @@ pub fn mend<'a, T: Float>(
         }
         let row = rows.index_axis_move(Axis(0), at / n % m);
         let column = columns.index_axis_move(Axis(1), at % n);
-        let term = |(&a, &b): (&T, &T)| if left { a.zmul(b) } else { b.zmul(a) };
+        let zero = |x: T, strong: bool| strong && x == T::c(0.0);
+        let term = |(&a, &b): (&T, &T)| if zero(a, left) || zero(b, right) { T::c(0.0) } else { a * b };
         *x = row.iter().zip(column.iter()).map(term).fold(T::c(0.0), |sum, t| sum + t);
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::broadcast::for_rows;
 use super::cast::Float;
+use super::create::article;
 use super::simd::sums as simd_sums;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub fn resolve_axes(name: &str, axis: &Value, rank: usize) -> Result<Shape> {
     let mut axes = Shape::new();
     let mut push = |v: &Value| -> Result<()> {
         let Value::Int(a) = v else {
-            return Err(Error::new("E0310", format!("the axis of {name} is {}, not an int", v.type_name()))
+            return Err(Error::new("E0310", format!("the axis of {name} is {}, not an int", article(&v.type_name())))
                 .help("axis is an int, a tuple of ints, or none for all"));
         };
         let a = resolve_axis(name, *a, rank)?;

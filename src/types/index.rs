@@ -9,15 +9,17 @@ use super::rename::renewed;
 use super::show::{show_a, show_dims, show_ty};
 use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, ListTy, TensorTy, Ty};
-use crate::ops::index::bad_item;
+use crate::ops::index::{bad_item, not_a_bound};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, IndexItem};
 use crate::tensor::DType;
+use crate::tensor::index::step_of_zero;
+use crate::tensor::parts::refuse;
 
 /// An index after evaluation.
 pub(super) enum IndexTy {
     At(Ty, Span),
-    Slice { start: Option<Ty>, stop: Option<Ty>, step: Option<Ty> },
+    Slice { start: Option<Ty>, stop: Option<Ty>, step: Option<Ty>, places: [Span; 3] },
     Ellipsis,
 }
 
@@ -29,8 +31,9 @@ impl Checker {
             out.push(match item {
                 IndexItem::At(e) => IndexTy::At(self.index_value(e), e.span),
                 IndexItem::Slice { start, stop, step, .. } => {
+                    let places = [start, stop, step].map(|e| e.as_ref().map_or_else(Span::default, |e| e.span));
                     let (start, stop, step) = (part(start), part(stop), part(step));
-                    IndexTy::Slice { start, stop, step }
+                    IndexTy::Slice { start, stop, step, places }
                 }
                 IndexItem::Ellipsis(_) => IndexTy::Ellipsis,
             });
@@ -44,8 +47,32 @@ impl Checker {
         if self.place_was_read && has_effect(e) { Ty::Any } else { self.expr(e) }
     }
 
+    /// Reports a slice that certainly fails whatever it is of: a bound that is no int, a step of 0. True if it did.
+    fn refuse_slice(&mut self, base: &Ty, items: &[IndexTy], base_span: Span, span: Span) -> bool {
+        if !matches!(base, Ty::Tensor(_) | Ty::Tuple(_) | Ty::List(_) | Ty::Str(_) | Ty::RangeOf(_)) {
+            return false;
+        }
+        for item in items {
+            let IndexTy::Slice { start, stop, step, places } = item else { continue };
+            let bounds = [start, stop, step].into_iter().zip(places);
+            let wrong = bounds.filter_map(|(ty, place)| Some((ty.as_ref()?, *place))).find(|(ty, _)| is_no_bound(ty));
+            let (error, place) = match (wrong, step) {
+                (Some((ty, place)), _) => (not_a_bound(&show_a(ty)), place),
+                (None, Some(Ty::Int(Num::Known(0)))) => (step_of_zero(), places[2]),
+                _ => continue,
+            };
+            let operands = vec![base_span, place];
+            self.report(TypeError::Operation { error, operands, origins: vec![] }, span);
+            return true;
+        }
+        false
+    }
+
     /// The type of `base[items]`.
     pub(super) fn index(&mut self, base: &Ty, items: &[IndexTy], base_span: Span, span: Span) -> Ty {
+        if self.refuse_slice(base, items, base_span, span) {
+            return Ty::Any;
+        }
         match base {
             Ty::Any | Ty::Never => Ty::Any,
             Ty::Tensor(t) => self.index_tensor(t, items, base_span, span),
@@ -275,6 +302,9 @@ impl Checker {
         span: Span,
         value_span: Span,
     ) -> Ty {
+        if self.refuse_slice(base, items, base_span, span) {
+            return base.clone();
+        }
         match base {
             Ty::Tensor(t) => {
                 let part = self.index_tensor(t, items, base_span, span);
@@ -290,6 +320,15 @@ impl Checker {
                     let sentence = format!("the elements of a tensor are numbers, not {}", show_a(value));
                     let base = (base_span, format!("this is {}", show_ty(base)));
                     self.report(TypeError::BadIndex { sentence, base, place: value_span, code: "E0335" }, value_span);
+                }
+                if let Some(dtype) = t.dtype
+                    && cannot_hold(dtype, value)
+                {
+                    let float = matches!(value, Ty::Float) || matches!(value, Ty::Tensor(t) if t.dtype != Some(DType::Int));
+                    let error = refuse(dtype, &show_ty(value), float);
+                    let operands = vec![base_span, span, value_span];
+                    self.report(TypeError::Operation { error, operands, origins: vec![] }, span);
+                    return base.clone();
                 }
                 let float = |d: Option<DType>| d.is_none_or(DType::is_float);
                 let dtype = if float(t.dtype) { t.dtype } else { t.dtype.filter(|_| !matches!(value, Ty::Float)) };
@@ -334,6 +373,30 @@ impl Checker {
             }
             _ => Ty::Any,
         }
+    }
+}
+
+/// True for numbers that a tensor of this dtype certainly does not take: floats into ints, numbers into bools.
+fn cannot_hold(dtype: DType, value: &Ty) -> bool {
+    let given = match value {
+        Ty::Float => DType::F64,
+        Ty::Int(_) => DType::Int,
+        Ty::Tensor(TensorTy { dtype: Some(d), dims: Some(_) }) => *d,
+        _ => return false,
+    };
+    match dtype {
+        DType::Bool => given != DType::Bool,
+        DType::Int => given.is_float(),
+        DType::F32 | DType::F64 => false,
+    }
+}
+
+/// True for what is certainly neither an int nor `none`, as one example of a batch is not, either.
+fn is_no_bound(ty: &Ty) -> bool {
+    match ty {
+        Ty::Float | Ty::Bool(_) | Ty::Str(_) | Ty::Struct(_) | Ty::Dict(_) | Ty::List(_) | Ty::Tuple(_) => true,
+        Ty::Tensor(t) => t.dims.is_some(),
+        _ => false,
     }
 }
 

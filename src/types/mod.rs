@@ -14,6 +14,7 @@
 mod annot;
 mod call;
 mod counters;
+mod custom;
 mod env;
 pub mod error;
 mod expr;

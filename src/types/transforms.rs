@@ -4,12 +4,14 @@ use std::rc::Rc;
 
 use super::Checker;
 use super::call::{ArgVal, Outcome};
+use super::custom::with_rule;
 use super::error::TypeError;
 use super::host::HostArgs;
 use super::join::join;
 use super::show::show_a;
 use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
+use crate::ad::transforms::custom::Kind;
 use crate::source::Span;
 
 /// Which arguments a derivative is asked of.
@@ -196,12 +198,8 @@ impl Checker {
                 Outcome::of(Ty::Any)
             }
             "vmap" => self.call_vmap(&f, &at(1), args, callee, site),
-            // The rule has the same value; only its derivative differs.
-            "custom_vjp" | "custom_jvp" => {
-                // Where it is differentiated, the rule is called instead of the function.
-                self.unknown_call();
-                self.perhaps(true, |c| c.call_value(&f, args, callee, site))
-            }
+            "custom_vjp" => self.call_custom(Kind::Vjp, made, args, callee, site),
+            "custom_jvp" => self.call_custom(Kind::Jvp, made, args, callee, site),
             _ => {
                 self.unknown_call();
                 Outcome::unknown(&args)
@@ -242,7 +240,18 @@ impl Checker {
             Wrt::Many(all) => Ty::tuple(all.iter().map(|i| gradient(self, *i)).collect()),
             Wrt::Unknown => Ty::Any,
         };
-        let ret = self.call_value(f, args, callee, site).ty;
+        let asked = match &wrt {
+            Wrt::One(i) => vec![*i],
+            Wrt::Many(all) => all.clone(),
+            Wrt::Unknown => vec![],
+        };
+        let moved = |i: &usize| args.get(*i).is_some_and(|a| matches!(a.ty, Ty::Float | Ty::Tensor(_)));
+        let rule = with_rule(f).filter(|(kind, ..)| *kind == Kind::Vjp && asked.iter().any(moved));
+        let has_rule = rule.is_some();
+        let ret = match rule {
+            Some((_, _, rule)) if !wrong => self.call_reverse_rule(&rule, &args, &asked, callee, site),
+            _ => self.call_value(f, args, callee, site).ty,
+        };
         if wrong || self.frame.dead {
             return Outcome::of(Ty::Any);
         }
@@ -254,7 +263,7 @@ impl Checker {
             _ => (Ty::Any, false),
         };
         if known && certainly_not_float(&loss) {
-            let of = self.function_name(f);
+            let of = if has_rule { "the rule of custom_vjp".into() } else { self.function_name(f) };
             let result = self.result_place(f);
             let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of, result };
             return Outcome::of(self.report(error, site));
@@ -425,7 +434,7 @@ fn example(ty: &Ty, count: &mut Option<Dim>, depth: usize) -> Ty {
 
 /// True where a tangent certainly has not the structure and shape of what it belongs to. Ints stand for floats, `none`
 /// for what has no derivative.
-fn certainly_unlike(like: &Ty, ty: &Ty, depth: usize) -> bool {
+pub(super) fn certainly_unlike(like: &Ty, ty: &Ty, depth: usize) -> bool {
     let any =
         |a: &[Ty], b: &[Ty]| a.len() != b.len() || a.iter().zip(b).any(|(a, b)| certainly_unlike(a, b, depth + 1));
     match (like, ty) {

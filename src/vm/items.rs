@@ -12,7 +12,9 @@ use crate::error::{Error, Result};
 use crate::ops::elementwise::NEG;
 use crate::ops::index::{self, GET_INDEX, INDEX_ADD, SET_INDEX};
 use crate::syntax::ast::BinOp;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::broadcast::broadcast_shapes;
+use crate::tensor::parts::value_misfit;
+use crate::tensor::{DType, Shape, Tensor};
 use crate::value::{RangeValue, Value};
 use crate::vm::arith;
 use crate::vm::call::a_value;
@@ -265,7 +267,10 @@ fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
     let int = |v: &Value| match v {
         Value::None => Ok(None),
         Value::Int(i) => Ok(Some(*i)),
-        other => Err(Error::new("E0335", format!("a slice goes from int to int, not {}", a_value(other)))),
+        other => {
+            let kind = a_value(other);
+            Err(index::not_a_bound(&kind).operand(1, format!("this is {kind}")))
+        }
     };
     let [start, stop, step] = bounds else { return Ok(vec![]) };
     let (start, stop, step) = (int(start)?, int(stop)?, int(step)?.unwrap_or(1));
@@ -325,7 +330,7 @@ pub fn update(
                     && t.rank() == 1
                     && parts.len() == 1
                 {
-                    return update_in_turn(cx, object, t, op, &value);
+                    return update_in_turn(cx, object, values, t, op, &value);
                 }
             }
         }
@@ -339,11 +344,33 @@ pub fn update(
     if single { set(cx, object, &values[0], new) } else { set_index(cx, object, parts, values, new) }
 }
 
-fn update_in_turn(cx: &mut Cx, object: &mut Value, index: &Tensor, op: BinOp, value: &Value) -> Result<()> {
-    let along_value = value.shape().is_some_and(|s| s.first() == Some(&index.len()));
+fn update_in_turn(
+    cx: &mut Cx,
+    object: &mut Value,
+    values: &[Value],
+    index: &Tensor,
+    op: BinOp,
+    value: &Value,
+) -> Result<()> {
+    let rows = object.shape().and_then(|s| s.get(1..)).unwrap_or(&[]);
+    let picked: Shape = std::iter::once(index.len()).chain(rows.iter().copied()).collect();
+    let shape = Shape::from_slice(value.shape().unwrap_or(&[]));
+    match broadcast_shapes(&shape, &picked) {
+        Ok(together) if together == picked => {}
+        Ok(together) => return Err(value_misfit(&together, &picked)),
+        Err(_) => {
+            let old = get(cx, object, &values[0])?;
+            arith::operate(cx, op, &old, value)?;
+        }
+    }
+    // As in every broadcast, the first axis of the value is that of the index only if none is missing.
+    let first = shape.first().copied().filter(|_| shape.len() == picked.len());
     for (k, i) in index.iter_f64().enumerate() {
         let at = Value::Int(i as i64);
-        let factor = if along_value { get(cx, value, &Value::Int(k as i64))? } else { value.clone() };
+        let factor = match first {
+            Some(n) => get(cx, value, &Value::Int(if n == 1 { 0 } else { k as i64 }))?,
+            None => value.clone(),
+        };
         let old = get(cx, object, &at)?;
         let new = arith::operate(cx, op, &old, &factor)?;
         set(cx, object, &at, new)?;

@@ -83,3 +83,57 @@ fn call(name: &str) -> String {
 fn a_mode_that_differs_is_noticed() {
     assert!(!sweep("split", "|x| sqrt(x * x)").is_empty());
 }
+
+/// Second derivatives beside a bad matrix of a batch: those of the other are what it has alone, its own are 0.
+const BATCHES: &str = "
+import linalg
+set_dtype(f64)
+let good = [[2.0, 0.5, 0.1], [0.3, 3.0, 0.2], [0.2, 0.4, 4.0]]
+let half = |a| (a + a.t) / 2.0
+let b = [[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]]
+# (function of a batch, all directions too)
+let functions = dict(
+    inv: (|a| inv(a), true), solve: (|a| solve(a, [1.0, 2.0, 3.0]), true), solves: (|a| solve(a, b), true), det: (|a| det(a), true),
+    logdet: (|a| logdet(a), false), slogdet: (|a| linalg.slogdet(a)[1], false), triangular: (|a| linalg.solve_triangular(a, b), true),
+    cholesky: (|a| cholesky(half(a)), true), q: (|a| qr(a)[0], false), r: (|a| qr(a)[1], false),
+    eigenvalues: (|a| eigh(half(a))[0], true), eigenvectors: (|a| eigh(half(a))[1]^2, false), u: (|a| svd(a)[0]^2, false),
+    s: (|a| svd(a)[1], true), vt: (|a| svd(a)[2]^2, false), lstsq: (|a| lstsq(a, b), true), pinv: (|a| linalg.pinv(a), true),
+    exp: (|a| linalg.matrix_exp(a), true), power: (|a| a @ a @ a, true), nuclear: (|a| linalg.nuclear_norm(a), true))
+let bads = dict(nan: full((3, 3), nan), inf: full((3, 3), inf), zero: zeros(3, 3), eye: eye(3), one: [[nan, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+    singular: [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]], large: full((3, 3), 1e300))
+let d = [[0.1, 0.2, -0.3], [0.5, 0.2, 0.3], [0.3, -0.2, 0.7]]
+var count = 0
+for (name, (f, every)) in functions.items() {
+    let loss = |a| sum(f(a)[0]^3)
+    let want = hvp(|m| loss(stack(list(m))), good, d)
+    for (kind, bad) in bads.items() {
+        let a = stack(list(good, bad))
+        try { f(a) } catch e { continue }
+        let still = stack(list(d, zeros(3, 3)))
+        let moves = stack(list(d, d))
+        var ways = list((\"hvp\", || hvp(loss, a, still)))
+        if not (name == \"q\" or name == \"r\" or name == \"u\" or name == \"vt\" or name == \"eigenvectors\") {
+            ways.push((\"reverse of reverse\", || grad(|a| sum(grad(loss)(a) * still))(a)))
+            if name != \"triangular\" { ways.push((\"reverse of reverse, both\", || grad(|a| sum(grad(loss)(a) * moves))(a))) }
+        }
+        if every {
+            ways.push((\"hvp, both\", || hvp(loss, a, moves)))
+            ways.push((\"hessian\", || (hessian(loss)(a).reshape(18, 18) @ moves.reshape(18)).reshape(2, 3, 3)))
+        }
+        for (way, run) in ways {
+            count += 1
+            try {
+                let h = run()
+                if not (all(abs(h[0] - want) <= 1e-9 * max(abs(want))) and all(h[1] == 0.0)) { print(f\"{name} beside {kind}, {way}: {h}, {want}\") }
+            } catch e { print(f\"{name} beside {kind}, {way}: {e.message}\") }
+        }
+    }
+}
+print(\"count\", count)
+";
+
+#[test]
+fn second_derivatives_beside_a_bad_matrix() {
+    let (output, problems) = super::run(BATCHES);
+    assert_eq!(output.trim(), "count 341", "{problems}");
+}

@@ -347,6 +347,13 @@ fn library() -> Vec<Pin> {
             &[0.0; 4],
             &[0.0; 4],
         ),
+        whole(
+            "`layer_norm`, `rms_norm`, eps = 0 | constant or zero row",
+            "|x| nn.RMSNorm(scale: ones(4), epsilon: 0.0)(x) * [1.0, 2.0, 3.0, 4.0]",
+            "zeros(4)",
+            &[0.0; 4],
+            &[0.0; 4],
+        ),
         whole("`dropout(p = 1)` | ", "|x| nn.dropout(x, 1.0)", "[1.0, 2.0]", &[0.0, 0.0], &[0.0, 0.0]),
         // A masked row of infinities poisons neither the weights' gradient nor anything in forward mode.
         whole(

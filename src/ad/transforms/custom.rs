@@ -81,15 +81,17 @@ impl Kind {
                     .help("return numbers, tensors and structures of them"))
             }
             Value::Tuple(items) if items.len() == 2 => Ok((items[0].clone(), items[1].clone())),
-            other => {
-                let message = format!("the rule of {} returned {}", self.name(), other.type_name());
-                Err(Error::new("E0433", message).help(match self {
-                    Kind::Vjp => "it returns (y, pullback): |x| (f(x), |dy| dy * slope(x))",
-                    Kind::Jvp => "it returns (y, dy): |x, dx| (f(x), slope(x) * dx)",
-                }))
-            }
+            other => Err(unlike_rule(self, &other.type_name())),
         }
     }
+}
+
+/// The error for what a rule returned that is no pair.
+pub fn unlike_rule(kind: Kind, returned: &str) -> Error {
+    Error::new("E0433", format!("the rule of {} returned {returned}", kind.name())).help(match kind {
+        Kind::Vjp => "it returns (y, pullback): |x| (f(x), |dy| dy * slope(x))",
+        Kind::Jvp => "it returns (y, dy): |x, dx| (f(x), slope(x) * dx)",
+    })
 }
 
 /// A function with a rule.
@@ -111,6 +113,10 @@ impl NativeFn for Custom {
 
     fn inner(&self) -> Option<&Value> {
         Some(&self.f)
+    }
+
+    fn called_in_gradient(&self) -> &'static str {
+        if self.kind == Kind::Vjp { "the rule of custom_vjp" } else { "this function" }
     }
 
     fn captured(&self) -> Vec<Value> {

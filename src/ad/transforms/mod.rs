@@ -7,7 +7,7 @@
 
 mod check;
 mod checkpoint;
-mod custom;
+pub mod custom;
 mod custom_batch;
 mod directions;
 mod forward_mode;

@@ -210,7 +210,7 @@ impl NativeFn for Gradient {
             recorded.inside.clone()
         };
         if !loss.is_one_float() {
-            return Err(not_one_float(name, &loss));
+            return Err(not_one_float(name, &self.f, &loss));
         }
         let slot = loss.slot();
         let depends = !slot.is_const() && slot.level() == recorded.level;
@@ -234,10 +234,11 @@ impl NativeFn for Gradient {
     }
 }
 
-fn not_one_float(transform: &str, result: &Value) -> Error {
+fn not_one_float(transform: &str, f: &Value, result: &Value) -> Error {
+    let called = if let Value::Native(n) = f { n.0.called_in_gradient() } else { "this function" };
     let error = Error::new(
         "E0436",
-        format!("`{transform}` needs one float, but this function returns {}", with_article(&result.type_name())),
+        format!("`{transform}` needs one float, but {called} returns {}", with_article(&result.type_name())),
     );
     match result {
         Value::Tensor(..) => error.help("reduce the result with sum(...) or mean(...), or use jacobian"),

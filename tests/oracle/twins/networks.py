@@ -63,6 +63,10 @@ def layer_norm(x, scale, shift):
     return standardized(x, 1e-5) * scale + shift
 
 
+def rms_norm(x, scale):
+    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6) * scale
+
+
 def batch_norm(x, gain):
     return standardized(x.T, 1e-3).T * gain
 
