@@ -49,11 +49,7 @@ unary_prims! {
         probe: -2.0..2.0, &[0.0, 20.0, -20.0];
     SOFTPLUS "softplus", "`log(1 + exp(x))` without overflow, elementwise.",
         ints: Ints::Promote,
-        f(x) {
-            let positive = pick(x > T::c(0.0), x, T::c(0.0));
-            let value = positive + (-x.abs()).exp().ln1p();
-            pick(x.is_nan(), x, value)
-        },
+        f(x) x.softplus(),
         d(x, y) x.sigmoid(),
         probe: -2.0..2.0, &[0.0, 25.0, -25.0];
     RELU "relu", "`max(x, 0)`, elementwise. Slope 0 at 0; NaN for NaN.",
@@ -64,11 +60,7 @@ unary_prims! {
         probe: 0.2..2.0, &[-1.0, 3.0];
     LOG_SIGMOID "log_sigmoid", "`log(sigmoid(x))` without loss, elementwise.",
         ints: Ints::Promote,
-        f(x) {
-            let negative = pick(x < T::c(0.0), x, T::c(0.0));
-            let value = negative - (-x.abs()).exp().ln1p();
-            pick(x.is_nan(), x, value)
-        },
+        f(x) T::c(0.0) - (-x).softplus(),
         d(x, y) (-x).sigmoid(),
         probe: -2.0..2.0, &[0.0, 25.0, -25.0];
     RELU6 "relu6", "`x` held between 0 and 6, elementwise. Slope 0 at both ends; NaN for NaN.",
@@ -113,24 +105,24 @@ unary_prims! {
         probe: 0.1..2.0, &[0.0, -3.0];
     MISH "mish", "`x * tanh(softplus(x))`, elementwise; 0 at -inf. Misra, \"Mish: a self regularized activation function\", 2019.",
         ints: Ints::Promote,
-        f(x) x.unary(&SOFTPLUS).tanh().zmul(x),
-        d(x, y) x.known(&MISH_SLOPE, slope::mish_slope),
+        f(x) x.softplus().tanh().zmul(x),
+        d(x, y) x.clone().known(&MISH_SLOPE, slope::mish_slope(x)),
         probe: -2.0..2.0, &[0.0, 10.0, -10.0];
     SILU "silu", "`x * sigmoid(x)`, elementwise; 0 at -inf.",
         ints: Ints::Promote,
         f(x) x.sigmoid().zmul(x),
-        d(x, y) x.known(&SILU_SLOPE, slope::silu_slope),
+        d(x, y) x.clone().known(&SILU_SLOPE, slope::silu_slope(x)),
         probe: -2.0..2.0, &[0.0, 10.0, -10.0];
     GELU_EXACT "_gelu", "`x` times the normal distribution function, elementwise; 0 at -inf.",
         ints: Ints::Promote,
         f(x) x.ndtr().zmul(x),
-        d(x, y) x.known(&GELU_SLOPE, slope::gelu_slope),
+        d(x, y) x.clone().known(&GELU_SLOPE, slope::gelu_slope(x)),
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
     GELU_TANH "_gelu_tanh", "`gelu` by its approximation with tanh, elementwise; 0 at -inf.",
         ints: Ints::Promote,
         // x times (1 + tanh(u)) / 2.
         f(x) (T::c(2.0) * bend(x)).sigmoid().zmul(x),
-        d(x, y) x.known(&GELU_TANH_SLOPE, slope::gelu_tanh_slope),
+        d(x, y) x.clone().known(&GELU_TANH_SLOPE, slope::gelu_tanh_slope(x)),
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
 }
 
@@ -167,11 +159,13 @@ binary_prims! {
 }
 
 /// Slope 0, but NaN for NaN.
+#[inline(always)]
 fn flat<N: Num>(x: N) -> N {
     N::if_eq(x.clone(), x.clone(), N::c(0.0), x)
 }
 
 /// Of the slopes 1 and `other` on the two sides of a kink the one of smaller magnitude.
+#[inline(always)]
 fn smaller_slope<N: Num>(other: N) -> N {
     N::if_gt(other.clone().abs(), N::c(1.0), N::c(1.0), other)
 }

@@ -152,12 +152,15 @@ static RECIPROCAL: Elementwise = unary::<Power<-1>>(Ints::Promote);
 /// The general power on floats, for ints with a negative exponent.
 struct FloatPower;
 impl super::lanes::BinaryRule for FloatPower {
+    #[inline(always)]
     fn f<T: Real>(a: T, b: T) -> T {
         a.pow(b)
     }
+    #[inline(always)]
     fn d0<N: Num>(a: N, b: N, _: N) -> N {
         b.clone() * a.pow(b - N::c(1.0))
     }
+    #[inline(always)]
     fn d1<N: Num>(a: N, _: N, y: N) -> N {
         y.zmul(a.ln())
     }
@@ -218,6 +221,7 @@ macro_rules! steps {
                     fn f<T: Real>($x: T) -> T {
                         $f
                     }
+                    #[inline(always)]
                     fn d<N: Num>(_: N, _: N) -> N {
                         N::c(0.0)
                     }
@@ -257,9 +261,11 @@ pub static FLOORDIV: Prim = {
         fn f<T: Real>(a: T, b: T) -> T {
             floordiv(a, b)
         }
+        #[inline(always)]
         fn d0<N: Num>(_: N, _: N, _: N) -> N {
             N::c(0.0)
         }
+        #[inline(always)]
         fn d1<N: Num>(_: N, _: N, _: N) -> N {
             N::c(0.0)
         }
@@ -298,9 +304,11 @@ pub static HEAVISIDE: Prim = {
                 h
             }
         }
+        #[inline(always)]
         fn d0<N: Num>(_: N, _: N, _: N) -> N {
             N::c(0.0)
         }
+        #[inline(always)]
         fn d1<N: Num>(x: N, _: N, _: N) -> N {
             N::if_eq(x, N::c(0.0), N::c(1.0), N::c(0.0))
         }

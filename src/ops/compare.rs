@@ -284,7 +284,12 @@ pub static NOT: Prim = Prim {
     probe: Probe { samples: &[Sample { args: &[ProbeArg::Bools { shape: &[2], data: &[true, false] }] }] },
 };
 
-fn classify(name: &'static str, args: &[Value], f32s: fn(f32) -> bool, f64s: fn(f64) -> bool) -> Result<Value> {
+fn classify(
+    name: &'static str,
+    args: &[Value],
+    f32s: impl Fn(f32) -> bool,
+    f64s: impl Fn(f64) -> bool,
+) -> Result<Value> {
     match args.first() {
         Some(Value::Float(_, x)) => Ok(Value::Bool(f64s(*x))),
         Some(Value::Int(_) | Value::Bool(_)) => Ok(Value::Bool(f64s(0.0))),

@@ -7,10 +7,9 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::broadcast::{broadcast_shapes, does_not_stretch};
-use crate::tensor::cast::{Float, cast_value};
+use crate::tensor::cast::cast_value;
 use crate::tensor::create::{article, full_value, scalar_f64};
 use crate::tensor::elementwise::wrong_kind;
-use crate::tensor::lanes::sum_into;
 use crate::tensor::{DType, Shape, Tensor, room, show_shape};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
@@ -199,20 +198,20 @@ fn sum_to(_: &mut Env, args: &[Value]) -> Result<Value> {
         return Ok(Value::float(crate::tensor::reduce::total(t)));
     }
     Ok(Value::tensor(match &**t {
-        Tensor::F32(_) => summed::<f32>(t, &shape),
-        _ => summed::<f64>(t, &shape),
+        Tensor::F32(_) => summed(t, &shape, DType::F32),
+        _ => summed(t, &shape, DType::F64),
     }))
 }
 
-fn summed<T: Float + std::ops::AddAssign>(t: &Tensor, shape: &[usize]) -> Tensor {
-    // Leading axes are summed as the rows of one matrix, in the more exact way of `sum`.
+fn summed(t: &Tensor, shape: &[usize], dtype: DType) -> Tensor {
+    // Axes that the shape lacks, and those that it has but once.
     let lead = t.rank() - shape.len().min(t.rank());
-    if t.shape().get(lead..) == Some(shape) {
-        let axes: Shape = (0..lead).collect();
-        let sums = crate::tensor::reduce::sums(t, &axes);
-        return Tensor::floats(shape, T::DTYPE, sums.into_iter());
-    }
-    Tensor::from_vec(shape, sum_into(&T::load(t), t.shape(), shape))
+    let stretched = t.shape().iter().enumerate().filter(|&(axis, &n)| match axis.checked_sub(lead) {
+        None => true,
+        Some(own) => n != 1 && shape.get(own) == Some(&1),
+    });
+    let axes: Shape = stretched.map(|(axis, _)| axis).collect();
+    Tensor::floats(shape, dtype, crate::tensor::reduce::sums(t, &axes).into_iter())
 }
 
 /// `_sum_to(x, shape)`: the transpose of [`BROADCAST_TO`].

@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::tensor::cast::Float;
 use crate::tensor::elementwise::eval_elementwise;
 use crate::tensor::reduce::{extrema, resolve_axes, tie_shares};
-use crate::tensor::scan::map_rows;
 use crate::tensor::{DType, Tensor, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -107,12 +106,8 @@ fn eval_shares(_: &mut Env, args: &[Value]) -> Result<Value> {
     let axes = resolve_axes("max", axis, t.rank())?;
     let shape = t.shape();
     Ok(Value::tensor(match &**t {
-        Tensor::F32(a) => {
-            Tensor::from_vec(shape, map_rows(&flat(a), shape, &axes, |row, out| tie_shares(row, largest, out)))
-        }
-        other => {
-            Tensor::from_vec(shape, map_rows(&f64::load(other), shape, &axes, |row, out| tie_shares(row, largest, out)))
-        }
+        Tensor::F32(a) => Tensor::from_vec(shape, tie_shares(&flat(a), shape, &axes, largest)),
+        other => Tensor::from_vec(shape, tie_shares(&f64::load(other), shape, &axes, largest)),
     }))
 }
 

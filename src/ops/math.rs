@@ -21,6 +21,7 @@ pub static PRIMS: &[&Prim] = &[
 ];
 
 /// `slope(1 / (scale * x))` for a logarithm: NaN left of its domain, +inf at 0 and -0.
+#[inline(always)]
 pub(super) fn log_slope<N: Num>(x: N, scale: f64) -> N {
     // Adding 0 turns -0 into 0.
     let slope = N::c(1.0) / ((x.clone() + N::c(0.0)) * N::c(scale));
@@ -41,7 +42,7 @@ unary_prims! {
     CBRT "cbrt", "Cube root, elementwise, also of negative numbers. Slope +inf at 0.",
         ints: Ints::Promote,
         f(x) x.cbrt(),
-        d(x, y) y.known(&CBRT_SLOPE, slope::cbrt_slope),
+        d(x, y) y.clone().known(&CBRT_SLOPE, slope::cbrt_slope(y)),
         probe: 0.2..3.0, &[1.0, -2.0];
     EXP "exp", "Exponential, elementwise.",
         ints: Ints::Promote,
@@ -91,12 +92,12 @@ unary_prims! {
     ASIN "asin", "Arc sine, elementwise. NaN outside [-1, 1]; slope +inf at the ends.",
         ints: Ints::Promote,
         f(x) x.asin(),
-        d(x, y) x.known(&ASIN_SLOPE, slope::asin_slope),
+        d(x, y) x.clone().known(&ASIN_SLOPE, slope::asin_slope(x)),
         probe: -0.8..0.8, &[0.0];
     ACOS "acos", "Arc cosine, elementwise. NaN outside [-1, 1]; slope -inf at the ends.",
         ints: Ints::Promote,
         f(x) x.acos(),
-        d(x, y) -x.known(&ASIN_SLOPE, slope::asin_slope),
+        d(x, y) -x.clone().known(&ASIN_SLOPE, slope::asin_slope(x)),
         probe: -0.8..0.8, &[0.0];
     ATAN "atan", "Arc tangent, elementwise.",
         ints: Ints::Promote,
@@ -126,7 +127,7 @@ unary_prims! {
     ACOSH "acosh", "Inverse hyperbolic cosine, elementwise. NaN below 1; slope +inf at 1.",
         ints: Ints::Promote,
         f(x) if x < T::c(1.0) { T::NAN } else { x.via(libm::acosh) },
-        d(x, y) x.known(&ACOSH_SLOPE, slope::acosh_slope),
+        d(x, y) x.clone().known(&ACOSH_SLOPE, slope::acosh_slope(x)),
         probe: 1.2..3.0, &[2.0];
     ATANH "atanh", "Inverse hyperbolic tangent, elementwise. NaN outside [-1, 1]; -inf and inf at the ends, with slope +inf.",
         ints: Ints::Promote,
@@ -174,6 +175,7 @@ binary_prims! {
 }
 
 /// `exp(a) / (exp(a) + exp(b))`; of two -inf 0, of two inf a half.
+#[inline(always)]
 fn share<N: Num>(a: N, b: N) -> N {
     let gap = a.clone() - b.clone();
     let both_high = N::if_eq(a.clone(), N::c(f64::INFINITY), N::c(0.5), a.clone() + b);

@@ -5,7 +5,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
 
-use super::activation::SIGMOID;
+use super::activation::{SIGMOID, SOFTPLUS};
 use super::arith::{ABS, ADD, DIV, MUL, NEG, POW, SIGN, SUB};
 use super::math::{COS, COSH, EXP, EXPM1, HYPOT, LOG, LOG1P, ROUND, SIN, SINH, SQRT, TANH};
 use super::special::{DIGAMMA, NDTR, POLYGAMMA};
@@ -27,11 +27,11 @@ pub trait Num:
     /// `yes` where `a == b`, else `no` (NaN included).
     fn if_eq(a: Self, b: Self, yes: Self, no: Self) -> Self;
 
-    /// A formula that a primitive stands for: numbers are computed on the spot, what is recorded is the primitive, with
-    /// its own rule.
+    /// A primitive of one argument and its `value` by a formula: for numbers that is the result (inlined, unlike a call of the
+    /// primitive), what is recorded is the primitive, with its own rule.
     #[inline(always)]
-    fn known(self, _prim: &'static Prim, formula: impl FnOnce(Self) -> Self) -> Self {
-        formula(self)
+    fn known(self, _prim: &'static Prim, value: Self) -> Self {
+        value
     }
 
     fn exp(self) -> Self {
@@ -77,6 +77,10 @@ pub trait Num:
     }
     fn sigmoid(self) -> Self {
         self.unary(&SIGMOID)
+    }
+    /// `log(1 + exp(x))` without overflow.
+    fn softplus(self) -> Self {
+        self.unary(&SOFTPLUS)
     }
     /// Distribution function of the standard normal.
     fn ndtr(self) -> Self {
@@ -151,7 +155,7 @@ impl Num for Ex {
     fn binary(self, prim: &'static Prim, other: Ex) -> Ex {
         Ex::Binary(prim, Rc::new(self), Rc::new(other))
     }
-    fn known(self, prim: &'static Prim, _formula: impl FnOnce(Ex) -> Ex) -> Ex {
+    fn known(self, prim: &'static Prim, _value: Ex) -> Ex {
         self.unary(prim)
     }
     fn if_gt(a: Ex, b: Ex, yes: Ex, no: Ex) -> Ex {

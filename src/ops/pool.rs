@@ -7,11 +7,12 @@ use super::prim::{
 use super::reduce::only;
 use super::sliding::{Arg, Pair, Pool, known_args, operand, operand_type, pair, pool_settings, pooled, shape};
 use crate::ad::Cx;
+use crate::each_dtype;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::ops::convert::shape_value;
 use crate::tensor::cast::Float;
-use crate::tensor::pool::{Planes, largest, means, means_bar, pick, put};
+use crate::tensor::pool::{Planes, largest, means, means_bar, pick, places, put};
 use crate::tensor::window::Slide;
 use crate::tensor::{DType, Shape, Tensor, flat, room};
 use crate::types::ty::{Dim, Dims, Ty};
@@ -79,35 +80,19 @@ fn infer_planes(args: &[Ty], i: usize) -> Result<Ty> {
     Ok(Ty::of(y.dtype, Some(dims)))
 }
 
-/// Where the largest elements are.
-fn places(x: &Tensor, g: &Planes) -> Vec<i64> {
-    match x {
-        Tensor::F32(a) => largest(g, &flat(a)),
-        Tensor::F64(a) => largest(g, &flat(a)),
-        Tensor::Int(a) => largest(g, &flat(a)),
-        Tensor::Bool(a) => largest(g, &flat(a)),
-    }
-}
-
 fn max_pool(_: &mut Env, args: &[Value]) -> Result<Value> {
     let name = "max_pool2d";
     let (g, out) = windows(name, args)?;
     room::check(&out, DType::F64)?;
     let x = tensor(name, args, 0)?;
-    let at = places(x, &g);
-    let (plane, count) = (g.rows.len * g.columns.len, g.rows.count * g.columns.count);
-    Ok(Value::tensor(match x {
-        Tensor::F32(a) => Tensor::from_vec(&out, pick(&flat(a), &at, plane, count)),
-        Tensor::F64(a) => Tensor::from_vec(&out, pick(&flat(a), &at, plane, count)),
-        Tensor::Int(a) => Tensor::from_vec(&out, pick(&flat(a), &at, plane, count)),
-        Tensor::Bool(a) => Tensor::from_vec(&out, pick(&flat(a), &at, plane, count)),
-    }))
+    Ok(Value::tensor(each_dtype!(x, a => Tensor::from_vec(&out, largest(&g, &flat(a))))))
 }
 
 fn pool_places(_: &mut Env, args: &[Value]) -> Result<Value> {
     let name = "max_pool2d";
     let (g, out) = windows(name, args)?;
-    Ok(Value::tensor(Tensor::from_vec(&out, places(tensor(name, args, 0)?, &g))))
+    let x = tensor(name, args, 0)?;
+    Ok(Value::tensor(Tensor::from_vec(&out, each_dtype!(x, a => places(&g, &flat(a))))))
 }
 
 /// Elements of a plane of this shape.

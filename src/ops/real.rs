@@ -14,6 +14,7 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     /// The largest finite number.
     const MAX: Self;
     fn to_f64(self) -> f64;
+    #[inline(always)]
     fn is_nan(self) -> bool {
         #[allow(clippy::eq_op)]
         {
@@ -21,10 +22,12 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
         }
     }
     /// Through a function of `f64`.
+    #[inline(always)]
     fn via(self, f: impl Fn(f64) -> f64) -> Self {
         Self::c(f(self.to_f64()))
     }
     /// Through a function of two `f64`.
+    #[inline(always)]
     fn via2(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
         Self::c(f(self.to_f64(), other.to_f64()))
     }
@@ -110,6 +113,12 @@ macro_rules! real {
             #[inline(always)]
             fn hypot(self, y: $t) -> $t {
                 $t::hypot(self, y)
+            }
+            #[inline(always)]
+            fn softplus(self) -> $t {
+                let positive = pick(self > 0.0, self, 0.0);
+                let value = positive + Num::ln1p(Num::exp(-self.abs()));
+                pick(self.is_nan(), self, value)
             }
             #[inline(always)]
             fn zmul(self, other: $t) -> $t {

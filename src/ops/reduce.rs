@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::to_tensor;
 use crate::tensor::elementwise::{load_ints, wrong_kind};
-use crate::tensor::reduce::{arg_extremum, float_result, reduced_shape, resolve_axes, rows, sums};
+use crate::tensor::reduce::{arg_extremum, arg_extremum_float, float_result, reduced_shape, resolve_axes, rows, sums};
 use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -217,15 +217,15 @@ fn arg(env: &mut Env, args: &[Value], name: &str, largest: bool) -> Result<Value
     let plan = Plan::new(env, name, x, args.get(1), args.get(2))?;
     plan.not_empty(name)?;
     let (shape, axes) = (plan.t.shape(), &plan.axes);
-    fn go<T: Copy + PartialOrd>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<i64> {
+    fn go<T: Copy>(data: &[T], shape: &[usize], axes: &[usize], place: impl Fn(&[T]) -> usize) -> Vec<i64> {
         let (rows, n) = rows(data, shape, axes);
-        rows.chunks_exact(n.max(1)).map(|row| arg_extremum(row, largest) as i64).collect()
+        rows.chunks_exact(n.max(1)).map(|row| place(row) as i64).collect()
     }
     let out = match &plan.t {
-        Tensor::F32(a) => go(&flat(a), shape, axes, largest),
-        Tensor::F64(a) => go(&flat(a), shape, axes, largest),
-        Tensor::Int(a) => go(&flat(a), shape, axes, largest),
-        Tensor::Bool(a) => go(&flat(a), shape, axes, largest),
+        Tensor::F32(a) => go(&flat(a), shape, axes, |row| arg_extremum_float(row, largest)),
+        Tensor::F64(a) => go(&flat(a), shape, axes, |row| arg_extremum_float(row, largest)),
+        Tensor::Int(a) => go(&flat(a), shape, axes, |row| arg_extremum(row, largest)),
+        Tensor::Bool(a) => go(&flat(a), shape, axes, |row| arg_extremum(row, largest)),
     };
     Ok(Value::tensor(Tensor::from_vec(&plan.shape, out)))
 }

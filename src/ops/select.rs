@@ -14,6 +14,9 @@ use crate::tensor::broadcast::{broadcast_shapes, broadcast_values, stretch};
 use crate::tensor::cast::{Float, Kind, cast_value, promote};
 use crate::tensor::create::{Element, article, scalar_f64};
 use crate::tensor::elementwise::{load_ints, wrong_kind};
+use crate::tensor::lanes::Lanes;
+use crate::tensor::simd::kernels::choose_lanes;
+use crate::tensor::simd::poly::pick;
 use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -22,6 +25,7 @@ use crate::value::Value;
 pub static PRIMS: &[&Prim] = &[&MAXIMUM, &MINIMUM, &FMAX, &FMIN, &CLAMP, &WHERE];
 
 /// How much of the slope of the larger of two the first one has: all, half at a tie, none; NaN if one is NaN.
+#[inline(always)]
 fn share_above<N: Num>(a: N, b: N) -> N {
     let below = N::if_gt(b.clone(), a.clone(), N::c(0.0), N::c(f64::NAN));
     let apart = N::if_gt(a.clone(), b.clone(), N::c(1.0), below);
@@ -29,6 +33,7 @@ fn share_above<N: Num>(a: N, b: N) -> N {
 }
 
 /// The same where NaN counts as absent: the other has all of the slope. NaN if both are.
+#[inline(always)]
 fn share_present<N: Num>(a: N, b: N, above: N) -> N {
     let absent = N::if_eq(b.clone(), b.clone(), N::c(0.0), N::c(f64::NAN));
     let alone = N::if_eq(a.clone(), a.clone(), N::c(1.0), absent);
@@ -37,12 +42,12 @@ fn share_present<N: Num>(a: N, b: N, above: N) -> N {
 
 #[inline(always)]
 fn larger<T: Real>(a: T, b: T) -> T {
-    if a > b || a.is_nan() { a } else { b }
+    pick((a > b) | a.is_nan(), a, b)
 }
 
 #[inline(always)]
 fn smaller<T: Real>(a: T, b: T) -> T {
-    if a < b || a.is_nan() { a } else { b }
+    pick((a < b) | a.is_nan(), a, b)
 }
 
 binary_prims! {
@@ -60,13 +65,13 @@ binary_prims! {
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
     FMAX "fmax" ("a", "b"), "The larger of two that is not NaN, elementwise with broadcasting; NaN if both are. At a tie each has half the slope.",
         ints: Ints::Binary(|a, b| Some(a.max(b))),
-        f(a, b) if a > b || b.is_nan() { a } else { b },
+        f(a, b) pick((a > b) | b.is_nan(), a, b),
         d0(a, b, y) share_present(a.clone(), b.clone(), share_above(a, b)),
         d1(a, b, y) share_present(b.clone(), a.clone(), share_above(b, a)),
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
     FMIN "fmin" ("a", "b"), "The smaller of two that is not NaN, elementwise with broadcasting; NaN if both are. At a tie each has half the slope.",
         ints: Ints::Binary(|a, b| Some(a.min(b))),
-        f(a, b) if a < b || b.is_nan() { a } else { b },
+        f(a, b) pick((a < b) | b.is_nan(), a, b),
         d0(a, b, y) share_present(a.clone(), b.clone(), share_above(b, a)),
         d1(a, b, y) share_present(b.clone(), a.clone(), share_above(a, b)),
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
@@ -76,6 +81,7 @@ binary_prims! {
 struct Clamp;
 
 impl Clamp {
+    #[inline(always)]
     fn inner<N: Num>(x: N, lo: N) -> N {
         // For NaN neither test holds and NaN is left.
         N::if_gt(
@@ -92,12 +98,15 @@ impl TernaryRule for Clamp {
     fn f<T: Real>(x: T, lo: T, hi: T) -> T {
         smaller(larger(x, lo), hi)
     }
+    #[inline(always)]
     fn d0<N: Num>(x: N, lo: N, hi: N, _: N) -> N {
         share_above(hi, Clamp::inner(x.clone(), lo.clone())) * share_above(x, lo)
     }
+    #[inline(always)]
     fn d1<N: Num>(x: N, lo: N, hi: N, _: N) -> N {
         share_above(hi, Clamp::inner(x.clone(), lo.clone())) * share_above(lo, x)
     }
+    #[inline(always)]
     fn d2<N: Num>(x: N, lo: N, hi: N, _: N) -> N {
         share_above(Clamp::inner(x, lo), hi)
     }
@@ -246,10 +255,14 @@ fn choose<T: Element>(mask: &[bool], a: (&[T], &[usize]), b: (&[T], &[usize]), s
             let chosen = if *c { a } else { b };
             if let [x] = chosen { vec![*x; n] } else { chosen.to_vec() }
         }
-        (m, [x], [y]) => m.iter().map(|&c| if c { *x } else { *y }).collect(),
-        (m, a, [y]) => m.iter().zip(a).map(|(&c, &x)| if c { x } else { *y }).collect(),
-        (m, [x], b) => m.iter().zip(b).map(|(&c, &y)| if c { *x } else { y }).collect(),
-        (m, a, b) => m.iter().zip(a).zip(b).map(|((&c, &x), &y)| if c { x } else { y }).collect(),
+        (m, a, b) => {
+            fn lanes<T: Copy>(x: &[T]) -> Lanes<'_, T> {
+                if let [x] = *x { Lanes::Same(x) } else { Lanes::Each(x) }
+            }
+            let mut out = vec![];
+            choose_lanes(m, lanes(a), lanes(b), &mut out);
+            out
+        }
     };
     Tensor::from_vec(shape, out)
 }

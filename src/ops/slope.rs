@@ -1,7 +1,7 @@
 //! Slopes that are primitives of their own, so that they know their own slope where the formula for it would read
 //! `0 * inf`: at vertical tangents and infinities. Both modes then agree in second derivatives.
 
-use super::activation::{GELU_CUBE, GELU_SCALE, SOFTPLUS, bend};
+use super::activation::{GELU_CUBE, GELU_SCALE, bend};
 use super::lanes::Ints;
 use super::num::Num;
 use super::prim::Prim;
@@ -12,50 +12,60 @@ use crate::unary_prims;
 pub static PRIMS: &[&Prim] =
     &[&CBRT_SLOPE, &ASIN_SLOPE, &ACOSH_SLOPE, &SILU_SLOPE, &MISH_SLOPE, &GELU_SLOPE, &GELU_TANH_SLOPE];
 
+#[inline(always)]
 pub(super) fn cbrt_slope<N: Num>(y: N) -> N {
     N::c(1.0) / (N::c(3.0) * (y.clone() * y))
 }
 
+#[inline(always)]
 pub(super) fn asin_slope<N: Num>(x: N) -> N {
     N::c(1.0) / ((N::c(1.0) - x.clone()) * (N::c(1.0) + x)).sqrt()
 }
 
 /// One root for each factor, so that the product of two negative ones is no slope.
+#[inline(always)]
 pub(super) fn acosh_slope<N: Num>(x: N) -> N {
     N::c(1.0) / ((x.clone() - N::c(1.0)).sqrt() * (x + N::c(1.0)).sqrt())
 }
 
+#[inline(always)]
 pub(super) fn silu_slope<N: Num>(x: N) -> N {
     let s = x.clone().sigmoid();
     s.clone() + (s * (-x.clone()).sigmoid()).zmul(x)
 }
 
 /// `1 - tanh(u)^2` without loss where tanh is near 1.
+#[inline(always)]
 fn secant<N: Num>(u: N) -> N {
     let twice = u.clone() + u;
     N::c(4.0) * (twice.clone().sigmoid() * (-twice).sigmoid())
 }
 
 /// `tanh(softplus(x))` and its slope.
+#[inline(always)]
 fn gate<N: Num>(x: N) -> (N, N) {
-    let p = x.clone().unary(&SOFTPLUS);
+    let p = x.clone().softplus();
     (p.clone().tanh(), secant(p) * x.sigmoid())
 }
 
+#[inline(always)]
 pub(super) fn mish_slope<N: Num>(x: N) -> N {
     let (t, rise) = gate(x.clone());
     t + rise.zmul(x)
 }
 
+#[inline(always)]
 pub(super) fn gelu_slope<N: Num>(x: N) -> N {
     x.clone().ndtr() + normal_density(x.clone()).zmul(x)
 }
 
 /// The slope of the argument of tanh in the approximation.
+#[inline(always)]
 fn rise<N: Num>(x: N) -> N {
     N::c(GELU_SCALE) * (N::c(1.0) + N::c(3.0 * GELU_CUBE) * (x.clone() * x))
 }
 
+#[inline(always)]
 pub(super) fn gelu_tanh_slope<N: Num>(x: N) -> N {
     let u = bend(x.clone());
     (u.clone() + u.clone()).sigmoid() + (N::c(0.5) * secant(u)).zmul(x.clone() * rise(x))

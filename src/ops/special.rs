@@ -31,6 +31,7 @@ pub static PRIMS: &[&Prim] = &[
 ];
 
 /// Density of the standard normal.
+#[inline(always)]
 pub fn normal_density<N: Num>(x: N) -> N {
     let scale = FRAC_1_SQRT_2 * 0.5 * FRAC_2_SQRT_PI;
     N::c(scale) * (N::c(-0.5) * (x.clone() * x)).exp()
@@ -128,12 +129,15 @@ binary_prims! {
 pub static SINC_SLOPE: Prim = {
     struct Rule;
     impl BinaryRule for Rule {
+        #[inline(always)]
         fn f<T: Real>(order: T, x: T) -> T {
             order.via2(x, wave::sinc)
         }
+        #[inline(always)]
         fn d0<N: Num>(_: N, _: N, _: N) -> N {
             N::c(0.0)
         }
+        #[inline(always)]
         fn d1<N: Num>(order: N, x: N, _: N) -> N {
             (order + N::c(1.0)).binary(&SINC_SLOPE, x)
         }
@@ -161,12 +165,15 @@ pub static SINC_SLOPE: Prim = {
 pub static POLYGAMMA: Prim = {
     struct Rule;
     impl BinaryRule for Rule {
+        #[inline(always)]
         fn f<T: Real>(order: T, x: T) -> T {
             order.polygamma(x)
         }
+        #[inline(always)]
         fn d0<N: Num>(_: N, _: N, _: N) -> N {
             N::c(0.0)
         }
+        #[inline(always)]
         fn d1<N: Num>(order: N, x: N, _: N) -> N {
             (order + N::c(1.0)).polygamma(x)
         }

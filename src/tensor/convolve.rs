@@ -9,6 +9,7 @@
 //! for the unfolding: rows are added to rows.
 
 use super::matmul::{Dense, matrix};
+use super::simd::kernels::add_to;
 use super::window::{Reach, Slide, along, back};
 use crate::error::Result;
 
@@ -138,9 +139,15 @@ fn unfold<T: Dense>(g: &Geometry, at: &Places, x: &[T], rows: std::ops::Range<us
                 }
                 let from = by_row.start + (row - by_row.outputs.start) * g.rows.stride;
                 let (first, last) = (by_column.outputs.start, by_column.outputs.end);
-                line.iter_mut().take(first).for_each(|e| *e = T::default());
-                line.iter_mut().skip(last).for_each(|e| *e = T::default());
-                along(line, part(plane, from, width), by_column, g.columns.stride, |e, x| *e = *x);
+                let Some((line, margin)) = line.split_at_mut_checked(last) else { continue };
+                margin.fill(T::default());
+                let Some((margin, line)) = line.split_at_mut_checked(first) else { continue };
+                margin.fill(T::default());
+                let x = part(plane, from, width).get(by_column.start..).unwrap_or(&[]);
+                match x.get(..line.len()) {
+                    Some(x) if g.columns.stride == 1 => line.copy_from_slice(x),
+                    _ => line.iter_mut().zip(x.iter().step_by(g.columns.stride)).for_each(|(e, x)| *e = *x),
+                }
             }
         });
     }
@@ -156,7 +163,13 @@ fn fold<T: Dense>(g: &Geometry, at: &Places, unfolded: &[T], rows: std::ops::Ran
             for (row, line) in rows.clone().zip(line.chunks_exact(count.max(1))) {
                 if by_row.outputs.contains(&row) {
                     let to = by_row.start + (row - by_row.outputs.start) * g.rows.stride;
-                    back(line, part_mut(plane, to, width), by_column, g.columns.stride, |e, x| *x += *e);
+                    let x = part_mut(plane, to, width);
+                    if g.columns.stride == 1 {
+                        let line = line.get(by_column.outputs.clone()).unwrap_or(&[]);
+                        add_to(x.get_mut(by_column.start..).unwrap_or_default(), line);
+                    } else {
+                        back(line, x, by_column, g.columns.stride, |e, x| *x += *e);
+                    }
                 }
             }
         });

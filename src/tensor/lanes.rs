@@ -5,7 +5,7 @@
 
 use smallvec::SmallVec;
 
-use super::broadcast::{broadcast_strides, for_rows, stretch};
+use super::broadcast::{broadcast_strides, stretch};
 use super::{Shape, count};
 
 /// One operand of a run of lanes.
@@ -135,36 +135,6 @@ fn merge<T>(shape: &[usize], operands: &[(&[T], &[usize])]) -> (Shape, Strides) 
     (dims, strides)
 }
 
-/// Adds the lanes of `data` (of `shape`) into a buffer of `target`'s shape, summing the axes along which `target` stretches.
-pub fn sum_into<T: Copy + std::ops::AddAssign + Default>(data: &[T], shape: &[usize], target: &[usize]) -> Vec<T> {
-    let mut out = vec![T::default(); count(target)];
-    if data.is_empty() || out.is_empty() {
-        return out;
-    }
-    let strides = broadcast_strides(target, shape);
-    let outer = shape.len().saturating_sub(1);
-    let inner = shape.last().copied().unwrap_or(1);
-    let step = strides.last().copied().unwrap_or(0);
-    let mut rows = data.chunks_exact(inner.max(1));
-    for_rows(&shape[..outer], &strides[..outer], |base| {
-        let Some(row) = rows.next() else { return };
-        if step == 0 {
-            let mut sum = T::default();
-            for &x in row {
-                sum += x;
-            }
-            if let Some(cell) = out.get_mut(base) {
-                *cell += sum;
-            }
-        } else if let Some(cells) = out.get_mut(base..base + inner) {
-            for (cell, &x) in cells.iter_mut().zip(row) {
-                *cell += x;
-            }
-        }
-    });
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,13 +168,5 @@ mod tests {
         for (i, x) in got.iter().enumerate() {
             assert_eq!(*x, i as i64 + (i / 120 * 40 + i % 40) as i64);
         }
-    }
-
-    #[test]
-    fn sums_back() {
-        let m: Vec<i64> = (0..6).collect();
-        assert_eq!(sum_into(&m, &[2, 3], &[3]), [3, 5, 7]);
-        assert_eq!(sum_into(&m, &[2, 3], &[2, 1]), [3, 12]);
-        assert_eq!(sum_into(&m, &[2, 3], &[1, 1]), [15]);
     }
 }

@@ -9,7 +9,8 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, IxDyn, ShapeBuilder
 
 use super::cast::Float;
 use super::create::Element;
-use super::{Arr, Shape, count};
+use super::simd::extrema::any_nan;
+use super::{Arr, Shape, count, strided};
 use crate::error::{Error, Result};
 
 /// Below this many multiplications the call of the tuned kernel costs more than the product.
@@ -248,9 +249,11 @@ pub fn matmul<T: Product>(
         match a.clone().into_dimensionality::<Ix2>() {
             Ok(a) => T::product(a, b, &mut out)?,
             Err(_) => {
-                let rows = a.as_standard_layout();
-                let all = rows.as_slice().and_then(|rows| ArrayView2::from_shape((rows.len() / k, k), rows).ok());
-                T::product(all.ok_or_else(unchecked)?, b, &mut out)?;
+                let rows = match a.as_slice() {
+                    Some(rows) => Cow::Borrowed(rows),
+                    None => Cow::Owned(strided::copied(&a)),
+                };
+                T::product(matrix(&rows, rows.len() / k, k, k)?, b, &mut out)?;
             }
         }
         return Ok(out);
@@ -302,11 +305,14 @@ pub fn mend<'a, T: Float>(
     batch: &[usize],
     strong: Strong,
 ) {
+    if !any_nan(out) {
+        return;
+    }
     let (left, right) = (strong != Strong::Right, strong != Strong::Left);
     let bad = |side: &ArrayViewD<'a, T>| side.iter().any(|x| x.is_nan() || x.abs() == T::INFINITY);
     let zeros = |side: &ArrayViewD<'a, T>| side.iter().any(|x| *x == T::c(0.0));
     let meets = |strong: bool, side, other| strong && zeros(side) && bad(other);
-    if !out.iter().any(|x| x.is_nan()) || !(meets(left, &a, &b) || meets(right, &b, &a)) {
+    if !(meets(left, &a, &b) || meets(right, &b, &a)) {
         return;
     }
     let a = if a.ndim() == 1 { a.insert_axis(Axis(0)) } else { turned(a, turn.0) };

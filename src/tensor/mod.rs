@@ -25,6 +25,7 @@ pub mod reduce;
 pub mod room;
 pub mod scan;
 pub mod simd;
+pub mod strided;
 pub mod vecs;
 pub mod view;
 pub mod window;
@@ -35,6 +36,7 @@ use std::fmt;
 use ndarray::{ArcArray, IxDyn};
 use smallvec::SmallVec;
 
+use crate::map_dtype;
 use crate::value::Value;
 
 /// The array behind one dtype.
@@ -128,12 +130,7 @@ impl Tensor {
         if self.is_contiguous() {
             return self.clone();
         }
-        match self {
-            Tensor::Bool(a) => Tensor::Bool(a.as_standard_layout().into_owned().into_shared()),
-            Tensor::Int(a) => Tensor::Int(a.as_standard_layout().into_owned().into_shared()),
-            Tensor::F32(a) => Tensor::F32(a.as_standard_layout().into_owned().into_shared()),
-            Tensor::F64(a) => Tensor::F64(a.as_standard_layout().into_owned().into_shared()),
-        }
+        map_dtype!(self, a => view::standard(a))
     }
 
     /// All elements as floats in row-major order.
@@ -209,28 +206,11 @@ fn every<T>(a: &Arr<T>, holds: impl Fn(&T) -> bool) -> bool {
 }
 
 /// The elements of an array in row-major order: borrowed if they lie so, else copied.
-pub fn flat<T: Clone>(a: &Arr<T>) -> Cow<'_, [T]> {
+pub fn flat<T: Copy>(a: &Arr<T>) -> Cow<'_, [T]> {
     match a.as_slice() {
         Some(slice) => Cow::Borrowed(slice),
-        None => Cow::Owned(copied(a)),
+        None => Cow::Owned(strided::copied(a)),
     }
-}
-
-/// The elements in row-major order. The iterators of a fixed rank are several times faster than those of any rank.
-fn copied<T: Clone>(a: &Arr<T>) -> Vec<T> {
-    fn fixed<T: Clone, D: ndarray::Dimension>(a: &Arr<T>) -> Option<Vec<T>> {
-        let a = a.view().into_dimensionality::<D>().ok()?;
-        let mut out = Vec::with_capacity(a.len());
-        a.iter().for_each(|x| out.push(x.clone()));
-        Some(out)
-    }
-    let out = match a.ndim() {
-        1 => fixed::<T, ndarray::Ix1>(a),
-        2 => fixed::<T, ndarray::Ix2>(a),
-        3 => fixed::<T, ndarray::Ix3>(a),
-        _ => None,
-    };
-    out.unwrap_or_else(|| a.iter().cloned().collect())
 }
 
 /// Number of elements of a shape.

@@ -1,6 +1,7 @@
 //! Reading and writing parts of tensors. In: a tensor and an index specification. Out: a view where the specification
 //! allows (ints and slices), else a copy; writes happen in place if the tensor is unshared.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use ndarray::{ArrayBase, Axis, IxDyn, RawData, Slice};
@@ -11,7 +12,7 @@ use crate::map_dtype;
 use crate::tensor::create::{Element, array, article};
 use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
 use crate::tensor::view::{row_major, standard};
-use crate::tensor::{Arr, DType, Tensor, show_shape};
+use crate::tensor::{Arr, DType, Tensor, show_shape, strided};
 use crate::value::Value;
 
 /// Applies a plan without gathers: a view of whatever ownership `a` has.
@@ -239,8 +240,10 @@ fn write<T: Element>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(
             let Some(v) = v.broadcast(IxDyn(&plan.shape)) else {
                 return;
             };
-            let v = v.as_standard_layout();
-            let v = v.as_slice().unwrap_or(&[]);
+            let v = match v.as_slice() {
+                Some(v) => Cow::Borrowed(v),
+                None => Cow::Owned(strided::copied(&v)),
+            };
             let mut next = 0;
             o.each(|i| {
                 for (y, &x) in data[i..i + o.run].iter_mut().zip(&v[next..]) {

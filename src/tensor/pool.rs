@@ -3,6 +3,7 @@
 //! In: row-major planes `[planes, h, w]` and how windows slide over them; the caller has checked that every window meets the
 //! input. Out: a new row-major buffer `[planes, oh, ow]`, or for the transposes `[planes, h, w]`.
 
+use super::simd::windows::{Comparable, keep_largest, keep_places, largest_of_pairs, places_of_pairs};
 use super::window::{Reach, Slide, along, back};
 
 /// Rows and columns of windows.
@@ -22,18 +23,38 @@ impl Planes {
         self.rows.count.saturating_mul(self.columns.count)
     }
 
-    /// Calls `f` with each row of windows and each row of the input that it meets, and how columns are reached; places in
-    /// row-major order for each window.
-    fn each_row(&self, mut f: impl FnMut(usize, usize, &Reach)) {
+    /// True for windows of 2 by 2 side by side, none of which reaches into a margin.
+    fn are_pairs(&self) -> bool {
+        let pairs = |s: &Slide| s.size == 2 && s.stride == 2 && s.padding == 0;
+        pairs(&self.rows) && pairs(&self.columns)
+    }
+
+    /// Number within the plane of the first element of the window at this row and column that is inside the input.
+    fn first(&self, row: usize, column: usize) -> usize {
+        let start = |s: &Slide, o: usize| (o * s.stride).saturating_sub(s.padding);
+        start(&self.rows, row) * self.columns.len + start(&self.columns, column)
+    }
+
+    /// For each window the number within the plane of its first element.
+    fn firsts(&self) -> Vec<i64> {
+        let places = (0..self.rows.count).flat_map(|y| (0..self.columns.count).map(move |x| self.first(y, x) as i64));
+        places.collect()
+    }
+
+    /// Each row of windows and each row of the input that it meets, and how columns are reached; places in row-major order for
+    /// each window.
+    fn visits(&self) -> Vec<(usize, usize, Reach)> {
+        let mut visits = vec![];
         let rows = self.rows.reaches(self.rows.places());
         let columns = self.columns.reaches(self.columns.places());
         for by_row in &rows {
             for (i, row) in by_row.outputs.clone().enumerate() {
                 for by_column in &columns {
-                    f(row, by_row.start + i * self.rows.stride, by_column);
+                    visits.push((row, by_row.start + i * self.rows.stride, by_column.clone()));
                 }
             }
         }
+        visits
     }
 }
 
@@ -45,31 +66,65 @@ fn row_mut<T>(data: &mut [T], i: usize, len: usize) -> &mut [T] {
     data.get_mut(i * len..(i + 1) * len).unwrap_or_default()
 }
 
+/// The largest element of each window; NaN if there is one.
+pub fn largest<T: Comparable>(g: &Planes, x: &[T]) -> Vec<T> {
+    let Some(&any) = x.first() else { return vec![] };
+    let mut out = vec![any; g.count * g.output()];
+    if out.is_empty() {
+        return out;
+    }
+    let (width, count) = (g.columns.len, g.columns.count);
+    if g.are_pairs() {
+        for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+            for (pair, out) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(count)) {
+                let (top, bottom) = pair.split_at(width);
+                largest_of_pairs(top, bottom, out);
+            }
+        }
+        return out;
+    }
+    let firsts = g.firsts();
+    let visits = g.visits();
+    for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+        out.iter_mut().zip(&firsts).for_each(|(out, &first)| *out = x.get(first as usize).copied().unwrap_or(any));
+        for (out_row, from, reach) in &visits {
+            let out = row_mut(out, *out_row, count).get_mut(reach.outputs.clone()).unwrap_or_default();
+            keep_largest(row(x, *from, width).get(reach.start..).unwrap_or(&[]), g.columns.stride, out);
+        }
+    }
+    out
+}
+
 /// Where the largest element of each window is, as its number within the plane: the first of equals, the first NaN if there
 /// is one.
-pub fn largest<T: Copy + PartialOrd>(g: &Planes, x: &[T]) -> Vec<i64> {
+pub fn places<T: Comparable>(g: &Planes, x: &[T]) -> Vec<i64> {
     let mut out = vec![0; g.count * g.output()];
     let (width, count) = (g.columns.len, g.columns.count);
     let Some(&any) = x.first() else { return out };
     if out.is_empty() {
         return out;
     }
-    let mut best: Vec<(T, i64)> = vec![(any, -1); g.output()];
-    let mut visits = vec![];
-    g.each_row(|row, from, reach| visits.push((row, from, reach.clone())));
-    for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
-        best.iter_mut().for_each(|b| b.1 = -1);
-        for (out_row, from, reach) in &visits {
-            let mut at = (from * width + reach.start) as i64;
-            along(row_mut(&mut best, *out_row, count), row(x, *from, width), reach, g.columns.stride, |best, &x| {
-                // NaN compares with nothing, itself included.
-                let wins =
-                    best.1 < 0 || x > best.0 || (x.partial_cmp(&x).is_none() && best.0.partial_cmp(&best.0).is_some());
-                *best = if wins { (x, at) } else { *best };
-                at = at.wrapping_add(g.columns.stride as i64);
-            });
+    if g.are_pairs() {
+        for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+            for (i, (pair, out)) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(count)).enumerate() {
+                let (top, bottom) = pair.split_at(width);
+                places_of_pairs(top, bottom, (2 * i * width) as i64, width as i64, out);
+            }
         }
-        out.iter_mut().zip(&best).for_each(|(out, best)| *out = best.1);
+        return out;
+    }
+    let firsts = g.firsts();
+    let visits = g.visits();
+    let mut best: Vec<T> = vec![any; g.output()];
+    for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+        best.iter_mut().zip(&firsts).for_each(|(best, &first)| *best = x.get(first as usize).copied().unwrap_or(any));
+        out.copy_from_slice(&firsts);
+        for (out_row, from, reach) in &visits {
+            let part = |i: usize| (i * count + reach.outputs.start)..(i * count + reach.outputs.end);
+            let (Some(best), Some(out)) = (best.get_mut(part(*out_row)), out.get_mut(part(*out_row))) else { continue };
+            let at = (from * width + reach.start) as i64;
+            keep_places(row(x, *from, width).get(reach.start..).unwrap_or(&[]), g.columns.stride, at, best, out);
+        }
     }
     out
 }
@@ -121,8 +176,7 @@ pub fn means<T: Mean>(g: &Planes, x: &[T], size: T) -> Vec<T> {
         return out;
     }
     let (width, count) = (g.columns.len, g.columns.count);
-    let mut visits = vec![];
-    g.each_row(|row, from, reach| visits.push((row, from, reach.clone())));
+    let visits = g.visits();
     for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
         for (out_row, from, reach) in &visits {
             along(row_mut(out, *out_row, count), row(x, *from, width), reach, g.columns.stride, |out, &x| *out += x);
@@ -139,8 +193,7 @@ pub fn means_bar<T: Mean>(g: &Planes, y: &[T], size: T) -> Vec<T> {
         return out;
     }
     let (width, count) = (g.columns.len, g.columns.count);
-    let mut visits = vec![];
-    g.each_row(|row, to, reach| visits.push((row, to, reach.clone())));
+    let visits = g.visits();
     for (y, out) in y.chunks_exact(g.output()).zip(out.chunks_exact_mut(g.input())) {
         for (y_row, to, reach) in &visits {
             back(row(y, *y_row, count), row_mut(out, *to, width), reach, g.columns.stride, |&y, out| *out += y / size);
@@ -194,11 +247,12 @@ mod tests {
                 let x: Vec<f64> = (0..count * len * len).map(|i| ((i * 7919) % 11) as f64 - 5.0).collect();
                 let all = windows(&g, &x);
                 let first = |w: &Vec<(usize, f64)>| w.iter().fold(w[0], |a, &b| if b.1 > a.1 { b } else { a }).0 as i64;
-                let places = largest(&g, &x);
+                let places = places(&g, &x);
                 assert_eq!(places, all.iter().map(first).collect::<Vec<_>>());
                 let picked = pick(&x, &places, g.input(), g.output());
                 let tops: Vec<f64> = all.iter().map(|w| w.iter().fold(f64::NEG_INFINITY, |a, b| a.max(b.1))).collect();
                 assert_eq!(picked, tops);
+                assert_eq!(largest(&g, &x), tops);
                 let area = (size * size) as f64;
                 let mean = means(&g, &x, area);
                 for (m, w) in mean.iter().zip(&all) {
@@ -216,8 +270,15 @@ mod tests {
     #[test]
     fn nan_is_the_largest() {
         let g = planes(1, 2, 2, 2, 0);
-        assert_eq!(largest(&g, &[1.0, f64::NAN, 3.0, f64::NAN]), [1]);
-        assert_eq!(largest(&g, &[f64::NEG_INFINITY; 4]), [0]);
-        assert_eq!(largest(&g, &[i64::MIN; 4]), [0]);
+        assert_eq!(places(&g, &[1.0, f64::NAN, 3.0, f64::NAN]), [1]);
+        assert_eq!(places(&g, &[f64::NEG_INFINITY; 4]), [0]);
+        assert_eq!(places(&g, &[i64::MIN; 4]), [0]);
+        let wide = planes(1, 3, 3, 1, 1);
+        let x = [1.0, 2.0, f64::NAN, 3.0, f64::NAN, 5.0, 6.0, 7.0, 8.0];
+        assert_eq!(places(&wide, &x), [4, 2, 2, 4, 2, 2, 4, 4, 4]);
+        for g in [g, wide] {
+            let top = largest(&g, &x[..g.input()]);
+            assert!(top.iter().all(|x| x.is_nan()) && top.len() == g.output());
+        }
     }
 }

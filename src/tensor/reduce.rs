@@ -5,10 +5,13 @@
 
 use std::borrow::Cow;
 
-use super::broadcast::for_rows;
 use super::cast::Float;
 use super::create::article;
+use super::simd::extrema::{
+    Largest, Side, Smallest, best_of, best_of_columns, best_of_rows, column_shares, first_best, row_shares,
+};
 use super::simd::sums as simd_sums;
+use super::strided::permuted;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -110,54 +113,9 @@ pub fn unrows<T: Copy>(data: Vec<T>, shape: &[usize], axes: &[usize]) -> Vec<T> 
     }
 }
 
-/// `[outer, n, inner]` to `[outer, inner, n]`, in square blocks that are turned in between: each side is then touched a cache line
-/// at a time, whatever its stride.
+/// `[outer, n, inner]` to `[outer, inner, n]`.
 pub fn swap_last<T: Copy>(data: &[T], outer: usize, n: usize, inner: usize) -> Vec<T> {
-    const BLOCK: usize = 8;
-    let Some(&first) = data.first() else { return vec![] };
-    let mut out = vec![first; data.len()];
-    let mut block = [[first; BLOCK]; BLOCK];
-    let size = n * inner;
-    debug_assert_eq!(outer * size, data.len());
-    for (src, dst) in data.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
-        for i0 in (0..n).step_by(BLOCK) {
-            let height = BLOCK.min(n - i0);
-            for j0 in (0..inner).step_by(BLOCK) {
-                let width = BLOCK.min(inner - j0);
-                for (i, row) in block.iter_mut().enumerate().take(height) {
-                    let from = (i0 + i) * inner + j0;
-                    row[..width].copy_from_slice(&src[from..from + width]);
-                }
-                for j in 0..width {
-                    let from = (j0 + j) * n + i0;
-                    for (x, row) in dst[from..from + height].iter_mut().zip(&block) {
-                        *x = row[j];
-                    }
-                }
-            }
-        }
-    }
-    out
-}
-
-/// Axes in another order: axis `k` of the result is axis `order[k]`.
-pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T> {
-    let mut strides: Shape = shape.into();
-    let mut step = 1;
-    for axis in (0..shape.len()).rev() {
-        strides[axis] = step;
-        step *= shape[axis];
-    }
-    let dims: Shape = order.iter().map(|&a| shape[a]).collect();
-    let steps: Shape = order.iter().map(|&a| strides[a]).collect();
-    let mut out = Vec::with_capacity(data.len());
-    let (Some((&inner, outer)), Some((&stride, outer_steps))) = (dims.split_last(), steps.split_last()) else {
-        return data.to_vec();
-    };
-    for_rows(outer, outer_steps, |base| {
-        out.extend((0..inner).filter_map(|k| data.get(base + k * stride)));
-    });
-    out
+    permuted(data, &[outer, n, inner], &[0, 2, 1])
 }
 
 /// Sum of a slice.
@@ -197,87 +155,52 @@ fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
             out
         }
         None => {
-            let (rows, n) = rows(data, shape, axes);
-            rows.chunks_exact(n.max(1)).map(sum_slice).collect()
+            // Axes that do not lie side by side one after the other, the last one first, which lies most densely.
+            let Some((last, others)) = axes.split_last() else { return data.iter().map(|x| x.to_f64()).collect() };
+            let part = sums_of(data, shape, &[*last]);
+            sums_of(&part, &reduced_shape(shape, &[*last], true), others)
         }
     }
-}
-
-/// The larger of two, or NaN once either is.
-#[inline(always)]
-fn up<T: Float>(acc: T, x: T) -> T {
-    if acc >= x || acc.is_nan() { acc } else { x }
-}
-
-/// The smaller of two, or NaN once either is.
-#[inline(always)]
-fn down<T: Float>(acc: T, x: T) -> T {
-    if acc <= x || acc.is_nan() { acc } else { x }
-}
-
-fn extremum<T: Float>(x: &[T], pick: impl Fn(T, T) -> T + Copy) -> Option<T> {
-    const LANES: usize = 16;
-    let (&first, _) = x.split_first()?;
-    let mut lanes = [first; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane = pick(*lane, x);
-        }
-    }
-    let all = lanes.iter().chain(chunks.remainder());
-    Some(all.fold(first, |acc, &x| pick(acc, x)))
 }
 
 /// Largest element; NaN if there is one; `None` if empty.
 pub fn max_slice<T: Float>(x: &[T]) -> Option<T> {
-    extremum(x, up)
+    x.first().map(|&first| best_of::<Largest, T>(x, first))
 }
 
 /// Smallest element; NaN if there is one; `None` if empty.
 pub fn min_slice<T: Float>(x: &[T]) -> Option<T> {
-    extremum(x, down)
+    x.first().map(|&first| best_of::<Smallest, T>(x, first))
 }
 
 /// Largest (or smallest) elements along the axes; rows are not empty.
 pub fn extrema<T: Float>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
+    if largest { extrema_of::<Largest, T>(data, shape, axes) } else { extrema_of::<Smallest, T>(data, shape, axes) }
+}
+
+fn extrema_of<S: Side, T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+    let mut out = vec![];
     if let Some((_, n, inner)) = split(shape, axes)
         && inner > 1
         && n > 0
     {
-        let mut out = Vec::with_capacity(data.len() / n);
+        out.reserve(data.len() / n);
         for part in data.chunks_exact(n * inner) {
             let start = out.len();
-            let mut rows = part.chunks_exact(inner);
-            out.extend_from_slice(rows.next().unwrap_or(&[]));
-            for row in rows {
-                if let Some(best) = out.get_mut(start..) {
-                    for (acc, &x) in best.iter_mut().zip(row) {
-                        *acc = if largest { up(*acc, x) } else { down(*acc, x) };
-                    }
-                }
-            }
+            let (first, others) = part.split_at(inner);
+            out.extend_from_slice(first);
+            best_of_columns::<S, T>(others, out.get_mut(start..).unwrap_or_default());
         }
         return out;
     }
     let (rows, n) = rows(data, shape, axes);
-    let pick = if largest { max_slice::<T> } else { min_slice::<T> };
-    rows.chunks_exact(n.max(1)).filter_map(pick).collect()
+    best_of_rows::<S, T>(&rows, n.max(1), &mut out);
+    out
 }
 
 /// Sum of squared distances from the mean.
 pub fn spread<T: Float>(x: &[T]) -> f64 {
-    let mean = sum_slice(x) / x.len() as f64;
-    let mut lanes = [0.0; 8];
-    let mut chunks = x.chunks_exact(8);
-    for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            let d = x.to_f64() - mean;
-            *lane += d * d;
-        }
-    }
-    let rest: f64 = chunks.remainder().iter().map(|x| (x.to_f64() - mean).powi(2)).sum();
-    lanes.iter().sum::<f64>() + rest
+    simd_sums::spread(x, sum_slice(x) / x.len() as f64)
 }
 
 /// Index of the first largest (or smallest) element; NaN counts as it.
@@ -295,14 +218,30 @@ pub fn arg_extremum<T: PartialOrd + Copy>(x: &[T], largest: bool) -> usize {
     best
 }
 
+/// The same of floats.
+pub fn arg_extremum_float<T: Float>(x: &[T], largest: bool) -> usize {
+    if largest { first_best::<Largest, T>(x) } else { first_best::<Smallest, T>(x) }
+}
+
 /// For each element its share in the slope of its row's extremum: 1 over the number of ties, or 0; NaN in a row with NaN.
-pub fn tie_shares<T: Float>(row: &[T], largest: bool, out: &mut Vec<T>) {
-    let best = if largest { max_slice(row) } else { min_slice(row) };
-    let Some(best) = best else { return };
-    let ties = row.iter().filter(|&&x| x == best).count();
-    let share = T::c(1.0 / ties as f64); // inf if there is NaN only
-    let none = if best.is_nan() { T::NAN } else { T::c(0.0) };
-    out.extend(row.iter().map(|&x| if x == best { share } else { none }));
+pub fn tie_shares<T: Float>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
+    if largest { shares_of::<Largest, T>(data, shape, axes) } else { shares_of::<Smallest, T>(data, shape, axes) }
+}
+
+fn shares_of<S: Side, T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+    let mut out = vec![];
+    if let Some((_, n, inner)) = split(shape, axes)
+        && inner > 1
+        && n > 0
+    {
+        data.chunks_exact(n * inner).for_each(|part| column_shares::<S, T>(part, inner, &mut out));
+        return out;
+    }
+    let (rows, n) = rows(data, shape, axes);
+    if n > 0 {
+        row_shares::<S, T>(&rows, n, &mut out);
+    }
+    unrows(out, shape, axes)
 }
 
 /// Where the quantile `q` of `n` sorted elements lies: between which two, and how far along.
@@ -388,7 +327,7 @@ mod tests {
         assert!(max_slice(&x).unwrap().is_nan());
         assert!(min_slice(&x).unwrap().is_nan());
         assert_eq!(max_slice(&x[21..]), Some(49.0));
-        assert_eq!(arg_extremum(&x, true), 20);
+        assert_eq!((arg_extremum(&x, true), arg_extremum_float(&x, true)), (20, 20));
         assert_eq!(arg_extremum(&[1, 3, 3], true), 1);
     }
 

@@ -123,7 +123,7 @@ pub fn repeat(t: &Tensor, axis: usize, n: usize) -> Tensor {
 fn triangle_arr<T: Element>(a: &Arr<T>, keep: impl Fn(i64, i64) -> bool) -> Arr<T> {
     let rank = a.ndim();
     let (rows, cols) = (a.shape()[rank - 2], a.shape()[rank - 1]);
-    let mut a = array(a.shape(), a.iter().cloned().collect());
+    let mut a = array(a.shape(), flat(a).into_owned());
     if rows * cols > 0
         && let Some(s) = a.as_slice_mut()
     {

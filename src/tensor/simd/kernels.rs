@@ -1,7 +1,9 @@
 //! Loops of elementwise primitives over lanes: values, and cotangents times partials. Each appends to a vector.
 
+use super::poly::pick;
 use crate::ops::lanes::{BinaryRule, TernaryRule, UnaryRule};
 use crate::ops::real::Real;
+use crate::tensor::create::Element;
 use crate::tensor::lanes::Lanes;
 use crate::wide;
 
@@ -57,6 +59,16 @@ wide! {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The elements of `a` where the mask is true, elsewhere those of `b`.
+    pub fn choose_lanes<T: Element>(mask: &[bool], a: Lanes<'_, T>, b: Lanes<'_, T>, out: &mut Vec<T>) {
+        match (a, b) {
+            (Lanes::Each(a), Lanes::Each(b)) => fill!(out, [mask, a, b], pick(mask, a, b)),
+            (Lanes::Each(a), Lanes::Same(b)) => fill!(out, [mask, a], pick(mask, a, b)),
+            (Lanes::Same(a), Lanes::Each(b)) => fill!(out, [mask, b], pick(mask, a, b)),
+            (Lanes::Same(a), Lanes::Same(b)) => fill!(out, [mask], pick(mask, a, b)),
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod erf;
 pub mod exp;
+pub mod extrema;
 pub mod kernels;
 pub mod log;
 pub mod poly;
@@ -13,6 +14,7 @@ pub mod pow;
 pub mod sine;
 pub mod sums;
 pub mod tanh;
+pub mod windows;
 
 /// Vector instructions of this machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -66,6 +66,25 @@ wide! {
         total
     }
 
+    /// Sum of squared distances from `mean`, in `f64`.
+    pub fn spread<T: Real>(x: &[T], mean: f64) -> f64 {
+        let mut lanes = [0.0; LANES];
+        let mut rest = x;
+        while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
+            for k in 0..LANES {
+                let d = chunk[k].to_f64() - mean;
+                lanes[k] += d * d;
+            }
+            rest = tail;
+        }
+        let mut total = joined(lanes);
+        for &x in rest {
+            let d = x.to_f64() - mean;
+            total += d * d;
+        }
+        total
+    }
+
     /// Appends the sums of the columns of a matrix with rows of `inner`.
     pub fn column_sums<T: Real>(part: &[T], inner: usize, out: &mut Vec<f64>) {
         let start = out.len();
@@ -99,6 +118,7 @@ mod tests {
             let (n, whole) = (n as f64, f64::from(n as u32));
             assert_eq!(sum(&x), whole * (n - 1.0) / 2.0);
             assert_eq!(sum_squares(&x), (n - 1.0) * n * (2.0 * n - 1.0) / 6.0);
+            assert_eq!(spread(&x, 0.0), sum_squares(&x));
         }
         let nan = [1.0, f64::NAN, 2.0];
         assert!(sum(&nan).is_nan() && sum_squares(&nan).is_nan());

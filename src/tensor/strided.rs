@@ -1,0 +1,242 @@
+//! Row-major copies of arrays that lie otherwise: transposed, permuted, sliced, backwards.
+//!
+//! In: an array of any strides. Out: its elements in row-major order. Axes that lie behind one another are merged first. Then
+//! whole rows are copied where the last axis is dense; where another one is, the two are turned in square blocks, so that
+//! both sides are touched a cache line at a time.
+
+use ndarray::{ArrayBase, Data, IxDyn};
+use smallvec::SmallVec;
+
+/// Length of the side of a block.
+const BLOCK: usize = 8;
+
+/// An axis: its length, and how far apart neighbours are in the array and in the copy, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Along {
+    len: usize,
+    from: isize,
+    to: usize,
+}
+
+type Axes = SmallVec<[Along; 6]>;
+
+/// The axes of an array without elements or of more; those that lie behind one another in the array are one.
+fn merged(shape: &[usize], strides: &[isize]) -> Axes {
+    let mut axes = Axes::new();
+    let mut to = 1;
+    for (&len, &from) in shape.iter().zip(strides).rev() {
+        match axes.last_mut() {
+            _ if len == 1 => continue,
+            Some(inner) if inner.from.checked_mul(inner.len as isize) == Some(from) => inner.len *= len,
+            _ => axes.push(Along { len, from, to }),
+        }
+        to *= len;
+    }
+    axes.reverse();
+    axes
+}
+
+/// The elements of an array in row-major order.
+pub fn copied<T: Copy, S: Data<Elem = T>>(a: &ArrayBase<S, IxDyn>) -> Vec<T> {
+    let mut out = Vec::with_capacity(a.len());
+    if a.is_empty() {
+        return out;
+    }
+    let axes = merged(a.shape(), a.strides());
+    // SAFETY: ndarray guarantees that the elements of an array lie where pointer and strides say. Every index of the axes is one
+    // of the array's, so only such elements are read; their places in the copy are the numbers below `a.len()`, each once.
+    unsafe {
+        copy(&axes, a.as_ptr(), out.as_mut_ptr());
+        out.set_len(a.len());
+    }
+    out
+}
+
+/// The elements of a row-major buffer with its axes in another order: axis `k` of the result is axis `order[k]`, each of which
+/// is named once.
+pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T> {
+    let mut strides: SmallVec<[isize; 6]> = SmallVec::from_elem(0, shape.len());
+    let mut step = 1;
+    for (stride, &len) in strides.iter_mut().zip(shape).rev() {
+        *stride = step as isize;
+        step *= len;
+    }
+    let once = (0..shape.len()).all(|axis| order.contains(&axis)) && order.len() == shape.len();
+    assert!(step == data.len() && once, "axes of a buffer in another order");
+    let mut out = Vec::with_capacity(data.len());
+    if data.is_empty() {
+        return out;
+    }
+    let shape: SmallVec<[usize; 6]> = order.iter().map(|&axis| shape[axis]).collect();
+    let strides: SmallVec<[isize; 6]> = order.iter().map(|&axis| strides[axis]).collect();
+    // SAFETY: by the assertion the axes are those of the buffer, so each of its elements is read and each place of the copy
+    // written once.
+    unsafe {
+        copy(&merged(&shape, &strides), data.as_ptr(), out.as_mut_ptr());
+        out.set_len(data.len());
+    }
+    out
+}
+
+/// # Safety
+/// For each index of the axes there is an element to be read at `from` and room for one at `to`.
+unsafe fn copy<T: Copy>(axes: &[Along], from: *const T, to: *mut T) {
+    let Some((&last, outer)) = axes.split_last() else {
+        // SAFETY: the caller's; without axes there is one element.
+        return unsafe { to.write(from.read()) };
+    };
+    let densest = (0..outer.len()).filter(|&k| outer[k].from != 0).min_by_key(|&k| outer[k].from.unsigned_abs());
+    match densest {
+        Some(k) if last.from != 0 && outer[k].from.unsigned_abs() < last.from.unsigned_abs() => {
+            let mut outer = Axes::from_slice(outer);
+            let dense = outer.remove(k);
+            // SAFETY: the caller's.
+            each(&outer, |f, t| unsafe { turn(dense, last, from.offset(f), to.add(t)) });
+        }
+        // SAFETY: the caller's.
+        _ => each(outer, |f, t| unsafe { row(last, from.offset(f), to.add(t)) }),
+    }
+}
+
+/// Calls `f` with the two offsets of each index, in row-major order.
+fn each(axes: &[Along], mut f: impl FnMut(isize, usize)) {
+    let Some((&last, outer)) = axes.split_last() else { return f(0, 0) };
+    let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, outer.len());
+    let (mut from, mut to) = (0, 0);
+    loop {
+        for i in 0..last.len {
+            f(from + i as isize * last.from, to + i * last.to);
+        }
+        let mut axis = outer.len();
+        loop {
+            let Some(next) = axis.checked_sub(1) else { return };
+            axis = next;
+            let (a, i) = (outer[axis], &mut index[axis]);
+            *i += 1;
+            from += a.from;
+            to += a.to;
+            if *i < a.len {
+                break;
+            }
+            from -= a.from * a.len as isize;
+            to -= a.to * a.len;
+            *i = 0;
+        }
+    }
+}
+
+/// Copies along one axis, which is dense in the copy.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline]
+unsafe fn row<T: Copy>(axis: Along, from: *const T, to: *mut T) {
+    // SAFETY: the caller's.
+    unsafe {
+        if axis.from == 1 && axis.len > BLOCK {
+            return std::ptr::copy_nonoverlapping(from, to, axis.len);
+        }
+        for i in 0..axis.len {
+            to.add(i).write(from.offset(i as isize * axis.from).read());
+        }
+    }
+}
+
+/// Copies along two axes, of which `dense` is that with the shorter steps in the array, `last` that in the copy.
+///
+/// # Safety
+/// As for [`copy`].
+unsafe fn turn<T: Copy>(dense: Along, last: Along, from: *const T, to: *mut T) {
+    for i in (0..dense.len).step_by(BLOCK) {
+        for j in (0..last.len).step_by(BLOCK) {
+            // SAFETY: the caller's, for a part of the indices; the constant lengths are those of a whole block.
+            unsafe {
+                let from = from.offset(i as isize * dense.from + j as isize * last.from);
+                let to = to.add(i * dense.to + j);
+                if i + BLOCK <= dense.len && j + BLOCK <= last.len {
+                    block(BLOCK, BLOCK, dense, last, from, to);
+                } else {
+                    block(BLOCK.min(dense.len - i), BLOCK.min(last.len - j), dense, last, from, to);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+unsafe fn block<T: Copy>(height: usize, width: usize, dense: Along, last: Along, from: *const T, to: *mut T) {
+    for i in 0..height {
+        for j in 0..width {
+            // SAFETY: the caller's.
+            unsafe {
+                to.add(i * dense.to + j).write(from.offset(i as isize * dense.from + j as isize * last.from).read())
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{ArrayD, Slice};
+
+    use super::*;
+
+    fn counted(shape: &[usize]) -> ArrayD<i64> {
+        let n: usize = shape.iter().product();
+        ArrayD::from_shape_vec(shape, (0..n as i64).collect()).unwrap()
+    }
+
+    #[track_caller]
+    fn check(a: &ArrayD<i64>) {
+        assert_eq!(copied(a), a.iter().copied().collect::<Vec<_>>(), "{:?} {:?}", a.shape(), a.strides());
+    }
+
+    #[test]
+    fn every_order_of_axes() {
+        for shape in [[2, 3, 4, 5], [9, 1, 8, 2], [1, 17, 1, 16], [3, 0, 2, 1], [1, 1, 1, 1], [2, 10, 9, 3]] {
+            let a = counted(&shape);
+            for code in 0..256usize {
+                let order = [code & 3, code >> 2 & 3, code >> 4 & 3, code >> 6];
+                if (0..4).all(|axis| order.contains(&axis)) {
+                    check(&a.clone().permuted_axes(&order[..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_steps_and_reversals() {
+        let a = counted(&[6, 20, 11]);
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]] {
+            for step in [1, 2, -1, -3] {
+                for axis in 0..3 {
+                    let mut part = a.clone();
+                    part.slice_axis_inplace(ndarray::Axis(axis), Slice::new(1, Some(5), step));
+                    check(&part.permuted_axes(&order[..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stretched_axes() {
+        let a = counted(&[3, 1, 9]);
+        let wide = a.broadcast(IxDyn(&[4, 3, 20, 9])).unwrap();
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+            let turned = wide.view().permuted_axes(&order[..]);
+            assert_eq!(copied(&turned), turned.iter().copied().collect::<Vec<_>>());
+        }
+        assert_eq!(copied(&counted(&[]).into_dyn()), [0]);
+    }
+
+    #[test]
+    fn axes_are_merged() {
+        let a = counted(&[2, 3, 4, 5]);
+        assert_eq!(merged(a.shape(), a.strides()).len(), 1);
+        let turned = a.permuted_axes(&[2, 3, 0, 1][..]);
+        let want = [Along { len: 20, from: 1, to: 6 }, Along { len: 6, from: 20, to: 1 }];
+        assert_eq!(merged(turned.shape(), turned.strides()).as_slice(), want);
+    }
+}
