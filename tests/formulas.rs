@@ -102,6 +102,12 @@ let g = list(grad(weighed(f), wrt: wrt)(x, y, z, k) for f in list(whole, parts))
 for i in 0..len(wrt) {
     assert(near(g[0][i], g[1][i]), f\"gradient {wrt[i]}: {g[0][i]} {g[1][i]}\")
 }
+let m = list(total(x, y, z, k), mean(parts(x, y, z, k)))
+assert(same(m[0], m[1]) or near(m[0], m[1]), \"total\")
+let h = list(grad(f, wrt: wrt)(x, y, z, k) for f in list(|x, y, z, k| 1.5 * total(x, y, z, k), |x, y, z, k| 1.5 * mean(parts(x, y, z, k))))
+for i in 0..len(wrt) {
+    assert(near(h[0][i], h[1][i]), f\"gradient of the total {wrt[i]}: {h[0][i]} {h[1][i]}\")
+}
 let t = list(jvp(|x| f(x, y, z, k), x, x)[1] for f in list(whole, parts))
 assert(close(t[0], t[1]), \"tangent\")
 ";
@@ -118,7 +124,10 @@ fn wholes_are_their_parts() {
             "fn parts(x: any, y: any, z: any, k: any) {{\n{}    let a = 0.0 * x\n    let b = a * y\n    let c = b * z\n    let d = c * k\n    {} + d\n}}\n",
             both.parts, both.last
         );
-        let program = format!("seed({round})\n{operands}\n{whole}{parts}{CHECK}");
+        let total = format!("fn total(x: any, y: any, z: any, k: any) = mean({} + 0.0 * x * y * z * k)\n", both.whole);
+        // There is no mean of nothing.
+        let check = if operands.contains("randn(0)") { CHECK.split("let m =").next().unwrap_or("") } else { CHECK };
+        let program = format!("seed({round})\n{operands}\n{whole}{parts}{total}{check}");
         if let Some(problems) = run(&program) {
             panic!("{program}\n{problems}");
         }

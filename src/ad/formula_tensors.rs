@@ -12,11 +12,12 @@ use crate::ad::leafwise::{fit_together, part};
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::General;
 use crate::ad::{Cx, Watch};
-use crate::bytecode::formula::Formula;
+use crate::bytecode::formula::{Formula, Total};
 use crate::error::{Error, Result};
+use crate::ops::arith::MUL;
 use crate::ops::prim::ArgShape;
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
-use crate::tensor::formula::pull::{Applied, needed, pull};
+use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
 use crate::tensor::formula::{evaluate, forward};
 use crate::value::{Dict, StructValue, Value};
 
@@ -34,6 +35,11 @@ pub struct FormulaEntry {
     out: Value,
 }
 
+/// A sum or mean of a formula on tensors, as a tape has it: its gradient in each operand with a node.
+pub struct TotalEntry {
+    parts: SmallVec<[(Node, Value); 4]>,
+}
+
 impl Cx {
     /// The value of a formula on these registers; `None` if it has to be computed operation by operation, for what it is made
     /// of or for the error that this gives.
@@ -49,6 +55,7 @@ impl Cx {
         }
         let level = operands.iter().map(|v| v.slot().level()).max().unwrap_or_default();
         Ok(match level {
+            Level(0) if formula.total.is_some() => evaluate(formula, &operands),
             Level(0) if is_ready(&operands) => whole(formula, &operands),
             Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level)?,
             _ => None,
@@ -63,6 +70,9 @@ impl Cx {
         }
         let primals: Operands = operands.iter().map(|v| v.clone().with_slot(Slot::CONST)).collect();
         let Some(Laid::Tensors(layout)) = lay(formula, &primals) else { return Ok(None) };
+        if let Some(total) = formula.total {
+            return self.record_total(formula, total, &operands, &primals, &layout, level);
+        }
         let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
         let nodes: SmallVec<[Node; 4]> = operands.iter().map(|v| v.slot().node()).collect();
         let needed = needed(formula, wanted(&nodes));
@@ -78,6 +88,40 @@ impl Cx {
     }
 }
 
+impl Cx {
+    /// A sum or mean: its gradient is made along with it, and only scaled on the way back.
+    fn record_total(
+        &mut self,
+        formula: &Formula,
+        total: Total,
+        operands: &[Value],
+        primals: &[Value],
+        layout: &Layout,
+        level: Level,
+    ) -> Result<Option<Value>> {
+        let nodes: SmallVec<[Node; 4]> = operands.iter().map(|v| v.slot().node()).collect();
+        let shapes: SmallVec<[ArgShape; 4]> = primals.iter().map(arg_shape).collect();
+        let out = &Value::None;
+        let applied = Applied { formula, layout, operands: primals, shapes: &shapes, out, wanted: wanted(&nodes) };
+        let Some((value, gradient)) = pull_total(&applied, total) else { return Ok(None) };
+        let parts = nodes.into_iter().zip(gradient).filter_map(|(node, part)| Some((node, part?))).collect();
+        let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
+        let node = tape.push_general(General::Total(Box::new(TotalEntry { parts })), Slot::CONST)?;
+        Ok(Some(Value::Float(Slot::new(level, node), value)))
+    }
+}
+
+impl TotalEntry {
+    /// Cotangents of the operands.
+    pub fn pull(self, cx: &mut Cx, y_bar: &Value) -> Result<SmallVec<[(Node, Value); 4]>> {
+        if matches!(y_bar, Value::Float(_, 1.0)) {
+            return Ok(self.parts);
+        }
+        let scaled = |(node, part): (Node, Value)| Ok((node, cx.apply(&MUL, &[part, y_bar.clone()])?));
+        self.parts.into_iter().map(scaled).collect()
+    }
+}
+
 /// Bit `i`: operand `i` has a node.
 fn wanted(nodes: &[Node]) -> u32 {
     nodes.iter().enumerate().filter(|(_, node)| node.0 != 0).fold(0, |mask, (i, _)| mask | 1 << i)
@@ -85,7 +129,7 @@ fn wanted(nodes: &[Node]) -> u32 {
 
 impl FormulaEntry {
     /// Cotangents of the operands.
-    pub fn pull(&self, y_bar: &Value) -> Result<SmallVec<[Option<Value>; 6]>> {
+    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
         let applied = Applied {
             formula: &self.formula,
             layout: &self.layout,

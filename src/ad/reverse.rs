@@ -186,6 +186,14 @@ fn sweep_from(
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
+            General::Total(_) => {
+                let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                if let General::Total(entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
+                    for (node, cotangent) in entry.pull(&mut vm.cx, &y_bar)? {
+                        add(vm, tape, &mut bars, node, cotangent)?;
+                    }
+                }
+            }
             General::Formula(_) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
                 let entry = std::mem::replace(&mut tape.general[general], General::Leaf);
@@ -461,8 +469,7 @@ pub(crate) fn wrong_count(given: usize, wanted: usize) -> Error {
         plural(given),
         plural(wanted)
     );
-    Error::new("E0433", message)
-        .help("return a tuple with one cotangent for each argument; none where there is none")
+    Error::new("E0433", message).help("return a tuple with one cotangent for each argument; none where there is none")
 }
 
 /// Adds cotangents leaf by leaf to the nodes of `arg`.

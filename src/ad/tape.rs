@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use crate::ad::element::Whole;
-use crate::ad::formula_tensors::FormulaEntry;
+use crate::ad::formula_tensors::{FormulaEntry, TotalEntry};
 use crate::ad::held;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::trap::Origin;
@@ -42,6 +42,8 @@ pub enum General {
     Prim(PrimEntry),
     /// Several elementwise operations on tensors.
     Formula(Box<FormulaEntry>),
+    /// A sum or mean of such.
+    Total(Box<TotalEntry>),
     /// Processed after all its parts, which are the nodes that follow it.
     Group(GroupEntry),
     /// One float leaf of a group's result.
@@ -183,7 +185,7 @@ impl Tape {
     pub fn lower_level(&self) -> Level {
         let scalars = self.lower.iter().flat_map(|l| [l.primal, l.pa, l.pb]).map(Slot::level).max();
         let general = self.general.iter().map(|g| match g {
-            General::Leaf | General::Part | General::Formula(_) => Level(0),
+            General::Leaf | General::Part | General::Formula(_) | General::Total(_) => Level(0),
             General::Prim(p) => p.args.iter().chain([&p.out]).map(|v| v.slot().level()).max().unwrap_or_default(),
             General::Group(g) => held::level(&g.pullback),
         });

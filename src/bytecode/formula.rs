@@ -25,8 +25,17 @@ pub struct Formula {
     pub steps: Vec<Step>,
     /// Bit `i`: value `i` is an int as written.
     pub ints: u32,
+    /// What becomes of the value, if it is a tensor.
+    pub total: Option<Total>,
     /// See [`Formula::reads`].
     reads: OnceCell<Vec<[u32; 2]>>,
+}
+
+/// A reduction of all elements of a formula's value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Total {
+    Sum,
+    Mean,
 }
 
 /// An operation on earlier values.
@@ -64,7 +73,12 @@ pub struct Binary {
 impl Formula {
     /// Of registers, constants and steps; `ints` tells the constants that are written as ints.
     pub fn new(registers: Vec<Reg>, constants: Vec<f64>, steps: Vec<Step>, ints: u32) -> Formula {
-        Formula { registers, constants, steps, ints, reads: OnceCell::new() }
+        Formula { registers, constants, steps, ints, total: None, reads: OnceCell::new() }
+    }
+
+    /// With what becomes of the value.
+    pub fn with_total(self, total: Option<Total>) -> Formula {
+        Formula { total, ..self }
     }
 
     /// Which values the slopes of step `k` in its operands read.

@@ -148,6 +148,8 @@ instructions! {
 
     /// if formulas[formula] applies to its registers: R[dst] = its value, and on behind the next `words` instructions
     Formula { dst: Reg, formula: Table, words: Count }
+    /// the same for the sum or mean of a formula's value, a tensor
+    Total { dst: Reg, formula: Table, words: Count }
 
     /// go to target
     Jump { to: Target }

@@ -26,7 +26,7 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                         Op::Call { .. } | Op::CallMethod { .. } | Op::CallHost { .. } => chunk.calls.len(),
                         Op::Operator { .. } => chunk.operators.len(),
                         Op::Prim1 { .. } => chunk.hosts.len(),
-                        Op::Formula { .. } => chunk.formulas.len(),
+                        Op::Formula { .. } | Op::Total { .. } => chunk.formulas.len(),
                         Op::MakeDict { .. } => chunk.dict_keys.len(),
                         Op::MakeClosure { .. } => chunk.functions.len(),
                         Op::Format { .. } => chunk.formats.len(),
@@ -41,7 +41,7 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                 return fail(at, &format!("operand {role} is out of range"));
             }
         }
-        if let Op::Formula { formula, words, .. } = op {
+        if let Op::Formula { formula, words, .. } | Op::Total { formula, words, .. } = op {
             let formula = &chunk.formulas[formula.0 as usize];
             let inside = formula.registers.iter().all(|r| r.0 < chunk.registers);
             if !inside || !formula.is_sound() || at + 1 + words.0 as usize >= chunk.code.len() {

@@ -59,10 +59,10 @@ impl Writer {
         self.emit(op, span, &[]);
     }
 
-    /// Lets a `Formula` at this place go on behind the last instruction.
+    /// Lets a `Formula` or `Total` at this place go on behind the last instruction.
     pub fn skip_from(&mut self, at: usize) {
         let rest = self.chunk.code.len() - at - 1;
-        if let Op::Formula { words, .. } = &mut self.chunk.code[at] {
+        if let Op::Formula { words, .. } | Op::Total { words, .. } = &mut self.chunk.code[at] {
             match u16::try_from(rest) {
                 Ok(rest) => words.0 = rest,
                 Err(_) => self.too_large = true,

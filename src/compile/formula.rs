@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::formula::{Binary, Formula, MOST, Step, Unary};
+use crate::bytecode::formula::{Binary, Formula, MOST, Step, Total, Unary};
 use crate::bytecode::op::{Count, Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::literal::{Number, number};
@@ -51,13 +51,17 @@ impl FnCompiler<'_> {
     /// An expression of several scalar operations: a formula, and behind it the instructions for all other values.
     /// False if it is none.
     pub fn formula(&mut self, e: &Expr, dst: Reg) -> bool {
-        if self.one_by_one || !self.is_operation(e) {
+        if self.one_by_one {
+            return false;
+        }
+        let (total, inner) = self.total(e).map_or((None, e), |(total, inner)| (Some(total), inner));
+        if !self.is_operation(inner) {
             return false;
         }
         let mut draft = Draft::default();
-        self.draft(e, &mut draft);
+        self.draft(inner, &mut draft);
         let values = draft.leaves.len() + draft.constants.len() + draft.steps.len();
-        let worth = draft.steps.len() > 2 || draft.steps.len() == 2 && !is_mul_add(e);
+        let worth = total.is_some() || draft.steps.len() > 2 || draft.steps.len() == 2 && !is_mul_add(e);
         if !worth || draft.disorder || values > MOST || draft.leaves.iter().any(|leaf| self.may_assign(leaf)) {
             return false;
         }
@@ -94,14 +98,17 @@ impl FnCompiler<'_> {
         let ints = draft.constants.iter().enumerate().filter(|(_, (_, int))| *int);
         let ints = ints.fold(0, |mask, (i, _)| mask | 1 << (registers.len() + i));
         let constants = draft.constants.iter().map(|(x, _)| *x).collect();
-        let formula = Formula::new(registers, constants, steps, ints);
+        let formula = Formula::new(registers, constants, steps, ints).with_total(total);
         // All ints as written: `2 * 3`, or a power of one.
         let useful = formula.is_float(0);
         let at = self.writer.chunk.code.len();
         if useful {
             self.writer.chunk.formulas.push(Rc::new(formula));
             let formula = self.writer.table(self.writer.chunk.formulas.len());
-            self.emit(Op::Formula { dst, formula, words: Count(0) }, e.span);
+            let words = Count(0);
+            let op =
+                if total.is_some() { Op::Total { dst, formula, words } } else { Op::Formula { dst, formula, words } };
+            self.emit(op, e.span);
         }
         self.one_by_one = true;
         self.expr_inner(e, dst);
@@ -176,6 +183,19 @@ impl FnCompiler<'_> {
             ExprKind::Call { callee, args } => self.scalar_function(callee, args).is_some(),
             _ => false,
         }
+    }
+
+    /// `sum(x)` or `mean(x)`, over all elements.
+    fn total<'e>(&self, e: &'e Expr) -> Option<(Total, &'e Expr)> {
+        let ExprKind::Call { callee, args } = &e.kind else { return None };
+        let (ExprKind::Name(_), [x]) = (&callee.kind, &args[..]) else { return None };
+        let Res::Prim(prim) = self.res(callee.id) else { return None };
+        let total = match prim.name {
+            "sum" => Total::Sum,
+            "mean" => Total::Mean,
+            _ => return None,
+        };
+        (!x.inout && x.name.is_none()).then_some((total, &x.value))
     }
 
     /// The elementwise primitive of one or two arguments that is called.

@@ -324,7 +324,8 @@ impl Checker {
                 if let Some(dtype) = t.dtype
                     && cannot_hold(dtype, value)
                 {
-                    let float = matches!(value, Ty::Float) || matches!(value, Ty::Tensor(t) if t.dtype != Some(DType::Int));
+                    let float =
+                        matches!(value, Ty::Float) || matches!(value, Ty::Tensor(t) if t.dtype != Some(DType::Int));
                     let error = refuse(dtype, &show_ty(value), float);
                     let operands = vec![base_span, span, value_span];
                     self.report(TypeError::Operation { error, operands, origins: vec![] }, span);

@@ -337,6 +337,13 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                 }
             }
 
+            Op::Total { dst, formula, words } => {
+                if !trap && let Some(value) = ok!(cx.formula_of_tensors(&chunk.formulas[formula.0 as usize], regs)) {
+                    r!(dst).put(value);
+                    at += words.0 as usize;
+                }
+            }
+
             Op::Jump { to } => {
                 if (to.0 as usize) < at && INTERRUPT.load(Ordering::Relaxed) {
                     ok!(Err(Error::leave(Cause::Interrupt)));

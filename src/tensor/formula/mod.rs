@@ -16,8 +16,9 @@ use self::layout::{Layout, Operands, Reach, lay, spread};
 use super::cast::Float;
 use super::create::scalar_f64;
 use super::lanes::{Lanes, Run};
+use super::simd::sums::sum_onto;
 use super::{DType, Tensor, count};
-use crate::bytecode::formula::{Formula, Step};
+use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel};
 use crate::value::Value;
 
@@ -28,6 +29,7 @@ const BLOCK: usize = 2048;
 /// operation by operation.
 pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
     match lay(formula, operands)? {
+        Operands::Numbers if formula.total.is_some() => None,
         Operands::Numbers => numbers(formula, operands),
         Operands::Tensors(layout) => forward(formula, operands, &layout),
     }
@@ -223,7 +225,8 @@ fn run<T: Float>(
     }
     let (final_step, work) = work.split_last()?;
     let n = count(&layout.shape);
-    let mut out = Vec::with_capacity(n);
+    let mut out = Vec::with_capacity(if formula.total.is_some() { machine.block } else { n });
+    let mut sum = 0.0;
     let mut start = 0;
     while start < n {
         let len = machine.block.min(n - start);
@@ -233,9 +236,24 @@ fn run<T: Float>(
         }
         let (step, kernel, _) = final_step;
         kernel(len, &machine.lanes(*step, start, len)?, &mut out);
+        if formula.total.is_some() {
+            sum = sum_onto(sum, &out);
+            out.clear();
+        }
         start += len;
     }
-    Some(Value::tensor(Tensor::from_vec(&layout.shape, out)))
+    match formula.total {
+        None => Some(Value::tensor(Tensor::from_vec(&layout.shape, out))),
+        Some(total) => total_of(total, sum, n).map(Value::float),
+    }
+}
+
+/// A sum of `n` elements, or their mean if there are any.
+fn total_of(total: Total, sum: f64, n: usize) -> Option<f64> {
+    match total {
+        Total::Sum => Some(sum),
+        Total::Mean => (n > 0).then(|| sum / n as f64),
+    }
 }
 
 /// For each value the step that reads it last.

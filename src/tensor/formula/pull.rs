@@ -7,14 +7,14 @@
 use smallvec::SmallVec;
 
 use super::layout::{Layout, Reach};
-use super::{BLOCK, Held, Machine};
-use crate::bytecode::formula::{Formula, Step};
+use super::{BLOCK, Held, Machine, total_of};
+use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel, Scalar};
 use crate::ops::prim::ArgShape;
 use crate::tensor::cast::Float;
 use crate::tensor::create::scalar_f64;
-use crate::tensor::simd::kernels::{add_to, negate};
-use crate::tensor::simd::sums::{column_sums, sum};
+use crate::tensor::simd::kernels::{add_to, move_to, negate};
+use crate::tensor::simd::sums::{sum, sum_onto};
 use crate::tensor::{DType, Tensor, count};
 use crate::value::Value;
 
@@ -63,8 +63,24 @@ pub fn needed(formula: &Formula, wanted: u32) -> u32 {
     needed
 }
 
+/// What flows back to the registers, one for each.
+pub type Pulled = SmallVec<[Option<Value>; 6]>;
+
 /// Cotangents of the registers; `None` if this is no such formula, which is a bug.
-pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<SmallVec<[Option<Value>; 6]>> {
+pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
+    Some(both(applied, y_bar)?.1)
+}
+
+/// A sum or mean and its gradient, in one pass. `None` for the mean of nothing.
+pub fn pull_total(applied: &Applied<'_>, total: Total) -> Option<(f64, Pulled)> {
+    let n = count(&applied.layout.shape);
+    let share = total_of(total, 1.0, n)?;
+    let (sum, pulled) = both(applied, &Value::float(share))?;
+    Some((total_of(total, sum, n)?, pulled))
+}
+
+/// The sum of the values, if this is a total, and the cotangents.
+fn both(applied: &Applied<'_>, y_bar: &Value) -> Option<(f64, Pulled)> {
     match applied.layout.dtype {
         DType::F32 => back::<f32>(applied, y_bar, |e| e.lanes32, |e| e.pull32),
         _ => back::<f64>(applied, y_bar, |e| e.lanes64, |e| e.pull64),
@@ -89,6 +105,8 @@ struct Bars<'a, T> {
     blocks: Vec<Vec<T>>,
     /// Sums for what reaches less far.
     sums: Vec<Vec<f64>>,
+    /// Sums of a few rows in the type itself, and how many; they are added to `sums` now and then.
+    near: Vec<(Vec<T>, usize)>,
     made: Vec<T>,
 }
 
@@ -110,9 +128,13 @@ impl<T: Float> Bars<'_, T> {
             Some(Reach::Part { len: elements, inner }) => {
                 self.made.clear();
                 make(&mut self.made);
-                let Some(sums) = self.sums.get_mut(value) else { return };
+                let (Some(sums), Some(near)) = (self.sums.get_mut(value), self.near.get_mut(value)) else { return };
                 sums.resize(*elements, 0.0);
-                gather(&self.made, *inner, start, sums);
+                if *inner == 1 && start % elements == 0 && len % elements == 0 {
+                    gather_rows(&self.made, near, sums);
+                } else {
+                    gather(&self.made, *inner, start, sums);
+                }
             }
             Some(Reach::Number) | None => {
                 self.made.clear();
@@ -123,17 +145,34 @@ impl<T: Float> Bars<'_, T> {
             }
         }
     }
+
+    /// Behind the last block.
+    fn settle(&mut self) {
+        for (sums, (near, _)) in self.sums.iter_mut().zip(&mut self.near) {
+            move_to(sums, near);
+        }
+    }
+}
+
+/// Rows that are summed in their own type.
+const ROWS: usize = 32;
+
+/// Adds whole rows.
+fn gather_rows<T: Float>(block: &[T], (near, rows): &mut (Vec<T>, usize), sums: &mut [f64]) {
+    near.resize(sums.len(), T::c(0.0));
+    for row in block.chunks_exact(sums.len().max(1)) {
+        add_to(near, row);
+        *rows += 1;
+        if *rows == ROWS {
+            move_to(sums, near);
+            *rows = 0;
+        }
+    }
 }
 
 /// Adds the elements of a block from `start` on to the elements of a part that they belong to.
 fn gather<T: Float>(block: &[T], inner: usize, start: usize, sums: &mut [f64]) {
     let len = sums.len().max(1);
-    if inner == 1 && start % len == 0 && block.len() % len == 0 {
-        let mut totals = Vec::with_capacity(len);
-        column_sums(block, len, &mut totals);
-        sums.iter_mut().zip(totals).for_each(|(sum, total)| *sum += total);
-        return;
-    }
     let (mut at, mut rest) = (start, block);
     while !rest.is_empty() {
         let index = at / inner % len;
@@ -154,11 +193,12 @@ fn back<T: Float>(
     y_bar: &Value,
     lanes: fn(&Elementwise) -> LaneKernel<T>,
     pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
-) -> Option<SmallVec<[Option<Value>; 6]>> {
+) -> Option<(f64, Pulled)> {
     let Applied { formula, layout, operands, out, wanted, .. } = *applied;
     let n = count(&layout.shape);
     let live = live(formula, wanted);
-    let needed = needed(formula, wanted);
+    let sums = formula.total.is_some();
+    let needed = if sums { u32::MAX } else { needed(formula, wanted) };
     let has = |mask: u32, i: usize| mask & (1 << i) != 0;
     let last = formula.value(formula.steps.len()) - 1;
     let values = last + 1;
@@ -176,7 +216,7 @@ fn back<T: Float>(
                 held = machine.settle(*step, reach, kernel)?;
             }
         } else {
-            let again = (has(needed, value) && value != last).then(|| machine.buffer());
+            let again = (has(needed, value) && (sums || value != last)).then(|| machine.buffer());
             if let Some(buffer) = again {
                 held = Held::Block(buffer);
             }
@@ -207,6 +247,7 @@ fn back<T: Float>(
         layout,
         blocks: vec![vec![]; values],
         sums: vec![vec![]; values],
+        near: vec![(vec![], 0); values],
         made: Vec::with_capacity(machine.block),
     };
     for (i, bar) in bars.blocks.iter_mut().enumerate().take(formula.registers.len()) {
@@ -214,6 +255,7 @@ fn back<T: Float>(
             bar.reserve_exact(n);
         }
     }
+    let mut total = 0.0;
     let mut start = 0;
     while start < n {
         let len = machine.block.min(n - start);
@@ -221,6 +263,9 @@ fn back<T: Float>(
         for w in &work {
             if let Some(buffer) = w.again {
                 machine.compute(w.step, w.kernel, buffer, start, len)?;
+                if w.value == last {
+                    total = sum_onto(total, machine.buffers.get(buffer)?);
+                }
             }
             bars.blocks.get_mut(w.value)?.clear();
         }
@@ -238,7 +283,7 @@ fn back<T: Float>(
             };
             let y = match (&result, w.value == last) {
                 (Some(result), true) => result.get(start..start + len)?,
-                (None, true) => bar,
+                (None, true) if !sums => bar,
                 _ => slice(w.value as u8),
             };
             let (a, b) = w.step.operands();
@@ -262,8 +307,9 @@ fn back<T: Float>(
         }
         start += len;
     }
+    bars.settle();
     rest(applied, &machine, &mut bars, live, pulls)?;
-    gathered(applied, bars)
+    Some((total, gathered(applied, bars)?))
 }
 
 /// The slope of a sum or difference.
@@ -354,7 +400,7 @@ fn slope<T: Float>(step: Step, operand: usize, machine: &Machine<'_, T>, value: 
     })
 }
 
-fn gathered<T: Float>(applied: &Applied<'_>, mut bars: Bars<'_, T>) -> Option<SmallVec<[Option<Value>; 6]>> {
+fn gathered<T: Float>(applied: &Applied<'_>, mut bars: Bars<'_, T>) -> Option<Pulled> {
     let mut out = SmallVec::new();
     for (i, shape) in applied.shapes.iter().enumerate() {
         if applied.wanted & (1 << i) == 0 {

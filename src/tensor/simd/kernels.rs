@@ -133,6 +133,16 @@ wide! {
         }
     }
 
+    /// Adds the elements of `x` to wider sums and leaves zeros.
+    pub fn move_to<T: Real>(sums: &mut [f64], x: &mut [T]) {
+        let n = sums.len().min(x.len());
+        let (sums, x) = (&mut sums[..n], &mut x[..n]);
+        for i in 0..n {
+            sums[i] += x[i].to_f64();
+            x[i] = T::default();
+        }
+    }
+
     /// Appends the negated elements.
     pub fn negate<T: Real>(x: &[T], out: &mut Vec<T>) {
         fill!(out, [x], -x);
