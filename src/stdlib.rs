@@ -7,6 +7,8 @@ use rustc_hash::FxHashMap;
 
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
+    ("attention", include_str!("../stdlib/attention.dl")),
+    ("convolution", include_str!("../stdlib/convolution.dl")),
     ("data", include_str!("../stdlib/data.dl")),
     ("debug", include_str!("../stdlib/debug.dl")),
     ("init", include_str!("../stdlib/init.dl")),
@@ -15,8 +17,10 @@ const MODULES: &[(&str, &str)] = &[
     ("loss", include_str!("../stdlib/loss.dl")),
     ("metrics", include_str!("../stdlib/metrics.dl")),
     ("nn", include_str!("../stdlib/nn.dl")),
+    ("normalization", include_str!("../stdlib/normalization.dl")),
     ("optim", include_str!("../stdlib/optim.dl")),
     ("progress", include_str!("../stdlib/progress.dl")),
+    ("recurrent", include_str!("../stdlib/recurrent.dl")),
 ];
 
 /// The text of a library module.
@@ -45,7 +49,13 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Modules that other library modules import, with those.
-const SHARED: &[(&str, &[&str])] = &[("init", &["nn"])];
+const SHARED: &[(&str, &[&str])] = &[
+    ("attention", &["nn"]),
+    ("convolution", &["nn"]),
+    ("init", &["convolution", "nn", "recurrent"]),
+    ("normalization", &["nn"]),
+    ("recurrent", &["nn"]),
+];
 
 /// The texts of the library modules that import this one.
 pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
