@@ -101,7 +101,7 @@ pub fn needed<'a>(module: &'a str, users: impl Iterator<Item = &'a str>) -> Stri
 }
 
 /// The pieces of a module, each from its doc comment to the next one's: with its name if it is a function, a struct, the
-/// methods of one, or a test (which nothing needs).
+/// methods of one, an import of one name, or a test (which nothing needs).
 fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
     let mut out: Vec<(Option<&str>, &str)> = vec![];
     let (mut start, mut at, mut name) = (0, 0, None);
@@ -110,7 +110,7 @@ fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
     for line in text.split_inclusive('\n') {
         let head = ["fn ", "struct ", "impl "].iter().find_map(|word| line.strip_prefix(word));
         let head = head.map(|rest| words(rest).next().unwrap_or(""));
-        let head = head.or(line.starts_with("test ").then_some("\""));
+        let head = head.or(line.starts_with("test ").then_some("\"")).or_else(|| imported(line));
         let begins = line.starts_with(|c: char| c.is_ascii_alphabetic());
         if begins {
             let from = comment.take().unwrap_or(at);
@@ -127,6 +127,14 @@ fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
     }
     out.push((name, &text[start..]));
     out
+}
+
+/// The name that a line `from module import name` binds, if it is one alone.
+fn imported(line: &str) -> Option<&str> {
+    let (_, names) = line.strip_prefix("from ")?.split_once(" import ")?;
+    let mut names = words(names);
+    let name = names.next()?;
+    names.next().is_none().then_some(name)
 }
 
 /// Everything in it that might be a name.
@@ -185,5 +193,8 @@ mod tests {
         assert!(!lean.contains("fn one") && !lean.contains("B") && !lean.contains("test"));
         let all = needed(module, ["B"].into_iter());
         assert!(all.contains("fn one") && all.contains("fn two") && all.contains("impl B"));
+        let imports = "from a import one\nfrom b import two, three\nfrom c import four\nfn five() = four\n";
+        let lean = needed(imports, ["five()"].into_iter());
+        assert!(!lean.contains("one") && lean.contains("two, three") && lean.contains("four"));
     }
 }
