@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
+    ("activation", include_str!("../stdlib/activation.dl")),
     ("attention", include_str!("../stdlib/attention.dl")),
     ("convolution", include_str!("../stdlib/convolution.dl")),
     ("data", include_str!("../stdlib/data.dl")),
@@ -50,6 +51,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// Modules that other library modules import, with those.
 const SHARED: &[(&str, &[&str])] = &[
+    ("activation", &["nn"]),
     ("attention", &["nn"]),
     ("convolution", &["nn"]),
     ("init", &["convolution", "nn", "recurrent"]),
