@@ -217,6 +217,10 @@ names = scaled("norm1.", m.norm1) | attention("attention.", m.self_attn, 6) | sc
 names |= dense("feed_forward.up.", m.linear1) | dense("feed_forward.down.", m.linear2)
 record("transformer block", m, [draw(2, 5, 6)], names, call=lambda x: m(x, src_mask=causal))
 
+m = nn.ModuleDict({"gate": nn.Linear(4, 6), "up": nn.Linear(4, 6), "down": nn.Linear(6, 4)})
+names = dense("gate.", m["gate"]) | dense("up.", m["up"]) | dense("down.", m["down"])
+record("gated feed forward", m, [draw(3, 4)], names, call=lambda x: m["down"](F.silu(m["gate"](x)) * m["up"](x)))
+
 m = nn.TransformerDecoderLayer(6, 3, 8, dropout=0.0, activation="relu", batch_first=True, norm_first=True)
 names = scaled("norm1.", m.norm1) | attention("attention.", m.self_attn, 6) | scaled("norm2.", m.norm2)
 names |= attention("cross.", m.multihead_attn, 6) | scaled("norm3.", m.norm3)
