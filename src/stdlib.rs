@@ -134,9 +134,10 @@ fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
 /// The name that a line `from module import name` binds, if it is one alone.
 fn imported(line: &str) -> Option<&str> {
     let (_, names) = line.strip_prefix("from ")?.split_once(" import ")?;
-    let mut names = words(names);
-    let name = names.next()?;
-    names.next().is_none().then_some(name)
+    let mut found = words(names);
+    let name = found.next()?;
+    // After a comma at the end of the line the list goes on.
+    (found.next().is_none() && !names.contains(',')).then_some(name)
 }
 
 /// Everything in it that might be a name.
@@ -195,8 +196,8 @@ mod tests {
         assert!(!lean.contains("fn one") && !lean.contains("B") && !lean.contains("test"));
         let all = needed(module, ["B"].into_iter());
         assert!(all.contains("fn one") && all.contains("fn two") && all.contains("impl B"));
-        let imports = "from a import one\nfrom b import two, three\nfrom c import four\nfn five() = four\n";
+        let imports = "from a import one\nfrom b import two,\n    three\nfrom c import four\nfn five() = four\n";
         let lean = needed(imports, ["five()"].into_iter());
-        assert!(!lean.contains("one") && lean.contains("two, three") && lean.contains("four"));
+        assert!(!lean.contains("one") && lean.contains("two,\n    three") && lean.contains("four"));
     }
 }
