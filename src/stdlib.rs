@@ -7,6 +7,9 @@ use rustc_hash::FxHashMap;
 
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
+    ("activation", include_str!("../stdlib/activation.dl")),
+    ("attention", include_str!("../stdlib/attention.dl")),
+    ("convolution", include_str!("../stdlib/convolution.dl")),
     ("data", include_str!("../stdlib/data.dl")),
     ("debug", include_str!("../stdlib/debug.dl")),
     ("init", include_str!("../stdlib/init.dl")),
@@ -15,8 +18,10 @@ const MODULES: &[(&str, &str)] = &[
     ("loss", include_str!("../stdlib/loss.dl")),
     ("metrics", include_str!("../stdlib/metrics.dl")),
     ("nn", include_str!("../stdlib/nn.dl")),
+    ("normalization", include_str!("../stdlib/normalization.dl")),
     ("optim", include_str!("../stdlib/optim.dl")),
     ("progress", include_str!("../stdlib/progress.dl")),
+    ("recurrent", include_str!("../stdlib/recurrent.dl")),
 ];
 
 /// The text of a library module.
@@ -45,7 +50,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Modules that other library modules import, with those.
-const SHARED: &[(&str, &[&str])] = &[("init", &["nn"])];
+const SHARED: &[(&str, &[&str])] = &[
+    ("activation", &["nn"]),
+    ("attention", &["nn"]),
+    ("convolution", &["nn"]),
+    ("init", &["convolution", "nn", "recurrent"]),
+    ("normalization", &["nn"]),
+    ("recurrent", &["nn"]),
+];
 
 /// The texts of the library modules that import this one.
 pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
@@ -91,7 +103,7 @@ pub fn needed<'a>(module: &'a str, users: impl Iterator<Item = &'a str>) -> Stri
 }
 
 /// The pieces of a module, each from its doc comment to the next one's: with its name if it is a function, a struct, the
-/// methods of one, or a test (which nothing needs).
+/// methods of one, an import of one name, or a test (which nothing needs).
 fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
     let mut out: Vec<(Option<&str>, &str)> = vec![];
     let (mut start, mut at, mut name) = (0, 0, None);
@@ -100,7 +112,7 @@ fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
     for line in text.split_inclusive('\n') {
         let head = ["fn ", "struct ", "impl "].iter().find_map(|word| line.strip_prefix(word));
         let head = head.map(|rest| words(rest).next().unwrap_or(""));
-        let head = head.or(line.starts_with("test ").then_some("\""));
+        let head = head.or(line.starts_with("test ").then_some("\"")).or_else(|| imported(line));
         let begins = line.starts_with(|c: char| c.is_ascii_alphabetic());
         if begins {
             let from = comment.take().unwrap_or(at);
@@ -117,6 +129,15 @@ fn declarations(text: &str) -> Vec<(Option<&str>, &str)> {
     }
     out.push((name, &text[start..]));
     out
+}
+
+/// The name that a line `from module import name` binds, if it is one alone.
+fn imported(line: &str) -> Option<&str> {
+    let (_, names) = line.strip_prefix("from ")?.split_once(" import ")?;
+    let mut found = words(names);
+    let name = found.next()?;
+    // After a comma at the end of the line the list goes on.
+    (found.next().is_none() && !names.contains(',')).then_some(name)
 }
 
 /// Everything in it that might be a name.
@@ -175,5 +196,8 @@ mod tests {
         assert!(!lean.contains("fn one") && !lean.contains("B") && !lean.contains("test"));
         let all = needed(module, ["B"].into_iter());
         assert!(all.contains("fn one") && all.contains("fn two") && all.contains("impl B"));
+        let imports = "from a import one\nfrom b import two,\n    three\nfrom c import four\nfn five() = four\n";
+        let lean = needed(imports, ["five()"].into_iter());
+        assert!(!lean.contains("one") && lean.contains("two,\n    three") && lean.contains("four"));
     }
 }
