@@ -126,12 +126,12 @@ def schedule(make, steps=24):
 
 
 l = o.lr_scheduler
-watched = [3.0, 2.5, 2.5, 2.6, 2.4999, 2.4, 2.4, 2.4, 2.4, 2.3, 2.3, 2.3, 2.3, 2.3, 2.3, 2.3, -1.0, -1.00001, -1.0, -1.0, -1.0]
+watched = [300.0, 250.0, 250.0, 260.0, 249.99, 249.98, 240.0, 239.99, 239.985, 239.98, 0.3, 0.30001, 0.29998, 0.29, 0.29, 0.29, 0.29, 0.29, 0.29, 0.29, 0.1]
 
 
 def plateau_run():
     optimizer = o.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-    s = l.ReduceLROnPlateau(optimizer, factor=0.3, patience=1, cooldown=1, min_lr=0.01)
+    s = l.ReduceLROnPlateau(optimizer, factor=0.7, patience=1, cooldown=1, min_lr=0.1)
     rates = []
     for value in watched:
         s.step(value)
