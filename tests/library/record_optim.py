@@ -79,6 +79,29 @@ def optax_run(rule):
 
 
 o = torch.optim
+
+
+def muon_run():
+    """Muon on w1 and w2 as [outputs, inputs], Adam on the biases; in float64 where PyTorch's code says bfloat16."""
+    p = {k: torch.tensor(v.T if v.ndim == 2 else v, requires_grad=True) for k, v in start.items()}
+    matrices = o.Muon([p["w1"], p["w2"]], lr=0.05, weight_decay=0.1)
+    others = o.Adam([p["b1"], p["b2"]], lr=0.05)
+    losses, sums = [], []
+    kept, torch.bfloat16 = torch.bfloat16, torch.float64
+    back = lambda: {k: v.T if v.ndim == 2 else v for k, v in p.items()}  # noqa: E731
+    for _ in range(STEPS):
+        matrices.zero_grad()
+        others.zero_grad()
+        loss = net_loss(back(), torch.tensor(x), torch.tensor(y), torch.tanh, torch.mean)
+        loss.backward()
+        matrices.step()
+        others.step()
+        losses.append(loss.item())
+        sums.append(summary({k: v.detach().numpy() for k, v in back().items()}))
+    torch.bfloat16 = kept
+    return {"losses": losses, "sums": sums, "final": {k: v.detach().numpy().tolist() for k, v in back().items()}}
+
+
 runs = {
     "sgd": torch_run(lambda p: o.SGD(p, lr=0.05)),
     "momentum": torch_run(lambda p: o.SGD(p, lr=0.05, momentum=0.9)),
@@ -96,6 +119,7 @@ runs = {
     "accumulate": torch_run(lambda p: o.Adam(p, lr=0.05), each=2),
     "lion": optax_run(optax.lion(0.02, b1=0.9, b2=0.99, weight_decay=0.1)),
     "lamb": optax_run(optax.lamb(0.05, weight_decay=0.1)),
+    "muon": muon_run(),
     "clipped": optax_run(optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1))),
 }
 
