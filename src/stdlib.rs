@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 /// Name and text of each module.
 const MODULES: &[(&str, &str)] = &[
+    ("augment", include_str!("../stdlib/augment.dl")),
     ("data", include_str!("../stdlib/data.dl")),
     ("debug", include_str!("../stdlib/debug.dl")),
     ("init", include_str!("../stdlib/init.dl")),
@@ -14,9 +15,11 @@ const MODULES: &[(&str, &str)] = &[
     ("linalg", include_str!("../stdlib/linalg.dl")),
     ("loss", include_str!("../stdlib/loss.dl")),
     ("metrics", include_str!("../stdlib/metrics.dl")),
+    ("minimize", include_str!("../stdlib/minimize.dl")),
     ("nn", include_str!("../stdlib/nn.dl")),
     ("optim", include_str!("../stdlib/optim.dl")),
     ("progress", include_str!("../stdlib/progress.dl")),
+    ("text", include_str!("../stdlib/text.dl")),
 ];
 
 /// The text of a library module.
@@ -45,7 +48,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Modules that other library modules import, with those.
-const SHARED: &[(&str, &[&str])] = &[("init", &["nn"])];
+const SHARED: &[(&str, &[&str])] = &[("data", &["text"]), ("init", &["nn"]), ("loss", &["metrics"])];
 
 /// The texts of the library modules that import this one.
 pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
