@@ -48,7 +48,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Modules that other library modules import, with those.
-const SHARED: &[(&str, &[&str])] = &[("data", &["text"]), ("init", &["nn"]), ("loss", &["metrics"])];
+const SHARED: &[(&str, &[&str])] =
+    &[("data", &["text"]), ("init", &["nn"]), ("linalg", &["minimize"]), ("loss", &["metrics"])];
 
 /// The texts of the library modules that import this one.
 pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
