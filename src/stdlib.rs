@@ -10,6 +10,7 @@ const MODULES: &[(&str, &str)] = &[
     ("activation", include_str!("../stdlib/activation.dl")),
     ("attention", include_str!("../stdlib/attention.dl")),
     ("convolution", include_str!("../stdlib/convolution.dl")),
+    ("augment", include_str!("../stdlib/augment.dl")),
     ("data", include_str!("../stdlib/data.dl")),
     ("debug", include_str!("../stdlib/debug.dl")),
     ("init", include_str!("../stdlib/init.dl")),
@@ -17,11 +18,13 @@ const MODULES: &[(&str, &str)] = &[
     ("linalg", include_str!("../stdlib/linalg.dl")),
     ("loss", include_str!("../stdlib/loss.dl")),
     ("metrics", include_str!("../stdlib/metrics.dl")),
+    ("minimize", include_str!("../stdlib/minimize.dl")),
     ("nn", include_str!("../stdlib/nn.dl")),
     ("normalization", include_str!("../stdlib/normalization.dl")),
     ("optim", include_str!("../stdlib/optim.dl")),
     ("progress", include_str!("../stdlib/progress.dl")),
     ("recurrent", include_str!("../stdlib/recurrent.dl")),
+    ("text", include_str!("../stdlib/text.dl")),
 ];
 
 /// The text of a library module.
@@ -58,6 +61,8 @@ const SHARED: &[(&str, &[&str])] = &[
     ("normalization", &["nn"]),
     ("recurrent", &["nn"]),
 ];
+const SHARED: &[(&str, &[&str])] =
+    &[("data", &["text"]), ("init", &["nn"]), ("linalg", &["minimize"]), ("loss", &["metrics"])];
 
 /// The texts of the library modules that import this one.
 pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
