@@ -44,6 +44,7 @@ SCALAR = {
     "Beta": (D.Beta, [[1.0, 0.3, 40.0], [1.0, 2.0, 20.0]], [0.02, 0.4, 0.97], lambda a, b: st.beta(a, b)),
     "StudentT": (D.StudentT, [[3.0, 2.5, 40.0], [0.0, -1.5, 3.0], [1.0, 0.3, 4.0]], [-2.0, 0.1, 3.5], lambda v, m, s: st.t(v, m, s)),
     "Weibull": (D.Weibull, [[1.0, 0.3, 4.0], [1.0, 0.8, 3.0]], [0.2, 1.0, 3.5], lambda s, k: st.weibull_min(k, scale=s)),
+    "Pareto": (D.Pareto, [[1.0, 0.3, 0.1], [2.5, 3.0, 40.0]], [1.2, 2.0, 3.5], lambda s, a: st.pareto(a, scale=s)),
     "Bernoulli": (lambda z: D.Bernoulli(logits=z), [[-2.0, 0.0, 3.0]], [0.0, 1.0], None),
     "Binomial": (
         lambda n, z: D.Binomial(n, logits=z),
@@ -92,7 +93,7 @@ def case(name, make, parameters, points, frozen=None):
     out["mean"] = plain(d.mean)
     out["variance"] = plain(d.variance)
     entropy = quiet(d.entropy)
-    if name in ("HalfNormal", "InverseGamma", "Weibull", "Gumbel") and frozen:
+    if name in ("HalfNormal", "InverseGamma", "Weibull", "Gumbel", "Pareto") and frozen:
         np.testing.assert_allclose(plain(entropy), plain(frozen(*map(np.array, parameters)).entropy()), rtol=1e-6)
     out["entropy"] = None if entropy is None or name in ("Binomial", "Multinomial") else plain(entropy)
     out["cdf"] = plain(frozen(*map(np.array, parameters)).cdf(np.array(points)[:, None])) if frozen else None
@@ -157,6 +158,30 @@ MAPS = [
 ]
 
 
+def more():
+    """What PyTorch does not have, from SciPy, and correlations from PyTorch."""
+    out = []
+    x = np.array([-2.0, 0.1, 1.9, 3.5])
+    for name, parameters, d in [
+        ("Logistic", [0.7, 1.3], st.logistic(0.7, 1.3)),
+        ("TruncatedNormal", [0.5, 2.0, -1.0, 3.0], st.truncnorm(-0.75, 1.25, 0.5, 2.0)),
+        ("TruncatedNormal", [0.5, 2.0, 1.0, 1e9], st.truncnorm(0.25, np.inf, 0.5, 2.0)),
+        ("TruncatedNormal", [0.0, 0.1, 1.0, 4.0], st.truncnorm(10.0, 40.0, 0.0, 0.1)),
+        ("TruncatedNormal", [0.0, 0.1, -4.0, -1.0], st.truncnorm(-40.0, -10.0, 0.0, 0.1)),
+    ]:
+        inside = x[np.isfinite(d.logpdf(x))] if name == "Logistic" or parameters[1] > 1 else np.array([1.02, 1.3]) * np.sign(parameters[3])
+        out.append(
+            {
+                "name": name, "parameters": parameters, "x": plain(inside), "log_prob": plain(d.logpdf(inside)),
+                "cdf": plain(d.cdf(inside)), "mean": float(d.mean()), "variance": float(d.var()), "quantile": plain(d.ppf([0.05, 0.6])),
+            }
+        )
+    factor = T.CorrCholeskyTransform()(torch.tensor([0.3, -1.2, 0.8, 0.1, 0.4, -0.6]))
+    lkj = [{"concentration": c, "l": plain(factor), "log_prob": float(D.LKJCholesky(4, c).log_prob(factor))} for c in (0.7, 1.0, 3.0)]
+    p = [1e-300, 1e-20, 1e-5, 0.009, 0.3, 0.995, 1 - 1e-12]
+    return {"scipy": out, "lkj": lkj, "ndtri": {"p": p, "x": plain(st.norm.ppf(p))}}
+
+
 def implicit():
     """Derivatives of samples in the parameters, by their distribution functions: mpmath to all digits, and PyTorch's own, which
     are approximations (its sources name relative errors around 1e-3)."""
@@ -211,6 +236,7 @@ record = {
     "densities": [case(n, *v[:3], *v[3:]) for n, v in (SCALAR | VECTOR).items()],
     "divergences": [divergence(n, pair) for n, pair in KL],
     "maps": MAPS,
+    "more": more(),
     "implicit": implicit(),
     "diagnostics": diagnostics(),
 }
