@@ -1,30 +1,44 @@
 //! The library modules, inside the binary.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+macro_rules! modules {
+    ($($name:literal,)*) => { &[$(($name, include_str!(concat!("../stdlib/", $name, ".dl")))),*] };
+}
+
 /// Name and text of each module.
-const MODULES: &[(&str, &str)] = &[
-    ("activation", include_str!("../stdlib/activation.dl")),
-    ("attention", include_str!("../stdlib/attention.dl")),
-    ("convolution", include_str!("../stdlib/convolution.dl")),
-    ("augment", include_str!("../stdlib/augment.dl")),
-    ("data", include_str!("../stdlib/data.dl")),
-    ("debug", include_str!("../stdlib/debug.dl")),
-    ("init", include_str!("../stdlib/init.dl")),
-    ("io", include_str!("../stdlib/io.dl")),
-    ("linalg", include_str!("../stdlib/linalg.dl")),
-    ("loss", include_str!("../stdlib/loss.dl")),
-    ("metrics", include_str!("../stdlib/metrics.dl")),
-    ("minimize", include_str!("../stdlib/minimize.dl")),
-    ("nn", include_str!("../stdlib/nn.dl")),
-    ("normalization", include_str!("../stdlib/normalization.dl")),
-    ("optim", include_str!("../stdlib/optim.dl")),
-    ("progress", include_str!("../stdlib/progress.dl")),
-    ("recurrent", include_str!("../stdlib/recurrent.dl")),
-    ("text", include_str!("../stdlib/text.dl")),
+const MODULES: &[(&str, &str)] = modules![
+    "activation",
+    "attention",
+    "augment",
+    "bijectors",
+    "convolution",
+    "data",
+    "debug",
+    "discrete",
+    "distributions",
+    "init",
+    "io",
+    "linalg",
+    "loss",
+    "mcmc",
+    "metrics",
+    "minimize",
+    "nn",
+    "normalization",
+    "optim",
+    "prob",
+    "progress",
+    "random",
+    "recurrent",
+    "special",
+    "text",
+    "vi",
 ];
 
 /// The text of a library module.
@@ -56,23 +70,54 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 const SHARED: &[(&str, &[&str])] = &[
     ("activation", &["nn"]),
     ("attention", &["nn"]),
+    ("bijectors", &["prob"]),
     ("convolution", &["nn"]),
+    ("data", &["text"]),
+    ("discrete", &["distributions", "prob"]),
+    ("distributions", &["prob"]),
     ("init", &["convolution", "nn", "recurrent"]),
+    ("linalg", &["distributions", "mcmc", "minimize", "vi"]),
+    ("loss", &["metrics"]),
+    ("mcmc", &["prob", "vi"]),
     ("normalization", &["nn"]),
+    ("optim", &["vi"]),
+    ("random", &["discrete", "distributions"]),
     ("recurrent", &["nn"]),
+    ("special", &["discrete", "distributions", "mcmc", "random"]),
+    ("vi", &["prob"]),
 ];
-const SHARED: &[(&str, &[&str])] =
-    &[("data", &["text"]), ("init", &["nn"]), ("linalg", &["minimize"]), ("loss", &["metrics"])];
 
-/// The texts of the library modules that import this one.
-pub fn importers(name: &str) -> impl Iterator<Item = Cow<'static, str>> {
-    let listed = SHARED.iter().find(|(shared, _)| *shared == name).map_or(&[][..], |(_, by)| by);
-    listed.iter().copied().filter_map(text)
+/// The library as a program sees it: modules without what it cannot need.
+pub struct Lean {
+    program: String,
+    made: RefCell<FxHashMap<String, Option<Rc<str>>>>,
+}
+
+impl Lean {
+    /// For the text of a program, with those of all its files.
+    pub fn new(program: String) -> Lean {
+        Lean { program, made: RefCell::default() }
+    }
+
+    /// The text of a module; `None` if the program does not import it, neither itself nor by other modules.
+    pub fn text(&self, name: &str) -> Option<Rc<str>> {
+        if let Some(made) = self.made.borrow().get(name) {
+            return made.clone();
+        }
+        let importers = SHARED.iter().find(|(shared, _)| *shared == name).map_or(&[][..], |(_, by)| by);
+        let importers: Vec<Rc<str>> = importers.iter().filter_map(|by| self.text(by)).collect();
+        let used = !importers.is_empty() || words(&self.program).any(|word| word == name);
+        let whole = text(name).filter(|_| used);
+        let users = importers.iter().map(|text| &**text).chain([self.program.as_str()]);
+        let made: Option<Rc<str>> = whole.as_ref().map(|whole| needed(whole, users).into());
+        self.made.borrow_mut().insert(name.into(), made.clone());
+        made
+    }
 }
 
 /// A library module's text without the functions and structs that its users cannot need: blanks stand for them, so that
 /// places stay. A declaration is needed if its name occurs in the text of a user or in one that is needed.
-pub fn needed<'a>(module: &'a str, users: impl Iterator<Item = &'a str>) -> String {
+fn needed<'a>(module: &'a str, users: impl Iterator<Item = &'a str>) -> String {
     let declarations = declarations(module);
     let mut kept = vec![false; declarations.len()];
     let mut unseen: FxHashMap<&str, Vec<usize>> = FxHashMap::default();

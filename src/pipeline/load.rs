@@ -1,6 +1,5 @@
 //! Finding, parsing, resolving and checking modules, imported ones first.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -45,8 +44,8 @@ pub struct Load<'a> {
     incomplete: bool,
     /// Names of the modules that are being loaded, for the message about a circle.
     path: Vec<String>,
-    /// The main text and those of the files that it imports, if library modules need to hold no more than these may use.
-    lean: Option<String>,
+    /// If library modules need to hold no more than the program may use.
+    lean: Option<stdlib::Lean>,
 }
 
 impl<'a> Load<'a> {
@@ -83,7 +82,7 @@ impl<'a> Load<'a> {
         // A library module's own file, as for its tests, sees what library modules see.
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
-        self.lean = self.session.lean.then(|| with_files(text, &folder)).flatten();
+        self.lean = self.session.lean.then(|| with_files(text, &folder)).flatten().map(stdlib::Lean::new);
         let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
         self.path.pop();
         module
@@ -100,10 +99,8 @@ impl<'a> Load<'a> {
     ) -> Option<ModuleId> {
         let source = self.session.sources.add(source_name, text);
         let parsed = match &self.lean {
-            Some(program) if is_library && mode == resolve::Mode::Imported && !stdlib::is_overridden() => {
-                let users: Vec<Cow<str>> = stdlib::importers(&name).collect();
-                let users = users.iter().map(|u| &**u).chain([program.as_str()]);
-                syntax::parse(source, &stdlib::needed(text, users))
+            Some(lean) if is_library && mode == resolve::Mode::Imported && !stdlib::is_overridden() => {
+                syntax::parse(source, lean.text(&name).as_deref().unwrap_or(text))
             }
             _ => syntax::parse(source, text),
         };
