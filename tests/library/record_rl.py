@@ -42,6 +42,8 @@ out["pendulum"] = [walk("Pendulum-v1", s, [np.array([u]) for u in rng.uniform(-3
 for w in out["pendulum"]:
     w["actions"] = [a[0] for a in w["actions"]]
 
+out["mountain_car"] = [walk("MountainCar-v0", s, rng.integers(0, 3, 40).tolist()) for s in ([-0.5, 0.0], [-1.15, -0.06], [0.45, 0.05])]
+
 # Returns and advantages of three environments, by the plain loops.
 t, n = 12, 3
 rewards, values, last = rng.normal(size=(t, n)), rng.normal(size=(t, n)), rng.normal(size=n)
@@ -86,6 +88,14 @@ out["ppo"] = {
     "logits": lists(logits), "actions": actions.tolist(), "old": lists(old), "advantages": lists(advantages),
     "log_probs": lists(jax.nn.log_softmax(logits)[np.arange(8), actions]), "loss": float(ppo(logits)), "bar": lists(jax.grad(ppo)(logits)),
     "entropy": lists(entropy(logits)), "entropy_bar": lists(jax.grad(lambda x: jnp.sum(entropy(x)))(logits)),
+}
+
+means, log_std, taken = rng.normal(size=(5, 2)), rng.normal(size=2), rng.normal(size=(5, 2))
+normal = lambda means, log_std: jnp.sum(jax.scipy.stats.norm.logpdf(taken, means, jnp.exp(log_std)), axis=-1)
+g = jax.grad(lambda *args: jnp.sum(normal(*args) ** 2), argnums=(0, 1))(means, log_std)
+out["gaussian"] = {
+    "means": lists(means), "log_std": lists(log_std), "actions": lists(taken), "log_probs": lists(normal(means, log_std)),
+    "means_bar": lists(g[0]), "log_std_bar": lists(g[1]), "entropy": float(np.sum(log_std + 0.5 * np.log(2 * np.pi * np.e))),
 }
 
 # The slope of a pendulum's whole reward in the gains of a linear policy.
