@@ -52,6 +52,32 @@ for strength in (0.1, 0.7, 2.0, 30.0):
     out["sort"].append({"strength": strength, "y": lists(sort(x)), "slope": lists(central(sort, x, 1e-5))})
 
 
+def project_entropic(z, w):
+    """Of all ways to cut the order into blocks, the feasible one of least cost; in logarithms."""
+    order = np.argsort(-z)
+    s, w = z[order], -np.sort(-w)
+    best = None
+    for cuts in range(2 ** (len(z) - 1)):
+        blocks = np.split(np.arange(len(z)), [i + 1 for i in range(len(z) - 1) if cuts >> i & 1])
+        v = np.concatenate([np.full(len(b), np.log(np.exp(s[b]).sum()) - np.log(np.exp(w[b]).sum())) for b in blocks])
+        cost = np.sum(np.exp(s - v)) + np.sum(np.exp(w) * v)
+        if np.all(np.diff(v) <= 0) and (best is None or cost < best[0]):
+            best = (cost, v)
+    result = np.empty_like(z)
+    result[order] = s - best[1]
+    return result
+
+
+out["entropic"] = []
+for strength in (0.2, 1.0, 5.0):
+    rank = lambda x: np.exp(project_entropic(x / strength, np.log(positions)))
+    sort = lambda x: project_entropic(positions / strength, x)
+    out["entropic"].append({
+        "strength": strength, "rank": lists(rank(x)), "rank_slope": lists(central(rank, x, 1e-3)),
+        "sort": lists(sort(x)), "sort_slope": lists(central(sort, x, 1e-3)),
+    })
+
+
 def soft_sort(s, tau):
     """Prillo and Eisenschlos's formula, descending."""
     s = s[:, None]
