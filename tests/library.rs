@@ -36,4 +36,4 @@ macro_rules! files {
     };
 }
 
-files! { data loss mcmc metrics nn optim prob text vi }
+files! { data loss mcmc metrics nn ode optim prob rl sde soft text vi }
