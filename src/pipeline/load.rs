@@ -82,7 +82,7 @@ impl<'a> Load<'a> {
         // A library module's own file, as for its tests, sees what library modules see.
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
-        self.lean = self.session.lean.then(|| with_files(text, &folder)).flatten().map(stdlib::Lean::new);
+        self.lean = self.session.lean.then(|| with_files(text, &folder)).flatten().map(|all| stdlib::Lean::new(&all));
         let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
         self.path.pop();
         module
