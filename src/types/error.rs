@@ -378,7 +378,7 @@ impl TypeError {
                     None => d,
                 };
                 match ty {
-                    Ty::Tensor(_) => d.help("reduce the result with sum(...) or mean(...), or use jacobian"),
+                    Ty::Tensor(_) => d.help(crate::ad::transforms::reverse_mode::reduce_help(transform)),
                     Ty::Int(_) => d.help("return a float: float(...), or write 1.0 for 1"),
                     Ty::None => d.help("a function without a last expression gives none: let it end with the loss"),
                     Ty::Tuple(items) if items.len() == 2 => d.help("with `aux: true`, f may return (loss, more)"),
