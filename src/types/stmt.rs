@@ -108,7 +108,11 @@ impl Checker {
 
     fn assign_stmt(&mut self, target: &Expr, op: Option<BinOp>, value: &Expr, span: Span) {
         let ty = match op {
-            None => self.expr(value),
+            None => {
+                let ty = self.expr(value);
+                self.warn_assigned(target, value);
+                ty
+            }
             Some(op) => {
                 let old = self.expr(target);
                 let new = self.expr(value);
