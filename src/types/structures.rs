@@ -11,7 +11,7 @@ use super::literal::MAX_UNROLLED;
 use super::pattern::{Count, Items};
 use super::rename::renewed;
 use super::size::Num;
-use super::ty::{DictTy, FnTy, ListTy, StructTy, TensorTy, Ty};
+use super::ty::{Dim, DictTy, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::tensor::DType;
 use crate::value::RangeValue;
@@ -365,25 +365,30 @@ fn child(ty: &Ty, i: usize) -> Option<Ty> {
     }
 }
 
-/// `len(x)`: known, or known to be an int.
+/// `len(x)`: known, or known to be an int that is 0 or more.
 fn length(ty: &Ty) -> Option<Num> {
-    let n = match ty {
-        Ty::Tuple(items) => Some(items.len()),
-        Ty::List(list) => list.items.as_ref().map(Vec::len),
-        Ty::Dict(dict) => dict.items.as_ref().map(Vec::len),
-        Ty::Str(text) => text.as_ref().map(|t| t.chars().count()),
+    let (n, filled) = match ty {
+        Ty::Tuple(items) => (Some(items.len()), false),
+        Ty::List(list) => (list.items.as_ref().map(Vec::len), list.filled),
+        Ty::Dict(dict) => (dict.items.as_ref().map(Vec::len), false),
+        Ty::Str(text) => (text.as_ref().map(|t| t.chars().count()), false),
         Ty::Tensor(TensorTy { dims: Some(dims), .. }) => {
-            return Some(dims.first().map_or(Num::Unknown, |d| (*d).into()));
+            return Some(match dims.first() {
+                Some(Dim::Unknown) | None => Num::at_least(0),
+                Some(Dim::Some) => Num::at_least(1),
+                Some(dim) => (*dim).into(),
+            });
         }
         _ => return None,
     };
-    Some(n.and_then(|n| i64::try_from(n).ok()).into())
+    Some(n.and_then(|n| i64::try_from(n).ok()).map_or_else(|| Num::at_least(i64::from(filled)), Num::Known))
 }
 
 fn range_length(ty: &Ty) -> Option<Num> {
     match ty {
         Ty::RangeOf(r) => Some(i64::try_from(r.len()).ok().into()),
-        Ty::Range | Ty::SomeRange => Some(Num::Unknown),
+        Ty::Range => Some(Num::at_least(0)),
+        Ty::SomeRange => Some(Num::at_least(1)),
         _ => None,
     }
 }
