@@ -11,7 +11,7 @@ use super::literal::MAX_UNROLLED;
 use super::pattern::{Count, Items};
 use super::rename::renewed;
 use super::size::Num;
-use super::ty::{Dim, DictTy, FnTy, ListTy, StructTy, TensorTy, Ty};
+use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::tensor::DType;
 use crate::value::RangeValue;
@@ -32,6 +32,8 @@ impl Checker {
                 Ty::list_of(item)
             }
             "zip" => self.zip(args)?,
+            "sum" if args.from.iter().skip(1).all(Option::is_none) => self.sum_of(args.ty(0))?,
+            "stack" | "concat" => self.joined(name, args)?,
             "enumerate" => self.enumerate(args)?,
             "reversed" => match args.ty(0) {
                 Ty::List(list) => match &list.items {
@@ -362,6 +364,43 @@ fn child(ty: &Ty, i: usize) -> Option<Ty> {
         Ty::Dict(d) => d.items.as_ref()?.get(i).map(|e| e.1.clone()),
         Ty::None => Some(Ty::None),
         _ => None,
+    }
+}
+
+impl Checker {
+    /// The sum of a list that certainly has an element, if its elements are of one type.
+    fn sum_of(&mut self, ty: &Ty) -> Option<Ty> {
+        let Ty::List(_) = ty else { return None };
+        let (item, filled) = self.joined_items(ty)?;
+        if !filled {
+            return None;
+        }
+        match &item {
+            Ty::Float => Some(item),
+            // Elements of several shapes broadcast.
+            Ty::Tensor(t) if t.dtype.is_some_and(|d| d != DType::Bool) => {
+                t.dims.as_ref().is_some_and(|d| d.iter().all(|d| matches!(d, Dim::Known(_)))).then_some(item)
+            }
+            _ => None,
+        }
+    }
+
+    /// What joins the elements of a list of unknown length: along a new axis all are of one shape, which is that of one.
+    fn joined(&mut self, name: &str, args: &HostArgs) -> Option<Ty> {
+        let Ty::List(list) = args.ty(0) else { return None };
+        if list.items.is_some() {
+            return None;
+        }
+        let Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) = renewed(&list.element) else { return None };
+        let Ty::Int(Num::Known(axis)) = args.ty(1) else { return None };
+        let mut out: Dims = dims.iter().map(|d| if *d == Dim::Some { Dim::Unknown } else { *d }).collect();
+        let rank = dims.len() + usize::from(name == "stack");
+        let at = super::index::position(*axis, rank)?;
+        match name {
+            "stack" => out.insert(at, Dim::Some),
+            _ => *out.get_mut(at)? = Dim::Unknown,
+        }
+        Some(Ty::Tensor(TensorTy { dtype, dims: Some(out) }))
     }
 }
 
