@@ -119,7 +119,9 @@ pub enum TypeError {
     Mismatch {
         what: String,
         expected: String,
+        /// What does not fit, and the value that it is a part of.
         actual: Ty,
+        whole: Ty,
         place: Span,
         annotation: Span,
         help: Option<String>,
@@ -289,10 +291,10 @@ impl TypeError {
                     None => d.help("keep the value in a `var` and call the method on that"),
                 }
             }
-            TypeError::Mismatch { what, expected, actual, place, annotation, help } => {
+            TypeError::Mismatch { what, expected, actual, whole, place, annotation, help } => {
                 let d =
                     Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
-                        .at(*place, format!("this is {}", show_ty(actual)));
+                        .at(*place, format!("this is {}", show_ty(whole)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
                 let other = match actual {
                     Ty::Tensor(t) if t.dtype == Some(DType::F64) && expected.contains("f32[") => Some("f32"),
@@ -339,7 +341,7 @@ impl TypeError {
             TypeError::Unpack { names, ty, parts, pattern, value } => {
                 let plural = if *names == 1 { "name" } else { "names" };
                 let message = match ty {
-                    Ty::Tuple(_) | Ty::List(_) => format!("{names} {plural} for {parts} values"),
+                    Ty::Tuple(_) | Ty::List(_) | Ty::Tensor(_) => format!("{names} {plural} for {parts} values"),
                     _ => format!("{} has no parts to give {names} {plural}", show_a(ty)),
                 };
                 let d = Diagnostic::error("E0334", message).at(*pattern, format!("{names} {plural}"));

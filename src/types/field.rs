@@ -302,18 +302,18 @@ impl Checker {
 
     /// `p.with(field: value)`
     fn with(&mut self, s: &Rc<StructTy>, args: &[ArgVal], span: Span) -> Ty {
-        let mut new = (**s).clone();
+        let mut fields: Vec<ArgVal> = s.fields.iter().map(|ty| ArgVal::positional(ty.clone(), span)).collect();
         for arg in args {
             let Some(name) = &arg.name else { return Ty::Any };
-            match new.info.field(name) {
+            match s.info.field(name) {
                 Some(at) => {
-                    if let Some(field) = new.fields.get_mut(at) {
-                        *field = arg.ty.clone();
+                    if let Some(field) = fields.get_mut(at) {
+                        *field = ArgVal::positional(arg.ty.clone(), arg.span);
                     }
                 }
                 None => {
-                    let function = format!("`{}`", new.info.name);
-                    let params = new.info.fields.iter().map(|f| f.name.clone()).collect();
+                    let function = format!("`{}`", s.info.name);
+                    let params = s.info.fields.iter().map(|f| f.name.clone()).collect();
                     let error = TypeError::UnknownParam {
                         function,
                         name: name.clone(),
@@ -325,7 +325,8 @@ impl Checker {
                 }
             }
         }
-        Ty::Struct(Rc::new(new))
+        // The constructor looks at the annotations again.
+        self.construct(&s.info, fields, span).ty
     }
 }
 
