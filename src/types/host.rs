@@ -89,6 +89,11 @@ impl Checker {
             {
                 Ok(ty)
             }
+            _ if name == "_read_table"
+                && let Some(ty) = self.glimpse_names(matched.ty(0)) =>
+            {
+                Ok(ty)
+            }
             Host::Prim(prim) => infer_prim(prim, &matched.types),
             Host::Builtin(builtin) => {
                 let types: Vec<Ty> = matched.types.iter().map(plain).collect();
