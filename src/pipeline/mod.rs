@@ -230,7 +230,7 @@ impl Session {
         let Some(module) = module.filter(|_| errors.is_empty()) else { return Err(errors) };
         let tree = self.program.module(module).tree.clone();
         Ok(match tree.stmts.last().map(|s| &s.kind) {
-            Some(StmtKind::Expr(e)) => crate::types::show_ty(self.checker.types.get(module, e.id)),
+            Some(StmtKind::Expr(e)) => self.checker.described(self.checker.types.get(module, e.id)),
             _ => "none".into(),
         })
     }

@@ -47,7 +47,6 @@ mod warn;
 use std::rc::Rc;
 
 pub use show::show_ty;
-pub use signature::signatures;
 
 use env::{Frame, Problem};
 use error::TypeError;
@@ -69,6 +68,8 @@ use crate::tensor::DType;
 pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     pub types: Types,
+    /// Of the main module, see [`Checker::signatures`].
+    pub signatures: String,
 }
 
 /// Types of expressions by module and node.
@@ -114,7 +115,8 @@ pub fn check(program: &Program, main: ModuleId) -> Checked {
         }
     }
     diagnostics.extend(checker.finish());
-    Checked { diagnostics, types: std::mem::take(&mut checker.types) }
+    let signatures = checker.signatures(main);
+    Checked { diagnostics, types: std::mem::take(&mut checker.types), signatures }
 }
 
 /// The abstract interpreter; it takes one module after the other and remembers what they define.
@@ -162,6 +164,8 @@ pub struct Checker {
     written: Vec<Option<Rc<str>>>,
     /// The last call of a library function in the user's code.
     user_site: Option<Span>,
+    /// The locals of each module's body at its end: variables that no function reads.
+    ends: HashMap<ModuleId, Vec<Ty>>,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
 }
@@ -209,6 +213,7 @@ impl Checker {
             tables: vec![],
             written: vec![],
             user_site: None,
+            ends: HashMap::default(),
             in_frame: false,
         }
     }
@@ -265,6 +270,9 @@ impl Checker {
             self.exiting.insert(id);
         }
         let frame = std::mem::replace(&mut self.frame, outer);
+        if !frame.dead {
+            self.ends.insert(id, frame.locals);
+        }
         let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(Problem::told).collect();
         if diagnostics.iter().any(Diagnostic::is_error) {
             // It will not run: a line of the REPL leaves the variables of earlier lines as they were.
