@@ -3,6 +3,7 @@
 //! Phases know nothing of each other's order and print nothing; a [`Session`] drives them. `load` finds modules,
 //! `params` the settings of a script, `dump` shows the inside, `complete` serves the REPL.
 
+mod allow;
 mod complete;
 mod dump;
 mod load;
