@@ -93,10 +93,10 @@ impl Checker {
             }
             Ty::StructType(info) => self.construct(&info.clone(), args, site),
             Ty::Struct(s) => match self.method(&s.info, "call") {
-                Some(id) => {
+                Some(key) => {
                     let mut all = vec![ArgVal::positional(f.clone(), callee)];
                     all.extend(args);
-                    let mut outcome = self.call_user((s.info.at.module, id.0), Rc::default(), all, site);
+                    let mut outcome = self.call_user(key, Rc::default(), all, site);
                     outcome.outs = outcome.outs.into_iter().filter_map(|(i, t)| Some((i.checked_sub(1)?, t))).collect();
                     outcome
                 }

@@ -164,6 +164,8 @@ pub struct Checker {
     written: Vec<Option<Rc<str>>>,
     /// The last call of a library function in the user's code.
     user_site: Option<Span>,
+    /// Modules without a mistake so far: what they give to the structs of others counts.
+    sound: HashSet<ModuleId>,
     /// The locals of each module's body at its end: variables that no function reads.
     ends: HashMap<ModuleId, Vec<Ty>>,
     /// Annotations of the running function itself: a dimension may name one of its variables.
@@ -213,6 +215,7 @@ impl Checker {
             tables: vec![],
             written: vec![],
             user_site: None,
+            sound: HashSet::default(),
             ends: HashMap::default(),
             in_frame: false,
         }
@@ -258,6 +261,7 @@ impl Checker {
             let locals = module.resolved.functions.iter().flat_map(|f| &f.locals).map(|l| &*l.name);
             size::reserve(locals.chain(module.resolved.globals.iter().map(|g| &*g.name)));
         }
+        self.sound.insert(id);
         let before = self.globals.clone();
         let outer = std::mem::replace(&mut self.frame, Frame::new(module.clone(), FnId(0)));
         if module.resolved.imports.iter().any(|id| self.exiting.contains(id)) {
@@ -276,6 +280,7 @@ impl Checker {
         let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(Problem::told).collect();
         if diagnostics.iter().any(Diagnostic::is_error) {
             // It will not run: a line of the REPL leaves the variables of earlier lines as they were.
+            self.sound.remove(&id);
             self.globals = before;
             self.grow_tables();
         }
@@ -456,9 +461,18 @@ impl Checker {
     }
 
     /// A method of a struct, as the function that it is.
-    fn method(&self, info: &StructInfo, name: &str) -> Option<FnId> {
+    fn method(&self, info: &StructInfo, name: &str) -> Option<FnKey> {
+        let given = |methods: &[(Rc<str>, FnId)]| methods.iter().find(|(n, _)| &**n == name).map(|(_, id)| id.0);
+        let later = self.modules.iter().rev().filter(|m| self.sound.contains(&m.id));
+        for (m, e) in later.flat_map(|m| m.resolved.extensions.iter().map(move |e| (m, e))) {
+            if (e.of.module.0, e.index) == (info.at.module, info.at.index)
+                && let Some(id) = given(&e.methods)
+            {
+                return Some((m.id.0, id));
+            }
+        }
         let s = self.modules.get(info.at.module as usize)?.resolved.structs.get(info.at.index as usize)?;
-        s.methods.iter().find(|(n, _)| &**n == name).map(|(_, id)| *id)
+        Some((info.at.module, given(&s.methods)?))
     }
 }
 

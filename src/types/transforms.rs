@@ -355,7 +355,10 @@ impl Checker {
     fn parameter_names(&self, f: &Ty) -> Option<Vec<Rc<str>>> {
         let (module, index, skip) = match f {
             Ty::Fn(FnTy::User { module, index, .. }) => (*module, *index, 0),
-            Ty::Struct(s) => (s.info.at.module, self.method(&s.info, "call")?.0, 1),
+            Ty::Struct(s) => {
+                let (module, index) = self.method(&s.info, "call")?;
+                (module, index, 1)
+            }
             _ => return None,
         };
         let decl = self.modules.get(module as usize)?.resolved.functions.get(index as usize)?.decl.clone()?;

@@ -41,6 +41,12 @@ impl Vm {
             }
             self.globals[s.global as usize] = Some(Value::StructType(def));
         }
+        for (global, methods) in compiled.extensions {
+            if let Some(Some(Value::StructType(def))) = self.globals.get(global as usize) {
+                let methods = methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk))));
+                def.methods.borrow_mut().extend(methods);
+            }
+        }
         for (global, id) in compiled.modules {
             let value = module_value(program.module(id), bases);
             self.globals[global as usize] = Some(Value::Module(Rc::new(value)));
