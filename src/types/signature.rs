@@ -104,7 +104,7 @@ impl Checker {
             FnTy::User { module, index, .. } => {
                 let module = self.modules.get(*module as usize);
                 let function = module.and_then(|m| m.resolved.functions.get(*index as usize));
-                function.and_then(|f| f.decl.as_ref()).map_or_else(|| show_ty(ty), |decl| declared(decl))
+                function.and_then(|f| f.decl.as_ref()).map_or_else(|| show_ty(ty), declared)
             }
             FnTy::Builtin(name) => self
                 .host
