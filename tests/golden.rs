@@ -150,7 +150,7 @@ fn check(text: &str) -> String {
     for d in &checked.diagnostics {
         diagnostic_lines(&mut out, &map, d);
     }
-    out += &types::signatures(&checked.types, main, &program.module(main).tree);
+    out += &checked.signatures;
     out
 }
 

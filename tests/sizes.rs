@@ -41,6 +41,14 @@ let short = tails[2]
 let rest = list(a[i:] for i in 0..len(b))
 let more = rest[0]
 let less = rest[3]
+let w = randint(2, 5) + u
+let e = stack(list(ones(3) * i for i in u..w + 1))
+let k = concat(list(ones(i + 1, 3) for i in 0..w))
+fn grown(n) = concat(list(ones(n, 3), ones(n + 1, 3)))
+let g = grown(randint(1, 4))
+var s = 0.0
+for i in 0..w { s += ones(2, 3) }
+let t = sum(map(|i| ones(4, 3), 0..w))
 ";
 
 struct Writer {
@@ -117,13 +125,29 @@ impl Writer {
             format!("sort({x}, axis: 0)"),
             format!("sum({x}, axis: {}).reshape(1, -1)", k % 2),
             format!("where({x} > 0.0, {x}, {y})"),
+            format!("concat(list({x}[i:] for i in 0..w))"),
+            format!("concat(list({x}[:, i:] for i in 0..w), axis: 1)"),
+            format!("stack(list({x} * i for i in 0..w))[{k}]"),
+            format!("stack(list({x}[:, 0] for i in 0..w), axis: -1)"),
+            format!("sum(map(|i| {x} * i, 0..w))"),
+            format!("sum(map(|i| {x} * i, 0..u)) + {y}"),
+            format!("grown(len({x}))"),
+            format!("{{ var s = 0.0; for i in 0..w {{ s = s + {x} }}; s }}"),
+            format!("{{ var s = 0.0; for i in 0..u {{ s += {x} }}; s + {y} }}"),
+            format!("{{ var s = {x}; for i in 0..w {{ s = s[1:] }}; s }}"),
+            format!("{{ var s = {x}; for i in 0..w {{ if i == {k} {{ break }}; s = {y} }}; s }}"),
+            format!("{{ var s = {x}; for i in 0..w {{ if i == 0 {{ continue }}; s = {y} }}; s }}"),
+            format!("{{ var s = {x}; for i in {k}..w {{ s = s + {y} }}; s }}"),
+            format!("{{ var s = none; for r in {x} {{ s = if s == none {{ r }} else {{ s + r }} }}; [s] }}"),
         ];
         let i = self.random(forms.len());
         forms[i].clone()
     }
 
     fn program(seed: u64) -> String {
-        let names = ["a", "b", "c", "d", "head", "tail", "long", "short", "more", "less"].map(String::from).to_vec();
+        let names = ["a", "b", "c", "d", "head", "tail", "long", "short", "more", "less", "e", "k", "g", "s", "t"]
+            .map(String::from)
+            .to_vec();
         let mut w = Writer { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1, names, text: PRELUDE.into() };
         for i in 0..8 {
             let value = w.expression();

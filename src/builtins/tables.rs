@@ -61,6 +61,16 @@ pub fn columns_of(start: &[u8], cut: bool) -> Option<usize> {
     if rows.advance().ok()? { Some(rows.cells.len()) } else { None }
 }
 
+/// The names of the columns by the start of a file, likewise; `None` if it is no table of named columns, too.
+pub fn names_of(start: &[u8], cut: bool) -> Option<Vec<String>> {
+    let end = if cut { start.iter().rposition(|b| *b == b'\n')? } else { start.len() };
+    let mut rows = Rows::new("", start.get(..end)?);
+    if !rows.advance().ok()? {
+        return None;
+    }
+    Some(header(&rows).ok()?.into_iter().map(|column| column.name).collect())
+}
+
 /// See [`LOAD_CSV`].
 pub fn load_csv(path: &str, dtype: DType) -> Result<Value> {
     let bytes = read_bytes(path)?;

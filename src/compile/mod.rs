@@ -34,6 +34,8 @@ pub struct CompiledModule {
     /// Declared functions by global.
     pub functions: Vec<(u32, Rc<Chunk>)>,
     pub structs: Vec<CompiledStruct>,
+    /// Methods for structs of other modules.
+    pub extensions: Vec<CompiledExtension>,
     /// Imported modules by global.
     pub modules: Vec<(u32, ModuleId)>,
     pub tests: Vec<(String, Rc<Chunk>)>,
@@ -47,6 +49,12 @@ pub struct CompiledStruct {
     pub fields: Vec<(Symbol, bool, bool)>,
     /// Takes the fields as parameters.
     pub constructor: Rc<Chunk>,
+    pub methods: Vec<(Symbol, Rc<Chunk>)>,
+}
+
+/// Methods that a struct of another module gets.
+pub struct CompiledExtension {
+    pub global: u32,
     pub methods: Vec<(Symbol, Rc<Chunk>)>,
 }
 
@@ -118,10 +126,15 @@ pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<Com
             GlobalKind::Variable | GlobalKind::Imported(_) | GlobalKind::Param => {}
         }
     }
+    let mut extensions = vec![];
+    for e in &loaded.resolved.extensions {
+        let methods = e.methods.iter().filter_map(|(n, id)| Some((Symbol::new(n), chunk(*id)?))).collect();
+        extensions.push(CompiledExtension { global: bases[e.of.module.0 as usize] + e.of.index, methods });
+    }
     let tests = loaded.resolved.tests.iter().filter_map(|(name, id)| Some((name.clone(), chunk(*id)?))).collect();
     match main {
         Some(main) if problems.is_empty() => {
-            Ok(CompiledModule { id: module, main, functions, structs, modules, tests })
+            Ok(CompiledModule { id: module, main, functions, structs, extensions, modules, tests })
         }
         _ => Err(problems),
     }

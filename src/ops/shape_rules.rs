@@ -3,7 +3,7 @@
 //! What is not known is never an error; what is certainly wrong gives the message that evaluation gives.
 
 use crate::error::{Error, Result};
-use crate::tensor::broadcast::shapes_clash;
+use crate::tensor::broadcast::{misfit_of, shapes_clash};
 use crate::tensor::create::article;
 use crate::tensor::{DType, Shape, show_shape};
 use crate::types::show::{show_dim, show_dims};
@@ -146,6 +146,9 @@ fn clash(name: &str, args: &[Ty]) -> Error {
         for (j, b) in &shaped[n + 1..] {
             if join(a, b).is_none() {
                 let kind = |i: usize| args.get(i).map_or_else(String::new, show);
+                if let Some(error) = clash_of_unknown(name, (*i, &kind(*i), a), (*j, &kind(*j), b)) {
+                    return error;
+                }
                 let (known_a, known_b) = (plain(a, b), plain(b, a));
                 let mut error = shapes_clash(name, (*i, &kind(*i), &known_a), (*j, &kind(*j), &known_b));
                 if a.iter().chain(b).any(|d| !matches!(d, Dim::Known(_))) {
@@ -158,6 +161,26 @@ fn clash(name: &str, args: &[Ty]) -> Error {
         }
     }
     Error::new("E0301", format!("the shapes of {name}'s arguments do not broadcast together"))
+}
+
+/// The same where the dims that clash are not both known numbers.
+fn clash_of_unknown(name: &str, a: (usize, &str, &[Dim]), b: (usize, &str, &[Dim])) -> Option<Error> {
+    let pairs = a.2.iter().rev().zip(b.2.iter().rev()).enumerate();
+    let apart = |m: Dim, n: Dim| m.differs(n) && m.differs(Dim::Known(1)) && n.differs(Dim::Known(1));
+    let mut clashing = pairs.filter(|(_, (m, n))| apart(**m, **n));
+    let (from_end, (m, n)) = clashing.next()?;
+    if matches!((m, n), (Dim::Known(_), Dim::Known(_))) {
+        return None;
+    }
+    let what = misfit_of(name);
+    let place = if from_end == 0 { "the last dim".to_string() } else { format!("dim {} from the end", from_end + 1) };
+    let (m, n) = (show_dim(*m), show_dim(*n));
+    Some(
+        Error::new("E0301", format!("{what}: {} and {}", show_dims(a.2), show_dims(b.2)))
+            .operand(a.0, format!("this is {}", a.1))
+            .operand(b.0, format!("this is {}", b.1))
+            .note(format!("shapes align at their last dim; {place} is {m} here and {n} there, and neither is 1")),
+    )
 }
 
 /// Elementwise with broadcasting. `promotes`: ints become floats.

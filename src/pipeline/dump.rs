@@ -84,7 +84,7 @@ impl Session {
 
     /// The top-level bindings and functions of a module that was loaded, with the types found.
     pub fn signatures(&self, module: ModuleId) -> String {
-        crate::types::signatures(&self.checker.types, module, &self.program.module(module).tree)
+        self.checker.signatures(module)
     }
 
     /// Top-level names of `let` without `var`: the type found, and the value if it was run.

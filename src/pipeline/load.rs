@@ -6,10 +6,11 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::pipeline::allow;
 use crate::pipeline::{Mode, Session, import_path};
 use crate::resolve::error::NameError;
 use crate::resolve::{self, Input, LoadedModule, ModuleId};
-use crate::source::{SourceMap, Span};
+use crate::source::Span;
 use crate::stdlib;
 use crate::syntax;
 use crate::syntax::ast::{Module, Stmt, StmtKind};
@@ -56,7 +57,7 @@ impl<'a> Load<'a> {
     /// Diagnostics in the order of the sources, and whether the text ends too early.
     pub fn finish(mut self) -> (Vec<Diagnostic>, bool) {
         let sources = &self.session.sources;
-        self.diagnostics.retain(|d| d.is_error() || !is_allowed(d, sources));
+        self.diagnostics.retain(|d| d.is_error() || !allow::is_allowed(d, sources));
         self.diagnostics.sort_by_key(|d| d.span());
         self.diagnostics.dedup();
         (self.diagnostics, self.incomplete)
@@ -106,6 +107,9 @@ impl<'a> Load<'a> {
         };
         self.incomplete |= parsed.incomplete;
         let broken = !parsed.problems.is_empty();
+        if !is_library {
+            self.diagnostics.extend(allow::unknown(source, text));
+        }
         self.diagnostics.extend(parsed.problems.iter().map(|p| p.to_diagnostic()));
         if broken && self.mode == Mode::Repl {
             return None;
@@ -272,16 +276,4 @@ fn has_broken_declaration(tree: &Module) -> bool {
     let of_struct = |s: &&Stmt| matches!(s.kind, StmtKind::Struct(_) | StmtKind::Impl { .. });
     let inside = |outer: Span, inner: Span| outer.start <= inner.start && inner.end <= outer.end;
     tree.stmts.iter().filter(of_struct).any(|s| tree.lost.iter().any(|l| inside(s.span, l.span)))
-}
-
-/// True for a warning that a comment on its line takes as meant: `# allow: W0303`, or several codes with commas.
-fn is_allowed(d: &Diagnostic, sources: &SourceMap) -> bool {
-    let Some(span) = d.span() else { return false };
-    let text = &sources.get(span.source).text;
-    let (before, after) = text.split_at_checked(span.end.max(span.start) as usize).unwrap_or((text, ""));
-    let start = before.get(..span.start as usize).and_then(|b| b.rfind('\n')).map_or(0, |i| i + 1);
-    let end = before.len() + after.find('\n').unwrap_or(after.len());
-    let lines = text.get(start..end).unwrap_or("").lines();
-    let codes = lines.filter_map(|line| line.split_once("# allow:")).flat_map(|(_, codes)| codes.split([',', ' ']));
-    codes.into_iter().any(|code| code.trim() == d.code)
 }

@@ -3,6 +3,7 @@
 //! Phases know nothing of each other's order and print nothing; a [`Session`] drives them. `load` finds modules,
 //! `params` the settings of a script, `dump` shows the inside, `complete` serves the REPL.
 
+mod allow;
 mod complete;
 mod dump;
 mod load;
@@ -230,7 +231,7 @@ impl Session {
         let Some(module) = module.filter(|_| errors.is_empty()) else { return Err(errors) };
         let tree = self.program.module(module).tree.clone();
         Ok(match tree.stmts.last().map(|s| &s.kind) {
-            Some(StmtKind::Expr(e)) => crate::types::show_ty(self.checker.types.get(module, e.id)),
+            Some(StmtKind::Expr(e)) => self.checker.described(self.checker.types.get(module, e.id)),
             _ => "none".into(),
         })
     }

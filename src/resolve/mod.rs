@@ -76,12 +76,24 @@ pub struct Resolved {
     pub function_ids: HashMap<NodeId, FnId>,
     pub globals: Vec<Global>,
     pub structs: Vec<Struct>,
+    /// Methods that a line of the REPL gives to a struct of an earlier one.
+    pub extensions: Vec<Extension>,
     /// `test` blocks in order: name and body.
     pub tests: Vec<(String, FnId)>,
     /// Modules it imports, in order.
     pub imports: Vec<ModuleId>,
     /// Names of methods with `inout self`: a call of one may change its receiver.
     pub inout_methods: Vec<Rc<str>>,
+}
+
+/// `impl` of a struct that another module declares.
+#[derive(Clone)]
+pub struct Extension {
+    /// The struct's name there.
+    pub of: GlobalId,
+    /// Its number among the structs of that module.
+    pub index: u32,
+    pub methods: Vec<(Rc<str>, FnId)>,
 }
 
 /// A function of a module.

@@ -8,8 +8,8 @@ use crate::diagnostic::did_you_mean;
 use crate::resolve::error::NameError;
 use crate::resolve::scope::{FnScope, Found, find_local};
 use crate::resolve::{
-    CaptureFrom, FnId, Function, Global, GlobalId, GlobalKind, Local, LocalKind, ModuleId, Program, Res, Resolved,
-    Struct, builtin_names,
+    CaptureFrom, Extension, FnId, Function, Global, GlobalId, GlobalKind, Local, LocalKind, ModuleId, Program, Res,
+    Resolved, Struct, builtin_names,
 };
 use crate::source::Span;
 use crate::syntax::ast::*;
@@ -136,6 +136,13 @@ impl Walk<'_> {
         for stmt in stmts {
             let StmtKind::Impl { name, methods } = &stmt.kind else { continue };
             let found = self.out.structs.iter().position(|s| s.decl.name.name == name.name);
+            let earlier = self.input.outer.get(&name.name).filter(|_| self.input.mode == Mode::Repl).copied();
+            if let (None, Some(of)) = (found, earlier)
+                && let GlobalKind::Struct(index) = self.input.program.global(of).kind
+            {
+                self.extend_struct(of, index, &name.name, methods);
+                continue;
+            }
             let Some(index) = found else {
                 let names: Vec<_> = self.out.structs.iter().map(|s| s.decl.name.name.clone()).collect();
                 let similar = did_you_mean(&name.name, names.iter().map(|n| &**n)).map(str::to_string);
@@ -237,6 +244,21 @@ impl Walk<'_> {
 
     pub(super) fn bind(&mut self, id: NodeId, res: Res) {
         self.out.names.insert(id, res);
+    }
+
+    /// `impl` of a struct that an earlier line of the REPL declares: a method of the same name takes the other's place.
+    fn extend_struct(&mut self, of: GlobalId, index: u32, name: &str, methods: &[Stmt]) {
+        let mut given = vec![];
+        for method in methods {
+            let StmtKind::Fn(decl) = &method.kind else { continue };
+            let Some(method_name) = &decl.name else { continue };
+            let full: Rc<str> = format!("{name}.{}", method_name.name).into();
+            given.push((method_name.name.clone(), self.new_function(decl, full, None, Some(FnId(0)))));
+            if decl.params.first().is_some_and(|p| p.inout) {
+                self.out.inout_methods.push(method_name.name.clone());
+            }
+        }
+        self.out.extensions.push(Extension { of, index, methods: given });
     }
 
     fn new_function(&mut self, decl: &Rc<FnDecl>, name: Rc<str>, owner: Option<u32>, parent: Option<FnId>) -> FnId {

@@ -10,7 +10,7 @@ mod docs;
 pub mod dump;
 pub mod error;
 pub mod hints;
-mod lexer;
+pub(crate) mod lexer;
 mod literal;
 pub mod print;
 mod recover;

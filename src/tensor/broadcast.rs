@@ -80,10 +80,7 @@ pub fn shapes_clash(name: &str, a: (usize, &str, &[usize]), b: (usize, &str, &[u
     let axis = broadcast_shapes(a, b).err().unwrap_or(0);
     let (m, n) = (dim(a, rank, axis), dim(b, rank, axis));
     let from_end = rank - axis;
-    let what = match name {
-        "add" | "sub" | "mul" | "div" => "these shapes do not broadcast".to_string(),
-        _ => format!("the shapes given to {name} do not broadcast"),
-    };
+    let what = misfit_of(name);
     let place = if from_end == 1 { "the last dim".to_string() } else { format!("dim {from_end} from the end") };
     let error = Error::new("E0301", format!("{what}: {} and {}", show_shape(a), show_shape(b)))
         .operand(i, format!("this is {kind_a}"))
@@ -93,6 +90,14 @@ pub fn shapes_clash(name: &str, a: (usize, &str, &[usize]), b: (usize, &str, &[u
     match remedy(a, b) {
         Some(help) => error.help(help),
         None => error,
+    }
+}
+
+/// What is wrong with shapes that do not broadcast.
+pub fn misfit_of(name: &str) -> String {
+    match name {
+        "add" | "sub" | "mul" | "div" => "these shapes do not broadcast".to_string(),
+        _ => format!("the shapes given to {name} do not broadcast"),
     }
 }
 

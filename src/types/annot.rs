@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Checker;
 use super::error::TypeError;
+use super::join::join;
 use super::rename::closed;
 use super::show::{show_dim, show_dims};
 use super::size::Num;
@@ -13,6 +14,7 @@ use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::{BinOp, DimExpr, TypeExpr, TypeKind};
 use crate::tensor::DType;
+use crate::vm::typetest::operand;
 
 /// A dimension variable with the dim that it stands for in a call.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ pub struct DimBinding {
 
 /// Why a value does not fit its annotation.
 pub(super) enum Mismatch {
-    Kind { expected: String, help: Option<String> },
+    Kind { expected: String, actual: Ty, help: Option<String> },
     Dims { sentence: String, bound: Option<(Span, String)>, sizes: Vec<usize> },
 }
 
@@ -68,20 +70,39 @@ impl Checker {
                         Ok(Ty::list(items.collect::<Result<_, _>>()?))
                     }
                     None if list.element == Ty::Never => Ok(Ty::list_of(self.annotated(element, module))),
-                    None => Ok(Ty::List(Rc::new(ListTy {
-                        items: None,
-                        filled: list.filled,
-                        element: closed(&self.admit(element, &list.element, module, dims, place)?),
-                    }))),
+                    None => {
+                        let known = dims.len();
+                        let admitted = match self.admit(element, &list.element, module, dims, place) {
+                            // Perhaps it has no element at all.
+                            Err(_) if !list.filled => {
+                                dims.truncate(known);
+                                return Ok(ty.clone());
+                            }
+                            admitted => admitted?,
+                        };
+                        Ok(Ty::List(Rc::new(ListTy { items: None, filled: list.filled, element: closed(&admitted) })))
+                    }
                 },
                 _ => wrong(),
             },
-            TypeKind::Dict(_, value) => match ty {
+            TypeKind::Dict(key, value) => match ty {
                 Ty::Any => {
                     let value = self.annotated(value, module);
                     Ok(Ty::Dict(Rc::new(DictTy { items: None, value })))
                 }
-                Ty::Dict(_) => Ok(ty.clone()),
+                Ty::Dict(dict) => {
+                    let Some(items) = &dict.items else { return Ok(ty.clone()) };
+                    // Keys that are known are texts.
+                    if !items.is_empty() && matches!(&key.kind, TypeKind::Name { name, .. } if &*name.name == "int") {
+                        return wrong();
+                    }
+                    let mut admitted = Vec::with_capacity(items.len());
+                    for (key, ty) in items {
+                        admitted.push((key.clone(), self.admit(value, ty, module, dims, place)?));
+                    }
+                    let value = admitted.iter().fold(Ty::Never, |a, (_, t)| join(&a, t));
+                    Ok(Ty::Dict(Rc::new(DictTy { items: Some(admitted), value })))
+                }
                 _ => wrong(),
             },
             TypeKind::Tuple(parts) => match ty {
@@ -180,6 +201,19 @@ impl Checker {
         let written = written.get(usize::from(any_rank)..).unwrap_or(&[]);
         self.bind_dims(written, actual_dims.get(leading..).unwrap_or(&[]), module, dims, place);
         for (d, actual) in written.iter().zip(actual_dims.iter().skip(leading)) {
+            if let (DimExpr::Binary(..), Dim::Known(n)) = (d, actual)
+                && self.written_dim(d, module, dims) == Dim::Unknown
+                && !self.solve_dim(d, *n as i64, module, dims, place)
+            {
+                let sentence = format!(
+                    "dimension `{}` cannot be {n}, which this value has there: its shape is {}",
+                    show_any(d),
+                    show_dims(&actual_dims)
+                );
+                return Err(Box::new(Mismatch::Dims { sentence, bound: None, sizes: vec![*n] }));
+            }
+        }
+        for (d, actual) in written.iter().zip(actual_dims.iter().skip(leading)) {
             let expected = self.written_dim(d, module, dims);
             if expected.differs(*actual) {
                 let (shape, e, a) = (show_dims(&actual_dims), show_dim(expected), show_dim(*actual));
@@ -232,6 +266,45 @@ impl Checker {
                     dims.push(DimBinding { local: *local, dim, place });
                 }
             }
+        }
+    }
+
+    /// Binds the one variable of a dim that is not bound yet, as the run does; false if no number makes the dim `size`.
+    fn solve_dim(
+        &self,
+        d: &DimExpr,
+        size: i64,
+        module: &LoadedModule,
+        dims: &mut Vec<DimBinding>,
+        place: Span,
+    ) -> bool {
+        match d {
+            DimExpr::Var { id, .. } => {
+                let Some(Res::Local(local)) = module.resolved.names.get(id) else { return true };
+                if dims.iter().any(|b| b.local == *local) || (self.in_frame && self.is_plain_variable(*local)) {
+                    return true;
+                }
+                let Ok(n) = usize::try_from(size) else { return false };
+                dims.push(DimBinding { local: *local, dim: Dim::Known(n), place });
+                true
+            }
+            DimExpr::Binary(op, a, b) => {
+                let known = |d: &DimExpr, dims: &[DimBinding]| match self.written_dim(d, module, dims) {
+                    Dim::Known(n) => i64::try_from(n).ok(),
+                    _ => None,
+                };
+                let (left, right) = (known(a, dims), known(b, dims));
+                let (known, open, on_left) = match (left, right) {
+                    (Some(n), None) => (n, b, true),
+                    (None, Some(n)) => (n, a, false),
+                    _ => return true,
+                };
+                match operand(*op, known, size, on_left) {
+                    None => true,
+                    Some(n) => n.is_some_and(|n| self.solve_dim(open, n, module, dims, place)),
+                }
+            }
+            _ => true,
         }
     }
 
@@ -342,14 +415,14 @@ impl Checker {
         place: Span,
         annotation: Span,
     ) {
-        let actual = actual.clone();
+        let whole = actual.clone();
         let error = match mismatch {
-            Mismatch::Kind { expected, help } => {
-                TypeError::Mismatch { what, expected, actual, place, annotation, help }
+            Mismatch::Kind { expected, actual, help } => {
+                TypeError::Mismatch { what, expected, actual, whole, place, annotation, help }
             }
             Mismatch::Dims { sentence, bound, sizes } => {
                 let sentence = format!("{what}: {sentence}");
-                TypeError::DimMismatch { sentence, actual, place, annotation, bound, sizes }
+                TypeError::DimMismatch { sentence, actual: whole, place, annotation, bound, sizes }
             }
         };
         self.report(error, place);
@@ -392,7 +465,11 @@ fn mismatch(annotation: &TypeExpr, actual: &Ty) -> Fit {
         (TypeKind::List(_), Ty::Tensor(_)) => Some("brackets make tensors; write list(...) for a list".to_string()),
         _ => None,
     };
-    Err(Box::new(Mismatch::Kind { expected: format!("`{}`", show_annotation(annotation)), help }))
+    Err(Box::new(Mismatch::Kind {
+        expected: format!("`{}`", show_annotation(annotation)),
+        actual: actual.clone(),
+        help,
+    }))
 }
 
 fn admit_basic(name: &str, annotation: &TypeExpr, ty: &Ty) -> Fit {
@@ -438,7 +515,15 @@ pub(super) fn show_annotation(annotation: &TypeExpr) -> String {
 fn show_written(d: &DimExpr) -> Option<String> {
     match d {
         DimExpr::Var { ident, .. } => Some(ident.name.to_string()),
-        DimExpr::Binary(op, a, b) => Some(format!("{}{}{}", show_any(a), op.symbol(), show_any(b))),
+        DimExpr::Binary(op, a, b) => {
+            let part = |d: &DimExpr| match d {
+                DimExpr::Binary(BinOp::Add | BinOp::Sub, ..) if !matches!(op, BinOp::Add) => {
+                    format!("({})", show_any(d))
+                }
+                _ => show_any(d),
+            };
+            Some(format!("{}{}{}", part(a), op.symbol(), part(b)))
+        }
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::env::{Frame, Out};
 use super::error::TypeError;
 use super::join::join;
+use super::rename::named;
 use super::specialize::FnKey;
 use super::ty::{FnTy, Origin, StructInfo, StructTy, Ty};
 use super::{Checker, quoted};
@@ -92,10 +93,10 @@ impl Checker {
             }
             Ty::StructType(info) => self.construct(&info.clone(), args, site),
             Ty::Struct(s) => match self.method(&s.info, "call") {
-                Some(id) => {
+                Some(key) => {
                     let mut all = vec![ArgVal::positional(f.clone(), callee)];
                     all.extend(args);
-                    let mut outcome = self.call_user((s.info.at.module, id.0), Rc::default(), all, site);
+                    let mut outcome = self.call_user(key, Rc::default(), all, site);
                     outcome.outs = outcome.outs.into_iter().filter_map(|(i, t)| Some((i.checked_sub(1)?, t))).collect();
                     outcome
                 }
@@ -225,11 +226,11 @@ impl Checker {
                 continue;
             };
             let Some(annotation) = &param.ty else {
-                slots.push(Some(arg.ty.clone()));
+                slots.push(Some(named(&arg.ty)));
                 continue;
             };
             match self.admit(annotation, &arg.ty, &module, &mut dims, arg.span) {
-                Ok(ty) => slots.push(Some(ty)),
+                Ok(ty) => slots.push(Some(named(&ty))),
                 Err(mismatch) => {
                     let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
                     self.report_mismatch(*mismatch, what, &arg.ty, arg.span, annotation.span);

@@ -53,8 +53,8 @@ impl Checker {
     }
 
     fn method_decl(&self, s: &StructTy, name: &str) -> Option<Rc<FnDecl>> {
-        let id = self.method(&s.info, name)?;
-        self.modules.get(s.info.at.module as usize)?.resolved.functions.get(id.0 as usize)?.decl.clone()
+        let (module, index) = self.method(&s.info, name)?;
+        self.modules.get(module as usize)?.resolved.functions.get(index as usize)?.decl.clone()
     }
 }
 

@@ -119,7 +119,9 @@ pub enum TypeError {
     Mismatch {
         what: String,
         expected: String,
+        /// What does not fit, and the value that it is a part of.
         actual: Ty,
+        whole: Ty,
         place: Span,
         annotation: Span,
         help: Option<String>,
@@ -289,10 +291,10 @@ impl TypeError {
                     None => d.help("keep the value in a `var` and call the method on that"),
                 }
             }
-            TypeError::Mismatch { what, expected, actual, place, annotation, help } => {
+            TypeError::Mismatch { what, expected, actual, whole, place, annotation, help } => {
                 let d =
                     Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
-                        .at(*place, format!("this is {}", show_ty(actual)));
+                        .at(*place, format!("this is {}", show_ty(whole)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
                 let other = match actual {
                     Ty::Tensor(t) if t.dtype == Some(DType::F64) && expected.contains("f32[") => Some("f32"),
@@ -339,7 +341,7 @@ impl TypeError {
             TypeError::Unpack { names, ty, parts, pattern, value } => {
                 let plural = if *names == 1 { "name" } else { "names" };
                 let message = match ty {
-                    Ty::Tuple(_) | Ty::List(_) => format!("{names} {plural} for {parts} values"),
+                    Ty::Tuple(_) | Ty::List(_) | Ty::Tensor(_) => format!("{names} {plural} for {parts} values"),
                     _ => format!("{} has no parts to give {names} {plural}", show_a(ty)),
                 };
                 let d = Diagnostic::error("E0334", message).at(*pattern, format!("{names} {plural}"));
@@ -378,7 +380,7 @@ impl TypeError {
                     None => d,
                 };
                 match ty {
-                    Ty::Tensor(_) => d.help("reduce the result with sum(...) or mean(...), or use jacobian"),
+                    Ty::Tensor(_) => d.help(crate::ad::transforms::reverse_mode::reduce_help(transform)),
                     Ty::Int(_) => d.help("return a float: float(...), or write 1.0 for 1"),
                     Ty::None => d.help("a function without a last expression gives none: let it end with the loss"),
                     Ty::Tuple(items) if items.len() == 2 => d.help("with `aux: true`, f may return (loss, more)"),

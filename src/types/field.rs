@@ -8,7 +8,7 @@ use super::error::TypeError;
 use super::size::{Num, count};
 use super::ty::{FnTy, StructInfo, StructTy, Ty};
 use crate::ops::prim::ParamKind;
-use crate::resolve::{GlobalId, LocalKind, ModuleId, Res};
+use crate::resolve::{Extension, GlobalId, LocalKind, ModuleId, Res};
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::tensor::DType;
@@ -41,8 +41,8 @@ impl Checker {
                     return s.fields.get(at).cloned().unwrap_or_default();
                 }
                 match self.method(&s.info, &name.name) {
-                    Some(id) => {
-                        let f = FnTy::User { module: s.info.at.module, index: id.0, captures: Rc::default() };
+                    Some((module, index)) => {
+                        let f = FnTy::User { module, index, captures: Rc::default() };
                         Ty::Fn(FnTy::Made { transform: "method", args: Rc::new(vec![ty.clone(), Ty::Fn(f)]) })
                     }
                     None => self.no_field(ty, name, false, span),
@@ -50,7 +50,7 @@ impl Checker {
             }
             Ty::Module(module) => self.member(*module, name),
             Ty::StructType(info) => match self.method(info, &name.name) {
-                Some(id) => Ty::Fn(FnTy::User { module: info.at.module, index: id.0, captures: Rc::default() }),
+                Some((module, index)) => Ty::Fn(FnTy::User { module, index, captures: Rc::default() }),
                 None => self.no_field(ty, name, true, span),
             },
             Ty::Tensor(_) | Ty::Float | Ty::Int(_) | Ty::Bool(_) => self.tensor_fact(ty, name, span),
@@ -116,6 +116,10 @@ impl Checker {
         if let Some(s) = module.and_then(|m| m.resolved.structs.get(info.at.index as usize)) {
             out.extend(s.methods.iter().map(|(n, _)| n.clone()));
         }
+        let of_it = |e: &&Extension| (e.of.module.0, e.index) == (info.at.module, info.at.index);
+        for e in self.modules.iter().flat_map(|m| m.resolved.extensions.iter()).filter(of_it) {
+            out.extend(e.methods.iter().map(|(n, _)| n.clone()));
+        }
         out
     }
 
@@ -152,8 +156,8 @@ impl Checker {
                 return self.write_back(args, 0, outcome);
             }
             Ty::Struct(s) => {
-                if let Some(id) = self.method(&s.info, &name.name) {
-                    let f = Ty::Fn(FnTy::User { module: s.info.at.module, index: id.0, captures: Rc::default() });
+                if let Some((module, index)) = self.method(&s.info, &name.name) {
+                    let f = Ty::Fn(FnTy::User { module, index, captures: Rc::default() });
                     return self.call_with_receiver(e, &f, &ty, receiver, name, args);
                 }
                 if let Some(at) = s.info.field(&name.name) {
@@ -302,18 +306,18 @@ impl Checker {
 
     /// `p.with(field: value)`
     fn with(&mut self, s: &Rc<StructTy>, args: &[ArgVal], span: Span) -> Ty {
-        let mut new = (**s).clone();
+        let mut fields: Vec<ArgVal> = s.fields.iter().map(|ty| ArgVal::positional(ty.clone(), span)).collect();
         for arg in args {
             let Some(name) = &arg.name else { return Ty::Any };
-            match new.info.field(name) {
+            match s.info.field(name) {
                 Some(at) => {
-                    if let Some(field) = new.fields.get_mut(at) {
-                        *field = arg.ty.clone();
+                    if let Some(field) = fields.get_mut(at) {
+                        *field = ArgVal::positional(arg.ty.clone(), arg.span);
                     }
                 }
                 None => {
-                    let function = format!("`{}`", new.info.name);
-                    let params = new.info.fields.iter().map(|f| f.name.clone()).collect();
+                    let function = format!("`{}`", s.info.name);
+                    let params = s.info.fields.iter().map(|f| f.name.clone()).collect();
                     let error = TypeError::UnknownParam {
                         function,
                         name: name.clone(),
@@ -325,7 +329,8 @@ impl Checker {
                 }
             }
         }
-        Ty::Struct(Rc::new(new))
+        // The constructor looks at the annotations again.
+        self.construct(&s.info, fields, span).ty
     }
 }
 

@@ -81,7 +81,7 @@ impl Checker {
     pub(super) fn while_loop(&mut self, cond: &Expr, body: &Block) {
         self.frame.branches += 1;
         self.forget_counts(body);
-        let exit = self.repeat(|checker| {
+        let exit = self.repeat(false, |checker| {
             let known = checker.condition(cond);
             if checker.frame.dead {
                 return None;
@@ -151,7 +151,7 @@ impl Checker {
     fn for_each(&mut self, pattern: &Pattern, item: &Ty, place: Span, body: &Block, reached: bool) {
         self.frame.branches += 1;
         self.forget_counts(body);
-        let exit = self.repeat(|checker| {
+        let exit = self.repeat(reached, |checker| {
             let exit = checker.state();
             checker.bind_pattern(pattern, &super::rename::renewed(item), place);
             checker.perhaps(!reached, |c| c.block(body));
@@ -162,8 +162,9 @@ impl Checker {
     }
 
     /// Runs a loop's body until the state at its head no longer changes. `pass` gives the state in which the loop ends
-    /// if it ends at its head. Returns the state after the loop. Only the first pass is certain.
-    fn repeat(&mut self, mut pass: impl FnMut(&mut Checker) -> Option<State>) -> State {
+    /// if it ends at its head; `reached`: not before the first pass. Returns the state after the loop. Only the first pass is
+    /// certain.
+    fn repeat(&mut self, reached: bool, mut pass: impl FnMut(&mut Checker) -> Option<State>) -> State {
         let mut head = self.state();
         let mut exit: Option<State> = None;
         let mut passes = 0;
@@ -171,7 +172,8 @@ impl Checker {
             self.frame.loops.push(Loop::default());
             let end = self.perhaps(passes > 0, &mut pass);
             let done = self.frame.loops.pop().unwrap_or_default();
-            for state in [end, done.breaks].into_iter().flatten() {
+            let first = reached && passes == 0;
+            for state in [end.filter(|_| !first), done.breaks].into_iter().flatten() {
                 match &mut exit {
                     Some(exit) => exit.join(&state),
                     None => exit = Some(state),
@@ -181,8 +183,17 @@ impl Checker {
                 self.join_state(&continues);
             }
             let mut next = head.clone();
-            next.join(&self.state());
-            next.forget_inner(&head);
+            if first && !self.frame.dead {
+                // What the first pass leaves is where the others start: an accumulator has its shape then.
+                next = self.state();
+                next.forget_inner(&head);
+                if next == head {
+                    exit.get_or_insert_with(|| head.clone()).join(&head);
+                }
+            } else {
+                next.join(&self.state());
+                next.forget_inner(&head);
+            }
             if next == head || self.gave_up {
                 return exit.unwrap_or(State { dead: true, ..head });
             }

@@ -89,6 +89,11 @@ impl Checker {
             {
                 Ok(ty)
             }
+            _ if name == "_read_table"
+                && let Some(ty) = self.glimpse_names(matched.ty(0)) =>
+            {
+                Ok(ty)
+            }
             Host::Prim(prim) => infer_prim(prim, &matched.types),
             Host::Builtin(builtin) => {
                 let types: Vec<Ty> = matched.types.iter().map(plain).collect();
@@ -110,6 +115,7 @@ impl Checker {
         self.hide_place =
             result.is_err() && self.frame.module.is_library && (name == "assert" || name.starts_with('_'));
         let ty = match result {
+            Ok(Ty::Int(Num::Unknown)) => Ty::Int(unknown_int(name, &matched)),
             Ok(ty) => self.with_default_dtype(name, host.sig(), &matched, ty),
             Err(error) => {
                 let operands = operands_of(host.sig(), &matched, &args);
@@ -210,6 +216,15 @@ impl Checker {
             _ => None,
         };
         Ty::Tensor(TensorTy { dtype, dims: dims.clone() })
+    }
+}
+
+/// An int that is no known number, with what is known of it.
+fn unknown_int(name: &str, args: &HostArgs) -> Num {
+    match (name, args.ty(0)) {
+        ("count_nonzero", _) => Num::at_least(0),
+        ("randint", Ty::Int(low)) => low.lower().map_or(Num::Unknown, Num::at_least),
+        _ => Num::Unknown,
     }
 }
 

@@ -328,7 +328,7 @@ impl Checker {
                         matches!(value, Ty::Float) || matches!(value, Ty::Tensor(t) if t.dtype != Some(DType::Int));
                     let error = refuse(dtype, &show_ty(value), float);
                     let operands = vec![base_span, span, value_span];
-                    self.report(TypeError::Operation { error, operands, origins: vec![] }, span);
+                    self.report(TypeError::Operation { error, operands, origins: vec![] }, span.to(value_span));
                     return base.clone();
                 }
                 let float = |d: Option<DType>| d.is_none_or(DType::is_float);

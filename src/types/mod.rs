@@ -47,7 +47,6 @@ mod warn;
 use std::rc::Rc;
 
 pub use show::show_ty;
-pub use signature::signatures;
 
 use env::{Frame, Problem};
 use error::TypeError;
@@ -69,6 +68,8 @@ use crate::tensor::DType;
 pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     pub types: Types,
+    /// Of the main module, see [`Checker::signatures`].
+    pub signatures: String,
 }
 
 /// Types of expressions by module and node.
@@ -114,7 +115,8 @@ pub fn check(program: &Program, main: ModuleId) -> Checked {
         }
     }
     diagnostics.extend(checker.finish());
-    Checked { diagnostics, types: std::mem::take(&mut checker.types) }
+    let signatures = checker.signatures(main);
+    Checked { diagnostics, types: std::mem::take(&mut checker.types), signatures }
 }
 
 /// The abstract interpreter; it takes one module after the other and remembers what they define.
@@ -162,6 +164,10 @@ pub struct Checker {
     written: Vec<Option<Rc<str>>>,
     /// The last call of a library function in the user's code.
     user_site: Option<Span>,
+    /// Modules without a mistake so far: what they give to the structs of others counts.
+    sound: HashSet<ModuleId>,
+    /// The locals of each module's body at its end: variables that no function reads.
+    ends: HashMap<ModuleId, Vec<Ty>>,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
 }
@@ -209,6 +215,8 @@ impl Checker {
             tables: vec![],
             written: vec![],
             user_site: None,
+            sound: HashSet::default(),
+            ends: HashMap::default(),
             in_frame: false,
         }
     }
@@ -253,6 +261,7 @@ impl Checker {
             let locals = module.resolved.functions.iter().flat_map(|f| &f.locals).map(|l| &*l.name);
             size::reserve(locals.chain(module.resolved.globals.iter().map(|g| &*g.name)));
         }
+        self.sound.insert(id);
         let before = self.globals.clone();
         let outer = std::mem::replace(&mut self.frame, Frame::new(module.clone(), FnId(0)));
         if module.resolved.imports.iter().any(|id| self.exiting.contains(id)) {
@@ -265,9 +274,13 @@ impl Checker {
             self.exiting.insert(id);
         }
         let frame = std::mem::replace(&mut self.frame, outer);
+        if !frame.dead {
+            self.ends.insert(id, frame.locals);
+        }
         let diagnostics: Vec<Diagnostic> = frame.problems.into_iter().map(Problem::told).collect();
         if diagnostics.iter().any(Diagnostic::is_error) {
             // It will not run: a line of the REPL leaves the variables of earlier lines as they were.
+            self.sound.remove(&id);
             self.globals = before;
             self.grow_tables();
         }
@@ -448,9 +461,18 @@ impl Checker {
     }
 
     /// A method of a struct, as the function that it is.
-    fn method(&self, info: &StructInfo, name: &str) -> Option<FnId> {
+    fn method(&self, info: &StructInfo, name: &str) -> Option<FnKey> {
+        let given = |methods: &[(Rc<str>, FnId)]| methods.iter().find(|(n, _)| &**n == name).map(|(_, id)| id.0);
+        let later = self.modules.iter().rev().filter(|m| self.sound.contains(&m.id));
+        for (m, e) in later.flat_map(|m| m.resolved.extensions.iter().map(move |e| (m, e))) {
+            if (e.of.module.0, e.index) == (info.at.module, info.at.index)
+                && let Some(id) = given(&e.methods)
+            {
+                return Some((m.id.0, id));
+            }
+        }
         let s = self.modules.get(info.at.module as usize)?.resolved.structs.get(info.at.index as usize)?;
-        s.methods.iter().find(|(n, _)| &**n == name).map(|(_, id)| *id)
+        Some((info.at.module, given(&s.methods)?))
     }
 }
 

@@ -132,6 +132,11 @@ impl Checker {
             }
             Ty::Tensor(_) => {
                 return match self.items(ty) {
+                    Items::Repeated { count: Count::Known(parts), .. } if parts != names => {
+                        let error = TypeError::Unpack { names, ty: ty.clone(), parts, pattern, value };
+                        self.report(error, pattern);
+                        vec![Ty::Any; names]
+                    }
                     Items::Repeated { item, .. } => vec![item; names],
                     _ => vec![Ty::Any; names],
                 };

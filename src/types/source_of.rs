@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use super::Checker;
 use super::specialize::Spec;
-use super::ty::{Dim, TensorTy, Ty};
-use crate::builtins::tables::columns_of;
+use super::ty::{DictTy, Dim, TensorTy, Ty};
+use crate::builtins::tables::{columns_of, names_of};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, IndexItem, StmtKind};
@@ -15,7 +15,8 @@ use crate::syntax::visit;
 /// A table whose first row was looked at.
 pub(super) struct Table {
     path: Rc<str>,
-    columns: usize,
+    /// Of a matrix of numbers.
+    columns: Option<usize>,
     /// The call in the user's code.
     place: Option<Span>,
 }
@@ -31,9 +32,9 @@ impl Checker {
             if sizes[..i].contains(size) {
                 continue;
             }
-            let table = self.tables.iter().find(|t| t.columns == *size);
+            let table = self.tables.iter().find(|t| t.columns == Some(*size));
             match (table, self.places_of(*size).as_slice()) {
-                (Some(Table { path, columns, place: Some(place) }), []) => {
+                (Some(Table { path, columns: Some(columns), place: Some(place) }), []) => {
                     d = told(d, *place, format!("{path} has {columns} columns"));
                 }
                 (None, [(place, false)]) if self.leads_to(*place, &d) => {
@@ -96,22 +97,38 @@ impl Checker {
 
     /// The type of a table by the first row of its file, unless the program may have written it before.
     pub(super) fn glimpse(&mut self, path: &Ty) -> Option<Ty> {
-        let Ty::Str(Some(path)) = path else { return None };
-        if self.written.iter().any(|w| w.as_ref().is_none_or(|w| same_file(w, path))) {
-            return None;
-        }
-        let columns = match self.tables.iter().find(|t| t.path == *path) {
-            Some(table) => table.columns,
+        let (path, known) = self.unwritten(path)?;
+        let columns = match known.and_then(|i| self.tables.get(i)?.columns) {
+            Some(columns) => columns,
             None => {
-                let mut start = vec![];
-                std::fs::File::open(&**path).ok()?.take(GLIMPSE).read_to_end(&mut start).ok()?;
-                let columns = columns_of(&start, start.len() as u64 == GLIMPSE)?;
-                self.tables.push(Table { path: path.clone(), columns, place: self.user_site });
+                let (start, cut) = start_of(&path)?;
+                let columns = columns_of(&start, cut)?;
+                self.tables.push(Table { path, columns: Some(columns), place: self.user_site });
                 columns
             }
         };
         let dims = [Dim::Some, Dim::Known(columns)].into_iter().collect();
         Some(Ty::Tensor(TensorTy { dtype: None, dims: Some(dims) }))
+    }
+
+    /// The columns of a table by the names in the first row of its file, likewise.
+    pub(super) fn glimpse_names(&mut self, path: &Ty) -> Option<Ty> {
+        let (path, _) = self.unwritten(path)?;
+        let (start, cut) = start_of(&path)?;
+        let names = names_of(&start, cut)?;
+        self.tables.push(Table { path, columns: None, place: self.user_site });
+        let items = names.into_iter().map(|name| (name.into(), Ty::Any)).collect();
+        Some(Ty::Dict(Rc::new(DictTy { items: Some(items), value: Ty::Any })))
+    }
+
+    /// The path of a file that the program has not written, and which of the tables it is.
+    fn unwritten(&self, path: &Ty) -> Option<(Rc<str>, Option<usize>)> {
+        let Ty::Str(Some(path)) = path else { return None };
+        if self.written.iter().any(|w| w.as_ref().is_none_or(|w| same_file(w, path))) {
+            return None;
+        }
+        let known = self.tables.iter().position(|t| t.path == *path && t.columns.is_some());
+        Some((path.clone(), known))
     }
 
     /// A file that is written may be read later as another one than it is now.
@@ -126,6 +143,14 @@ impl Checker {
         }
         self.written.push(path);
     }
+}
+
+/// The start of a file, and whether it goes on.
+fn start_of(path: &str) -> Option<(Vec<u8>, bool)> {
+    let mut start = vec![];
+    std::fs::File::open(path).ok()?.take(GLIMPSE).read_to_end(&mut start).ok()?;
+    let cut = start.len() as u64 == GLIMPSE;
+    Some((start, cut))
 }
 
 /// True unless the paths certainly lead to different files.

@@ -36,6 +36,11 @@ pub(super) struct Spec {
 }
 
 impl Spec {
+    /// The types of its arguments and of its result, once it has been followed.
+    pub fn found(&self) -> Option<(&[Option<Ty>], &Ty)> {
+        (self.state == SpecState::Done).then_some((&self.slots, &self.ret))
+    }
+
     /// Something that it rests on has changed.
     pub fn outdate(&mut self) {
         if self.state == SpecState::Done {

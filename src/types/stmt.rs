@@ -108,7 +108,11 @@ impl Checker {
 
     fn assign_stmt(&mut self, target: &Expr, op: Option<BinOp>, value: &Expr, span: Span) {
         let ty = match op {
-            None => self.expr(value),
+            None => {
+                let ty = self.expr(value);
+                self.warn_assigned(target, value);
+                ty
+            }
             Some(op) => {
                 let old = self.expr(target);
                 let new = self.expr(value);
@@ -187,7 +191,7 @@ impl Checker {
             );
         };
         let info = s.info.clone();
-        let ty = self.admit_field(&info, at, ty, value);
+        let ty = self.admit_field(&info, &s.fields, at, ty, value);
         let mut new = (**s).clone();
         if let Some(field) = new.fields.get_mut(at) {
             *field = ty;
@@ -195,14 +199,20 @@ impl Checker {
         Ty::Struct(std::rc::Rc::new(new))
     }
 
-    /// What a field holds after an assignment; its annotation holds on.
-    fn admit_field(&mut self, info: &StructInfo, at: usize, ty: &Ty, value: Span) -> Ty {
+    /// What a field holds after an assignment; its annotation holds on, with the dims that the other fields show.
+    fn admit_field(&mut self, info: &StructInfo, fields: &[Ty], at: usize, ty: &Ty, value: Span) -> Ty {
         let module = self.module(info.at.module);
         let decl = module.as_ref().and_then(|m| Some(m.resolved.structs.get(info.at.index as usize)?.decl.clone()));
         let (Some(module), Some(decl)) = (module, decl) else { return ty.clone() };
         let Some(field) = decl.fields.get(at) else { return ty.clone() };
         let Some(annotation) = &field.ty else { return ty.clone() };
-        match self.admit(annotation, ty, &module, &mut vec![], value) {
+        let mut dims = vec![];
+        for (i, (other, ty)) in decl.fields.iter().zip(fields).enumerate() {
+            if let Some(annotation) = other.ty.as_ref().filter(|_| i != at && *ty != Ty::Any) {
+                let _ = self.admit(annotation, ty, &module, &mut dims, annotation.span);
+            }
+        }
+        match self.admit(annotation, ty, &module, &mut dims, value) {
             Ok(ty) => ty,
             Err(mismatch) => {
                 let what = format!("`{}.{}`", info.name, field.name.name);

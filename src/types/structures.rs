@@ -11,7 +11,7 @@ use super::literal::MAX_UNROLLED;
 use super::pattern::{Count, Items};
 use super::rename::renewed;
 use super::size::Num;
-use super::ty::{DictTy, FnTy, ListTy, StructTy, TensorTy, Ty};
+use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::tensor::DType;
 use crate::value::RangeValue;
@@ -32,6 +32,8 @@ impl Checker {
                 Ty::list_of(item)
             }
             "zip" => self.zip(args)?,
+            "sum" if args.from.iter().skip(1).all(Option::is_none) => self.sum_of(args.ty(0))?,
+            "stack" | "concat" => self.joined(name, args)?,
             "enumerate" => self.enumerate(args)?,
             "reversed" => match args.ty(0) {
                 Ty::List(list) => match &list.items {
@@ -365,25 +367,67 @@ fn child(ty: &Ty, i: usize) -> Option<Ty> {
     }
 }
 
-/// `len(x)`: known, or known to be an int.
+impl Checker {
+    /// The sum of a list that certainly has an element, if its elements are of one type.
+    fn sum_of(&mut self, ty: &Ty) -> Option<Ty> {
+        let Ty::List(_) = ty else { return None };
+        let (item, filled) = self.joined_items(ty)?;
+        if !filled {
+            return None;
+        }
+        match &item {
+            Ty::Float => Some(item),
+            // Elements of several shapes broadcast.
+            Ty::Tensor(t) if t.dtype.is_some_and(|d| d != DType::Bool) => {
+                t.dims.as_ref().is_some_and(|d| d.iter().all(|d| matches!(d, Dim::Known(_)))).then_some(item)
+            }
+            _ => None,
+        }
+    }
+
+    /// What joins the elements of a list of unknown length: along a new axis all are of one shape, which is that of one.
+    fn joined(&mut self, name: &str, args: &HostArgs) -> Option<Ty> {
+        let Ty::List(list) = args.ty(0) else { return None };
+        if list.items.is_some() {
+            return None;
+        }
+        let Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) = renewed(&list.element) else { return None };
+        let Ty::Int(Num::Known(axis)) = args.ty(1) else { return None };
+        let mut out: Dims = dims.iter().map(|d| if *d == Dim::Some { Dim::Unknown } else { *d }).collect();
+        let rank = dims.len() + usize::from(name == "stack");
+        let at = super::index::position(*axis, rank)?;
+        match name {
+            "stack" => out.insert(at, Dim::Some),
+            _ => *out.get_mut(at)? = Dim::Unknown,
+        }
+        Some(Ty::Tensor(TensorTy { dtype, dims: Some(out) }))
+    }
+}
+
+/// `len(x)`: known, or known to be an int that is 0 or more.
 fn length(ty: &Ty) -> Option<Num> {
-    let n = match ty {
-        Ty::Tuple(items) => Some(items.len()),
-        Ty::List(list) => list.items.as_ref().map(Vec::len),
-        Ty::Dict(dict) => dict.items.as_ref().map(Vec::len),
-        Ty::Str(text) => text.as_ref().map(|t| t.chars().count()),
+    let (n, filled) = match ty {
+        Ty::Tuple(items) => (Some(items.len()), false),
+        Ty::List(list) => (list.items.as_ref().map(Vec::len), list.filled),
+        Ty::Dict(dict) => (dict.items.as_ref().map(Vec::len), false),
+        Ty::Str(text) => (text.as_ref().map(|t| t.chars().count()), false),
         Ty::Tensor(TensorTy { dims: Some(dims), .. }) => {
-            return Some(dims.first().map_or(Num::Unknown, |d| (*d).into()));
+            return Some(match dims.first() {
+                Some(Dim::Unknown) | None => Num::at_least(0),
+                Some(Dim::Some) => Num::at_least(1),
+                Some(dim) => (*dim).into(),
+            });
         }
         _ => return None,
     };
-    Some(n.and_then(|n| i64::try_from(n).ok()).into())
+    Some(n.and_then(|n| i64::try_from(n).ok()).map_or_else(|| Num::at_least(i64::from(filled)), Num::Known))
 }
 
 fn range_length(ty: &Ty) -> Option<Num> {
     match ty {
         Ty::RangeOf(r) => Some(i64::try_from(r.len()).ok().into()),
-        Ty::Range | Ty::SomeRange => Some(Num::Unknown),
+        Ty::Range => Some(Num::at_least(0)),
+        Ty::SomeRange => Some(Num::at_least(1)),
         _ => None,
     }
 }

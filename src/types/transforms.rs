@@ -71,6 +71,10 @@ impl Checker {
                     ));
                 }
                 let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
+                if name == "hvp" && with_rule(&f).is_none() && certainly_not_float(&ret) {
+                    let error = self.not_one_float(name, &f, ret);
+                    return Some(Outcome::of(self.report(error, site)));
+                }
                 let what = match name {
                     "vjp" => "the pullback",
                     "jvp" => "the directional derivative",
@@ -172,6 +176,10 @@ impl Checker {
                 let x = args.first().map(|a| a.ty.clone()).unwrap_or_default();
                 let single = args.len() == 1;
                 let ret = self.call_value(&f, args, callee, site).ty;
+                if transform == "hessian" && with_rule(&f).is_none() && certainly_not_float(&ret) {
+                    let error = self.not_one_float(transform, &f, ret);
+                    return Outcome::of(self.report(error, site));
+                }
                 // A linear function has second derivative zero, and that is seldom a mistake; what is flat is.
                 let what = if transform == "hessian" { "the Hessian" } else { "the Jacobian" };
                 self.warn_dead_gradient(what, &f, 0, site);
@@ -194,7 +202,11 @@ impl Checker {
                 if let Some(x) = args.first() {
                     self.refuse_argument(transform, x);
                 }
-                self.call_value(&f, args, callee, site);
+                let ret = self.call_value(&f, args, callee, site).ty;
+                if transform == "sparse_hessian" && with_rule(&f).is_none() && certainly_not_float(&ret) {
+                    let error = self.not_one_float(transform, &f, ret);
+                    return Outcome::of(self.report(error, site));
+                }
                 Outcome::of(Ty::Any)
             }
             "vmap" => self.call_vmap(&f, &at(1), args, callee, site),
@@ -263,9 +275,13 @@ impl Checker {
             _ => (Ty::Any, false),
         };
         if known && certainly_not_float(&loss) {
-            let of = if has_rule { "the rule of custom_vjp".into() } else { self.function_name(f) };
-            let result = self.result_place(f);
-            let error = TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of, result };
+            let error = match has_rule {
+                true => {
+                    let of = "the rule of custom_vjp".into();
+                    TypeError::GradOutput { transform: format!("`{transform}`"), ty: loss, of, result: None }
+                }
+                false => self.not_one_float(transform, f, loss),
+            };
             return Outcome::of(self.report(error, site));
         }
         match wrt {
@@ -278,6 +294,12 @@ impl Checker {
             _ => ret,
         };
         Outcome::of(if transform == "grad" { gradient } else { Ty::tuple(vec![value, gradient]) })
+    }
+
+    /// The error for a derivative of a function whose result is certainly not one float.
+    fn not_one_float(&self, transform: &str, f: &Ty, ty: Ty) -> TypeError {
+        let (of, result) = (self.function_name(f), self.result_place(f));
+        TypeError::GradOutput { transform: format!("`{transform}`"), ty, of, result }
     }
 
     /// Which arguments `wrt` means, by position in the call.
@@ -333,7 +355,10 @@ impl Checker {
     fn parameter_names(&self, f: &Ty) -> Option<Vec<Rc<str>>> {
         let (module, index, skip) = match f {
             Ty::Fn(FnTy::User { module, index, .. }) => (*module, *index, 0),
-            Ty::Struct(s) => (s.info.at.module, self.method(&s.info, "call")?.0, 1),
+            Ty::Struct(s) => {
+                let (module, index) = self.method(&s.info, "call")?;
+                (module, index, 1)
+            }
             _ => return None,
         };
         let decl = self.modules.get(module as usize)?.resolved.functions.get(index as usize)?.decl.clone()?;

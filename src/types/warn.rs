@@ -8,10 +8,11 @@
 //! | W0305 W0306 W0307 | names never read, imports not used, hidden variables (`unused.rs`) |
 //! | W0308 | a gradient that is zero because no path has a slope (`slope.rs`) |
 //! | W0311 | value and gradient the wrong way round |
+//! | W0312 | a step along what `value_and_grad` gives |
 //! | W0309 | a branch at one exact value of what is differentiated (`slope.rs`) |
 
 use super::Checker;
-use super::show::show_dims;
+use super::show::{show_dims, show_ty};
 use super::ty::{Dim, Ty};
 use super::unstable::same_name;
 use crate::diagnostic::Diagnostic;
@@ -35,6 +36,13 @@ impl Checker {
             BinOp::Mul => in_loss,
             _ => false,
         };
+        if matches!(op, BinOp::Add | BinOp::Sub) && is_value_and_gradient(right, left) {
+            let d = Diagnostic::warning("W0312", "a step along a value and its gradient together")
+                .at(b.span, "this is (value, gradient)")
+                .also(a.span, format!("this is {}", show_ty(left)))
+                .help("take the gradient out: let (l, g) = value_and_grad(...)(...)");
+            self.note(d);
+        }
         if !in_loss {
             self.warn_form(op, (a, left), (b, right), span);
         }
@@ -79,23 +87,47 @@ impl Checker {
 impl Checker {
     /// `let (g, l) = value_and_grad(f)(x)`: the names say that they are the wrong way round.
     pub(super) fn warn_swapped(&mut self, pattern: &Pattern, value: &Expr) {
-        let (Pattern::Tuple(parts, span), ExprKind::Call { callee, .. }) = (pattern, &value.kind) else { return };
+        let Pattern::Tuple(parts, span) = pattern else { return };
+        if let [Pattern::Name { ident: first, .. }, Pattern::Name { ident: second, .. }] = parts.as_slice() {
+            self.warn_names(&first.name, &second.name, *span, value, "let ");
+        }
+    }
+
+    /// The same for `(g, l) = value_and_grad(f)(x)`.
+    pub(super) fn warn_assigned(&mut self, target: &Expr, value: &Expr) {
+        let ExprKind::Tuple(parts) = &target.kind else { return };
+        if let [Expr { kind: ExprKind::Name(first), .. }, Expr { kind: ExprKind::Name(second), .. }] = parts.as_slice()
+        {
+            self.warn_names(first, second, target.span, value, "");
+        }
+    }
+
+    fn warn_names(&mut self, first: &str, second: &str, span: Span, value: &Expr, keyword: &str) {
+        let ExprKind::Call { callee, .. } = &value.kind else { return };
         let ExprKind::Call { callee: transform, .. } = &callee.kind else { return };
         if !matches!(&transform.kind, ExprKind::Name(name) if &**name == "value_and_grad") {
             return;
         }
-        let [Pattern::Name { ident: first, .. }, Pattern::Name { ident: second, .. }] = parts.as_slice() else {
-            return;
-        };
-        let is_gradient = matches!(&*first.name, "g" | "grad" | "grads" | "gradient" | "gradients");
-        let is_value = matches!(&*second.name, "l" | "loss" | "value" | "val" | "cost");
+        let is_gradient = matches!(first, "g" | "grad" | "grads" | "gradient" | "gradients");
+        let is_value = matches!(second, "l" | "loss" | "value" | "val" | "cost");
         if is_gradient && is_value {
-            let (first, second) = (&first.name, &second.name);
             let d = Diagnostic::warning("W0311", format!("`{first}` is the value here, and `{second}` the gradient"))
-                .at(*span, "value_and_grad gives the value first")
-                .help(format!("write let ({second}, {first}) = value_and_grad(...)(...)"));
+                .at(span, "value_and_grad gives the value first")
+                .help(format!("write {keyword}({second}, {first}) = value_and_grad(...)(...)"));
             self.note(d);
         }
+    }
+}
+
+/// True for what `value_and_grad` gives at `x`, scaled or not; not for one float, which may well meet a pair.
+fn is_value_and_gradient(pair: &Ty, x: &Ty) -> bool {
+    let (Ty::Tuple(parts), Ty::Tensor(_) | Ty::Struct(_) | Ty::List(_) | Ty::Dict(_)) = (pair, x) else { return false };
+    let [Ty::Float, gradient] = parts.as_slice() else { return false };
+    match (x, gradient) {
+        (Ty::Tensor(a), Ty::Tensor(b)) => a.dims.is_some() && a.dims == b.dims,
+        (Ty::Struct(a), Ty::Struct(b)) => a.info.at == b.info.at,
+        (Ty::List(_), Ty::List(_)) | (Ty::Dict(_), Ty::Dict(_)) => true,
+        _ => false,
     }
 }
 

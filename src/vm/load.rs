@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::bytecode::chunk::Chunk;
-use crate::compile::CompiledModule;
+use crate::compile::{CompiledExtension, CompiledModule};
 use crate::resolve::{GlobalKind, LoadedModule, Program};
 use crate::symbol::Symbol;
 use crate::value::{Closure, FieldDef, ModuleValue, StructDef, Value};
@@ -40,6 +40,12 @@ impl Vm {
                 *def.constructor.borrow_mut() = Some(closure(Rc::new(chunk)));
             }
             self.globals[s.global as usize] = Some(Value::StructType(def));
+        }
+        for CompiledExtension { global, methods } in compiled.extensions {
+            if let Some(Some(Value::StructType(def))) = self.globals.get(global as usize) {
+                let methods = methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk))));
+                def.methods.borrow_mut().extend(methods);
+            }
         }
         for (global, id) in compiled.modules {
             let value = module_value(program.module(id), bases);

@@ -16,7 +16,7 @@ pub mod load;
 mod method;
 mod rare;
 mod run;
-mod typetest;
+pub mod typetest;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};

@@ -147,6 +147,12 @@ impl Checker<'_> {
                 self.regs[reg.0 as usize] = Value::Int(size as i64);
             }
         }
+        // Then `2*n` alone shows n.
+        for (dim, &size) in dims.iter().zip(tail) {
+            if matches!(dim, DimTest::Binary(..)) && self.dim(dim).is_none() && !self.solve(dim, size as i64) {
+                return Err(no_such_dim(self.what, value, dim, size));
+            }
+        }
         for (dim, &size) in dims.iter().zip(tail) {
             let Some(want) = self.dim(dim) else { continue };
             if want != size as i64 {
@@ -154,6 +160,31 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Binds the one variable of a dim that is not bound yet, if only one number makes the dim `size`; false if none does.
+    fn solve(&mut self, dim: &DimTest, size: i64) -> bool {
+        match dim {
+            DimTest::Var(reg, _) => {
+                if size >= 0
+                    && let Some(var) = self.regs.get_mut(reg.0 as usize)
+                    && matches!(var, Value::None)
+                {
+                    *var = Value::Int(size);
+                }
+                size >= 0
+            }
+            DimTest::Binary(op, a, b) => match (self.dim(a), self.dim(b)) {
+                (Some(known), None) => {
+                    operand(*op, known, size, true).is_none_or(|n| n.is_some_and(|n| self.solve(b, n)))
+                }
+                (None, Some(known)) => {
+                    operand(*op, known, size, false).is_none_or(|n| n.is_some_and(|n| self.solve(a, n)))
+                }
+                _ => true,
+            },
+            _ => true,
+        }
     }
 
     /// What a dim must be, if that is known.
@@ -176,6 +207,29 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// The operand of `op` beside a known one (`left`: the known one stands on the left) that makes it `size`: `Some(None)` if
+/// there is none, `None` if it may be several.
+pub fn operand(op: BinOp, known: i64, size: i64, left: bool) -> Option<Option<i64>> {
+    match (op, left) {
+        (BinOp::Add, _) => Some(size.checked_sub(known)),
+        (BinOp::Sub, true) => Some(known.checked_sub(size)),
+        (BinOp::Sub, false) => Some(size.checked_add(known)),
+        (BinOp::Mul, _) if known != 0 => Some((size % known == 0).then(|| size / known)),
+        _ => None,
+    }
+}
+
+fn no_such_dim(what: &str, value: &Value, dim: &DimTest, size: usize) -> Error {
+    let shape = show_shape(value.shape().unwrap_or(&[]));
+    Error::new(
+        "E0331",
+        format!(
+            "{what}: dimension `{}` cannot be {size}, which this value has there: its shape is {shape}",
+            show_dim(dim)
+        ),
+    )
 }
 
 fn mismatch(what: &str, test: &TypeTest, value: &Value) -> Error {
@@ -216,7 +270,15 @@ fn show_dim(dim: &DimTest) -> String {
         DimTest::Any => "_".into(),
         DimTest::Known(n) => n.to_string(),
         DimTest::Var(_, name) | DimTest::Global(_, name) => name.to_string(),
-        DimTest::Binary(op, a, b) => format!("{}{}{}", show_dim(a), op.symbol(), show_dim(b)),
+        DimTest::Binary(op, a, b) => {
+            let part = |d: &DimTest| match d {
+                DimTest::Binary(BinOp::Add | BinOp::Sub, ..) if !matches!(op, BinOp::Add) => {
+                    format!("({})", show_dim(d))
+                }
+                _ => show_dim(d),
+            };
+            format!("{}{}{}", part(a), op.symbol(), part(b))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! jvp, derivative, hvp.
 
-use crate::ad::transforms::reverse_mode::GRAD;
+use crate::ad::transforms::reverse_mode::gradient_for;
 use crate::ad::transforms::target::expect_differentiable;
 use crate::ad::transforms::{describe, expect_function};
 use crate::builtins::Builtin;
@@ -47,7 +47,7 @@ pub static HVP: Builtin = Builtin {
         expect_function("hvp", &args[0])?;
         let (f, x, v) = (args[0].clone(), args[1].clone(), args[2].clone());
         expect_differentiable("hvp", &x)?;
-        let gradient = (GRAD.run)(vm, &mut [f, Value::Int(0)])?;
+        let gradient = gradient_for("hvp", &f)?;
         let (_, product) = jvp(vm, &x, &v, |vm, x| vm.call(&gradient, std::slice::from_ref(x)))?;
         Ok(product)
     },

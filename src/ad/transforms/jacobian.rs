@@ -2,7 +2,7 @@
 
 use crate::ad::lift;
 use crate::ad::transforms::directions::{Function, entries, indices, pull_all, push_all};
-use crate::ad::transforms::reverse_mode::{GRAD, Recorded, record};
+use crate::ad::transforms::reverse_mode::{Recorded, gradient_for, record};
 use crate::ad::transforms::target::expect_differentiable;
 use crate::ad::transforms::{describe, expect_function};
 use crate::builtins::Builtin;
@@ -44,9 +44,8 @@ pub static HESSIAN: Builtin = Builtin {
           twice; forward over reverse. For structures, a block for each pair of leaves. Example: hessian(|x| sum(x^3))([1.0, 2.0]) is [[6.0, 0.0], [0.0, 12.0]]",
     sig: Sig { params: &[req("f")] },
     infer: |_| Ok(Ty::Any),
-    run: |vm, args| {
-        expect_function("hessian", &args[0])?;
-        let gradient = (GRAD.run)(vm, &mut [args[0].clone(), Value::Int(0)])?;
+    run: |_, args| {
+        let gradient = gradient_for("hessian", &args[0])?;
         Ok(Value::native(Jacobian { f: gradient, mode: Direction::Forward, name: "hessian" }))
     },
 };

@@ -7,14 +7,14 @@
 
 mod check;
 mod checkpoint;
-pub mod custom;
+pub(crate) mod custom;
 mod custom_batch;
 mod directions;
 mod forward_mode;
 mod group;
 mod implicit;
 mod jacobian;
-pub(in crate::ad) mod reverse_mode;
+pub(crate) mod reverse_mode;
 mod sparse;
 mod target;
 mod vmap;

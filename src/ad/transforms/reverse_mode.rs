@@ -27,7 +27,7 @@ pub static GRAD: Builtin = Builtin {
     run: |_, args| {
         expect_function("grad", &args[0])?;
         let wrt = Wrt::parse(&args[1])?;
-        Ok(Value::native(Gradient { f: args[0].clone(), wrt, value: false, aux: false }))
+        Ok(Value::native(Gradient { name: "grad", f: args[0].clone(), wrt, value: false, aux: false }))
     },
 };
 
@@ -45,7 +45,7 @@ pub static VALUE_AND_GRAD: Builtin = Builtin {
             Value::None => false,
             other => return Err(super::not_a_flag(&with_article(&other.type_name()))),
         };
-        Ok(Value::native(Gradient { f: args[0].clone(), wrt, value: true, aux }))
+        Ok(Value::native(Gradient { name: "value_and_grad", f: args[0].clone(), wrt, value: true, aux }))
     },
 };
 
@@ -172,8 +172,17 @@ impl Recorded {
     }
 }
 
+/// The gradient of `f` with respect to its first argument, for a transform `name` that is made of it.
+pub fn gradient_for(name: &'static str, f: &Value) -> Result<Value> {
+    expect_function(name, f)?;
+    let wrt = Wrt::parse(&Value::Int(0))?;
+    Ok(Value::native(Gradient { name, f: f.clone(), wrt, value: false, aux: false }))
+}
+
 /// `grad(f)` and `value_and_grad(f)`.
 struct Gradient {
+    /// The transform that takes it, for messages.
+    name: &'static str,
     f: Value,
     wrt: Wrt,
     value: bool,
@@ -186,7 +195,7 @@ impl NativeFn for Gradient {
     }
 
     fn call(&self, vm: &mut Vm, args: Args) -> Result<Value> {
-        let name = if self.value { "value_and_grad" } else { "grad" };
+        let name = self.name;
         let x = self.wrt.read(&self.f, &args)?;
         expect_differentiable(name, &x)?;
         let mut recorded = record_level(vm, &x, true, |vm, lifted| {
@@ -230,7 +239,15 @@ impl NativeFn for Gradient {
 
     fn with_captured(&self, values: Vec<Value>) -> Option<Value> {
         let f = values.into_iter().next()?;
-        Some(Value::native(Gradient { f, wrt: self.wrt.clone(), value: self.value, aux: self.aux }))
+        Some(Value::native(Gradient { f, wrt: self.wrt.clone(), ..*self }))
+    }
+}
+
+/// What to do where a derivative is asked of a tensor.
+pub fn reduce_help(transform: &str) -> &'static str {
+    match transform.contains("grad") {
+        true => "reduce the result with sum(...) or mean(...), or use jacobian",
+        false => "reduce the result with sum(...) or mean(...), or use jacobian(jacobian(f))",
     }
 }
 
@@ -241,7 +258,7 @@ fn not_one_float(transform: &str, f: &Value, result: &Value) -> Error {
         format!("`{transform}` needs one float, but {called} returns {}", with_article(&result.type_name())),
     );
     match result {
-        Value::Tensor(..) => error.help("reduce the result with sum(...) or mean(...), or use jacobian"),
+        Value::Tensor(..) => error.help(reduce_help(transform)),
         Value::Int(_) => error.help("return a float: float(...), or write 1.0 for 1"),
         Value::Tuple(items) if items.len() == 2 => error.help("with `aux: true`, f may return (loss, more)"),
         Value::None => error.help("a function without a last expression gives none: let it end with the loss"),

@@ -5,7 +5,7 @@ mod pattern;
 
 use crate::ad::lift;
 use crate::ad::transforms::directions::{entries, indices, pull_all, push_all};
-use crate::ad::transforms::reverse_mode::{GRAD, record};
+use crate::ad::transforms::reverse_mode::{gradient_for, record};
 use crate::ad::transforms::sparse::coloring::plan;
 use crate::ad::transforms::sparse::pattern::pattern;
 use crate::ad::transforms::target::expect_differentiable;
@@ -41,9 +41,8 @@ pub static SPARSE_HESSIAN: Builtin = Builtin {
           Example: sparse_hessian(|x| sum(x^3))([1.0, 2.0]) is ([0, 1], [0, 1], [6.0, 12.0])",
     sig: Sig { params: &[req("f")] },
     infer: |_| Ok(Ty::Any),
-    run: |vm, args| {
-        expect_function("sparse_hessian", &args[0])?;
-        let gradient = (GRAD.run)(vm, &mut [args[0].clone(), Value::Int(0)])?;
+    run: |_, args| {
+        let gradient = gradient_for("sparse_hessian", &args[0])?;
         Ok(Value::native(Sparse { f: gradient, name: "sparse_hessian" }))
     },
 };
