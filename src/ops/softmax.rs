@@ -204,7 +204,7 @@ fn log_softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]
 }
 
 /// The argument's shape, float.
-fn infer_same(name: &str, args: &[Ty]) -> Result<Ty> {
+pub(super) fn infer_same(name: &str, args: &[Ty]) -> Result<Ty> {
     let Some(x) = args.first() else { return Ok(Ty::Any) };
     // Checks the axis, and the kind of the argument.
     if matches!(x, Ty::Bool(_) | Ty::Int(_) | Ty::Float) {

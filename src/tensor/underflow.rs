@@ -4,21 +4,28 @@
 //! On x86-64 operands are taken as they are: a subnormal literal or one from a file keeps its value until it is computed with. On
 //! aarch64 they count as 0, too. Threads begin with the mode of the one that starts them.
 
-/// While it lives results are flushed on this thread; then the mode is again what it was.
-pub struct Flushed {
+/// How results below the normal numbers are treated on this thread while it lives; then the mode is again what it was.
+pub struct Underflow {
     before: u64,
 }
 
-impl Flushed {
-    /// Begins to flush.
-    pub fn begin() -> Flushed {
+impl Underflow {
+    /// They are 0.
+    pub fn flushed() -> Underflow {
         let before = mode();
         set_mode(before | FLUSH);
-        Flushed { before }
+        Underflow { before }
+    }
+
+    /// They are subnormal numbers, as in IEEE 754.
+    pub fn gradual() -> Underflow {
+        let before = mode();
+        set_mode(before & !FLUSH);
+        Underflow { before }
     }
 }
 
-impl Drop for Flushed {
+impl Drop for Underflow {
     fn drop(&mut self) {
         set_mode(self.before);
     }
@@ -80,11 +87,13 @@ mod tests {
         let half = || black_box(f32::MIN_POSITIVE) * black_box(0.5);
         assert!(half() > 0.0);
         {
-            let _flushed = Flushed::begin();
+            let _flushed = Underflow::flushed();
             assert_eq!(half(), 0.0);
             assert_eq!(black_box(f64::MIN_POSITIVE) * black_box(0.25), 0.0);
-            let _again = Flushed::begin();
+            let _again = Underflow::flushed();
             assert_eq!(std::thread::spawn(move || half()).join().unwrap(), 0.0);
+            let _exact = Underflow::gradual();
+            assert!(half() > 0.0);
         }
         assert!(half() > 0.0);
     }

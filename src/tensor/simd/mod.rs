@@ -13,6 +13,7 @@ pub mod poly;
 pub mod pow;
 pub mod sine;
 pub mod softmax;
+pub mod standard;
 pub mod sums;
 pub mod tanh;
 pub mod windows;

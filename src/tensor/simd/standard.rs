@@ -1,0 +1,119 @@
+//! Rows brought to mean 0 and variance 1, and the product with the Jacobian of that.
+
+use crate::ops::real::Real;
+use crate::wide;
+
+/// Sums that run side by side.
+const LANES: usize = 16;
+
+/// Sum of a row, in `f64`.
+#[inline(always)]
+fn sum<T: Real>(n: usize, term: impl Fn(usize) -> T) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let whole = n / LANES * LANES;
+    let mut i = 0;
+    while i < whole {
+        for k in 0..LANES {
+            lanes[k] += term(i + k).to_f64();
+        }
+        i += LANES;
+    }
+    let mut total = 0.0;
+    while i < n {
+        total += term(i).to_f64();
+        i += 1;
+    }
+    for lane in lanes {
+        total += lane;
+    }
+    total
+}
+
+/// Mean of a row, and 1 over the root of its variance and `epsilon` (0 if that is 0).
+#[inline(always)]
+fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
+    let n = row.len() as f64;
+    let mean = T::c(sum(row.len(), |i| row[i]) / n);
+    let square = |i: usize| {
+        let d = row[i] - mean;
+        d * d
+    };
+    let spread = (sum(row.len(), square) / n + epsilon).sqrt();
+    (mean, T::c(if spread == 0.0 { 0.0 } else { 1.0 / spread }))
+}
+
+wide! {
+    /// Appends the rows of `n` elements (1 or more), less their mean and over the root of their variance and `epsilon`.
+    pub fn standardize_rows<T: Real>(x: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
+        out.reserve(x.len());
+        for row in x.chunks_exact(n) {
+            let row = &row[..n];
+            let (mean, r) = moments(row, epsilon);
+            let spare = &mut out.spare_capacity_mut()[..n];
+            for i in 0..n {
+                spare[i].write((row[i] - mean) * r);
+            }
+            // SAFETY: `n` elements behind the old length were written.
+            unsafe { out.set_len(out.len() + n) }
+        }
+    }
+
+    /// Appends `r (g - mean(g) - y mean(g y))` for each row, `y` being what [`standardize_rows`] makes of it and `r` its factor; 0 for a
+    /// row of zeros in `g`.
+    pub fn standardize_times_rows<T: Real>(x: &[T], g: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
+        out.reserve(x.len());
+        for (row, g) in x.chunks_exact(n).zip(g.chunks_exact(n)) {
+            let (row, g) = (&row[..n], &g[..n]);
+            let mut any = false;
+            for &g in g {
+                any |= g != T::c(0.0);
+            }
+            if !any {
+                out.resize(out.len() + n, T::c(0.0));
+                continue;
+            }
+            let (mean, r) = moments(row, epsilon);
+            let mean_g = T::c(sum(n, |i| g[i]) / n as f64);
+            let b = T::c(sum(n, |i| g[i] * ((row[i] - mean) * r)) / n as f64);
+            let spare = &mut out.spare_capacity_mut()[..n];
+            for i in 0..n {
+                let y = (row[i] - mean) * r;
+                spare[i].write((g[i] - mean_g - y * b) * r);
+            }
+            // SAFETY: `n` elements behind the old length were written.
+            unsafe { out.set_len(out.len() + n) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_products() {
+        for n in [1, 2, 15, 16, 17, 100] {
+            let x: Vec<f64> = (0..2 * n).map(|i| ((i * 7919) % 101) as f64 / 7.0 - 3.0).collect();
+            let g: Vec<f64> = (0..2 * n).map(|i| ((i * 31) % 17) as f64 / 5.0 - 1.0).collect();
+            let (mut y, mut p) = (vec![], vec![]);
+            standardize_rows(&x, n, 0.25, &mut y);
+            standardize_times_rows(&x, &g, n, 0.25, &mut p);
+            let mean = |v: &[f64]| v.iter().sum::<f64>() / n as f64;
+            for k in 0..2 {
+                let (x, g) = (&x[k * n..(k + 1) * n], &g[k * n..(k + 1) * n]);
+                let m = mean(x);
+                let r = 1.0 / (mean(&x.iter().map(|x| (x - m).powi(2)).collect::<Vec<_>>()) + 0.25).sqrt();
+                let want: Vec<f64> = x.iter().map(|x| (x - m) * r).collect();
+                let b = mean(&g.iter().zip(&want).map(|(g, y)| g * y).collect::<Vec<_>>());
+                for i in 0..n {
+                    assert!((y[k * n + i] - want[i]).abs() < 1e-12);
+                    assert!((p[k * n + i] - r * (g[i] - mean(g) - want[i] * b)).abs() < 1e-12);
+                }
+            }
+        }
+        let (mut y, mut p) = (vec![], vec![]);
+        standardize_rows(&[3.0f32, 3.0], 2, 0.0, &mut y);
+        standardize_times_rows(&[f32::NAN, 3.0], &[0.0, 0.0], 2, 0.0, &mut p);
+        assert_eq!((y, p), (vec![0.0, 0.0], vec![0.0, 0.0]));
+    }
+}
