@@ -6,39 +6,38 @@ use crate::wide;
 /// Sums that run side by side.
 const LANES: usize = 16;
 
-/// Sum of a row, in `f64`.
-#[inline(always)]
-fn sum<T: Real>(n: usize, term: impl Fn(usize) -> T) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let whole = n / LANES * LANES;
-    let mut i = 0;
-    while i < whole {
-        for k in 0..LANES {
-            lanes[k] += term(i + k).to_f64();
+/// Sum of `n` terms in `f64`, `$i` counting them. A macro, as closures would not be compiled for wide vectors.
+macro_rules! sum {
+    ($n:expr, |$i:ident| $term:expr) => {{
+        let n = $n;
+        let whole = n / LANES * LANES;
+        let mut lanes = [0.0; LANES];
+        let mut start = 0;
+        while start < whole {
+            for k in 0..LANES {
+                let $i = start + k;
+                lanes[k] += $term.to_f64();
+            }
+            start += LANES;
         }
-        i += LANES;
-    }
-    let mut total = 0.0;
-    while i < n {
-        total += term(i).to_f64();
-        i += 1;
-    }
-    for lane in lanes {
-        total += lane;
-    }
-    total
+        let mut total = 0.0;
+        for $i in whole..n {
+            total += $term.to_f64();
+        }
+        for lane in lanes {
+            total += lane;
+        }
+        total
+    }};
 }
 
-/// Mean of a row, and 1 over the root of its variance and `epsilon` (0 if that is 0).
+/// Mean of a row of `n` elements, and 1 over the root of its variance and `epsilon` (0 if that is 0).
 #[inline(always)]
-fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
-    let n = row.len() as f64;
-    let mean = T::c(sum(row.len(), |i| row[i]) / n);
-    let square = |i: usize| {
-        let d = row[i] - mean;
-        d * d
-    };
-    let spread = (sum(row.len(), square) / n + epsilon).sqrt();
+fn moments<T: Real>(row: &[T], n: usize, epsilon: f64) -> (T, T) {
+    let row = &row[..n];
+    let mean = T::c(sum!(n, |i| row[i]) / n as f64);
+    let square: f64 = sum!(n, |i| (row[i] - mean) * (row[i] - mean));
+    let spread = (square / n as f64 + epsilon).sqrt();
     (mean, T::c(if spread == 0.0 { 0.0 } else { 1.0 / spread }))
 }
 
@@ -48,7 +47,7 @@ wide! {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
-            let (mean, r) = moments(row, epsilon);
+            let (mean, r) = moments(row, n, epsilon);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 spare[i].write((row[i] - mean) * r);
@@ -72,9 +71,9 @@ wide! {
                 out.resize(out.len() + n, T::c(0.0));
                 continue;
             }
-            let (mean, r) = moments(row, epsilon);
-            let mean_g = T::c(sum(n, |i| g[i]) / n as f64);
-            let b = T::c(sum(n, |i| g[i] * ((row[i] - mean) * r)) / n as f64);
+            let (mean, r) = moments(row, n, epsilon);
+            let mean_g = T::c(sum!(n, |i| g[i]) / n as f64);
+            let b = T::c(sum!(n, |i| (g[i] * ((row[i] - mean) * r))) / n as f64);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 let y = (row[i] - mean) * r;
