@@ -150,13 +150,13 @@ fn times_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
         let (r, y) = (inverse_spread(cx, x, eps)?, rows(cx, x, eps)?);
         let (a, b) = (mean_of_product(cx, c, &y)?, mean_of_product(cx, g, &y)?);
         let (both, mean_c, mean_g) = (mean_of_product(cx, c, g)?, mean(cx, c)?, mean(cx, g)?);
-        let (means, parts) = (cx.mul(&mean_c, &mean_g)?, cx.mul(&a, &b)?);
+        let (means, parts) = (cx.zmul(&mean_c, &mean_g)?, cx.zmul(&a, &b)?);
         let rest = cx.sub(&both, &means)?;
         let rest = cx.sub(&rest, &parts)?;
         let square = cx.mul(&r, &r)?;
         let weight = cx.zmul(&rest, &square)?;
         let first = cx.zmul(&weight, &y)?;
-        let (left, right) = (cx.zmul(c, &b)?, cx.zmul(g, &a)?);
+        let (left, right) = (cx.zmul(c, &b)?, cx.zmul(&a, g)?);
         let mixed = cx.add(&left, &right)?;
         let through = product(cx, x, &mixed, eps)?;
         let second = cx.zmul(&through, &r)?;

@@ -31,14 +31,14 @@ macro_rules! sum {
     }};
 }
 
-/// Mean of a row of `n` elements, and 1 over the root of its variance and `epsilon` (0 if that is 0).
+/// Mean of a row of `n` elements, and the root of its variance and `epsilon`, by which it is divided (infinite if it is 0).
 #[inline(always)]
 fn moments<T: Real>(row: &[T], n: usize, epsilon: f64) -> (T, T) {
     let row = &row[..n];
     let mean = T::c(sum!(n, |i| row[i]) / n as f64);
     let square: f64 = sum!(n, |i| (row[i] - mean) * (row[i] - mean));
     let spread = (square / n as f64 + epsilon).sqrt();
-    (mean, T::c(if spread == 0.0 { 0.0 } else { 1.0 / spread }))
+    (mean, T::c(if spread == 0.0 { f64::INFINITY } else { spread }))
 }
 
 wide! {
@@ -47,18 +47,18 @@ wide! {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
-            let (mean, r) = moments(row, n, epsilon);
+            let (mean, spread) = moments(row, n, epsilon);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
-                spare[i].write((row[i] - mean) * r);
+                spare[i].write((row[i] - mean) / spread);
             }
             // SAFETY: `n` elements behind the old length were written.
             unsafe { out.set_len(out.len() + n) }
         }
     }
 
-    /// Appends `r (g - mean(g) - y mean(g y))` for each row, `y` being what [`standardize_rows`] makes of it and `r` its factor; 0 for a
-    /// row of zeros in `g`.
+    /// Appends `(g - mean(g) - y mean(g y)) / spread` for each row, `y` being what [`standardize_rows`] makes of it with that divisor; 0
+    /// for a row of zeros in `g`.
     pub fn standardize_times_rows<T: Real>(x: &[T], g: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
         out.reserve(x.len());
         for (row, g) in x.chunks_exact(n).zip(g.chunks_exact(n)) {
@@ -71,13 +71,13 @@ wide! {
                 out.resize(out.len() + n, T::c(0.0));
                 continue;
             }
-            let (mean, r) = moments(row, n, epsilon);
+            let (mean, spread) = moments(row, n, epsilon);
             let mean_g = T::c(sum!(n, |i| g[i]) / n as f64);
-            let b = T::c(sum!(n, |i| (g[i] * ((row[i] - mean) * r))) / n as f64);
+            let b = T::c(sum!(n, |i| (g[i] * ((row[i] - mean) / spread))) / n as f64);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
-                let y = (row[i] - mean) * r;
-                spare[i].write((g[i] - mean_g - y * b) * r);
+                let y = (row[i] - mean) / spread;
+                spare[i].write((g[i] - mean_g - y * b) / spread);
             }
             // SAFETY: `n` elements behind the old length were written.
             unsafe { out.set_len(out.len() + n) }
