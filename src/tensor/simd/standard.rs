@@ -6,38 +6,56 @@ use crate::wide;
 /// Sums that run side by side.
 const LANES: usize = 16;
 
-/// Sum of `n` terms in `f64`, `$i` counting them. A macro, as closures would not be compiled for wide vectors.
-macro_rules! sum {
-    ($n:expr, |$i:ident| $term:expr) => {{
-        let n = $n;
-        let whole = n / LANES * LANES;
-        let mut lanes = [0.0; LANES];
-        let mut start = 0;
-        while start < whole {
-            for k in 0..LANES {
-                let $i = start + k;
-                lanes[k] += $term.to_f64();
-            }
-            start += LANES;
-        }
-        let mut total = 0.0;
-        for $i in whole..n {
-            total += $term.to_f64();
-        }
-        for lane in lanes {
-            total += lane;
-        }
-        total
-    }};
+/// Sum of the lanes and of what is left.
+#[inline(always)]
+fn joined(lanes: [f64; LANES], rest: f64) -> f64 {
+    let mut total = rest;
+    for lane in lanes {
+        total += lane;
+    }
+    total
 }
 
-/// Mean of a row of `n` elements, and the root of its variance and `epsilon`, by which it is divided (infinite if it is 0).
+/// Sum of a row, in `f64`.
 #[inline(always)]
-fn moments<T: Real>(row: &[T], n: usize, epsilon: f64) -> (T, T) {
-    let row = &row[..n];
-    let mean = T::c(sum!(n, |i| row[i]) / n as f64);
-    let square: f64 = sum!(n, |i| (row[i] - mean) * (row[i] - mean));
-    let spread = (square / n as f64 + epsilon).sqrt();
+fn sum<T: Real>(row: &[T]) -> f64 {
+    let (mut lanes, mut left, mut rest) = ([0.0; LANES], row, 0.0);
+    while let Some((chunk, tail)) = left.split_first_chunk::<LANES>() {
+        for k in 0..LANES {
+            lanes[k] += chunk[k].to_f64();
+        }
+        left = tail;
+    }
+    for &x in left {
+        rest += x.to_f64();
+    }
+    joined(lanes, rest)
+}
+
+/// Sum of `(g - from) (x - mean)` over a row.
+#[inline(always)]
+fn sum_of_products<T: Real>(g: &[T], from: T, x: &[T], mean: T) -> f64 {
+    let (mut lanes, mut left, mut right, mut rest) = ([0.0; LANES], g, x, 0.0);
+    while let (Some((a, more)), Some((b, tail))) =
+        (left.split_first_chunk::<LANES>(), right.split_first_chunk::<LANES>())
+    {
+        for k in 0..LANES {
+            lanes[k] += ((a[k] - from) * (b[k] - mean)).to_f64();
+        }
+        (left, right) = (more, tail);
+    }
+    for (&g, &x) in left.iter().zip(right) {
+        rest += ((g - from) * (x - mean)).to_f64();
+    }
+    joined(lanes, rest)
+}
+
+/// Mean of a row, and the root of its variance and `epsilon`, by which it is divided (infinite if it is 0).
+#[inline(always)]
+fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
+    let n = row.len() as f64;
+    let mean = T::c(sum(row) / n);
+    let spread = (sum_of_products(row, mean, row, mean) / n + epsilon).sqrt();
     (mean, T::c(if spread == 0.0 { f64::INFINITY } else { spread }))
 }
 
@@ -47,7 +65,7 @@ wide! {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
-            let (mean, spread) = moments(row, n, epsilon);
+            let (mean, spread) = moments(row, epsilon);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 spare[i].write((row[i] - mean) / spread);
@@ -71,13 +89,13 @@ wide! {
                 out.resize(out.len() + n, T::c(0.0));
                 continue;
             }
-            let (mean, spread) = moments(row, n, epsilon);
-            let mean_g = T::c(sum!(n, |i| g[i]) / n as f64);
-            let b = T::c(sum!(n, |i| (g[i] * ((row[i] - mean) / spread))) / n as f64);
+            let (mean, spread) = moments(row, epsilon);
+            let mean_g = T::c(sum(g) / n as f64);
+            // mean(g y) / spread
+            let slant = T::c(sum_of_products(g, T::c(0.0), row, mean) / n as f64) / spread / spread;
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
-                let y = (row[i] - mean) / spread;
-                spare[i].write((g[i] - mean_g - y * b) / spread);
+                spare[i].write((g[i] - mean_g - (row[i] - mean) * slant) / spread);
             }
             // SAFETY: `n` elements behind the old length were written.
             unsafe { out.set_len(out.len() + n) }
