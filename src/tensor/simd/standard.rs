@@ -50,13 +50,13 @@ fn sum_of_products<T: Real>(g: &[T], from: T, x: &[T], mean: T) -> f64 {
     joined(lanes, rest)
 }
 
-/// Mean of a row, and the root of its variance and `epsilon`, by which it is divided (infinite if it is 0).
+/// Mean of a row, and 1 over the root of its variance and `epsilon` (0 if that is 0), each rounded as the steps are one by one.
 #[inline(always)]
 fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
     let n = row.len() as f64;
     let mean = T::c(sum(row) / n);
-    let spread = (sum_of_products(row, mean, row, mean) / n + epsilon).sqrt();
-    (mean, T::c(if spread == 0.0 { f64::INFINITY } else { spread }))
+    let spread = T::c(sum_of_products(row, mean, row, mean) / n + epsilon).sqrt();
+    (mean, if spread == T::c(0.0) { spread } else { T::c(1.0) / spread })
 }
 
 wide! {
@@ -65,18 +65,18 @@ wide! {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
-            let (mean, spread) = moments(row, epsilon);
+            let (mean, r) = moments(row, epsilon);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
-                spare[i].write((row[i] - mean) / spread);
+                spare[i].write((row[i] - mean) * r);
             }
             // SAFETY: `n` elements behind the old length were written.
             unsafe { out.set_len(out.len() + n) }
         }
     }
 
-    /// Appends `(g - mean(g) - y mean(g y)) / spread` for each row, `y` being what [`standardize_rows`] makes of it with that divisor; 0
-    /// for a row of zeros in `g`.
+    /// Appends `r (g - mean(g) - y mean(g y))` for each row, `y` being what [`standardize_rows`] makes of it and `r` its factor; 0 for
+    /// a row of zeros in `g`.
     pub fn standardize_times_rows<T: Real>(x: &[T], g: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
         out.reserve(x.len());
         for (row, g) in x.chunks_exact(n).zip(g.chunks_exact(n)) {
@@ -89,13 +89,13 @@ wide! {
                 out.resize(out.len() + n, T::c(0.0));
                 continue;
             }
-            let (mean, spread) = moments(row, epsilon);
+            let (mean, r) = moments(row, epsilon);
             let mean_g = T::c(sum(g) / n as f64);
-            // mean(g y) / spread
-            let slant = T::c(sum_of_products(g, T::c(0.0), row, mean) / n as f64) / spread / spread;
+            // r mean(g y)
+            let slant = T::c(sum_of_products(g, T::c(0.0), row, mean) / n as f64) * r * r;
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
-                spare[i].write((g[i] - mean_g - (row[i] - mean) * slant) / spread);
+                spare[i].write((g[i] - mean_g - (row[i] - mean) * slant) * r);
             }
             // SAFETY: `n` elements behind the old length were written.
             unsafe { out.set_len(out.len() + n) }
