@@ -327,7 +327,8 @@ mod tests {
     #[test]
     fn softmax_conventions() {
         let inf = f64::INFINITY;
-        let row = |f: fn(&[f64], &[usize], &[usize]) -> Vec<f64>, x: &[f64]| f(x, &[x.len()], &[0]);
+        type Along = fn(&[f64], &[usize], &[usize]) -> Vec<f64>;
+        let row = |f: Along, x: &[f64]| f(x, &[x.len()], &[0]);
         assert_eq!(row(softmax, &[-inf, -inf]), [0.0, 0.0]);
         assert_eq!(row(softmax, &[0.0, inf]), [0.0, 1.0]);
         assert_eq!(row(softmax, &[1000.0, 1000.0]), [0.5, 0.5]);

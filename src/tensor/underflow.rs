@@ -91,7 +91,7 @@ mod tests {
             assert_eq!(half(), 0.0);
             assert_eq!(black_box(f64::MIN_POSITIVE) * black_box(0.25), 0.0);
             let _again = Underflow::flushed();
-            assert_eq!(std::thread::spawn(move || half()).join().unwrap(), 0.0);
+            assert_eq!(std::thread::spawn(half).join().unwrap(), 0.0);
             let _exact = Underflow::gradual();
             assert!(half() > 0.0);
         }

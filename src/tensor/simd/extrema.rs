@@ -157,8 +157,8 @@ wide! {
                 share[k] = share[k] + pick(row[k] == best[k], T::c(1.0), T::c(0.0));
             }
         }
-        for k in 0..inner {
-            share[k] = T::c(1.0) / share[k];
+        for share in &mut *share {
+            *share = T::c(1.0) / *share;
         }
         out.reserve(x.len());
         for row in x.chunks_exact(inner) {

@@ -31,8 +31,8 @@ wide! {
 
     /// `x` times a number, in place.
     pub fn scale<T: Real>(x: &mut [T], by: T) {
-        for i in 0..x.len() {
-            x[i] = x[i] * by;
+        for x in x {
+            *x = *x * by;
         }
     }
 
