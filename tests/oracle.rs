@@ -82,6 +82,8 @@ const INSIDE: &[(&str, &str)] = &[
     ("_softmax_pull", "softmax"),
     ("_solve_triangular", "solve_triangular"),
     ("_stack", "stack"),
+    ("_standardize", "layer_norm"),
+    ("_standardize_times", "layer_norm"),
     ("_sum_to", "add.row"),
     ("_svd_s", "svd.values"),
     ("_svd_u", "svd.vectors"),

@@ -1,6 +1,7 @@
 //! Errors of the elementary functions in units of the last place: of `f32` against `f64`, of `f64` against values of 106 bits
 //! (`ulp/f64.txt`, recorded by `ulp/record.py`). `cargo test --test ulp -- --nocapture` prints what was measured.
 
+use dlang::ops::num::Num;
 use dlang::tensor::simd::{erf, exp, log, pow, sine, tanh};
 
 type Function = fn(f64) -> f64;
@@ -59,6 +60,8 @@ fn f32_functions() {
     check32("cos", 1.6, sine::cos32, libm::cos);
     let ndtr = |x: f64| 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
     check32("normal distribution", 8.0, erf::ndtr32, ndtr);
+    let softplus = |x: f64| if x.is_nan() { x } else { x.max(0.0) + libm::log1p(libm::exp(-x.abs())) };
+    check32("softplus", 2.0, f32::softplus, softplus);
 }
 
 #[test]

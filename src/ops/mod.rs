@@ -51,6 +51,7 @@ pub mod slope;
 pub mod softmax;
 pub mod special;
 pub mod spectral;
+pub mod standardize;
 pub mod strong;
 #[cfg(test)]
 mod strong_tests;
@@ -77,6 +78,7 @@ static FAMILIES: &[&[&Prim]] = &[
     extremum::PRIMS,
     moment::PRIMS,
     softmax::PRIMS,
+    standardize::PRIMS,
     norm::PRIMS,
     present::PRIMS,
     quantile::PRIMS,

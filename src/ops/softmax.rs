@@ -11,7 +11,7 @@ use crate::env::Env;
 use crate::error::Result;
 use crate::tensor::cast::Float;
 use crate::tensor::reduce::resolve_axes;
-use crate::tensor::scan::{self, map_rows, zip_rows};
+use crate::tensor::scan;
 use crate::tensor::{DType, Tensor, flat};
 use crate::types::ty::{Dims, Ty};
 use crate::value::Value;
@@ -43,65 +43,38 @@ fn logsumexp_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Re
     cx.apply(&SUM, &[terms, axis, keepdims]).map(Some)
 }
 
+/// Row functions along axes: of the data, its shape and the axes.
+type Along<T> = fn(&[T], &[usize], &[usize]) -> Vec<T>;
+type AlongBoth<T> = fn(&[T], &[T], &[usize], &[usize]) -> Vec<T>;
+
 /// Runs a row function over a float tensor (ints become floats); scalars are rows of one.
-fn by_rows(
-    env: &mut Env,
-    name: &str,
-    args: &[Value],
-    f32s: impl FnMut(&[f32], &mut Vec<f32>),
-    f64s: impl FnMut(&[f64], &mut Vec<f64>),
-) -> Result<Value> {
+fn by_rows(env: &mut Env, name: &str, args: &[Value], f32s: Along<f32>, f64s: Along<f64>) -> Result<Value> {
     let Some(x) = args.first() else { return Ok(Value::None) };
     // A scalar is a row of one.
     let axis = if x.shape() == Some(&[]) { None } else { args.get(1) };
     let plan = Plan::new(env, name, x, axis, None)?;
     let shape = plan.t.shape();
     Ok(Value::tensor(match &plan.t {
-        Tensor::F32(a) => Tensor::from_vec(shape, map_rows(&flat(a), shape, &plan.axes, f32s)),
-        other if plan.dtype == DType::F64 => {
-            Tensor::from_vec(shape, map_rows(&f64::load(other), shape, &plan.axes, f64s))
-        }
-        other => Tensor::from_vec(shape, map_rows(&f32::load(other), shape, &plan.axes, f32s)),
+        Tensor::F32(a) => Tensor::from_vec(shape, f32s(&flat(a), shape, &plan.axes)),
+        other if plan.dtype == DType::F64 => Tensor::from_vec(shape, f64s(&f64::load(other), shape, &plan.axes)),
+        other => Tensor::from_vec(shape, f32s(&f32::load(other), shape, &plan.axes)),
     }))
 }
 
-fn softmax(env: &mut Env, args: &[Value]) -> Result<Value> {
-    by_rows(env, "softmax", args, scan::softmax, scan::softmax)
-}
-
-fn log_softmax(env: &mut Env, args: &[Value]) -> Result<Value> {
-    let (mut s32, mut s64) = (vec![], vec![]);
-    by_rows(
-        env,
-        "log_softmax",
-        args,
-        |row, out| scan::log_softmax(row, out, &mut s32),
-        |row, out| scan::log_softmax(row, out, &mut s64),
-    )
-}
-
 /// Two float values of one shape, row by row; the wider dtype.
-fn two_by_rows(
-    args: &[Value],
-    f32s: impl FnMut(&[f32], &[f32], &mut Vec<f32>),
-    mut f64s: impl FnMut(&[f64], &[f64], &mut Vec<f64>),
-) -> Result<Value> {
+fn two_by_rows(args: &[Value], f32s: AlongBoth<f32>, f64s: AlongBoth<f64>) -> Result<Value> {
     match args {
         [Value::Tensor(_, y), Value::Tensor(_, g), axis] => {
             let shape = y.shape();
             let axes = resolve_axes("softmax", axis, shape.len())?;
             Ok(Value::tensor(match (&**y, &**g) {
-                (Tensor::F32(a), Tensor::F32(b)) => {
-                    Tensor::from_vec(shape, zip_rows(&flat(a), &flat(b), shape, &axes, f32s))
-                }
-                (y, g) => Tensor::from_vec(shape, zip_rows(&f64::load(y), &f64::load(g), shape, &axes, f64s)),
+                (Tensor::F32(a), Tensor::F32(b)) => Tensor::from_vec(shape, f32s(&flat(a), &flat(b), shape, &axes)),
+                (y, g) => Tensor::from_vec(shape, f64s(&f64::load(y), &f64::load(g), shape, &axes)),
             }))
         }
         [y, g, _] => {
             let [y, g] = [y, g].map(|v| crate::tensor::create::scalar_f64(v).unwrap_or(f64::NAN));
-            let mut out = vec![];
-            f64s(&[y], &[g], &mut out);
-            Ok(out.first().map_or(Value::None, |&x| Value::float(x)))
+            Ok(f64s(&[y], &[g], &[], &[]).first().map_or(Value::None, |&x| Value::float(x)))
         }
         _ => Ok(Value::None),
     }
@@ -231,7 +204,7 @@ fn log_softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]
 }
 
 /// The argument's shape, float.
-fn infer_same(name: &str, args: &[Ty]) -> Result<Ty> {
+pub(super) fn infer_same(name: &str, args: &[Ty]) -> Result<Ty> {
     let Some(x) = args.first() else { return Ok(Ty::Any) };
     // Checks the axis, and the kind of the argument.
     if matches!(x, Ty::Bool(_) | Ty::Int(_) | Ty::Float) {
@@ -296,7 +269,7 @@ pub static SOFTMAX: Prim = Prim {
     doc: "`exp(x) / sum(exp(x))` along `axis` (the last), without overflow. Infinities share 1; all -inf gives zeros.",
     sig: Sig { params: &[req("x"), opt("axis", Default::Int(-1))] },
     infer: |args: &[Ty]| infer_same("softmax", args),
-    eval: Eval::General(softmax),
+    eval: Eval::General(|env, args| by_rows(env, "softmax", args, scan::softmax, scan::softmax)),
     diff: Diff::Rules {
         jvp: |cx, call, tangents| match tangents.first() {
             Some(Some(x_dot)) => softmax_times(cx, call, x_dot).map(Some),
@@ -318,7 +291,7 @@ pub static LOG_SOFTMAX: Prim = Prim {
     doc: "`log(softmax(x))` along `axis` (the last), without loss. All -inf gives -inf with slope 0.",
     sig: Sig { params: &[req("x"), opt("axis", Default::Int(-1))] },
     infer: |args: &[Ty]| infer_same("log_softmax", args),
-    eval: Eval::General(log_softmax),
+    eval: Eval::General(|env, args| by_rows(env, "log_softmax", args, scan::log_softmax, scan::log_softmax)),
     diff: Diff::Rules { jvp: log_softmax_jvp, vjp: log_softmax_vjp, keep: Keep::OUT },
     batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,

@@ -21,6 +21,8 @@ use crate::resolve::{GlobalId, GlobalKind, ModuleId, Program};
 use crate::source::{SourceMap, Span};
 use crate::syntax::ast::{ExprKind, Import, StmtKind};
 use crate::tensor::DType;
+use crate::tensor::threads;
+use crate::tensor::underflow::Underflow;
 use crate::types::Checker;
 use crate::value::{Closure, Value};
 use crate::vm::Vm;
@@ -100,6 +102,7 @@ impl Session {
         let mut vm = Vm::default();
         vm.cx.env.dtype = options.dtype;
         vm.cx.env.seed(options.seed);
+        threads::set(options.threads);
         if options.check_nan {
             vm.cx.set_watch(Watch::Trap);
         }
@@ -195,6 +198,7 @@ impl Session {
 
     /// Runs imported modules that have not run yet, then the unit; the value of its last expression.
     pub fn run(&mut self, unit: &Unit) -> Result<Value> {
+        let _flushed = Underflow::flushed();
         self.vm.cx.noted = None;
         for id in &unit.imports {
             if let Some(body) = self.bodies.remove(id) {
@@ -216,6 +220,7 @@ impl Session {
 
     /// Runs one test.
     pub fn run_test(&mut self, unit: &Unit, index: usize) -> Result<()> {
+        let _flushed = Underflow::flushed();
         match unit.tests.get(index) {
             Some((_, body)) => self.vm.run_chunk(body.clone()).map(|_| ()),
             None => Ok(()),

@@ -16,8 +16,8 @@ pub const LARGEST: usize = 1 << 27;
 /// Bytes that a thread keeps.
 pub const MOST_KEPT: usize = 1 << 28;
 
-/// Blocks begin at a cache line.
-const ALIGN: usize = 64;
+/// Blocks begin at a pair of cache lines, as the buffers of matrix products want it.
+const ALIGN: usize = 128;
 /// Classes to a doubling of the size, as a power of two.
 const STEPS: u32 = 3;
 const CLASSES: usize = ((LARGEST.ilog2() - SMALLEST.ilog2()) << STEPS) as usize + 1;

@@ -8,8 +8,11 @@
 //! multiplied. Kernels of one element need no unfolding. For one or two outputs a group (depthwise) a product would not pay
 //! for the unfolding: rows are added to rows.
 
-use super::matmul::{Dense, matrix};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::matmul::{Dense, matrix, unchecked};
 use super::simd::kernels::add_to;
+use super::threads;
 use super::window::{Reach, Slide, along, back};
 use crate::error::Result;
 
@@ -77,12 +80,6 @@ impl Geometry {
     /// Rows of windows unfolded at a time.
     fn tile(&self) -> usize {
         (UNFOLDED / (self.terms() * self.columns.count).max(1)).clamp(1, self.rows.count.max(1))
-    }
-
-    /// Each image and group: its number, and the number of the group.
-    fn parts(&self) -> impl Iterator<Item = (usize, usize)> {
-        let groups = self.groups;
-        (0..self.batch * groups).map(move |i| (i, i % groups))
     }
 }
 
@@ -176,6 +173,28 @@ fn fold<T: Dense>(g: &Geometry, at: &Places, unfolded: &[T], rows: std::ops::Ran
     }
 }
 
+/// Calls `f` for each image and group with its number, that of the group, its part of `out` (of `len` elements) and room for
+/// unfolded windows; on several threads if there are.
+fn each_image<T: Dense>(
+    g: &Geometry,
+    out: &mut [T],
+    len: usize,
+    f: impl Fn(usize, usize, &mut [T], &mut Vec<T>) -> Result<()> + Sync,
+) -> Result<()> {
+    let together = threads::together(g.batch * g.groups, g.outputs * g.terms() * g.windows());
+    let done = AtomicBool::new(true);
+    threads::each_chunk(out, together * len, |chunk, out| {
+        let mut unfolded = vec![];
+        for (i, out) in out.chunks_exact_mut(len).enumerate() {
+            let i = chunk * together + i;
+            if f(i, i % g.groups, out, &mut unfolded).is_err() {
+                done.store(false, Ordering::Relaxed);
+            }
+        }
+    });
+    if done.into_inner() { Ok(()) } else { Err(unchecked()) }
+}
+
 /// `y`: at each place of each window, `x` times `w`, summed.
 pub fn forward<T: Dense>(g: &Geometry, x: &[T], w: &[T]) -> Result<Vec<T>> {
     let mut y = vec![T::default(); g.y_len()];
@@ -184,9 +203,8 @@ pub fn forward<T: Dense>(g: &Geometry, x: &[T], w: &[T]) -> Result<Vec<T>> {
     }
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
     let at = Places::new(g);
-    let mut unfolded = vec![];
-    for (i, group) in g.parts() {
-        let (x, w, y) = (part(x, i, x_len), part(w, group, w_len), part_mut(&mut y, i, y_len));
+    each_image(g, &mut y, y_len, |i, group, y, unfolded| {
+        let (x, w) = (part(x, i, x_len), part(w, group, w_len));
         if g.is_pointwise() {
             let (w, x) = (matrix(w, g.outputs, g.inputs, g.inputs)?, matrix(x, g.inputs, g.plane(), g.plane())?);
             T::product_into(w, x, y, g.windows(), false);
@@ -202,12 +220,13 @@ pub fn forward<T: Dense>(g: &Geometry, x: &[T], w: &[T]) -> Result<Vec<T>> {
                 let rows = first..(first + g.tile()).min(g.rows.count);
                 let (from, wide) = (first * g.columns.count, rows.len() * g.columns.count);
                 unfolded.resize(g.terms() * wide, T::default());
-                unfold(g, &at, x, rows, &mut unfolded);
-                let unfolded = matrix(&unfolded, g.terms(), wide, wide)?;
+                unfold(g, &at, x, rows, unfolded);
+                let unfolded = matrix(unfolded, g.terms(), wide, wide)?;
                 T::product_into(w, unfolded, y.get_mut(from..).unwrap_or_default(), g.windows(), false);
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(y)
 }
 
@@ -232,9 +251,8 @@ pub fn input_bar<T: Dense>(g: &Geometry, y: &[T], w: &[T]) -> Result<Vec<T>> {
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
     let (width, count) = (g.columns.len, g.columns.count);
     let at = Places::new(g);
-    let mut unfolded = vec![];
-    for (i, group) in g.parts() {
-        let (x, w, y) = (part_mut(&mut x_bar, i, x_len), part(w, group, w_len), part(y, i, y_len));
+    each_image(g, &mut x_bar, x_len, |i, group, x, unfolded| {
+        let (w, y) = (part(w, group, w_len), part(y, i, y_len));
         if g.is_pointwise() {
             let (w, y) = (matrix(w, g.outputs, g.inputs, g.inputs)?, matrix(y, g.outputs, g.windows(), g.windows())?);
             T::product_into(w.reversed_axes(), y, x, g.plane(), false);
@@ -257,26 +275,53 @@ pub fn input_bar<T: Dense>(g: &Geometry, y: &[T], w: &[T]) -> Result<Vec<T>> {
                 let (from, wide) = (first * count, rows.len() * count);
                 unfolded.resize(g.terms() * wide, T::default());
                 let y = matrix(y.get(from..).unwrap_or_default(), g.outputs, wide, g.windows())?;
-                T::product_into(w.reversed_axes(), y, &mut unfolded, wide, false);
-                fold(g, &at, &unfolded, rows, x);
+                T::product_into(w.reversed_axes(), y, unfolded, wide, false);
+                fold(g, &at, unfolded, rows, x);
             }
         }
-    }
+        Ok(())
+    })?;
     Ok(x_bar)
 }
 
 /// `w_bar`: each element of `y` times its window of `x`, summed over batch and windows.
+///
+/// Sums of a few images each are made apart, on several threads if there are, and then added in order; how many does not depend
+/// on the threads.
 pub fn weight_bar<T: Dense>(g: &Geometry, x: &[T], y: &[T]) -> Result<Vec<T>> {
     let mut w_bar = vec![T::default(); g.w_len()];
     if g.is_empty() {
         return Ok(w_bar);
     }
+    let work = g.batch * g.w_len() * g.windows();
+    let chunks = (work / (4 * threads::WORTH)).clamp(1, g.batch.min(16));
+    let images = g.batch.div_ceil(chunks);
+    let mut sums = vec![T::default(); chunks * g.w_len()];
+    let done = AtomicBool::new(true);
+    threads::each_chunk(&mut sums, g.w_len(), |chunk, sum| {
+        let images = chunk * images..((chunk + 1) * images).min(g.batch);
+        if add_weight_bar(g, images, x, y, sum).is_err() {
+            done.store(false, Ordering::Relaxed);
+        }
+    });
+    sums.chunks_exact(g.w_len()).for_each(|sum| add_to(&mut w_bar, sum));
+    if done.into_inner() { Ok(w_bar) } else { Err(unchecked()) }
+}
+
+/// The part of [`weight_bar`] that some of the images have.
+fn add_weight_bar<T: Dense>(
+    g: &Geometry,
+    images: std::ops::Range<usize>,
+    x: &[T],
+    y: &[T],
+    w_bar: &mut [T],
+) -> Result<()> {
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
     let (width, count) = (g.columns.len, g.columns.count);
     let at = Places::new(g);
     let mut unfolded = vec![];
-    for (i, group) in g.parts() {
-        let (x, w, y) = (part(x, i, x_len), part_mut(&mut w_bar, group, w_len), part(y, i, y_len));
+    for i in images.start * g.groups..images.end * g.groups {
+        let (x, w, y) = (part(x, i, x_len), part_mut(w_bar, i % g.groups, w_len), part(y, i, y_len));
         if g.is_pointwise() {
             let y = matrix(y, g.outputs, g.windows(), g.windows())?;
             let x = matrix(x, g.inputs, g.plane(), g.plane())?;
@@ -304,7 +349,7 @@ pub fn weight_bar<T: Dense>(g: &Geometry, x: &[T], y: &[T]) -> Result<Vec<T>> {
             }
         }
     }
-    Ok(w_bar)
+    Ok(())
 }
 
 /// Sum of a row of `y` times what it meets in a row of `x`.
@@ -336,7 +381,7 @@ mod tests {
         let meet = |s: &Slide, o: usize, k: usize| {
             (o * s.stride + k * s.dilation).checked_sub(s.padding).filter(|&i| i < s.len)
         };
-        for (i, group) in g.parts() {
+        for (i, group) in (0..g.batch * g.groups).map(|i| (i, i % g.groups)) {
             for o in 0..g.outputs {
                 for n in 0..g.inputs {
                     for (oy, ox) in (0..r.count).flat_map(|y| (0..c.count).map(move |x| (y, x))) {
@@ -406,6 +451,20 @@ mod tests {
                     check(&Geometry { batch, groups, inputs, outputs, rows, columns: rows });
                 }
             }
+        }
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let side = slide(24, 3, 1, 1, 1).unwrap();
+        let g = Geometry { batch: 5, groups: 2, inputs: 6, outputs: 16, rows: side, columns: side };
+        let (x, w, y) = (numbers(g.x_len(), 3), numbers(g.w_len(), 50), numbers(g.y_len(), 200));
+        let all = || [forward(&g, &x, &w).unwrap(), input_bar(&g, &y, &w).unwrap(), weight_bar(&g, &x, &y).unwrap()];
+        let one = all();
+        for threads in [2, 3] {
+            threads::set(threads);
+            assert!(all() == one);
+            threads::set(1);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::value::Value;
 
 /// A Rust type that tensors hold.
-pub trait Element: Copy + Default + PartialEq + 'static {
+pub trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
     const DTYPE: DType;
     /// Wraps an array of this type.
     fn wrap(a: Arr<Self>) -> Tensor;

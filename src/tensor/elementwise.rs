@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::broadcast::broadcast_values;
@@ -412,7 +412,7 @@ fn add_into<T: Float>(x: &mut super::Arr<T>, y: &super::Arr<T>) -> bool {
 
 thread_local! {
     /// Partials by the address of their primitive. They live as long as the program.
-    static PARTIALS: RefCell<HashMap<usize, &'static [Ex]>> = RefCell::new(HashMap::new());
+    static PARTIALS: RefCell<FxHashMap<usize, &'static [Ex]>> = RefCell::new(FxHashMap::default());
 }
 
 /// The partials of an elementwise primitive, made once; empty if it has none.

@@ -73,21 +73,25 @@ pub fn run<T: Copy, O>(
     let mut lanes: Run<T> = SmallVec::new();
     for _ in 0..count(&dims[..outer]) {
         lanes.clear();
-        for (((data, _), steps), &base) in operands.iter().zip(&strides).zip(&bases) {
-            let lane = match steps.last() {
-                Some(0) | None => data.get(base).map(|&x| Lanes::Same(x)),
-                _ => data.get(base..base + inner).map(Lanes::Each),
-            };
-            lanes.extend(lane);
+        for (k, (data, _)) in operands.iter().enumerate() {
+            let (base, step) = (bases[k], strides[k].last().copied().unwrap_or(0));
+            if step == 0 {
+                if let Some(&x) = data.get(base) {
+                    lanes.push(Lanes::Same(x));
+                }
+            } else if let Some(row) = data.get(base..base + inner) {
+                lanes.push(Lanes::Each(row));
+            }
         }
         kernel(inner, &lanes, out);
         for axis in (0..outer).rev() {
             index[axis] += 1;
             let done = index[axis] == dims[axis];
-            for (base, steps) in bases.iter_mut().zip(&strides) {
-                *base += steps[axis];
+            for k in 0..operands.len() {
+                let step = strides[k][axis];
+                bases[k] += step;
                 if done {
-                    *base -= steps[axis] * dims[axis];
+                    bases[k] -= step * dims[axis];
                 }
             }
             if !done {

@@ -1,15 +1,18 @@
 //! Matrix products of strided matrices: dense floats through `gemm`, small and ragged cases and ints by own loops.
 //!
 //! In: tensors of rank 2 or more whose inner dims agree; transposed and sliced views are read where they lie. Out: a
-//! row-major tensor. Every float product runs on one thread and in a fixed order, so results are reproducible.
+//! row-major tensor. Sums are made in an order that does not depend on the number of threads.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ndarray::{ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, IxDyn, ShapeBuilder};
+use ndarray::{ArrayView1, ArrayView2, ArrayViewD, Axis, Ix2, IxDyn, ShapeBuilder, s};
 
 use super::cast::Float;
 use super::create::Element;
 use super::simd::extrema::any_nan;
+use super::threads::{self, each_chunk};
 use super::{Arr, Shape, count, strided};
 use crate::error::{Error, Result};
 
@@ -18,54 +21,68 @@ const TINY: usize = 1 << 9;
 
 /// What the kernels multiply.
 pub trait Product: Element {
-    /// `out[i, j] = sum over k of a[i, k] * b[k, j]`; `out` is row-major, `a` is m by k, `b` is k by n.
-    /// `out` holds zeros before.
-    fn product(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, out: &mut [Self]) -> Result<()>;
+    /// `out[i, j] = sum over k of a[i, k] * b[k, j]`; `out` is row-major, `a` is m by k, `b` is k by n. False if a sum
+    /// does not fit; else all of `out` is written.
+    fn product(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, out: &mut [MaybeUninit<Self>]) -> bool;
 
     /// Sum of the products of two slices of one length.
     fn dot(a: &[Self], b: &[Self]) -> Result<Self>;
 }
 
 impl Product for i64 {
-    fn product(a: ArrayView2<'_, i64>, b: ArrayView2<'_, i64>, out: &mut [i64]) -> Result<()> {
+    fn product(a: ArrayView2<'_, i64>, b: ArrayView2<'_, i64>, out: &mut [MaybeUninit<i64>]) -> bool {
         let n = b.ncols().max(1);
-        for (row, out) in a.rows().into_iter().zip(out.chunks_exact_mut(n)) {
+        for (row, out) in a.rows().into_iter().zip(zeroed(out).chunks_exact_mut(n)) {
             for (column, out) in b.columns().into_iter().zip(out) {
-                *out = int_dot(row.iter().zip(column))?;
+                match int_dot(row.iter().zip(column)) {
+                    Some(sum) => *out = sum,
+                    None => return false,
+                }
             }
         }
-        Ok(())
+        true
     }
 
     fn dot(a: &[i64], b: &[i64]) -> Result<i64> {
-        int_dot(a.iter().zip(b))
+        int_dot(a.iter().zip(b)).ok_or_else(too_large)
     }
 }
 
-fn int_dot<'a>(mut pairs: impl Iterator<Item = (&'a i64, &'a i64)>) -> Result<i64> {
-    pairs.try_fold(0i64, |sum, (x, y)| sum.checked_add(x.checked_mul(*y)?)).ok_or_else(|| {
-        Error::new("E0411", "a product of these ints does not fit into a 64-bit int")
-            .help("make them floats first: x.to(f64)")
-    })
+fn int_dot<'a>(mut pairs: impl Iterator<Item = (&'a i64, &'a i64)>) -> Option<i64> {
+    pairs.try_fold(0i64, |sum, (x, y)| sum.checked_add(x.checked_mul(*y)?))
+}
+
+#[cold]
+fn too_large() -> Error {
+    Error::new("E0411", "a product of these ints does not fit into a 64-bit int")
+        .help("make them floats first: x.to(f64)")
 }
 
 macro_rules! float_product {
     ($type:ty, $lanes:literal) => {
         impl Product for $type {
-            fn product(a: ArrayView2<'_, $type>, b: ArrayView2<'_, $type>, out: &mut [$type]) -> Result<()> {
+            fn product(a: ArrayView2<'_, $type>, b: ArrayView2<'_, $type>, out: &mut [MaybeUninit<$type>]) -> bool {
                 let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
-                if out.is_empty() || k == 0 {
-                    return Ok(()); // an empty sum is 0, and so is `out`
-                }
-                let small = m * n * k <= TINY
-                    && (n == 1 && matrix_vector::<$type, $lanes>(a, b.column(0), out)
+                if m * n * k <= TINY {
+                    let out = zeroed(out);
+                    let done = out.is_empty()
+                        || k == 0 // an empty sum is 0
+                        || n == 1 && matrix_vector::<$type, $lanes>(a, b.column(0), out)
                         || m == 1 && matrix_vector::<$type, $lanes>(b.t(), a.row(0), out)
-                        || tiny(a, b, out));
-                if small {
-                    return Ok(());
+                        || tiny(a, b, out);
+                    if done {
+                        return true;
+                    }
                 }
-                dense(a, b, out, n, false, 1.0);
-                Ok(())
+                assert!(m * n == out.len(), "the result of a matrix product has its shape");
+                let height = panel(m, k, n);
+                each_chunk(out, height * n, |i, out| {
+                    let rows = a.slice(s![i * height..(i * height + height).min(m), ..]);
+                    // SAFETY: the kernel writes to all of `out` and reads nothing of it.
+                    let out = unsafe { written(out) };
+                    dense(rows, b, out, n, false, 1.0);
+                });
+                true
             }
 
             fn dot(a: &[$type], b: &[$type]) -> Result<$type> {
@@ -85,6 +102,28 @@ macro_rules! float_product {
 }
 float_product!(f32, 16);
 float_product!(f64, 8);
+
+/// Rows of the result that a thread computes together. The tuned kernel sums in an order that depends on the inner dim and on the
+/// kind of the shape (see the test that compares the bits): panels are of the kind of the whole.
+fn panel(m: usize, k: usize, n: usize) -> usize {
+    const LEAST: usize = 64;
+    let panels = threads::available().min(m / LEAST).min(m * n * k / threads::WORTH);
+    if panels < 2 || n <= LEAST { m } else { m.div_ceil(panels).next_multiple_of(16) }
+}
+
+/// The same elements, all 0.
+fn zeroed<T: Element>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
+    out.fill(MaybeUninit::new(T::default()));
+    // SAFETY: all elements have just been written.
+    unsafe { written(out) }
+}
+
+/// # Safety
+/// Elements that were not written are not read.
+unsafe fn written<T>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
+    // SAFETY: `MaybeUninit` has the layout of what it holds.
+    unsafe { &mut *(std::ptr::from_mut(out) as *mut [T]) }
+}
 
 /// A matrix within a slice: `rows` by `columns`, rows `step` apart.
 pub fn matrix<T>(data: &[T], rows: usize, columns: usize, step: usize) -> Result<ArrayView2<'_, T>> {
@@ -239,36 +278,80 @@ pub fn matmul<T: Product>(
     let a = if a.ndim() == 1 { a.insert_axis(Axis(0)) } else { turned(a, turn.0) };
     let b = if b.ndim() == 1 { b.insert_axis(Axis(1)) } else { turned(b, turn.1) };
     let (&[.., m, _], &[.., k, n]) = (a.shape(), b.shape()) else { return Ok(vec![]) };
-    let mut out = vec![T::default(); count(batch) * m * n];
-    if out.is_empty() || k == 0 {
-        return Ok(out);
+    let size = count(batch) * m * n;
+    if size == 0 || k == 0 {
+        return Ok(vec![T::default(); size]);
     }
+    let mut out = Vec::with_capacity(size);
+    let Some(spare) = out.spare_capacity_mut().get_mut(..size) else { return Err(unchecked()) };
+    products(a, b, batch, spare)?;
+    // SAFETY: all products were written.
+    unsafe { out.set_len(size) };
+    Ok(out)
+}
+
+/// The products of matrices: see [`matmul`]. None of the sizes is 0, and all of `out` is written unless there is an error.
+fn products<T: Product>(
+    a: ArrayViewD<'_, T>,
+    b: ArrayViewD<'_, T>,
+    batch: &[usize],
+    out: &mut [MaybeUninit<T>],
+) -> Result<()> {
+    let (&[.., m, k], &[.., n]) = (a.shape(), b.shape()) else { return Err(unchecked()) };
     if b.ndim() == 2 {
         // One right operand for all: the batch is more rows.
         let b = b.into_dimensionality::<Ix2>().map_err(|_| unchecked())?;
-        match a.clone().into_dimensionality::<Ix2>() {
-            Ok(a) => T::product(a, b, &mut out)?,
+        let fits = match a.clone().into_dimensionality::<Ix2>() {
+            Ok(a) => T::product(a, b, out),
             Err(_) => {
                 let rows = match a.as_slice() {
                     Some(rows) => Cow::Borrowed(rows),
                     None => Cow::Owned(strided::copied(&a)),
                 };
-                T::product(matrix(&rows, rows.len() / k, k, k)?, b, &mut out)?;
+                T::product(matrix(&rows, rows.len() / k, k, k)?, b, out)
             }
-        }
-        return Ok(out);
+        };
+        return if fits { Ok(()) } else { Err(too_large()) };
     }
     let full = |[r, c]: [usize; 2]| -> Shape { batch.iter().copied().chain([r, c]).collect() };
     let (a_shape, b_shape) = (full([m, k]), full([k, n]));
     let (Some(a), Some(b)) = (a.broadcast(IxDyn(&a_shape)), b.broadcast(IxDyn(&b_shape))) else {
         return Err(unchecked());
     };
-    each(a, b, &mut out)?;
-    Ok(out)
+    let together = threads::together(count(batch), m * n * k);
+    let fits = AtomicBool::new(true);
+    each_chunk(out, together * m * n, |chunk, out| {
+        for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
+            let (mut a, mut b, mut rest) = (a.view(), b.view(), chunk * together + i);
+            // From the last leading axis to the first.
+            for (axis, &len) in batch.iter().enumerate().rev() {
+                a.collapse_axis(Axis(axis), rest % len);
+                b.collapse_axis(Axis(axis), rest % len);
+                rest /= len;
+            }
+            let done = match (matrix_of(&a), matrix_of(&b)) {
+                (Some(a), Some(b)) => T::product(a, b, out),
+                _ => false,
+            };
+            if !done {
+                fits.store(false, Ordering::Relaxed);
+            }
+        }
+    });
+    if fits.into_inner() { Ok(()) } else { Err(too_large()) }
+}
+
+/// The only matrix of a stack.
+fn matrix_of<'a, T>(stack: &'a ArrayViewD<'_, T>) -> Option<ArrayView2<'a, T>> {
+    let mut stack = stack.view();
+    while stack.ndim() > 2 {
+        stack = stack.index_axis_move(Axis(0), 0);
+    }
+    stack.into_dimensionality().ok()
 }
 
 #[cold]
-fn unchecked() -> Error {
+pub(super) fn unchecked() -> Error {
     Error::new("E0400", "bug in dlang: a matrix product with unchecked shapes")
 }
 
@@ -346,22 +429,9 @@ fn turned<T>(mut a: ArrayViewD<'_, T>, turn: bool) -> ArrayViewD<'_, T> {
     a
 }
 
-/// One product for each pair of matrices.
-fn each<T: Product>(a: ArrayViewD<'_, T>, b: ArrayViewD<'_, T>, out: &mut [T]) -> Result<()> {
-    if a.ndim() <= 2 {
-        let (Ok(a), Ok(b)) = (a.into_dimensionality(), b.into_dimensionality()) else { return Ok(()) };
-        return T::product(a, b, out);
-    }
-    let size = out.len() / a.shape().first().copied().unwrap_or(1).max(1);
-    for (i, out) in out.chunks_exact_mut(size.max(1)).enumerate() {
-        each(a.index_axis(Axis(0), i), b.index_axis(Axis(0), i), out)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::{ArrayD, s};
+    use ndarray::ArrayD;
 
     use super::*;
     use crate::tensor::create::array;
@@ -470,6 +540,35 @@ mod tests {
         assert_eq!(outer_products(&y, &array(&[2], vec![3.0, 4.0]), &[]).unwrap(), [6.0, 8.0, -3.0, -4.0]);
         assert_eq!(row_dots(&[1.0, 2.0, 3.0, 4.0], &[1.0, 1.0, 0.5, 0.5], 2, 2).unwrap(), [3.0, 3.5]);
         assert_eq!(row_dots::<f64>(&[], &[], 2, 0).unwrap(), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        for (m, k, n) in [(256, 300, 65), (1000, 7, 700), (131, 1100, 130), (128, 513, 257), (64, 5000, 100)] {
+            let a = array(&[m, k], numbers(m * k, 1)).mapv(|x| x as f32).into_dyn();
+            let b = array(&[k, n], numbers(k * n, 5)).mapv(|x| x as f32).into_dyn();
+            let (at, bt) = (a.t().as_standard_layout().into_owned(), b.t().as_standard_layout().into_owned());
+            for (a, b, turn) in [
+                (a.view(), b.view(), (false, false)),
+                (at.view(), b.view(), (true, false)),
+                (a.view(), bt.view(), (false, true)),
+                (at.view(), bt.view(), (true, true)),
+            ] {
+                let one = matmul(a.clone(), b.clone(), turn, &[]).unwrap();
+                for threads in [2, 3, 5] {
+                    threads::set(threads);
+                    assert_eq!(bits(&matmul(a.clone(), b.clone(), turn, &[]).unwrap()), bits(&one), "{m} {k} {n}");
+                    threads::set(1);
+                }
+            }
+        }
+        let stack = array(&[12, 40, 50], numbers(12 * 40 * 50, 2)).mapv(|x| x as f32).into_dyn();
+        let one = matmul(stack.view(), stack.view(), (false, true), &[12]).unwrap();
+        threads::set(3);
+        let several = matmul(stack.view(), stack.view(), (false, true), &[12]).unwrap();
+        threads::set(1);
+        assert_eq!(bits(&several), bits(&one));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! In: float tensors of rank 2 or more and what to do with one matrix, given as a row-major buffer of f64 whatever the
 //! dtype (f32 gains digits, and the decompositions are compiled once). Out: tensors of the dtype that came in.
 
+use super::underflow::Underflow;
 use super::{DType, Shape, Tensor, count, flat, show_shape};
 use crate::error::Result;
 
@@ -40,6 +41,8 @@ impl Matrices {
 
     /// What `f` makes of each: as many buffers as `dims` names results, each of those dims.
     pub fn map(&self, dims: &[&[usize]], mut f: impl FnMut(&[f64]) -> Result<Vec<Vec<f64>>>) -> Result<Vec<Tensor>> {
+        // Matrices are scaled by their largest entry, which may make others very small for a while.
+        let _exact = Underflow::gradual();
         let n = self.count();
         let mut results: Vec<Vec<f64>> = dims.iter().map(|d| Vec::with_capacity(n * count(d))).collect();
         for i in 0..n {

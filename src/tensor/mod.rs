@@ -26,6 +26,8 @@ pub mod room;
 pub mod scan;
 pub mod simd;
 pub mod strided;
+pub mod threads;
+pub mod underflow;
 pub mod vecs;
 pub mod view;
 pub mod window;

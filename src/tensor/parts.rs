@@ -223,7 +223,11 @@ fn write<T: Element>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(
         let mut part = basic_view(a.view_mut(), &plan.steps);
         match source {
             Source::One(x) => part.map_inplace(|y| f(y, x)),
-            Source::Many(v) => part.zip_mut_with(&v, |y, &x| f(y, x)),
+            Source::Many(v) => {
+                if let Some(v) = v.broadcast(part.raw_dim()) {
+                    strided::zip_mut(&mut part, &v, f);
+                }
+            }
         }
         return;
     };

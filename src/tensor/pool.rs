@@ -3,8 +3,9 @@
 //! In: row-major planes `[planes, h, w]` and how windows slide over them; the caller has checked that every window meets the
 //! input. Out: a new row-major buffer `[planes, oh, ow]`, or for the transposes `[planes, h, w]`.
 
-use super::simd::windows::{Comparable, keep_largest, keep_places, largest_of_pairs, places_of_pairs};
-use super::window::{Reach, Slide, along, back};
+use super::simd::windows::{Comparable, add_every, keep_largest, keep_places, largest_of_pairs, places_of_pairs};
+use super::window::{Reach, Slide, back};
+use crate::ops::real::Real;
 
 /// Rows and columns of windows.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +166,7 @@ pub fn put<T: Copy + Default + std::ops::AddAssign>(y: &[T], places: &[i64], pla
 }
 
 /// What [`means`] adds up and divides by.
-pub trait Mean: Copy + Default + std::ops::AddAssign + std::ops::Div<Output = Self> {}
+pub trait Mean: Real + std::ops::AddAssign {}
 impl Mean for f32 {}
 impl Mean for f64 {}
 
@@ -179,7 +180,8 @@ pub fn means<T: Mean>(g: &Planes, x: &[T], size: T) -> Vec<T> {
     let visits = g.visits();
     for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
         for (out_row, from, reach) in &visits {
-            along(row_mut(out, *out_row, count), row(x, *from, width), reach, g.columns.stride, |out, &x| *out += x);
+            let out = row_mut(out, *out_row, count).get_mut(reach.outputs.clone()).unwrap_or_default();
+            add_every(row(x, *from, width).get(reach.start..).unwrap_or(&[]), g.columns.stride, out);
         }
     }
     out.iter_mut().for_each(|out| *out = *out / size);

@@ -1,8 +1,10 @@
 //! Running results along one axis, and row functions that give as many numbers as they take (softmax).
 
 use super::cast::Float;
-use super::reduce::{max_slice, rows, sum_slice, unrows};
-use super::simd::kernels::{exp_below, less_share};
+use super::reduce::{max_slice, rows, split, sum_slice, unrows};
+use super::simd::extrema::{Largest, best_of_columns};
+use super::simd::softmax as loops;
+use super::simd::sums::column_sums;
 
 /// Runs `f(row, out)` over the rows along `axes` and puts the results back in place. `f` appends as many as it reads.
 pub fn map_rows<T: Float>(data: &[T], shape: &[usize], axes: &[usize], mut f: impl FnMut(&[T], &mut Vec<T>)) -> Vec<T> {
@@ -30,8 +32,95 @@ pub fn zip_rows<T: Float>(
     unrows(out, shape, axes)
 }
 
-/// Softmax of a row; infinities share 1, a row of -inf gives zeros.
-pub fn softmax<T: Float>(row: &[T], out: &mut Vec<T>) {
+/// Softmax along axes; infinities share 1, a row of -inf gives zeros.
+pub fn softmax<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+    let down = by_columns(data, shape, axes, |part, inner, out| {
+        let top = finite_tops(part, inner)?;
+        let (start, mut sums) = (out.len(), vec![0.0; inner]);
+        loops::exp_columns(part, &top, &mut sums, out);
+        let scales: Vec<T> = sums.iter().map(|&sum| T::c(1.0 / sum)).collect();
+        loops::scale_columns(out.get_mut(start..)?, &scales);
+        Some(())
+    });
+    down.unwrap_or_else(|| map_rows(data, shape, axes, softmax_row))
+}
+
+/// Logarithm of the softmax along axes; of a row of -inf, -inf.
+pub fn log_softmax<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+    let mut scratch = vec![];
+    let down = by_columns(data, shape, axes, |part, inner, out| {
+        let top = finite_tops(part, inner)?;
+        let mut sums = vec![0.0; inner];
+        scratch.clear();
+        loops::exp_columns(part, &top, &mut sums, &mut scratch);
+        let logs: Vec<T> = sums.iter().map(|sum| T::c(sum.ln())).collect();
+        loops::less_both_columns(part, &top, &logs, out);
+        Some(())
+    });
+    down.unwrap_or_else(|| map_rows(data, shape, axes, |row, out| log_softmax_row(row, out, &mut scratch)))
+}
+
+/// `y * (g - sum(y * g))` along axes.
+pub fn softmax_pull<T: Float>(y: &[T], g: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+    let mut at = 0;
+    let down = by_columns(y, shape, axes, |part, inner, out| {
+        let g = g.get(at..at + part.len())?;
+        at += part.len();
+        let mut sums = vec![0.0; inner];
+        loops::add_products_of_columns(part, g, &mut sums);
+        let sums: Vec<T> = sums.into_iter().map(T::c).collect();
+        loops::share_columns(part, g, &sums, out);
+        Some(())
+    });
+    down.unwrap_or_else(|| zip_rows(y, g, shape, axes, softmax_pull_row))
+}
+
+/// `g - exp(y) * sum(g)` along axes; zeros for a row of -inf.
+pub fn log_softmax_pull<T: Float>(y: &[T], g: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+    let mut at = 0;
+    let down = by_columns(y, shape, axes, |part, inner, out| {
+        let g = g.get(at..at + part.len())?;
+        at += part.len();
+        let mut sums = vec![];
+        column_sums(g, inner, &mut sums);
+        let sums: Vec<T> = sums.into_iter().map(T::c).collect();
+        loops::less_share_columns(part, g, &tops(part, inner), &sums, out);
+        Some(())
+    });
+    down.unwrap_or_else(|| zip_rows(y, g, shape, axes, log_softmax_pull_row))
+}
+
+/// Appends what `f(part, inner, out)` makes of each matrix with rows of `inner` whose columns lie along the axes; `None` if there
+/// are no such columns, or `f` gives up.
+fn by_columns<T: Float>(
+    data: &[T],
+    shape: &[usize],
+    axes: &[usize],
+    mut f: impl FnMut(&[T], usize, &mut Vec<T>) -> Option<()>,
+) -> Option<Vec<T>> {
+    let (_, n, inner) = split(shape, axes).filter(|&(_, n, inner)| inner > 1 && n > 0)?;
+    let mut out = Vec::with_capacity(data.len());
+    for part in data.chunks_exact(n * inner) {
+        f(part, inner, &mut out)?;
+    }
+    Some(out)
+}
+
+/// The largest elements of the columns.
+fn tops<T: Float>(part: &[T], inner: usize) -> Vec<T> {
+    let (first, others) = part.split_at(inner.min(part.len()));
+    let mut top = first.to_vec();
+    best_of_columns::<Largest, T>(others, &mut top);
+    top
+}
+
+/// The same if none is infinite.
+fn finite_tops<T: Float>(part: &[T], inner: usize) -> Option<Vec<T>> {
+    let top = tops(part, inner);
+    (!top.iter().any(|top| top.abs() == T::INFINITY)).then_some(top)
+}
+
+fn softmax_row<T: Float>(row: &[T], out: &mut Vec<T>) {
     let Some(max) = max_slice(row) else { return };
     if max.abs() == T::INFINITY {
         // Equal shares of the infinities; nothing for -inf.
@@ -41,10 +130,9 @@ pub fn softmax<T: Float>(row: &[T], out: &mut Vec<T>) {
         return;
     }
     let start = out.len();
-    exp_below(row, max, out);
+    loops::exp_below(row, max, out);
     if let Some(done) = out.get_mut(start..) {
-        let scale = T::c(1.0 / sum_slice(done));
-        done.iter_mut().for_each(|x| *x = *x * scale);
+        loops::scale(done, T::c(1.0 / sum_slice(done)));
     }
 }
 
@@ -55,12 +143,11 @@ pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
         return max.to_f64();
     }
     scratch.clear();
-    exp_below(row, max, scratch);
+    loops::exp_below(row, max, scratch);
     max.to_f64() + sum_slice(scratch).ln()
 }
 
-/// Logarithm of the softmax of a row; of a row of -inf, -inf.
-pub fn log_softmax<T: Float>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) {
+fn log_softmax_row<T: Float>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) {
     let max = max_slice(row).unwrap_or_default();
     if max == T::INFINITY {
         let ties = row.iter().filter(|&&x| x == max).count();
@@ -73,31 +160,24 @@ pub fn log_softmax<T: Float>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) 
         return;
     }
     scratch.clear();
-    exp_below(row, max, scratch);
-    let log = T::c(sum_slice(scratch).ln());
-    out.extend(row.iter().map(|&x| x - max - log));
+    loops::exp_below(row, max, scratch);
+    loops::less_both(row, max, T::c(sum_slice(scratch).ln()), out);
 }
 
-/// `y * (g - sum(y * g))`
-pub fn softmax_pull<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
+fn softmax_pull_row<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
     let start = out.len();
-    out.extend(y.iter().zip(g).map(|(&y, &g)| g.zmul(y)));
+    loops::products(y, g, out);
     if let Some(products) = out.get_mut(start..) {
-        let sum = T::c(sum_slice(products));
-        for (p, (&y, &g)) in products.iter_mut().zip(y.iter().zip(g)) {
-            *p = (g - sum).zmul(y);
-        }
+        loops::shares(y, g, T::c(sum_slice(products)), products);
     }
 }
 
-/// `g - exp(y) * sum(g)`; zeros for a row of -inf.
-pub fn log_softmax_pull<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
+fn log_softmax_pull_row<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
     if y.iter().all(|&y| y == -T::INFINITY) {
         out.extend(y.iter().map(|_| T::c(0.0)));
         return;
     }
-    let sum = T::c(sum_slice(g));
-    less_share(y, g, sum, out);
+    loops::less_share(y, g, T::c(sum_slice(g)), out);
 }
 
 /// Running sums; from the end if `reverse`.
@@ -247,15 +327,45 @@ mod tests {
     #[test]
     fn softmax_conventions() {
         let inf = f64::INFINITY;
-        assert_eq!(out(|o| softmax(&[-inf, -inf], o)), [0.0, 0.0]);
-        assert_eq!(out(|o| softmax(&[0.0, inf], o)), [0.0, 1.0]);
-        assert_eq!(out(|o| softmax(&[1000.0, 1000.0], o)), [0.5, 0.5]);
-        assert!(out(|o| softmax(&[f64::NAN, 1.0], o)).iter().all(|x| x.is_nan()));
+        type Along = fn(&[f64], &[usize], &[usize]) -> Vec<f64>;
+        let row = |f: Along, x: &[f64]| f(x, &[x.len()], &[0]);
+        assert_eq!(row(softmax, &[-inf, -inf]), [0.0, 0.0]);
+        assert_eq!(row(softmax, &[0.0, inf]), [0.0, 1.0]);
+        assert_eq!(row(softmax, &[1000.0, 1000.0]), [0.5, 0.5]);
+        assert!(row(softmax, &[f64::NAN, 1.0]).iter().all(|x| x.is_nan()));
         assert_eq!(logsumexp(&[-inf, -inf], &mut vec![]), -inf);
         assert_eq!(logsumexp::<f64>(&[], &mut vec![]), -inf);
         assert_eq!(logsumexp(&[0.0, inf], &mut vec![]), inf);
-        assert_eq!(out(|o| log_softmax(&[-inf, -inf], o, &mut vec![])), [-inf, -inf]);
-        assert_eq!(out(|o| log_softmax_pull(&[-inf, -inf], &[1.0, 2.0], o)), [0.0, 0.0]);
+        assert_eq!(row(log_softmax, &[-inf, -inf]), [-inf, -inf]);
+        assert_eq!(log_softmax_pull(&[-inf, -inf], &[1.0, 2.0], &[2], &[0]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn columns_are_rows_turned() {
+        let inf = f64::INFINITY;
+        let (n, inner) = (4, 5);
+        let plain: Vec<f64> = (0..2 * n * inner).map(|i| ((i * 7919) % 101) as f64 / 10.0 - 5.0).collect();
+        let weights: Vec<f64> = (0..2 * n * inner).map(|i| ((i * 31) % 17) as f64 / 5.0 - 1.0).collect();
+        let turn = |x: &[f64], n, inner| crate::tensor::reduce::swap_last(x, 2, n, inner);
+        for special in [&[][..], &[(2, inf)], &[(7, f64::NAN)], &[(1, -inf), (6, -inf), (11, -inf), (16, -inf)]] {
+            let mut x = plain.clone();
+            special.iter().for_each(|&(i, value)| x[i] = value);
+            let turned = turn(&x, n, inner);
+            let check = |down: Vec<f64>, along: Vec<f64>, what: &str| {
+                for (a, b) in down.iter().zip(turn(&along, inner, n)) {
+                    assert!((a - b).abs() < 1e-12 || *a == b || (a.is_nan() && b.is_nan()), "{what}: {a} is not {b}");
+                }
+            };
+            let (tall, wide) = ([2, n, inner], [2, inner, n]);
+            check(softmax(&x, &tall, &[1]), softmax(&turned, &wide, &[2]), "softmax");
+            let (y, z) = (log_softmax(&x, &tall, &[1]), log_softmax(&turned, &wide, &[2]));
+            check(y.clone(), z.clone(), "log_softmax");
+            let g = turn(&weights, n, inner);
+            let pulled = log_softmax_pull(&z, &g, &wide, &[2]);
+            check(log_softmax_pull(&y, &weights, &tall, &[1]), pulled, "log_softmax_pull");
+            let pulled = softmax_pull(&turned, &g, &wide, &[2]);
+            check(softmax_pull(&x, &weights, &tall, &[1]), pulled, "softmax_pull");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! whole rows are copied where the last axis is dense; where another one is, the two are turned in square blocks, so that
 //! both sides are touched a cache line at a time.
 
-use ndarray::{ArrayBase, Data, IxDyn};
+use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, IxDyn};
 use smallvec::SmallVec;
 
 /// Length of the side of a block.
@@ -76,6 +76,59 @@ pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T>
         out.set_len(data.len());
     }
     out
+}
+
+/// Calls `f` with each element of `to` and that of `from` at the same index; both have one shape.
+pub fn zip_mut<T: Copy>(to: &mut ArrayViewMutD<'_, T>, from: &ArrayViewD<'_, T>, f: impl Fn(&mut T, T)) {
+    assert_eq!(to.shape(), from.shape(), "arrays of one shape");
+    if to.is_empty() {
+        return;
+    }
+    // Axes that lie behind one another in both are one.
+    let mut axes: SmallVec<[(usize, isize, isize); 6]> = SmallVec::new();
+    for ((&len, &t), &s) in to.shape().iter().zip(to.strides()).zip(from.strides()).rev() {
+        match axes.last_mut() {
+            _ if len == 1 => {}
+            Some((inner, t0, s0)) if *t0 * *inner as isize == t && *s0 * *inner as isize == s => *inner *= len,
+            _ => axes.push((len, t, s)),
+        }
+    }
+    let (len, t, s) = if axes.is_empty() { (1, 1, 1) } else { axes.remove(0) };
+    axes.reverse();
+    let (to, from) = (to.as_mut_ptr(), from.as_ptr());
+    let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, axes.len());
+    let (mut to_at, mut from_at) = (0isize, 0isize);
+    loop {
+        // SAFETY: ndarray guarantees that the elements of an array lie where pointer and strides say, and that those of a mutable
+        // one are nobody else's. Each index that is formed here is one of the common shape.
+        unsafe {
+            let (to, from) = (to.offset(to_at), from.offset(from_at));
+            if t == 1 && s == 1 {
+                for i in 0..len {
+                    f(&mut *to.add(i), *from.add(i));
+                }
+            } else {
+                for i in 0..len as isize {
+                    f(&mut *to.offset(i * t), *from.offset(i * s));
+                }
+            }
+        }
+        let mut axis = axes.len();
+        loop {
+            let Some(next) = axis.checked_sub(1) else { return };
+            axis = next;
+            let ((len, t, s), i) = (axes[axis], &mut index[axis]);
+            *i += 1;
+            to_at += t;
+            from_at += s;
+            if *i < len {
+                break;
+            }
+            to_at -= t * len as isize;
+            from_at -= s * len as isize;
+            *i = 0;
+        }
+    }
 }
 
 /// # Safety
@@ -229,6 +282,33 @@ mod tests {
             assert_eq!(copied(&turned), turned.iter().copied().collect::<Vec<_>>());
         }
         assert_eq!(copied(&counted(&[]).into_dyn()), [0]);
+    }
+
+    #[test]
+    fn pairs_of_any_layout() {
+        let plain = counted(&[3, 4, 5]);
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            for other in [[0, 1, 2], [2, 0, 1]] {
+                let mut to = plain.clone().permuted_axes(&order[..]);
+                to.invert_axis(ndarray::Axis(1));
+                let mut from = ArrayD::zeros(to.shape());
+                from = from.permuted_axes(&other[..]);
+                from.iter_mut().enumerate().for_each(|(i, x)| *x = 1000 * i as i64);
+                let back: Vec<usize> = (0..3).map(|axis| other.iter().position(|&o| o == axis).unwrap()).collect();
+                let from = from.permuted_axes(&back[..]);
+                let mut want = to.clone();
+                want.zip_mut_with(&from, |y, x| *y += x);
+                zip_mut(&mut to.view_mut(), &from.view(), |y, x| *y += x);
+                assert_eq!(to, want);
+            }
+        }
+        let mut to = counted(&[4, 6]);
+        let row = counted(&[6]);
+        zip_mut(&mut to.view_mut(), &row.broadcast(IxDyn(&[4, 6])).unwrap(), |y, x| *y -= x);
+        assert_eq!(to.iter().copied().collect::<Vec<_>>(), (0..24).map(|i| 6 * (i / 6)).collect::<Vec<_>>());
+        let mut one = counted(&[1, 1]);
+        zip_mut(&mut one.view_mut(), &counted(&[1, 1]).view(), |y, x| *y = x + 7);
+        assert_eq!(one[[0, 0]], 7);
     }
 
     #[test]

@@ -143,24 +143,26 @@ wide! {
 
     /// The same for the columns of a matrix with rows of `inner` (1 or more).
     pub fn column_shares<S: Side, T: Real>(x: &[T], inner: usize, out: &mut Vec<T>) {
-        let mut best = x[..inner].to_vec();
+        let (mut best, mut share) = (x[..inner].to_vec(), vec![T::c(0.0); inner]);
+        let (best, share) = (&mut best[..inner], &mut share[..inner]);
         for row in x.chunks_exact(inner) {
+            let row = &row[..inner];
             for k in 0..inner {
                 best[k] = better::<S, T>(row[k], best[k]);
             }
         }
-        let mut share = vec![T::c(0.0); inner];
         for row in x.chunks_exact(inner) {
+            let row = &row[..inner];
             for k in 0..inner {
                 share[k] = share[k] + pick(row[k] == best[k], T::c(1.0), T::c(0.0));
             }
         }
-        for k in 0..inner {
-            share[k] = T::c(1.0) / share[k];
+        for share in &mut *share {
+            *share = T::c(1.0) / *share;
         }
         out.reserve(x.len());
         for row in x.chunks_exact(inner) {
-            let spare = &mut out.spare_capacity_mut()[..inner];
+            let (row, spare) = (&row[..inner], &mut out.spare_capacity_mut()[..inner]);
             for k in 0..inner {
                 let none = pick(best[k].is_nan(), best[k], T::c(0.0));
                 spare[k].write(pick(row[k] == best[k], share[k], none));

@@ -114,16 +114,6 @@ wide! {
         }
     }
 
-    /// `exp(x - shift)`, as a softmax takes it of a row.
-    pub fn exp_below<T: Real>(x: &[T], shift: T, out: &mut Vec<T>) {
-        fill!(out, [x], (x - shift).exp());
-    }
-
-    /// `y_bar - sum * exp(y)`, 0 where `sum` is 0: the last step of a log-softmax's pullback.
-    pub fn less_share<T: Real>(y: &[T], y_bar: &[T], sum: T, out: &mut Vec<T>) {
-        fill!(out, [y, y_bar], y_bar - sum.zmul(y.exp()));
-    }
-
     /// Adds the elements of `y` to those of `x`.
     pub fn add_to<T: Real>(x: &mut [T], y: &[T]) {
         let n = x.len().min(y.len());

@@ -12,9 +12,13 @@ pub mod log;
 pub mod poly;
 pub mod pow;
 pub mod sine;
+pub mod softmax;
+pub mod standard;
 pub mod sums;
 pub mod tanh;
 pub mod windows;
+
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Vector instructions of this machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,9 +31,33 @@ pub enum Width {
     Avx512,
 }
 
-/// The widest vectors that this machine has. (The answer is kept by the standard library.)
-#[inline]
+/// The widest vectors that this machine has.
+#[inline(always)]
 pub fn width() -> Width {
+    match KNOWN.load(Ordering::Relaxed) {
+        1 => Width::Portable,
+        2 => Width::Avx2,
+        3 => Width::Avx512,
+        _ => ask(),
+    }
+}
+
+/// The answer, once it is known.
+static KNOWN: AtomicU8 = AtomicU8::new(0);
+
+#[cold]
+fn ask() -> Width {
+    let width = found();
+    let known = match width {
+        Width::Portable => 1,
+        Width::Avx2 => 2,
+        Width::Avx512 => 3,
+    };
+    KNOWN.store(known, Ordering::Relaxed);
+    width
+}
+
+fn found() -> Width {
     #[cfg(target_arch = "x86_64")]
     {
         use std::is_x86_feature_detected as has;

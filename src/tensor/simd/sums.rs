@@ -5,8 +5,10 @@ use crate::wide;
 
 /// Sums that run side by side.
 const LANES: usize = 16;
-/// Elements that are summed in their own type.
-const BLOCK: usize = 16 * LANES;
+/// The same over whole blocks: so many that none waits for the one before.
+const WIDE: usize = 64;
+/// Elements that are summed in their own type, 16 to a sum.
+const BLOCK: usize = 16 * WIDE;
 /// Rows that are summed in their own type.
 const ROWS: usize = 32;
 
@@ -32,23 +34,38 @@ wide! {
     /// The same added to a sum so far: in whole blocks, no bit depends on how often the sum was interrupted.
     pub fn sum_onto<T: Real>(so_far: f64, x: &[T]) -> f64 {
         let mut total = so_far;
-        for block in x.chunks(BLOCK) {
-            let mut lanes = [T::default(); LANES];
-            let mut rest = block;
-            while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
-                for k in 0..LANES {
-                    lanes[k] = lanes[k] + chunk[k];
+        let mut rest = x;
+        while let Some((block, tail)) = rest.split_first_chunk::<BLOCK>() {
+            let mut lanes = [T::default(); WIDE];
+            for i in 0..BLOCK / WIDE {
+                for k in 0..WIDE {
+                    lanes[k] = lanes[k] + block[i * WIDE + k];
                 }
-                rest = tail;
             }
             let mut wide = [0.0; LANES];
-            for k in 0..LANES {
-                wide[k] = lanes[k].to_f64();
+            for i in 0..WIDE / LANES {
+                for k in 0..LANES {
+                    wide[k] += lanes[i * LANES + k].to_f64();
+                }
             }
             total += joined(wide);
-            for &x in rest {
-                total += x.to_f64();
+            rest = tail;
+        }
+        let mut lanes = [T::default(); LANES];
+        // At most 64 additions for each lane.
+        while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
+            for k in 0..LANES {
+                lanes[k] = lanes[k] + chunk[k];
             }
+            rest = tail;
+        }
+        let mut wide = [0.0; LANES];
+        for k in 0..LANES {
+            wide[k] = lanes[k].to_f64();
+        }
+        total += joined(wide);
+        for &x in rest {
+            total += x.to_f64();
         }
         total
     }
@@ -118,7 +135,7 @@ mod tests {
 
     #[test]
     fn sums_of_all_lengths() {
-        for n in (0..70).chain([255, 256, 257, 272, 1000]) {
+        for n in (0..70).chain([255, 256, 257, 272, 1000, 1023, 1024, 1025, 3000]) {
             let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
             let (n, whole) = (n as f64, f64::from(n as u32));
             assert_eq!(sum(&x), whole * (n - 1.0) / 2.0);

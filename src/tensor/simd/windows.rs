@@ -1,6 +1,7 @@
 //! Contests for the largest element of each window of a row.
 
 use super::poly::pick;
+use crate::ops::real::Real;
 use crate::wide;
 
 /// True if `x` takes the place of `best`: it is larger, or the first NaN. The first of equals stays.
@@ -38,6 +39,31 @@ wide! {
             let (high, low) = (pick(right, b, a), pick(below, d, c));
             let place = pick(wins(low, high), width + i64::from(below), i64::from(right));
             places[i] = from + 2 * i as i64 + place;
+        }
+    }
+
+    /// Windows `step` apart: each grows by its element of `x`, window `i` by element `i * step`.
+    pub fn add_every<T: Real>(x: &[T], step: usize, sums: &mut [T]) {
+        let n = sums.len();
+        if step == 1 {
+            let x = &x[..n];
+            for i in 0..n {
+                sums[i] = sums[i] + x[i];
+            }
+        } else if step == 2 {
+            // Pairs, the last of which may lack its second half.
+            let whole = n.min(x.len() / 2);
+            let (pairs, part) = (&x[..2 * whole], &mut sums[..whole]);
+            for i in 0..whole {
+                part[i] = part[i] + pairs[2 * i];
+            }
+            for i in whole..n {
+                sums[i] = sums[i] + x[2 * i];
+            }
+        } else {
+            for i in 0..n {
+                sums[i] = sums[i] + x[i * step];
+            }
         }
     }
 

@@ -1,0 +1,136 @@
+//! Rows brought to mean 0 and variance 1, and the product with the Jacobian of that.
+
+use crate::ops::real::Real;
+use crate::wide;
+
+/// Sums that run side by side.
+const LANES: usize = 16;
+
+/// Sum of the lanes and of what is left.
+#[inline(always)]
+fn joined(lanes: [f64; LANES], rest: f64) -> f64 {
+    let mut total = rest;
+    for lane in lanes {
+        total += lane;
+    }
+    total
+}
+
+/// Sum of a row, in `f64`.
+#[inline(always)]
+fn sum<T: Real>(row: &[T]) -> f64 {
+    let (mut lanes, mut left, mut rest) = ([0.0; LANES], row, 0.0);
+    while let Some((chunk, tail)) = left.split_first_chunk::<LANES>() {
+        for k in 0..LANES {
+            lanes[k] += chunk[k].to_f64();
+        }
+        left = tail;
+    }
+    for &x in left {
+        rest += x.to_f64();
+    }
+    joined(lanes, rest)
+}
+
+/// Sum of `(g - from) (x - mean)` over a row.
+#[inline(always)]
+fn sum_of_products<T: Real>(g: &[T], from: T, x: &[T], mean: T) -> f64 {
+    let (mut lanes, mut left, mut right, mut rest) = ([0.0; LANES], g, x, 0.0);
+    while let (Some((a, more)), Some((b, tail))) =
+        (left.split_first_chunk::<LANES>(), right.split_first_chunk::<LANES>())
+    {
+        for k in 0..LANES {
+            lanes[k] += ((a[k] - from) * (b[k] - mean)).to_f64();
+        }
+        (left, right) = (more, tail);
+    }
+    for (&g, &x) in left.iter().zip(right) {
+        rest += ((g - from) * (x - mean)).to_f64();
+    }
+    joined(lanes, rest)
+}
+
+/// Mean of a row, and 1 over the root of its variance and `epsilon` (0 if that is 0), each rounded as the steps are one by one.
+#[inline(always)]
+fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
+    let n = row.len() as f64;
+    let mean = T::c(sum(row) / n);
+    let spread = T::c(sum_of_products(row, mean, row, mean) / n + epsilon).sqrt();
+    (mean, if spread == T::c(0.0) { spread } else { T::c(1.0) / spread })
+}
+
+wide! {
+    /// Appends the rows of `n` elements (1 or more), less their mean and over the root of their variance and `epsilon`.
+    pub fn standardize_rows<T: Real>(x: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
+        out.reserve(x.len());
+        for row in x.chunks_exact(n) {
+            let row = &row[..n];
+            let (mean, r) = moments(row, epsilon);
+            let spare = &mut out.spare_capacity_mut()[..n];
+            for i in 0..n {
+                spare[i].write((row[i] - mean) * r);
+            }
+            // SAFETY: `n` elements behind the old length were written.
+            unsafe { out.set_len(out.len() + n) }
+        }
+    }
+
+    /// Appends `r (g - mean(g) - y mean(g y))` for each row, `y` being what [`standardize_rows`] makes of it and `r` its factor; 0 for
+    /// a row of zeros in `g`.
+    pub fn standardize_times_rows<T: Real>(x: &[T], g: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
+        out.reserve(x.len());
+        for (row, g) in x.chunks_exact(n).zip(g.chunks_exact(n)) {
+            let (row, g) = (&row[..n], &g[..n]);
+            let mut any = false;
+            for &g in g {
+                any |= g != T::c(0.0);
+            }
+            if !any {
+                out.resize(out.len() + n, T::c(0.0));
+                continue;
+            }
+            let (mean, r) = moments(row, epsilon);
+            let mean_g = T::c(sum(g) / n as f64);
+            // r mean(g y)
+            let slant = T::c(sum_of_products(g, T::c(0.0), row, mean) / n as f64) * r * r;
+            let spare = &mut out.spare_capacity_mut()[..n];
+            for i in 0..n {
+                spare[i].write((g[i] - mean_g - (row[i] - mean) * slant) * r);
+            }
+            // SAFETY: `n` elements behind the old length were written.
+            unsafe { out.set_len(out.len() + n) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_products() {
+        for n in [1, 2, 15, 16, 17, 100] {
+            let x: Vec<f64> = (0..2 * n).map(|i| ((i * 7919) % 101) as f64 / 7.0 - 3.0).collect();
+            let g: Vec<f64> = (0..2 * n).map(|i| ((i * 31) % 17) as f64 / 5.0 - 1.0).collect();
+            let (mut y, mut p) = (vec![], vec![]);
+            standardize_rows(&x, n, 0.25, &mut y);
+            standardize_times_rows(&x, &g, n, 0.25, &mut p);
+            let mean = |v: &[f64]| v.iter().sum::<f64>() / n as f64;
+            for k in 0..2 {
+                let (x, g) = (&x[k * n..(k + 1) * n], &g[k * n..(k + 1) * n]);
+                let m = mean(x);
+                let r = 1.0 / (mean(&x.iter().map(|x| (x - m).powi(2)).collect::<Vec<_>>()) + 0.25).sqrt();
+                let want: Vec<f64> = x.iter().map(|x| (x - m) * r).collect();
+                let b = mean(&g.iter().zip(&want).map(|(g, y)| g * y).collect::<Vec<_>>());
+                for i in 0..n {
+                    assert!((y[k * n + i] - want[i]).abs() < 1e-12);
+                    assert!((p[k * n + i] - r * (g[i] - mean(g) - want[i] * b)).abs() < 1e-12);
+                }
+            }
+        }
+        let (mut y, mut p) = (vec![], vec![]);
+        standardize_rows(&[3.0f32, 3.0], 2, 0.0, &mut y);
+        standardize_times_rows(&[f32::NAN, 3.0], &[0.0, 0.0], 2, 0.0, &mut p);
+        assert_eq!((y, p), (vec![0.0, 0.0], vec![0.0, 0.0]));
+    }
+}
