@@ -15,6 +15,7 @@ pub mod env;
 pub mod error;
 pub mod ops;
 pub mod pipeline;
+pub mod profile;
 pub mod render;
 pub mod resolve;
 pub mod show;

@@ -14,6 +14,7 @@ use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::ADD;
 use crate::ops::lanes::{self, Elementwise, Scalar};
 use crate::ops::prim::{ArgShape, Batch, Call, Diff, Eval, Keep, Prim, arg_bit};
+use crate::profile;
 use crate::value::Value;
 
 type Values = SmallVec<[Value; 3]>;
@@ -48,6 +49,9 @@ impl Cx {
     }
 
     fn evaluate(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
+        if profile::is_on() {
+            profile::works(prim);
+        }
         let out = match &prim.eval {
             Eval::Elementwise(e) => {
                 if args.iter().any(is_structure) {

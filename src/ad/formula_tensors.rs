@@ -16,6 +16,7 @@ use crate::bytecode::formula::{Formula, Total};
 use crate::error::{Error, Result};
 use crate::ops::arith::MUL;
 use crate::ops::prim::ArgShape;
+use crate::profile;
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
 use crate::tensor::formula::{evaluate, forward};
@@ -48,6 +49,9 @@ impl Cx {
         let registers = || formula.registers.iter().filter_map(|reg| regs.get(reg.0 as usize));
         if !registers().any(|v| matches!(v, Value::Tensor(..)) || is_structure(v)) {
             return Ok(None);
+        }
+        if profile::is_on() {
+            profile::works_fused();
         }
         let operands: Operands = registers().cloned().collect();
         if operands.len() != formula.registers.len() {
@@ -112,6 +116,11 @@ impl Cx {
 }
 
 impl TotalEntry {
+    /// What it keeps alive.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.parts.iter().map(|(_, part)| part)
+    }
+
     /// Cotangents of the operands.
     pub fn pull(self, cx: &mut Cx, y_bar: &Value) -> Result<SmallVec<[(Node, Value); 4]>> {
         if matches!(y_bar, Value::Float(_, 1.0)) {
@@ -128,6 +137,11 @@ fn wanted(nodes: &[Node]) -> u32 {
 }
 
 impl FormulaEntry {
+    /// What it keeps alive.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.operands.iter().chain([&self.out])
+    }
+
     /// Cotangents of the operands.
     pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
         let applied = Applied {

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
+use crate::profile;
 use crate::tensor::broadcast::broadcast_shapes;
 use crate::value::Value;
 use crate::vm::Vm;
@@ -81,6 +82,18 @@ impl Drop for Bars {
 
 /// Sweeps `tape` (of `level`) from the seeds. With `consume`, tensors are freed as the sweep passes them.
 pub fn sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)], consume: bool) -> Result<Bars> {
+    if !profile::is_on() {
+        return watched_sweep(vm, tape, level, seeds, consume);
+    }
+    let place = profile::place();
+    tape.tell_profile();
+    profile::begin_sweep();
+    let bars = watched_sweep(vm, tape, level, seeds, consume);
+    profile::end_sweep(place);
+    bars
+}
+
+fn watched_sweep(vm: &mut Vm, tape: &mut Tape, level: Level, seeds: &[(Node, Value)], consume: bool) -> Result<Bars> {
     // The rules compute unwatched: what they make on the way is nobody's, what they give is looked at here.
     let watch = std::mem::take(&mut vm.cx.watch);
     if watch == Watch::Off {
@@ -183,6 +196,10 @@ fn sweep_from(
         let Some(general) = entry.in_general() else { continue };
         if let Some(trap) = trap {
             trap.enter(&mut vm.cx, tape, index);
+        }
+        if let Some(place) = tape.places.get(general) {
+            let prim = if let General::Prim(p) = &tape.general[general] { Some(p.prim) } else { None };
+            profile::back_at(*place, prim);
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}

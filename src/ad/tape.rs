@@ -5,6 +5,7 @@
 //! sweep needs no test for them. Above another level, the slots of primals and partials at lower levels stand in a
 //! parallel list that the innermost level does not have.
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::ad::element::Whole;
@@ -14,6 +15,8 @@ use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::trap::Origin;
 use crate::error::{Error, Result};
 use crate::ops::prim::{ArgShape, Prim};
+use crate::profile;
+use crate::tensor::{DType, count};
 use crate::value::Value;
 
 /// One scalar operation: `y_bar * pa` flows to `a`, `y_bar * pb` to `b`.
@@ -77,6 +80,8 @@ pub struct Tape {
     /// Parallel to `entries` if `nested`, else empty.
     pub lower: Vec<Lower>,
     pub general: Vec<General>,
+    /// Parallel to `general` while a profile is taken, else empty: where in the program.
+    pub places: Vec<u64>,
     /// Tensors that elements were read from.
     pub wholes: Vec<Whole>,
     /// Where entries came from, as far as the NaN trap was on; else empty.
@@ -144,6 +149,7 @@ impl Tape {
             entries: vec![],
             lower: vec![],
             general: vec![],
+            places: vec![],
             wholes: vec![],
             origins: vec![],
             nested,
@@ -163,6 +169,7 @@ impl Tape {
         self.lower.shrink_to(KEPT);
         self.general.clear();
         self.general.shrink_to(KEPT);
+        self.places = vec![];
         self.wholes.clear();
         self.wholes.shrink_to(KEPT);
         self.origins = vec![];
@@ -192,6 +199,34 @@ impl Tape {
         scalars.max(general.max()).unwrap_or_default()
     }
 
+    /// Tells the profile what the tape holds: tensors kept by each entry, and scalar operations.
+    #[cold]
+    pub fn tell_profile(&self) {
+        let bytes = |v: &Value| match v {
+            Value::Tensor(_, t) => {
+                count(t.shape())
+                    * match t.dtype() {
+                        DType::Bool => 1,
+                        DType::F32 => 4,
+                        DType::Int | DType::F64 => 8,
+                    }
+            }
+            _ => 0,
+        };
+        let mut by_place: FxHashMap<u64, usize> = FxHashMap::default();
+        for (entry, place) in self.general.iter().zip(&self.places) {
+            let held: usize = match entry {
+                General::Leaf | General::Part => 0,
+                General::Prim(p) => p.args.iter().chain([&p.out]).map(bytes).sum(),
+                General::Formula(f) => f.values().map(bytes).sum(),
+                General::Total(t) => t.values().map(bytes).sum(),
+                General::Group(g) => g.args.iter().map(bytes).sum(),
+            };
+            *by_place.entry(*place).or_default() += held;
+        }
+        profile::held(by_place, (self.entries.len() - self.general.len()) * std::mem::size_of::<Entry>());
+    }
+
     /// Records a scalar operation.
     #[inline]
     pub fn push(&mut self, entry: Entry) -> Result<Node> {
@@ -219,6 +254,11 @@ impl Tape {
     pub fn push_general(&mut self, general: General, primal: Slot) -> Result<Node> {
         let index = self.general.len() as u32;
         self.general.push(general);
+        if profile::is_on() {
+            // What was recorded before the profile began has no place.
+            self.places.resize(index as usize, u64::MAX);
+            self.places.push(profile::place());
+        }
         self.push_nested(Entry::general(index), Lower { primal, ..Lower::default() })
     }
 }

@@ -49,6 +49,9 @@ pub enum Action {
         paths: Vec<PathBuf>,
         filter: Option<String>,
     },
+    Doc {
+        name: Option<String>,
+    },
     Explain {
         code: Option<String>,
     },
@@ -66,7 +69,7 @@ pub enum Action {
 }
 
 /// Commands that people will try and that are not here.
-const ABSENT: [&str; 3] = ["fmt", "doc", "lsp"];
+const ABSENT: [&str; 2] = ["fmt", "lsp"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,6 +123,11 @@ pub fn command() -> Command {
                 .arg(Arg::new("code").value_name("CODE").help("Such as E0301; left out: list all")),
         )
         .subcommand(
+            Command::new("doc")
+                .about("Tell what a builtin, a module of the library or a name in it does")
+                .arg(Arg::new("name").value_name("NAME").help("Such as grad, nn or nn.Dense; left out: list the modules")),
+        )
+        .subcommand(
             Command::new("dump")
                 .about("Show what a phase makes of a program")
                 .arg(Arg::new("phase").value_name("PHASE").required(true).value_parser(["tokens", "ast", "typed", "bytecode"]))
@@ -163,6 +171,7 @@ fn subcommand(name: &str, matches: &ArgMatches, settings: &mut Settings) -> Resu
         }
         "test" => Action::Test { paths: paths(), filter: word("filter") },
         "explain" => Action::Explain { code: word("code") },
+        "doc" => Action::Doc { name: word("name") },
         "dump" => Action::Dump {
             phase: match word("phase").as_deref() {
                 Some("tokens") => Phase::Tokens,

@@ -7,6 +7,7 @@ mod check;
 mod color;
 mod dump;
 pub mod exit;
+mod doc;
 mod explain;
 mod files;
 mod help;
@@ -63,6 +64,7 @@ fn dispatch(invocation: Invocation) -> Exit {
         Action::Run { program, arguments, rejected } => run::run(&settings, &program, &arguments, &rejected),
         Action::Check { paths, deny_warnings, types } => check::run(&settings, &paths, deny_warnings, types),
         Action::Test { paths, filter } => test::run(&settings, &paths, filter.as_deref()),
+        Action::Doc { name } => doc::run(name.as_deref()),
         Action::Explain { code } => explain::run(code.as_deref()),
         Action::Dump { phase, program } => dump::run(&settings, phase, &program),
         Action::Help { topic } => help::run(topic.as_deref()),

@@ -7,6 +7,7 @@ use super::settings::Settings;
 use super::{files, interrupt, out, params};
 use crate::diagnostic::Diagnostic;
 use crate::pipeline::{Mode, Session, Unit};
+use crate::profile::Profile;
 use crate::show;
 use crate::source::SourceMap;
 use crate::value::Value;
@@ -42,7 +43,9 @@ pub fn run(settings: &Settings, program: &Program, arguments: &[String], rejecte
     out::remark(&warnings);
     interrupt::install();
     interrupt::arm();
+    let profile = session.options.profile.then(Profile::start);
     let result = session.run(&unit);
+    let profile = profile.map(|profile| profile.finish(&session.sources));
     let flushed = session.vm.flush_out();
     let exit = match result.and_then(|value| flushed.map(|()| value)) {
         Ok(value) => {
@@ -53,7 +56,7 @@ pub fn run(settings: &Settings, program: &Program, arguments: &[String], rejecte
         }
         Err(error) => report::stopped(settings, &error, &session.sources),
     };
-    if let Some(profile) = session.profile_report() {
+    if let Some(profile) = profile {
         out::remark(&profile);
     }
     // Freeing a large heap piece by piece would only cost time.

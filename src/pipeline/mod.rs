@@ -5,6 +5,7 @@
 
 mod allow;
 mod complete;
+pub mod doc;
 mod dump;
 mod load;
 mod params;
@@ -268,11 +269,6 @@ impl Session {
         self.program.module(unit.module).tree.doc.clone()
     }
 
-    /// What `--profile` has gathered.
-    pub fn profile_report(&self) -> Option<String> {
-        None
-    }
-
     /// `file:line:column` of a span.
     pub fn place(&self, span: Span) -> String {
         self.sources.place(span)
@@ -280,23 +276,14 @@ impl Session {
 
     /// Doc of a builtin, primitive, library function (`nn.Dense`) or function of the REPL.
     pub fn doc(&self, name: &str) -> Option<String> {
-        if let Some(builtin) = crate::builtins::find(name) {
-            return Some(format!("{}\n{}", crate::show::signature(builtin.name, builtin.sig), builtin.doc));
+        if let Some(page) = doc::page(name) {
+            return Some(page);
         }
-        if let Some(prim) = crate::ops::find(name) {
-            return Some(format!("{}\n{}", crate::show::signature(prim.name, prim.sig), prim.doc));
-        }
-        let (module, item) = name.split_once('.').unwrap_or(("", name));
-        let tree = if module.is_empty() {
-            let id = self.names.get(item)?;
-            self.program.module(id.module).tree.clone()
-        } else {
-            let text = crate::stdlib::text(module)?;
-            Rc::new(crate::syntax::parse(crate::source::SourceId(0), &text).module)
-        };
+        let id = self.names.get(name)?;
+        let tree = self.program.module(id.module).tree.clone();
         tree.stmts.iter().find_map(|stmt| match &stmt.kind {
-            StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == item) => stmt.doc.clone(),
-            StmtKind::Struct(decl) if &*decl.name.name == item => stmt.doc.clone(),
+            StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == name) => stmt.doc.clone(),
+            StmtKind::Struct(decl) if &*decl.name.name == name => stmt.doc.clone(),
             _ => None,
         })
     }

@@ -12,6 +12,7 @@ use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
 use crate::ops::elementwise::{ADD, DIV, MUL, NEG, POW, SUB};
 use crate::ops::lanes::Scalar;
 use crate::ops::prim::Eval;
+use crate::profile;
 use crate::source::Span;
 use crate::syntax::ast::BinOp;
 use crate::value::Value;
@@ -58,6 +59,7 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
     let mut at = frame.pc;
     let regs = &mut stack[base..base + chunk.registers as usize];
     let trap = cx.watch != Watch::Off;
+    let told = trap || profile::is_on();
 
     debug_assert!(regs.len() >= chunk.registers as usize);
     // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
@@ -81,11 +83,11 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
             }
         };
     }
-    // Tells the NaN trap what is executed.
+    // Tells the NaN trap and the profile what is executed.
     macro_rules! here {
         () => {
-            if trap {
-                note_place(cx, chunk, at, outside);
+            if told {
+                note_place(cx, chunk, at, outside, trap);
             }
         };
     }
@@ -714,9 +716,14 @@ fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
 
 /// Tells where the instruction before `at` comes from.
 #[cold]
-pub fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize, outside: Option<Span>) {
+pub fn note_place(cx: &mut Cx, chunk: &Chunk, at: usize, outside: Option<Span>, trap: bool) {
     if let Some(places) = chunk.spans.get(at.wrapping_sub(1)) {
-        cx.at(Place { span: places.span, outside });
+        if trap {
+            cx.at(Place { span: places.span, outside });
+        }
+        if profile::is_on() {
+            profile::at(outside.unwrap_or(places.span));
+        }
     }
 }
 

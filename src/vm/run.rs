@@ -6,6 +6,7 @@ use crate::ad::Watch;
 use crate::bytecode::op::Op;
 use crate::diagnostic::Label;
 use crate::error::{Error, Result};
+use crate::profile;
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::value::{Dict, Key, Value};
@@ -63,8 +64,9 @@ impl Vm {
                 return Ok(self.leave(value, entry));
             }
             Exit::Machine(op) => {
-                if self.cx.watch != Watch::Off {
-                    note_place(&mut self.cx, &closure.chunk, frame.pc, outside);
+                let trap = self.cx.watch != Watch::Off;
+                if trap || profile::is_on() {
+                    note_place(&mut self.cx, &closure.chunk, frame.pc, outside, trap);
                 }
                 match op {
                     Op::TryStart { error, to } => {

@@ -1,0 +1,162 @@
+//! What the docs say of a name: builtins, primitives, and the modules of the library with all that is in them.
+
+use std::fmt::Write;
+
+use crate::source::{SourceId, Span};
+use crate::syntax::ast::{FnDecl, Import, Module, Stmt, StmtKind};
+use crate::{builtins, ops, show, stdlib};
+
+/// The page of `exp`, `grad`, `nn`, `nn.Dense`, `nn.Dense.new`.
+pub fn page(name: &str) -> Option<String> {
+    if let Some(builtin) = builtins::find(name) {
+        return Some(format!("{}\n{}", show::signature(builtin.name, builtin.sig), builtin.doc));
+    }
+    if let Some(prim) = ops::find(name).filter(|_| !name.starts_with('_')) {
+        return Some(format!("{}\n{}", show::signature(prim.name, prim.sig), prim.doc));
+    }
+    let mut path = name.split('.');
+    let module = Text::of(path.next()?)?;
+    match (path.next(), path.next()) {
+        (None, _) => Some(module.contents()),
+        (Some(item), None) => module.item(item),
+        (Some(item), Some(method)) => module.method(item, method),
+    }
+}
+
+/// The modules, each with the first sentence of its doc.
+pub fn modules() -> String {
+    let all: Vec<(&str, String)> = stdlib::names()
+        .filter_map(|name| Some((name, sentence(Text::of(name)?.tree.doc.as_deref().unwrap_or("")))))
+        .collect();
+    let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    all.iter().map(|(name, about)| format!("  {name:width$}  {about}\n")).collect()
+}
+
+/// A library module and its tree.
+struct Text {
+    name: String,
+    text: String,
+    tree: Module,
+}
+
+impl Text {
+    fn of(name: &str) -> Option<Text> {
+        let text = stdlib::text(name)?.into_owned();
+        let tree = crate::syntax::parse(SourceId(0), &text).module;
+        Some(Text { name: name.to_string(), text, tree })
+    }
+
+    /// The module's doc, and a line for each thing in it.
+    fn contents(&self) -> String {
+        let mut out = format!("module {}\n{}\n", self.name, self.tree.doc.as_deref().unwrap_or(""));
+        let mut rows: Vec<(String, String)> = vec![];
+        for stmt in &self.tree.stmts {
+            match &stmt.kind {
+                StmtKind::Fn(decl) => {
+                    let name = decl.name.as_ref().map_or("", |n| &*n.name);
+                    rows.push((name.to_string(), sentence(stmt.doc.as_deref().unwrap_or(""))));
+                }
+                StmtKind::Struct(decl) => {
+                    rows.push((decl.name.name.to_string(), sentence(stmt.doc.as_deref().unwrap_or(""))));
+                }
+                StmtKind::Import(Import::Names { path, names }) if self.hands_on(stmt) => {
+                    let Some(from) = Text::of(&path.path) else { continue };
+                    for name in names {
+                        rows.push((name.bind.name.to_string(), sentence(&from.doc_of(&name.name.name))));
+                    }
+                }
+                _ => {}
+            }
+        }
+        rows.retain(|(name, _)| !name.starts_with('_'));
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, about) in rows {
+            let _ = writeln!(out, "  {name:width$}  {about}");
+        }
+        out
+    }
+
+    /// An import for users of the module, not for itself.
+    fn hands_on(&self, stmt: &Stmt) -> bool {
+        let rest = self.text.get(stmt.span.end as usize..).unwrap_or("");
+        rest.lines().next().is_some_and(|line| line.contains("allow: W0306"))
+    }
+
+    fn doc_of(&self, item: &str) -> String {
+        let named = |stmt: &&Stmt| match &stmt.kind {
+            StmtKind::Fn(decl) => decl.name.as_ref().is_some_and(|n| &*n.name == item),
+            StmtKind::Struct(decl) => &*decl.name.name == item,
+            _ => false,
+        };
+        self.tree.stmts.iter().find(named).and_then(|stmt| stmt.doc.clone()).unwrap_or_default()
+    }
+
+    fn item(&self, item: &str) -> Option<String> {
+        self.tree.stmts.iter().find_map(|stmt| match &stmt.kind {
+            StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == item) => Some(self.function(decl, stmt)),
+            StmtKind::Struct(decl) if &*decl.name.name == item => {
+                let mut out = format!("{}\n{}", self.slice(decl.span), stmt.doc.as_deref().unwrap_or(""));
+                for method in self.methods(item).filter(|(name, _)| !name.starts_with('_')) {
+                    let StmtKind::Fn(decl) = &method.1.kind else { continue };
+                    let _ = write!(out, "\n\n  {}", self.heading(decl));
+                    for line in method.1.doc.iter().flat_map(|doc| doc.lines()) {
+                        let _ = write!(out, "\n    {line}");
+                    }
+                }
+                Some(out)
+            }
+            StmtKind::Import(Import::Names { path, names }) => {
+                let from = names.iter().find(|name| &*name.bind.name == item)?;
+                Text::of(&path.path)?.item(&from.name.name)
+            }
+            _ => None,
+        })
+    }
+
+    fn method(&self, item: &str, method: &str) -> Option<String> {
+        if let Some((_, stmt)) = self.methods(item).find(|(name, _)| *name == method) {
+            let StmtKind::Fn(decl) = &stmt.kind else { return None };
+            return Some(self.function(decl, stmt));
+        }
+        self.tree.stmts.iter().find_map(|stmt| match &stmt.kind {
+            StmtKind::Import(Import::Names { path, names }) => {
+                let from = names.iter().find(|name| &*name.bind.name == item)?;
+                Text::of(&path.path)?.method(&from.name.name, method)
+            }
+            _ => None,
+        })
+    }
+
+    fn methods(&self, of: &str) -> impl Iterator<Item = (&str, &Stmt)> {
+        let of = of.to_string();
+        let blocks = self.tree.stmts.iter().filter_map(move |stmt| match &stmt.kind {
+            StmtKind::Impl { name, methods } if *name.name == *of => Some(methods),
+            _ => None,
+        });
+        blocks.flatten().filter_map(|stmt| match &stmt.kind {
+            StmtKind::Fn(decl) => Some((&*decl.name.as_ref()?.name, stmt)),
+            _ => None,
+        })
+    }
+
+    fn function(&self, decl: &FnDecl, stmt: &Stmt) -> String {
+        format!("{}\n{}", self.heading(decl), stmt.doc.as_deref().unwrap_or(""))
+    }
+
+    /// The declaration up to the body.
+    fn heading(&self, decl: &FnDecl) -> String {
+        let head = self.slice(Span { end: decl.body.span.start, ..decl.span });
+        head.trim_end().trim_end_matches(['=', '{']).trim_end().to_string()
+    }
+
+    fn slice(&self, span: Span) -> &str {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+}
+
+/// The first sentence, or the first line if that ends before.
+fn sentence(doc: &str) -> String {
+    let paragraph = doc.split("\n\n").next().unwrap_or("").replace('\n', " ");
+    let end = paragraph.find(". ").unwrap_or(paragraph.len());
+    paragraph[..end].trim_end_matches('.').to_string()
+}
