@@ -23,7 +23,9 @@ pub fn run(name: Option<&str>) -> Exit {
     let hint = match stdlib::home_of(last).map(|home| format!("{home}.{last}")).filter(|path| path != name) {
         Some(path) => format!("there is `{path}`: dlang doc {path}"),
         None => {
-            let all = stdlib::names().chain(builtins::table().map(|builtin| builtin.name)).chain(ops::table().map(|prim| prim.name));
+            let all = stdlib::names()
+                .chain(builtins::table().map(|builtin| builtin.name))
+                .chain(ops::table().map(|prim| prim.name));
             match did_you_mean(name, all.filter(|name| !name.starts_with('_'))) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "`dlang doc` lists the modules".to_string(),

@@ -5,9 +5,9 @@
 mod args;
 mod check;
 mod color;
+mod doc;
 mod dump;
 pub mod exit;
-mod doc;
 mod explain;
 mod files;
 mod help;

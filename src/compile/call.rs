@@ -6,13 +6,14 @@ use crate::builtins::iterate::default_value;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::bytecode::op::{Op, Reg};
 use crate::compile::FnCompiler;
+use crate::compile::function::ZERO;
 use crate::compile::place::OpenPlace;
 use crate::ops::prim::{Default, Eval, Param, ParamKind};
 use crate::resolve::{GlobalKind, LocalKind, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::*;
-use crate::value::Key;
+use crate::value::{Key, Value};
 
 impl FnCompiler<'_> {
     /// `callee(args)`
@@ -157,6 +158,25 @@ impl FnCompiler<'_> {
                 self.writer.chunk.dict_keys.push(keys);
                 let site = self.writer.table(self.writer.chunk.dict_keys.len());
                 self.emit(Op::MakeDict { dst, first, site }, span);
+                true
+            }
+            // The message is made only where the condition does not hold.
+            (
+                "assert",
+                [Arg { name: None, inout: false, value: condition }, Arg { name: None, inout: false, value: message }],
+            ) => {
+                let base = self.temps(3);
+                let (first, second) = (Reg(base.0 + 1), Reg(base.0 + 2));
+                let end = self.writer.label();
+                self.expr(condition, first);
+                self.writer.emit_jump(Op::SkipIfTrue { src: first, to: ZERO }, end, span);
+                self.expr(message, second);
+                let host = crate::builtins::find("assert").map(Host::Builtin);
+                self.writer.chunk.calls.push(CallSite { count: 2, host, arranged: true, ..CallSite::default() });
+                let site = self.writer.table(self.writer.chunk.calls.len());
+                self.writer.emit(Op::CallHost { base, site }, span, &[condition.span, message.span]);
+                self.writer.bind(end);
+                self.load(dst, Value::None, span);
                 true
             }
             ("list", [Arg { name: None, inout: false, value }])

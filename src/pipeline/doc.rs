@@ -93,7 +93,9 @@ impl Text {
 
     fn item(&self, item: &str) -> Option<String> {
         self.tree.stmts.iter().find_map(|stmt| match &stmt.kind {
-            StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == item) => Some(self.function(decl, stmt)),
+            StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == item) => {
+                Some(self.function(decl, stmt))
+            }
             StmtKind::Struct(decl) if &*decl.name.name == item => {
                 let mut out = format!("{}\n{}", self.slice(decl.span), stmt.doc.as_deref().unwrap_or(""));
                 for method in self.methods(item).filter(|(name, _)| !name.starts_with('_')) {
