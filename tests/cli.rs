@@ -105,6 +105,8 @@ fn exit_codes_and_streams() {
         (&["help", "chek"], 2, "", "dlang help check"),
         (&["explain", "E9999"], 2, "", "no code"),
         (&["fmt", &good], 2, "", "not part of dlang"),
+        (&["doc", "Dense"], 2, "", "dlang doc nn.Dense"),
+        (&["doc", "nn.Densse"], 2, "", "no doc on `nn.Densse`"),
         (&["--version"], 0, concat!("dlang ", env!("CARGO_PKG_VERSION"), "\n"), ""),
     ];
     for (words, status, out, err) in table {
@@ -279,6 +281,37 @@ fn explain_and_help() {
     let help = dlang(&["--help"]);
     assert!(help.status == 0 && help.out.contains("Examples:") && help.err.is_empty(), "{help:?}");
     assert_eq!(dlang(&["help", "check"]).out, dlang(&["check", "--help"]).out);
+}
+
+#[test]
+fn docs_of_all_kinds() {
+    let says = |name: &str, words: &[&str]| {
+        let page = dlang(&["doc", name]);
+        assert!(page.status == 0 && words.iter().all(|w| page.out.contains(w)), "{name}: {page:?}");
+    };
+    says("grad", &["grad(f", "gradient"]);
+    says("exp", &["exp(x)"]);
+    says("nn", &["module nn", "  Dense ", "  Conv2d ", "  dropout "]);
+    says("nn.Dense", &["struct Dense", "fn new(inputs", "fn call(self, x)"]);
+    // From the module that it stands in.
+    says("nn.Conv2d", &["struct Conv2d"]);
+    says("nn.Dense.new", &["fn new(inputs", "Random weights"]);
+    says("prob.Normal.log_prob", &["fn log_prob"]);
+    let list = dlang(&["doc"]);
+    assert!(list.out.contains("  optim ") && list.out.lines().count() > 20, "{list:?}");
+}
+
+#[test]
+fn profile_tells_lines_and_primitives() {
+    let program =
+        "let x = randn(300, 300)\nfn f(x) {\n    let y = x @ x\n    sum(y * y)\n}\nfor i in 0..30 { grad(f)(x) }\n";
+    let outcome = dlang(&["--profile", &file("profiled.dl", program)]);
+    assert!(outcome.status == 0 && outcome.out.is_empty(), "{outcome:?}");
+    for words in
+        ["profile: ", "forward  backward  line", "profiled.dl:3  let y = x @ x", "forward  backward  primitive", "tape"]
+    {
+        assert!(outcome.err.contains(words), "{words}: {}", outcome.err);
+    }
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub struct Layout {
     pub reach: SmallVec<[Reach; 16]>,
 }
 
-/// What the operands of a formula are.
+/// What the operands of a formula are. It lives on the stack, for a moment.
+#[allow(clippy::large_enum_variant)]
 pub enum Operands {
     Numbers,
     Tensors(Layout),

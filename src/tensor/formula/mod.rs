@@ -111,7 +111,7 @@ impl<'a, T: Float> Machine<'a, T> {
             Reach::Part { len, .. } => {
                 let lane = |i: u8| match self.held.get(i as usize) {
                     Some(Held::Number(x)) => Some(Lanes::Same(T::c(*x))),
-                    Some(Held::Part(data, _)) => Some(Lanes::Each(&**data)),
+                    Some(Held::Part(data, _)) => Some(Lanes::Each(data)),
                     _ => None,
                 };
                 let mut run = Run::new();
@@ -148,7 +148,7 @@ impl<'a, T: Float> Machine<'a, T> {
             };
             let Some(buffer) = self.buffers.get_mut(buffer) else { continue };
             // In blocks of whole rows, the row stands there already.
-            let repeats = *inner == 1 && self.block % data.len().max(1) == 0;
+            let repeats = *inner == 1 && self.block.is_multiple_of(data.len().max(1));
             if !(repeats && start > 0 && buffer.len() >= len) {
                 buffer.clear();
                 spread(data, *inner, start, len, buffer);

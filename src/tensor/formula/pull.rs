@@ -130,7 +130,7 @@ impl<T: Float> Bars<'_, T> {
                 make(&mut self.made);
                 let (Some(sums), Some(near)) = (self.sums.get_mut(value), self.near.get_mut(value)) else { return };
                 sums.resize(*elements, 0.0);
-                if *inner == 1 && start % elements == 0 && len % elements == 0 {
+                if *inner == 1 && start.is_multiple_of(*elements) && len.is_multiple_of(*elements) {
                     gather_rows(&self.made, near, sums);
                 } else {
                     gather(&self.made, *inner, start, sums);
