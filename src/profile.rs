@@ -1,8 +1,8 @@
 //! `--profile`: where the time goes, by source line and by primitive, forward and backward, and what tapes hold.
 //!
 //! The run tells what it does in three words of memory: the place, the primitive, the direction. A thread of its own reads
-//! them every half millisecond. So the program runs at nearly its own speed, fused as ever. Work in the library counts for
-//! the user's line that called it.
+//! them every half millisecond. So the program runs at nearly its own speed, fused as ever. Lines of the library count as
+//! themselves.
 
 use std::cell::RefCell;
 use std::fmt::Write;

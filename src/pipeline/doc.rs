@@ -59,9 +59,9 @@ impl Text {
                 StmtKind::Struct(decl) => {
                     rows.push((decl.name.name.to_string(), sentence(stmt.doc.as_deref().unwrap_or(""))));
                 }
-                StmtKind::Import(Import::Names { path, names }) if self.hands_on(stmt) => {
+                StmtKind::Import(Import::Names { path, names }) => {
                     let Some(from) = Text::of(&path.path) else { continue };
-                    for name in names {
+                    for name in names.iter().filter(|name| self.hands_on(&name.bind.name)) {
                         rows.push((name.bind.name.to_string(), sentence(&from.doc_of(&name.name.name))));
                     }
                 }
@@ -76,10 +76,11 @@ impl Text {
         out
     }
 
-    /// An import for users of the module, not for itself.
-    fn hands_on(&self, stmt: &Stmt) -> bool {
-        let rest = self.text.get(stmt.span.end as usize..).unwrap_or("");
-        rest.lines().next().is_some_and(|line| line.contains("allow: W0306"))
+    /// True for an imported name that is there for users of the module: its doc speaks of it, or its code does not need it.
+    fn hands_on(&self, name: &str) -> bool {
+        let code = self.text.lines().filter(|line| !line.starts_with("from ") && !line.trim_start().starts_with('#'));
+        let needs = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+        self.tree.doc.as_ref().is_some_and(|doc| doc.contains(&format!("`{name}`"))) || !code.into_iter().any(needs)
     }
 
     fn doc_of(&self, item: &str) -> String {

@@ -52,6 +52,19 @@ struct Checker<'a> {
     what: &'a str,
 }
 
+/// True for what passes as it is, by a look: a long list is tested anew each time that it grows.
+#[inline]
+fn is_plainly(test: &TypeTest, value: &Value) -> bool {
+    matches!(
+        (test, value),
+        (TypeTest::Any, _)
+            | (TypeTest::Float, Value::Float(..))
+            | (TypeTest::Int, Value::Int(_))
+            | (TypeTest::Bool, Value::Bool(_))
+            | (TypeTest::Str, Value::Str(_))
+    )
+}
+
 impl Checker<'_> {
     fn value(&mut self, value: Value, test: &TypeTest) -> Result<Value> {
         match (test, &value) {
@@ -104,12 +117,17 @@ impl Checker<'_> {
                 Ok(value)
             }
             (TypeTest::Tensor { dims, open: true, .. }, Value::Float(..)) if dims.is_empty() => Ok(value),
+            (TypeTest::Tensor { dims, open: true, text, .. }, Value::Int(i))
+                if dims.is_empty() && text.starts_with("float") =>
+            {
+                Ok(Value::float(*i as f64))
+            }
             (TypeTest::Tuple(tests), Value::Tuple(items)) if tests.len() == items.len() => {
                 let checked = items.iter().cloned().zip(tests).map(|(v, t)| self.value(v, t));
                 Ok(Value::tuple(checked.collect::<Result<Vec<_>>>()?))
             }
             (TypeTest::List(test), Value::List(items)) => {
-                if matches!(**test, TypeTest::Any) {
+                if items.iter().all(|item| is_plainly(test, item)) {
                     return Ok(value);
                 }
                 let checked = items.iter().cloned().map(|v| self.value(v, test));
