@@ -27,17 +27,27 @@ fn parts(line: &str) -> (Vec<String>, Vec<f64>) {
     (words, numbers)
 }
 
+/// The shades of a row of a picture, `| .:-=+*#%@|`.
+fn shades(line: &str) -> Option<Vec<usize>> {
+    let row = line.strip_prefix('|')?.strip_suffix('|')?;
+    row.chars().map(|c| " .:-=+*#%@".find(c)).collect()
+}
+
+fn lines_agree(expected: &str, actual: &str, tolerance: f64) -> bool {
+    if let (Some(row), Some(other)) = (shades(expected), shades(actual)) {
+        return row.len() == other.len() && row.iter().zip(&other).all(|(p, q)| p.abs_diff(*q) <= 1);
+    }
+    let ((words, numbers), (other_words, others)) = (parts(expected), parts(actual));
+    words == other_words
+        && numbers.iter().zip(&others).all(|(p, q)| (p - q).abs() <= tolerance * p.abs().max(q.abs()).max(1.0))
+}
+
 fn agree(expected: &str, actual: &str, tolerance: f64) -> bool {
     if tolerance == 0.0 {
         return expected == actual;
     }
     let (a, b): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
-    a.len() == b.len()
-        && a.iter().zip(b).all(|(x, y)| {
-            let ((words, numbers), (other_words, others)) = (parts(x), parts(y));
-            words == other_words
-                && numbers.iter().zip(&others).all(|(p, q)| (p - q).abs() <= tolerance * p.abs().max(q.abs()).max(1.0))
-        })
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| lines_agree(x, y, tolerance))
 }
 
 #[test]
@@ -88,4 +98,7 @@ fn comparison_can_fail() {
     assert!(!agree("loss 1.00 at 3\n", "loss 1.10 at 3\n", 0.02));
     assert!(!agree("loss 1.00 at 3\n", "cost 1.00 at 3\n", 0.02));
     assert!(!agree("a\n", "a\nb\n", 0.02));
+    assert!(agree("|.:@ |\n", "| -%.|\n", 0.02));
+    assert!(!agree("|.:@ |\n", "|.:# |\n", 0.02));
+    assert!(!agree("|.:@ |\n", "|.:@|\n", 0.02));
 }

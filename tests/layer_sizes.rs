@@ -86,6 +86,36 @@ let ids = randint(0, 100, (2, 6))
 let (l, g) = value_and_grad(|m| loss.cross_entropy(m(ids), ids))(model)
 ";
 
+const LIBRARY_CNN: &str = "\
+import nn
+import loss
+import optim
+var net = nn.Sequential(list(
+    nn.Conv2d.new(<1>, <8>, 3, padding: \"same\"), nn.BatchNorm.new(<8>), relu, nn.MaxPool2d(2),
+    nn.Conv2d.new(<8>, <16>, 5, stride: 2), relu, nn.Residual(nn.Conv2d.new(<16>, <16>, 3, padding: 1)),
+    nn.Flatten(), nn.Dropout(0.1), nn.Dense.new(<400>, <32>), gelu, nn.LayerNorm.new(<32>), nn.Dense.new(<32>, 10)
+))
+var opt = optim.sgd(net, lr: 0.1)
+opt.update(&net, grad(|net| loss.cross_entropy(net(rand(4, 1, 28, 28)), randint(0, 10, 4)))(net))
+";
+
+const LIBRARY_TRANSFORMER: &str = "\
+import nn
+import loss
+struct Model { tokens: nn.Embedding, places: nn.LearnedPositions, blocks: list[any], norm: nn.RMSNorm, head: nn.Dense }
+impl Model {
+    fn call(self, ids) {
+        var x = self.places(self.tokens(ids))
+        for block in self.blocks { x = block(x) }
+        self.head(self.norm(x))
+    }
+}
+let blocks = list(nn.TransformerBlock.new(<16>, heads: 4, causal: true), nn.TransformerBlock.new(<16>, heads: 4, gated: true))
+let model = Model(nn.Embedding.new(50, <16>), nn.LearnedPositions.new(6, <16>), blocks, nn.RMSNorm.new(<16>), nn.Dense.new(<16>, 50))
+let ids = randint(0, 50, 2, 6)
+let (l, g) = value_and_grad(|m| loss.cross_entropy(m(ids), ids))(model)
+";
+
 /// Errors that are told before anything runs: message, labels and hint of each, one a line.
 fn refused(program: &str) -> Vec<String> {
     let options = Options { dtype: DType::F32, seed: 0, check_nan: false, profile: false, threads: 1 };
@@ -142,4 +172,24 @@ fn one_wrong_size_is_refused_and_the_layer_named() {
     }
     assert!(tried >= 20, "{tried} sizes were tried");
     assert!(missed.is_empty(), "{} of {tried}\n{}", missed.len(), missed.join("\n"));
+}
+
+/// The library's own layers, whose sizes go through more code before they meet.
+#[test]
+fn one_wrong_size_in_layers_of_the_library_is_refused() {
+    let mut missed = vec![];
+    let mut tried = 0;
+    for (name, program) in [("CNN", LIBRARY_CNN), ("transformer", LIBRARY_TRANSFORMER)] {
+        let right = with_wrong(program, None).unwrap();
+        assert_eq!(refused(&right), Vec::<String>::new(), "the right {name} is refused");
+        for i in 0.. {
+            let Some(wrong) = with_wrong(program, Some(i)) else { break };
+            tried += 1;
+            if refused(&wrong).is_empty() {
+                missed.push(format!("{name}, size {i}"));
+            }
+        }
+    }
+    assert!(tried >= 15, "{tried} sizes were tried");
+    assert!(missed.is_empty(), "{missed:?}");
 }
