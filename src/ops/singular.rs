@@ -6,7 +6,7 @@
 //! 2016. A singular value of 0 has slope 0, as `abs` has at 0. Vectors of equal values are not functions of the matrix,
 //! nor are the left ones of a value 0 if there are more rows than columns.
 
-use super::distinct::{Asks, distinct, positive, require, require_alone};
+use super::distinct::{Asks, Sound, Way, distinct, positive, require, require_alone};
 use super::factor::{part, shorter};
 use super::inverse::cutoff;
 use super::matrices::{
@@ -102,6 +102,12 @@ impl Parts {
         Ok(Parts { u: u?, s: s?, vt: vt?, rows, cols })
     }
 
+    /// Stand-ins for the matrices left out.
+    fn sound(self, cx: &mut Cx, sound: &Sound) -> Result<Parts> {
+        let (u, vt) = (sound.matrices(cx, self.u)?, sound.matrices(cx, self.vt)?);
+        Ok(Parts { u, s: sound.vectors(cx, self.s)?, vt, ..self })
+    }
+
     /// `U^T dA V`
     fn moved(&self, cx: &mut Cx, a_dot: &Value) -> Result<Value> {
         let right = times(cx, a_dot, &self.vt, (false, true))?;
@@ -139,10 +145,12 @@ pub static SVD_U: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
-            require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
+            let mut sound = require_alone(cx, &apart, Asks::All(a_dot), "svd", Way::Push)?;
             if p.rows > p.cols {
-                require(cx, &positive, Asks::All(a_dot), "null")?;
+                let more = require(cx, &positive, Asks::All(a_dot), "null", Way::Push)?;
+                sound = sound.and(cx, more)?;
             }
+            let p = p.sound(cx, &sound)?;
             let m = p.moved(cx, a_dot)?;
             let f = p.reciprocal(cx, &apart)?;
             // M S + S M^T
@@ -152,34 +160,40 @@ pub static SVD_U: Prim = Prim {
             let turn = cx.zmul(&sum, &f)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             if p.rows == p.cols {
-                return Ok(Some(inside));
+                return sound.result(cx, a_dot, inside).map(Some);
             }
             let scaled = times(cx, a_dot, &p.vt, (false, true))?;
             let part = times(cx, &p.u, &m, (false, false))?;
             let rest = cx.sub(&scaled, &part)?;
             let inverse = cx.div_or_zero(&positive, &p.s)?;
             let outside = columns_by(cx, &rest, &inverse)?;
-            cx.add(&inside, &outside).map(Some)
+            let u_dot = cx.add(&inside, &outside)?;
+            sound.result(cx, a_dot, u_dot).map(Some)
         },
         // A_bar = [U (F * (W - W^T)) S + (I - U U^T) U_bar / s] V^T with W = U^T U_bar
         vjp: |cx, call, u_bar| {
             let p = Parts::of(cx, call, u_bar, Each::Matrix)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
-            require_alone(cx, &apart, Asks::Columns(u_bar), "svd")?;
+            let mut sound = require_alone(cx, &apart, Asks::Columns(u_bar), "svd", Way::Pull)?;
+            if p.rows > p.cols {
+                let more = require(cx, &positive, Asks::Columns(u_bar), "null", Way::Pull)?;
+                sound = sound.and(cx, more)?;
+            }
+            let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.u, u_bar, (true, false))?;
             let f = p.reciprocal(cx, &apart)?;
             let turn = turned(cx, &w, &f)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             let mut left = columns_by(cx, &inside, &p.s)?;
             if p.rows > p.cols {
-                require(cx, &positive, Asks::Columns(u_bar), "null")?;
                 let part = times(cx, &p.u, &w, (false, false))?;
                 let rest = cx.sub(u_bar, &part)?;
                 let inverse = cx.div_or_zero(&positive, &p.s)?;
                 let outside = columns_by(cx, &rest, &inverse)?;
                 left = cx.add(&left, &outside)?;
             }
-            only(call, times(cx, &left, &p.vt, (false, false))?)
+            let a_bar = times(cx, &left, &p.vt, (false, false))?;
+            only(call, sound.result(cx, u_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },
@@ -231,7 +245,8 @@ pub static SVD_VT: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             let apart = distinct(cx, &p.s)?;
-            require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
+            let sound = require_alone(cx, &apart, Asks::All(a_dot), "svd", Way::Push)?;
+            let p = p.sound(cx, &sound)?;
             let m = p.moved(cx, a_dot)?;
             let f = p.reciprocal(cx, &apart)?;
             // S M + M^T S, of which M^T S is the first summand and S M its transpose.
@@ -241,19 +256,22 @@ pub static SVD_VT: Prim = Prim {
             let sum = cx.add(&right, &left)?;
             let turn = cx.zmul(&sum, &f)?;
             // dV^T = (F * sum)^T V^T
-            times(cx, &turn, &p.vt, (true, false)).map(Some)
+            let vt_dot = times(cx, &turn, &p.vt, (true, false))?;
+            sound.result(cx, a_dot, vt_dot).map(Some)
         },
         // A_bar = U S (F * (W - W^T)) V^T with W = V^T V_bar
         vjp: |cx, call, vt_bar| {
             let p = Parts::of(cx, call, vt_bar, Each::Matrix)?;
             let apart = distinct(cx, &p.s)?;
-            require_alone(cx, &apart, Asks::Rows(vt_bar), "svd")?;
+            let sound = require_alone(cx, &apart, Asks::Rows(vt_bar), "svd", Way::Pull)?;
+            let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.vt, vt_bar, (false, true))?;
             let f = p.reciprocal(cx, &apart)?;
             let turn = turned(cx, &w, &f)?;
             let scaled = columns_by(cx, &p.u, &p.s)?;
             let left = times(cx, &scaled, &turn, (false, false))?;
-            only(call, times(cx, &left, &p.vt, (false, false))?)
+            let a_bar = times(cx, &left, &p.vt, (false, false))?;
+            only(call, sound.result(cx, vt_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },
