@@ -184,6 +184,12 @@ pub fn differences(cx: &mut Cx, v: &Value) -> Result<Value> {
     cx.sub(&row, &column)
 }
 
+/// `v[j] + v[i]` at `[i, j]`
+pub fn pair_sums(cx: &mut Cx, v: &Value) -> Result<Value> {
+    let (row, column) = (as_matrix(cx, v, true)?, as_matrix(cx, v, false)?);
+    cx.add(&row, &column)
+}
+
 /// A number for each matrix with two axes of 1 behind it.
 pub fn spread(cx: &mut Cx, v: &Value) -> Result<Value> {
     if matches!(v, Value::Float(..)) {

@@ -10,8 +10,8 @@ use super::distinct::{Asks, Sound, Way, distinct, positive, require, require_alo
 use super::factor::{part, shorter};
 use super::inverse::cutoff;
 use super::matrices::{
-    Each, Kind, batch_alike, batch_first, behind, columns_by, dtype, matrix, matrix_type, sides, times, transpose,
-    where_moving,
+    Each, Kind, batch_alike, batch_first, behind, columns_by, dtype, matrix, matrix_type, pair_sums, sides, times,
+    transpose, where_moving,
 };
 use super::prim::{Batch, Call, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
@@ -114,10 +114,13 @@ impl Parts {
         times(cx, &self.u, &right, (true, false))
     }
 
-    /// `F` for pairs of distinct values.
-    fn reciprocal(&self, cx: &mut Cx, apart: &Value) -> Result<Value> {
-        let squares = cx.mul(&self.s, &self.s)?;
-        reciprocal_gaps(cx, &squares, apart)
+    /// `x * F` for pairs of distinct values: by differences and by sums of values, whose squares may be out of range.
+    fn by_gaps(&self, cx: &mut Cx, x: &Value, apart: &Value) -> Result<Value> {
+        let by_difference = reciprocal_gaps(cx, &self.s, apart)?;
+        let sums = pair_sums(cx, &self.s)?;
+        let by_sum = cx.div_or_zero(apart, &sums)?;
+        let part = cx.zmul(x, &by_difference)?;
+        cx.zmul(&part, &by_sum)
     }
 
     /// 1 for values that count as more than 0.
@@ -126,11 +129,10 @@ impl Parts {
     }
 }
 
-/// `(x - x^T) * F`
-fn turned(cx: &mut Cx, products: &Value, f: &Value) -> Result<Value> {
-    let mirrored = transpose(cx, products)?;
-    let difference = cx.sub(products, &mirrored)?;
-    cx.zmul(&difference, f)
+/// `x - x^T`
+fn antisymmetric(cx: &mut Cx, x: &Value) -> Result<Value> {
+    let mirrored = transpose(cx, x)?;
+    cx.sub(x, &mirrored)
 }
 
 /// `_svd_u(a, u, s, vt)`
@@ -152,12 +154,11 @@ pub static SVD_U: Prim = Prim {
             }
             let p = p.sound(cx, &sound)?;
             let m = p.moved(cx, a_dot)?;
-            let f = p.reciprocal(cx, &apart)?;
             // M S + S M^T
             let right = columns_by(cx, &m, &p.s)?;
             let left = transpose(cx, &right)?;
             let sum = cx.add(&right, &left)?;
-            let turn = cx.zmul(&sum, &f)?;
+            let turn = p.by_gaps(cx, &sum, &apart)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             if p.rows == p.cols {
                 return sound.result(cx, a_dot, inside).map(Some);
@@ -181,8 +182,8 @@ pub static SVD_U: Prim = Prim {
             }
             let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.u, u_bar, (true, false))?;
-            let f = p.reciprocal(cx, &apart)?;
-            let turn = turned(cx, &w, &f)?;
+            let difference = antisymmetric(cx, &w)?;
+            let turn = p.by_gaps(cx, &difference, &apart)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             let mut left = columns_by(cx, &inside, &p.s)?;
             if p.rows > p.cols {
@@ -248,13 +249,12 @@ pub static SVD_VT: Prim = Prim {
             let sound = require_alone(cx, &apart, Asks::All(a_dot), "svd", Way::Push)?;
             let p = p.sound(cx, &sound)?;
             let m = p.moved(cx, a_dot)?;
-            let f = p.reciprocal(cx, &apart)?;
             // S M + M^T S, of which M^T S is the first summand and S M its transpose.
             let mirrored = transpose(cx, &m)?;
             let right = columns_by(cx, &mirrored, &p.s)?;
             let left = transpose(cx, &right)?;
             let sum = cx.add(&right, &left)?;
-            let turn = cx.zmul(&sum, &f)?;
+            let turn = p.by_gaps(cx, &sum, &apart)?;
             // dV^T = (F * sum)^T V^T
             let vt_dot = times(cx, &turn, &p.vt, (true, false))?;
             sound.result(cx, a_dot, vt_dot).map(Some)
@@ -266,8 +266,8 @@ pub static SVD_VT: Prim = Prim {
             let sound = require_alone(cx, &apart, Asks::Rows(vt_bar), "svd", Way::Pull)?;
             let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.vt, vt_bar, (false, true))?;
-            let f = p.reciprocal(cx, &apart)?;
-            let turn = turned(cx, &w, &f)?;
+            let difference = antisymmetric(cx, &w)?;
+            let turn = p.by_gaps(cx, &difference, &apart)?;
             let scaled = columns_by(cx, &p.u, &p.s)?;
             let left = times(cx, &scaled, &turn, (false, false))?;
             let a_bar = times(cx, &left, &p.vt, (false, false))?;

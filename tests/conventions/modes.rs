@@ -99,7 +99,8 @@ let functions = dict(
     s: |a| svd(a)[1], vt: |a| svd(a)[2]^2, tall_u: |a| svd(a[:, :, :2])[0]^2, lstsq: |a| lstsq(a, b), pinv: |a| linalg.pinv(a),
     exp: |a| linalg.matrix_exp(a), power: |a| a @ a @ a, nuclear: |a| linalg.nuclear_norm(a))
 let bads = dict(nan: full((3, 3), nan), inf: full((3, 3), inf), zero: zeros(3, 3), eye: eye(3), one: [[nan, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-    singular: [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]], large: full((3, 3), 1e300))
+    singular: [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]], large: full((3, 3), 1e300),
+    huge: diag([1e300, 2e300, 3e300]))
 let d = [[0.1, 0.2, -0.3], [0.5, 0.2, 0.3], [0.3, -0.2, 0.7]]
 let e = [[0.3, -0.1, 0.2], [0.2, 0.4, 0.1], [-0.5, 0.2, 0.6]]
 fn first_of(shape) { var mask = zeros(shape); mask[0] = 1.0; mask > 0.0 }
