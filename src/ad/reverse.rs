@@ -14,6 +14,8 @@ use crate::ad::tape::{Entry, General, GroupEntry, Kind, PrimEntry, Tape};
 use crate::ad::trap::SweepTrap;
 use crate::ad::{Cx, Watch};
 use crate::error::{Error, Result};
+use crate::ops::compare::{ISFINITE, NE, OR};
+use crate::ops::elementwise::ZMUL;
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
@@ -391,6 +393,7 @@ fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
         y_bar.slot().is_const() && call.out.slot().is_const() && call.args.iter().all(|a| a.slot().is_const());
     let mut cotangents = SmallVec::new();
     for i in 0..call.args.len() {
+        let y_bar = &beside_zeros(cx, call, y_bar, i)?;
         cotangents.push(if !call.wants(i) {
             None
         } else if constant {
@@ -401,6 +404,19 @@ fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
         });
     }
     Ok(cotangents)
+}
+
+/// The cotangent of a product of a cotangent and a slope as the slope gets it: where the former is 0, so is what the slope
+/// gets, even of an infinity or NaN.
+fn beside_zeros(cx: &mut Cx, call: &Call<'_>, y_bar: &Value, i: usize) -> Result<Value> {
+    if i != 1 || !std::ptr::eq(call.prim, &ZMUL) || !call.wants(i) || all_finite(y_bar) {
+        return Ok(y_bar.clone());
+    }
+    let Some(bar) = call.args.first() else { return Ok(y_bar.clone()) };
+    let some = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
+    let finite = cx.apply(&ISFINITE, std::slice::from_ref(y_bar))?;
+    let keep = cx.apply(&OR, &[some, finite])?;
+    cx.where_(&keep, y_bar, &Value::float(0.0))
 }
 
 /// Sums broadcast axes back and casts to the argument's dtype.

@@ -4,10 +4,10 @@
 //! primitives, computed from the singular values where there is no inverse, so that first and second derivatives are
 //! exact and finite at matrices of any rank.
 
-use super::inverse::INV;
+use super::distinct::Way;
 use super::matrices::{
-    Each, Kind, as_undefined, batch_alike, batch_first, dtype, infer_number, infer_square, inner, matrix, sides,
-    spread, strongly, times, transpose, where_present,
+    Each, Kind, as_undefined, batch_alike, batch_first, dtype, infer_number, infer_square, inner, inverses, matrix,
+    sides, spread, strongly, times, transpose,
 };
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
@@ -118,7 +118,7 @@ static COFACTORS_CHANGE: Prim = Prim {
             let [a, e] = call.args else { return Ok(None) };
             let [a_dot, e_dot] = tangents else { return Ok(None) };
             let by_a = match a_dot {
-                Some(a_dot) => Some(third(cx, a, e, a_dot)?),
+                Some(a_dot) => Some(third(cx, a, e, a_dot, Way::Push)?),
                 None => None,
             };
             let by_e = match e_dot {
@@ -134,7 +134,7 @@ static COFACTORS_CHANGE: Prim = Prim {
             let mut out = Cotangents::from_elem(None, 2);
             let [a, e] = call.args else { return Ok(out) };
             if call.wants(0) {
-                out[0] = Some(third(cx, a, e, y_bar)?);
+                out[0] = Some(third(cx, a, e, y_bar, Way::Pull)?);
             }
             if call.wants(1) {
                 out[1] = Some(cx.apply(&COFACTORS_CHANGE, &[a.clone(), y_bar.clone()])?);
@@ -166,14 +166,13 @@ fn cofactors_change(env: &mut Env, args: &[Value]) -> Result<Value> {
 
 /// The third derivative of `det` in directions `e` and `g`, by inverse `X` and determinant `d`:
 /// with `E = X e`, `G = X g` it is `d (tr(E) tr(G) - tr(E G)) X^T - d (tr(G) E X + tr(E) G X - E G X - G E X)^T`.
-fn third(cx: &mut Cx, a: &Value, e: &Value, g: &Value) -> Result<Value> {
+fn third(cx: &mut Cx, a: &Value, e: &Value, g: &Value, way: Way) -> Result<Value> {
     let shape = a.shape().unwrap_or(&[]);
     if sides(shape).0 < 3 {
         // A polynomial of degree 2 or less.
         return Ok(cx.zeros(shape, dtype(a)));
     }
-    let inverse = |cx: &mut Cx, a: &Value| cx.apply(&INV, std::slice::from_ref(a));
-    let x = where_present(cx, a, &[e, g], Each::Matrix, inverse);
+    let x = inverses(cx, a, &[e, g], Each::Matrix, way);
     let x = as_undefined("det", x)?;
     let d = cx.apply(&DET, std::slice::from_ref(a))?;
     let plain = (false, false);
@@ -219,20 +218,20 @@ const fn log_rules() -> Diff {
 
 fn log_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
-    let slope = log_slope(cx, call, a_dot, Each::Matrix)?;
+    let slope = log_slope(cx, call, a_dot, Each::Matrix, Way::Push)?;
     inner(cx, a_dot, &slope).map(Some)
 }
 
 fn log_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
-    let slope = log_slope(cx, call, y_bar, Each::Number)?;
+    let slope = log_slope(cx, call, y_bar, Each::Number, Way::Pull)?;
     let y_bar = spread(cx, y_bar)?;
     only(call, cx.zmul(&y_bar, &slope)?)
 }
 
 /// The gradient of the logarithm of a determinant: the inverse, transposed.
-fn log_slope(cx: &mut Cx, call: &Call<'_>, bar: &Value, each: Each) -> Result<Value> {
+fn log_slope(cx: &mut Cx, call: &Call<'_>, bar: &Value, each: Each, way: Way) -> Result<Value> {
     let name = if call.prim.name == "logdet" { "logdet" } else { "slogdet" };
-    let inverse = where_present(cx, first(call)?, &[bar], each, |cx, a| cx.apply(&INV, std::slice::from_ref(a)));
+    let inverse = inverses(cx, first(call)?, &[bar], each, way);
     let inverse = as_undefined(name, inverse)?;
     transpose(cx, &inverse)
 }

@@ -1,8 +1,8 @@
 //! Where the vectors of a decomposition are functions of the matrix: values that are alone, values that are not 0. As
 //! primitives without derivative, since rules run on batches of matrices too.
 
-use super::compare::{NE, OR};
-use super::matrices::{batch_alike, undefined};
+use super::compare::{AND, NE, OR};
+use super::matrices::{batch_alike, dtype, sides, spread, undefined};
 use super::operand::{Operand, operand};
 use super::prim::{Batch, Default, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use crate::ad::Cx;
@@ -118,11 +118,12 @@ fn reason(word: &str) -> Error {
     }
 }
 
-/// `_require(fine, bar, columns, strict, why)`
+/// `_require(fine, bar, columns, strict, why, push)`
 static REQUIRE: Prim = Prim {
     name: "_require",
     doc: "An error if a vector for which `fine[..., n]` is 0 is asked for: by an entry of the cotangent `bar` in its column (or \
-          row, or with `columns: none` anywhere in its matrix) that is not 0; with `strict` or without `bar`, in any case. True for each matrix.",
+          row, or with `columns: none` anywhere in its matrix) that is not 0; with `strict` or without `bar`, in any case. In a \
+          batch, no error but false for matrices with such a vector of which `bar` is 0 or, with `push`, a tangent. True for others.",
     sig: Sig {
         params: &[
             req("fine"),
@@ -130,6 +131,7 @@ static REQUIRE: Prim = Prim {
             opt("columns", Default::None),
             opt("strict", Default::Bool(true)),
             opt("why", Default::Str("eigh")),
+            opt("push", Default::Bool(false)),
         ],
     },
     infer: |args| {
@@ -145,7 +147,14 @@ static REQUIRE: Prim = Prim {
     batch: Batch::Rule(batch_alike),
     probe: Probe {
         samples: &[Sample {
-            args: &[floats(&[3]), ProbeArg::None, ProbeArg::Bool(true), ProbeArg::Bool(true), ProbeArg::Str("eigh")],
+            args: &[
+                floats(&[3]),
+                ProbeArg::None,
+                ProbeArg::Bool(true),
+                ProbeArg::Bool(true),
+                ProbeArg::Str("eigh"),
+                ProbeArg::Bool(false),
+            ],
         }],
     },
 };
@@ -153,12 +162,15 @@ static REQUIRE: Prim = Prim {
 fn check(_: &mut Env, args: &[Value]) -> Result<Value> {
     let fine = values("_require", args)?;
     let flag = |i: usize| matches!(args.get(i), Some(Value::Bool(true)));
-    let strict = flag(3);
-    let n = fine.shape().last().copied().unwrap_or(0);
+    let (strict, push) = (flag(3), flag(5));
+    let n = fine.shape().last().copied().unwrap_or(0).max(1);
+    let batch = fine.shape().get(..fine.rank().saturating_sub(1)).unwrap_or(&[]);
+    let several = fine.rank() > 1;
     let bars = match args.get(1) {
         Some(Value::Tensor(_, t)) => Some(Matrices::of(t)),
         _ => None,
     };
+    let moves = |matrix: usize| bars.as_ref().is_none_or(|b| b.get(matrix).iter().any(|&x| x != 0.0));
     let asked = |matrix: usize, vector: usize| {
         let Some(bars) = bars.as_ref().filter(|_| !strict) else { return true };
         let cols = bars.cols.max(1);
@@ -169,21 +181,24 @@ fn check(_: &mut Env, args: &[Value]) -> Result<Value> {
         };
         bars.get(matrix).iter().enumerate().any(|(k, &x)| meets(k) && x != 0.0)
     };
-    for (k, x) in fine.iter_f64().enumerate() {
-        if x == 0.0 && asked(k / n.max(1), k % n.max(1)) {
+    let all: Vec<f64> = fine.iter_f64().collect();
+    let mut sound = Vec::with_capacity(all.len() / n);
+    for (matrix, row) in all.chunks_exact(n).enumerate() {
+        let spared = several && (push || !moves(matrix));
+        let wanted = |(vector, x): (usize, &f64)| *x == 0.0 && asked(matrix, vector);
+        if !spared && row.iter().enumerate().any(wanted) {
             let why = if let Some(Value::Str(why)) = args.get(4) { why.as_str() } else { "eigh" };
-            return Err(match fine.shape() {
-                [_] | [] => reason(why),
-                [batch @ .., _] => reason(why).note(format!(
-                    "the matrix number {} of the leading axes {}",
-                    k / n.max(1),
-                    show_shape(batch)
-                )),
+            return Err(match batch {
+                [] => reason(why),
+                batch => {
+                    reason(why).note(format!("the matrix number {matrix} of the leading axes {}", show_shape(batch)))
+                }
             });
         }
+        sound.push(!spared || row.iter().all(|&x| x != 0.0));
     }
-    let batch = fine.shape().get(..fine.rank().saturating_sub(1)).unwrap_or(&[]);
-    Ok(Value::tensor(Tensor::from_vec(batch, vec![true; batch.iter().product()])))
+    sound.resize(batch.iter().product(), true);
+    Ok(Value::tensor(Tensor::from_vec(batch, sound)))
 }
 
 /// True if a derivative flows through a value, seen from inside a rule.
@@ -237,9 +252,74 @@ pub enum Asks<'a> {
     All(&'a Value),
 }
 
+/// A rule that pushes a tangent, or pulls a cotangent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Push,
+    Pull,
+}
+
+/// The matrices of a batch of which a rule may use what it has; for the others stand-ins are used.
+pub struct Sound(Option<Value>);
+
+impl Sound {
+    /// By a flag for each matrix, with two axes of 1 behind it.
+    pub fn of(flags: &Value) -> Sound {
+        Sound(Some(flags.clone()).filter(|flags| !all_true(flags)))
+    }
+
+    pub fn and(self, cx: &mut Cx, other: Sound) -> Result<Sound> {
+        match (self.0, other.0) {
+            (Some(a), Some(b)) => cx.apply(&AND, &[a, b]).map(|both| Sound(Some(both))),
+            (a, b) => Ok(Sound(a.or(b))),
+        }
+    }
+
+    /// `a`, but identities for the matrices left out.
+    pub fn matrices(&self, cx: &mut Cx, a: Value) -> Result<Value> {
+        let Some(flags) = &self.0 else { return Ok(a) };
+        let (rows, cols) = sides(a.shape().unwrap_or(&[]));
+        let one = Value::tensor(Tensor::eye(rows, cols, dtype(&a)));
+        cx.where_(flags, &a, &one)
+    }
+
+    /// `v`, but the numbers n to 1 for the matrices left out.
+    pub fn vectors(&self, cx: &mut Cx, v: Value) -> Result<Value> {
+        let Some(flags) = &self.0 else { return Ok(v) };
+        let mut shape = Shape::from_slice(flags.shape().unwrap_or(&[]));
+        shape.pop();
+        let flags = cx.reshape(flags, &shape)?;
+        let n = v.shape().and_then(|s| s.last().copied()).unwrap_or(0);
+        let count = Value::tensor(Tensor::floats(&[n], dtype(&v), (0..n).rev().map(|i| i as f64 + 1.0)));
+        cx.where_(&flags, &v, &count)
+    }
+
+    /// What a rule made of `bar`, but for the matrices left out 0 if `bar` is 0, else NaN; the slope is NaN.
+    pub fn result(&self, cx: &mut Cx, bar: &Value, result: Value) -> Result<Value> {
+        let Some(flags) = &self.0 else { return Ok(result) };
+        let slope = cx.where_(flags, &Value::float(0.0), &Value::float(f64::NAN))?;
+        let slope = cx.cast(&slope, dtype(&result))?;
+        let undefined = cx.zmul(bar, &slope)?;
+        let rank = undefined.shape().map_or(0, <[usize]>::len);
+        let undefined = cx.sum(&undefined, &[rank.saturating_sub(2), rank.saturating_sub(1)], true)?;
+        cx.where_(flags, &result, &undefined)
+    }
+}
+
+/// True if all of a tensor of bools are.
+pub fn all_true(flags: &Value) -> bool {
+    match flags {
+        Value::Bool(flag) => *flag,
+        Value::Tensor(_, t) => t.iter_f64().all(|x| x != 0.0),
+        Value::Batched(_, b) => all_true(&b.whole),
+        _ => false,
+    }
+}
+
 /// An error if vectors are asked for that are not `fine`: also by a tangent that the cotangent carries. One that carries a
-/// derivative that is not known yet asks for all of them: where it is 0, its derivative may not be.
-pub fn require(cx: &mut Cx, fine: &Value, asks: Asks<'_>, why: &str) -> Result<()> {
+/// derivative that is not known yet asks for all of them: where it is 0, its derivative may not be. In a batch, a tangent
+/// asks for nothing, nor does a cotangent that is 0 for a matrix: these are left out of the result.
+pub fn require(cx: &mut Cx, fine: &Value, asks: Asks<'_>, why: &str, way: Way) -> Result<Sound> {
     let (bar, columns) = match asks {
         Asks::Columns(bar) => (bar, Value::Bool(true)),
         Asks::Rows(bar) => (bar, Value::Bool(false)),
@@ -247,11 +327,13 @@ pub fn require(cx: &mut Cx, fine: &Value, asks: Asks<'_>, why: &str) -> Result<(
     };
     let (asked, unknown) = asking(cx, bar)?;
     let strict = Value::Bool(unknown);
-    cx.apply(&REQUIRE, &[fine.clone(), asked, columns, strict, Value::str(why)]).map(|_| ())
+    let push = Value::Bool(way == Way::Push);
+    let flags = cx.apply(&REQUIRE, &[fine.clone(), asked, columns, strict, Value::str(why), push])?;
+    spread(cx, &flags).map(|flags| Sound::of(&flags))
 }
 
 /// The same for values of which each must be alone.
-pub fn require_alone(cx: &mut Cx, distinct: &Value, asks: Asks<'_>, why: &str) -> Result<()> {
+pub fn require_alone(cx: &mut Cx, distinct: &Value, asks: Asks<'_>, why: &str, way: Way) -> Result<Sound> {
     // A value that is alone differs from all n - 1 others.
     let n = distinct.shape().and_then(|s| s.last().copied()).unwrap_or(0);
     let rank = distinct.shape().map_or(0, <[usize]>::len);
@@ -259,5 +341,5 @@ pub fn require_alone(cx: &mut Cx, distinct: &Value, asks: Asks<'_>, why: &str) -
     let fine = cx.apply(&super::compare::GE, &[others, Value::float(n.saturating_sub(1) as f64)])?;
     let dtype = distinct.dtype().unwrap_or(DType::F64);
     let fine = cx.cast(&fine, dtype)?;
-    require(cx, &fine, asks, why)
+    require(cx, &fine, asks, why, way)
 }

@@ -4,14 +4,13 @@
 //! the one decomposition that was made (`_qr`, without derivative), give their own of these back as value, and bring
 //! its rule. So a matrix is decomposed once however deep derivatives nest, and only what is read is differentiated.
 
-use super::compare::GE;
-use super::distinct::{Asks, positive, require};
+use super::distinct::{Asks, Sound, Way, positive, require};
 use super::inverse::{SOLVE_TRIANGULAR, cutoff};
 use super::matrices::{
     Each, Kind, batch_alike, batch_first, diagonal, dtype, infer_number, infer_square, matrix, matrix_type, sides,
-    spread, symmetrized, times, transpose, tril, where_moving,
+    symmetrized, times, transpose, tril, where_moving,
 };
-use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
+use super::prim::{Batch, Call, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
 use crate::ad::Cx;
 use crate::env::Env;
@@ -250,14 +249,16 @@ pub static QR_Q: Prim = Prim {
             let turned = times(cx, &t.q, &t.turn, (false, false))?;
             let inside = times(cx, &t.q, &t.x, (false, false))?;
             let outside = cx.sub(&t.scaled, &inside)?;
-            cx.add(&turned, &outside).map(Some)
+            let q_dot = cx.add(&turned, &outside)?;
+            t.sound.result(cx, a_dot, q_dot).map(Some)
         },
         vjp: |cx, call, q_bar| {
-            let (q, r) = parts(cx, call, q_bar)?;
+            let (q, r, sound) = parts(cx, call, q_bar, Way::Pull)?;
             // M = -Q_bar^T Q
             let product = times(cx, q_bar, &q, (true, false))?;
             let m = cx.neg(&product)?;
-            pull(cx, call, &q, &r, &m, Some(q_bar))
+            let a_bar = pull(cx, &q, &r, &m, Some(q_bar))?;
+            only(call, sound.result(cx, q_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },
@@ -277,14 +278,16 @@ pub static QR_R: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let t = Triangular::of(cx, call, a_dot)?;
             let rest = cx.sub(&t.x, &t.turn)?;
-            times(cx, &rest, &t.r, (false, false)).map(Some)
+            let r_dot = times(cx, &rest, &t.r, (false, false))?;
+            t.sound.result(cx, a_dot, r_dot).map(Some)
         },
         vjp: |cx, call, r_bar| {
-            let (q, r) = parts(cx, call, r_bar)?;
-            let r_bar = cx.apply(&super::triangle::TRIU, &[r_bar.clone(), Value::Int(0)])?;
+            let r_bar = &cx.apply(&super::triangle::TRIU, &[r_bar.clone(), Value::Int(0)])?;
+            let (q, r, sound) = parts(cx, call, r_bar, Way::Pull)?;
             // M = R R_bar^T
-            let m = times(cx, &r, &r_bar, (false, true))?;
-            pull(cx, call, &q, &r, &m, None)
+            let m = times(cx, &r, r_bar, (false, true))?;
+            let a_bar = pull(cx, &q, &r, &m, None)?;
+            only(call, sound.result(cx, r_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },
@@ -292,27 +295,16 @@ pub static QR_R: Prim = Prim {
     probe: QR_PROBE,
 };
 
-/// q and r of a recorded call as functions of its matrix; an error if the columns are dependent, but where `bar` is 0: there r
-/// is an identity.
-fn parts(cx: &mut Cx, call: &Call<'_>, bar: &Value) -> Result<(Value, Value)> {
+/// q and r of a recorded call as functions of its matrix; an error if the columns are dependent. Matrices of a batch that are
+/// left out have identities.
+fn parts(cx: &mut Cx, call: &Call<'_>, bar: &Value, way: Way) -> Result<(Value, Value, Sound)> {
     let args = where_moving(cx, call.args, bar, Each::Matrix)?;
     let (q, r) = (cx.apply(&QR_Q, &args)?, cx.apply(&QR_R, &args)?);
     // The diagonal of r is 0 or more.
     let pivots = diagonal(cx, &r)?;
     let fine = positive(cx, &pivots, cutoff(sides(call.shape(0)).0, 1, dtype(&r)))?;
-    require(cx, &fine, Asks::All(bar), "qr")?;
-    let rank = fine.shape().map_or(0, <[usize]>::len);
-    if rank < 2 {
-        return Ok((q, r));
-    }
-    let pivots = fine.shape().and_then(|s| s.last().copied()).unwrap_or(0);
-    let count = cx.sum(&fine, &[rank - 1], false)?;
-    let regular = cx.apply(&GE, &[count, Value::float(pivots as f64)])?;
-    let regular = spread(cx, &regular)?;
-    let (rows, cols) = sides(r.shape().unwrap_or(&[]));
-    let one = Value::tensor(Tensor::eye(rows, cols, dtype(&r)));
-    let r = cx.where_(&regular, &r, &one)?;
-    Ok((q, r))
+    let sound = require(cx, &fine, Asks::All(bar), "qr", way)?;
+    Ok((sound.matrices(cx, q)?, sound.matrices(cx, r)?, sound))
 }
 
 /// What both tangents need.
@@ -325,11 +317,12 @@ struct Triangular {
     x: Value,
     /// Its strict lower triangle minus the transpose of that.
     turn: Value,
+    sound: Sound,
 }
 
 impl Triangular {
     fn of(cx: &mut Cx, call: &Call<'_>, a_dot: &Value) -> Result<Triangular> {
-        let (q, r) = parts(cx, call, a_dot)?;
+        let (q, r, sound) = parts(cx, call, a_dot, Way::Push)?;
         // dA R^-1 is the transpose of R^-T dA^T.
         let turned = transpose(cx, a_dot)?;
         let solved = triangular(cx, &r, &turned, false, true)?;
@@ -338,12 +331,12 @@ impl Triangular {
         let below = tril(cx, &x, -1)?;
         let above = transpose(cx, &below)?;
         let turn = cx.sub(&below, &above)?;
-        Ok(Triangular { q, r, scaled, x, turn })
+        Ok(Triangular { q, r, scaled, x, turn, sound })
     }
 }
 
 /// `A_bar = (Q_bar + Q C) R^-T`, C symmetric with the lower triangle of M.
-fn pull(cx: &mut Cx, call: &Call<'_>, q: &Value, r: &Value, m: &Value, q_bar: Option<&Value>) -> Result<Cotangents> {
+fn pull(cx: &mut Cx, q: &Value, r: &Value, m: &Value, q_bar: Option<&Value>) -> Result<Value> {
     let (lower, below) = (tril(cx, m, 0)?, tril(cx, m, -1)?);
     let above = transpose(cx, &below)?;
     let symmetric = cx.add(&lower, &above)?;
@@ -354,5 +347,5 @@ fn pull(cx: &mut Cx, call: &Call<'_>, q: &Value, r: &Value, m: &Value, q_bar: Op
     // B R^-T is the transpose of R^-1 B^T.
     let turned = transpose(cx, &inside)?;
     let solved = triangular(cx, r, &turned, false, false)?;
-    only(call, transpose(cx, &solved)?)
+    transpose(cx, &solved)
 }

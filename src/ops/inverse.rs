@@ -2,8 +2,8 @@
 
 use super::linalg::times as strong_times;
 use super::matrices::{
-    Kind, SINGULAR, batch_first, floats, infer_square, matrix, matrix_type, number_or_tensor, operand_type, sides,
-    strongly, times, transpose, tril,
+    Kind, SINGULAR, batch_first, floats, infer_number, infer_square, matrix, matrix_type, number_or_tensor,
+    operand_type, sides, strongly, times, transpose, tril,
 };
 use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
@@ -24,7 +24,7 @@ use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&INV, &SOLVE, &SOLVE_TRIANGULAR, &PINV];
+pub static PRIMS: &[&Prim] = &[&REGULAR, &INV, &SOLVE, &SOLVE_TRIANGULAR, &PINV];
 
 const fn matrices(shape: &'static [usize]) -> ProbeArg {
     ProbeArg::Matrix { shape, symmetric: false }
@@ -54,6 +54,28 @@ fn regular(name: &str, n: usize, a: &[f64], dtype: DType) -> Result<Factors> {
         None => Ok(factors),
     }
 }
+
+/// `_regular(a)`
+pub static REGULAR: Prim = Prim {
+    name: "_regular",
+    doc: "True for each square matrix that `inv` takes.",
+    sig: Sig { params: &[req("a")] },
+    infer: |args| {
+        Ok(match infer_number("_regular", args)? {
+            Ty::Tensor(t) => Ty::of(Some(DType::Bool), t.dims),
+            Ty::Float => Ty::Bool(None),
+            other => other,
+        })
+    },
+    eval: Eval::General(|env, args| {
+        let m = Matrices::of(&matrix(env, "_regular", args, 0, Kind::Square)?);
+        let flags: Vec<bool> = (0..m.count()).map(|i| regular("inv", m.rows, m.get(i), m.dtype).is_ok()).collect();
+        Ok(Value::tensor(Tensor::from_vec(&m.batch, flags)))
+    }),
+    diff: Diff::Zero,
+    batch: Batch::Rule(batch_first),
+    probe: Probe { samples: &[Sample { args: &[matrices(&[3, 3])] }] },
+};
 
 // ---- inv ----
 

@@ -1,8 +1,9 @@
 //! What primitives on matrices have in common: what they ask of their arguments, as values and as types; the pieces
 //! their rules are made of; how they are batched. A matrix is the last two axes, the axes before are a batch.
 
-use super::compare::{AND, GT, ISFINITE, NE, OR};
-use super::distinct::{asking, carries};
+use super::compare::{GT, ISFINITE, NE, NOT, OR};
+use super::distinct::{Sound, Way, all_true, asking, carries};
+use super::inverse::{INV, REGULAR};
 use super::linalg::MATMUL_TURNED;
 use super::operand::{Operand, operand, tensor};
 use super::prim::BatchCall;
@@ -183,6 +184,12 @@ pub fn differences(cx: &mut Cx, v: &Value) -> Result<Value> {
     cx.sub(&row, &column)
 }
 
+/// `v[j] + v[i]` at `[i, j]`
+pub fn pair_sums(cx: &mut Cx, v: &Value) -> Result<Value> {
+    let (row, column) = (as_matrix(cx, v, true)?, as_matrix(cx, v, false)?);
+    cx.add(&row, &column)
+}
+
 /// A number for each matrix with two axes of 1 behind it.
 pub fn spread(cx: &mut Cx, v: &Value) -> Result<Value> {
     if matches!(v, Value::Float(..)) {
@@ -235,7 +242,7 @@ fn several(a: &Value) -> bool {
 }
 
 /// `result`, which is linear in `bar`, but 0 for matrices of which `bar` is 0, whatever else went into it. A finite
-/// result is that already, and keeps what it says about the slope of `bar`.
+/// result is that already, and keeps what it says about the slope of `bar`; else that is NaN.
 pub fn strongly(cx: &mut Cx, bar: &Value, result: &Value) -> Result<Value> {
     if all_finite(result) {
         return Ok(result.clone());
@@ -243,37 +250,37 @@ pub fn strongly(cx: &mut Cx, bar: &Value, result: &Value) -> Result<Value> {
     let flags = cx.apply(&NE, &[bar.clone(), Value::float(0.0)])?;
     let some = any_of(cx, &flags, Each::Matrix)?;
     let finite = cx.apply(&ISFINITE, std::slice::from_ref(result))?;
+    let infinite = cx.apply(&NOT, &[finite])?;
+    let infinite = any_of(cx, &infinite, Each::Matrix)?;
+    let finite = cx.apply(&NOT, &[infinite])?;
     let keep = cx.apply(&OR, &[finite, some])?;
-    cx.where_(&keep, result, &Value::float(0.0))
+    Sound::of(&keep).result(cx, bar, result.clone())
 }
 
-/// What a rule makes of the matrices `a`; where it fails, of `a` with identities in place of those of which one of `bars`
-/// is 0, so that only a matrix that counts is the cause of an error. Where a bar is 0, but its derivative may not be, the
-/// result is NaN: what a 0 times it is ends as 0, its slope as NaN.
-pub fn where_present(
-    cx: &mut Cx,
-    a: &Value,
-    bars: &[&Value],
-    each: Each,
-    f: fn(&mut Cx, &Value) -> Result<Value>,
-) -> Result<Value> {
-    f(cx, a).or_else(|error| {
-        if !several(a) {
+/// The inverses of `a`. In a batch, NaN for singular matrices that do not count: of which one of `bars` is 0, or which move
+/// along a tangent. What a 0 times it is ends as 0, its slope as NaN.
+pub fn inverses(cx: &mut Cx, a: &Value, bars: &[&Value], each: Each, way: Way) -> Result<Value> {
+    let error = match cx.apply(&INV, std::slice::from_ref(a)) {
+        Err(error) if several(a) => error,
+        done => return done,
+    };
+    let regular = cx.apply(&REGULAR, std::slice::from_ref(a))?;
+    let regular = spread(cx, &regular)?;
+    if way == Way::Pull {
+        let mut fine = regular.clone();
+        for bar in bars {
+            let (some, _) = moving(cx, bar, each)?;
+            let still = cx.apply(&NOT, &[some])?;
+            fine = cx.apply(&OR, &[fine, still])?;
+        }
+        if !all_true(&fine) {
             return Err(error);
         }
-        let mut all = Value::Bool(true);
-        let mut unknown = false;
-        for bar in bars {
-            let (some, open) = moving(cx, bar, each)?;
-            unknown |= open;
-            all = cx.apply(&AND, &[all, some])?;
-        }
-        let (rows, cols) = sides(a.shape().unwrap_or(&[]));
-        let one = Value::tensor(Tensor::eye(rows, cols, dtype(a)));
-        let a = cx.where_(&all, a, &one)?;
-        let out = f(cx, &a)?;
-        if unknown { cx.where_(&all, &out, &Value::float(f64::NAN)) } else { Ok(out) }
-    })
+    }
+    let sound = Sound::of(&regular);
+    let a = sound.matrices(cx, a.clone())?;
+    let out = cx.apply(&INV, &[a])?;
+    cx.where_(&regular, &out, &Value::float(f64::NAN))
 }
 
 /// The arguments of a recorded decomposition, those matrices as constants of which `bar` and all that it carries are 0:
@@ -332,7 +339,7 @@ pub fn batch_alike(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inverse::{INV, PINV, SOLVE, SOLVE_TRIANGULAR};
+    use super::super::inverse::{PINV, SOLVE, SOLVE_TRIANGULAR};
     use super::super::prim::{Batch, Prim};
     use super::super::singular::SVD_S;
     use super::super::spectral::EIGH;

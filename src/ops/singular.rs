@@ -6,12 +6,12 @@
 //! 2016. A singular value of 0 has slope 0, as `abs` has at 0. Vectors of equal values are not functions of the matrix,
 //! nor are the left ones of a value 0 if there are more rows than columns.
 
-use super::distinct::{Asks, distinct, positive, require, require_alone};
+use super::distinct::{Asks, Sound, Way, distinct, positive, require, require_alone};
 use super::factor::{part, shorter};
 use super::inverse::cutoff;
 use super::matrices::{
-    Each, Kind, batch_alike, batch_first, behind, columns_by, dtype, matrix, matrix_type, sides, times, transpose,
-    where_moving,
+    Each, Kind, batch_alike, batch_first, behind, columns_by, dtype, matrix, matrix_type, pair_sums, sides, times,
+    transpose, where_moving,
 };
 use super::prim::{Batch, Call, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::only;
@@ -102,16 +102,25 @@ impl Parts {
         Ok(Parts { u: u?, s: s?, vt: vt?, rows, cols })
     }
 
+    /// Stand-ins for the matrices left out.
+    fn sound(self, cx: &mut Cx, sound: &Sound) -> Result<Parts> {
+        let (u, vt) = (sound.matrices(cx, self.u)?, sound.matrices(cx, self.vt)?);
+        Ok(Parts { u, s: sound.vectors(cx, self.s)?, vt, ..self })
+    }
+
     /// `U^T dA V`
     fn moved(&self, cx: &mut Cx, a_dot: &Value) -> Result<Value> {
         let right = times(cx, a_dot, &self.vt, (false, true))?;
         times(cx, &self.u, &right, (true, false))
     }
 
-    /// `F` for pairs of distinct values.
-    fn reciprocal(&self, cx: &mut Cx, apart: &Value) -> Result<Value> {
-        let squares = cx.mul(&self.s, &self.s)?;
-        reciprocal_gaps(cx, &squares, apart)
+    /// `x * F` for pairs of distinct values: by differences and by sums of values, whose squares may be out of range.
+    fn by_gaps(&self, cx: &mut Cx, x: &Value, apart: &Value) -> Result<Value> {
+        let by_difference = reciprocal_gaps(cx, &self.s, apart)?;
+        let sums = pair_sums(cx, &self.s)?;
+        let by_sum = cx.div_or_zero(apart, &sums)?;
+        let part = cx.zmul(x, &by_difference)?;
+        cx.zmul(&part, &by_sum)
     }
 
     /// 1 for values that count as more than 0.
@@ -120,11 +129,10 @@ impl Parts {
     }
 }
 
-/// `(x - x^T) * F`
-fn turned(cx: &mut Cx, products: &Value, f: &Value) -> Result<Value> {
-    let mirrored = transpose(cx, products)?;
-    let difference = cx.sub(products, &mirrored)?;
-    cx.zmul(&difference, f)
+/// `x - x^T`
+fn antisymmetric(cx: &mut Cx, x: &Value) -> Result<Value> {
+    let mirrored = transpose(cx, x)?;
+    cx.sub(x, &mirrored)
 }
 
 /// `_svd_u(a, u, s, vt)`
@@ -139,47 +147,54 @@ pub static SVD_U: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
-            require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
+            let mut sound = require_alone(cx, &apart, Asks::All(a_dot), "svd", Way::Push)?;
             if p.rows > p.cols {
-                require(cx, &positive, Asks::All(a_dot), "null")?;
+                let more = require(cx, &positive, Asks::All(a_dot), "null", Way::Push)?;
+                sound = sound.and(cx, more)?;
             }
+            let p = p.sound(cx, &sound)?;
             let m = p.moved(cx, a_dot)?;
-            let f = p.reciprocal(cx, &apart)?;
             // M S + S M^T
             let right = columns_by(cx, &m, &p.s)?;
             let left = transpose(cx, &right)?;
             let sum = cx.add(&right, &left)?;
-            let turn = cx.zmul(&sum, &f)?;
+            let turn = p.by_gaps(cx, &sum, &apart)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             if p.rows == p.cols {
-                return Ok(Some(inside));
+                return sound.result(cx, a_dot, inside).map(Some);
             }
             let scaled = times(cx, a_dot, &p.vt, (false, true))?;
             let part = times(cx, &p.u, &m, (false, false))?;
             let rest = cx.sub(&scaled, &part)?;
             let inverse = cx.div_or_zero(&positive, &p.s)?;
             let outside = columns_by(cx, &rest, &inverse)?;
-            cx.add(&inside, &outside).map(Some)
+            let u_dot = cx.add(&inside, &outside)?;
+            sound.result(cx, a_dot, u_dot).map(Some)
         },
         // A_bar = [U (F * (W - W^T)) S + (I - U U^T) U_bar / s] V^T with W = U^T U_bar
         vjp: |cx, call, u_bar| {
             let p = Parts::of(cx, call, u_bar, Each::Matrix)?;
             let (apart, positive) = (distinct(cx, &p.s)?, p.positive(cx)?);
-            require_alone(cx, &apart, Asks::Columns(u_bar), "svd")?;
+            let mut sound = require_alone(cx, &apart, Asks::Columns(u_bar), "svd", Way::Pull)?;
+            if p.rows > p.cols {
+                let more = require(cx, &positive, Asks::Columns(u_bar), "null", Way::Pull)?;
+                sound = sound.and(cx, more)?;
+            }
+            let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.u, u_bar, (true, false))?;
-            let f = p.reciprocal(cx, &apart)?;
-            let turn = turned(cx, &w, &f)?;
+            let difference = antisymmetric(cx, &w)?;
+            let turn = p.by_gaps(cx, &difference, &apart)?;
             let inside = times(cx, &p.u, &turn, (false, false))?;
             let mut left = columns_by(cx, &inside, &p.s)?;
             if p.rows > p.cols {
-                require(cx, &positive, Asks::Columns(u_bar), "null")?;
                 let part = times(cx, &p.u, &w, (false, false))?;
                 let rest = cx.sub(u_bar, &part)?;
                 let inverse = cx.div_or_zero(&positive, &p.s)?;
                 let outside = columns_by(cx, &rest, &inverse)?;
                 left = cx.add(&left, &outside)?;
             }
-            only(call, times(cx, &left, &p.vt, (false, false))?)
+            let a_bar = times(cx, &left, &p.vt, (false, false))?;
+            only(call, sound.result(cx, u_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },
@@ -231,29 +246,32 @@ pub static SVD_VT: Prim = Prim {
             let Some(Some(a_dot)) = tangents.first() else { return Ok(None) };
             let p = Parts::of(cx, call, a_dot, Each::Matrix)?;
             let apart = distinct(cx, &p.s)?;
-            require_alone(cx, &apart, Asks::All(a_dot), "svd")?;
+            let sound = require_alone(cx, &apart, Asks::All(a_dot), "svd", Way::Push)?;
+            let p = p.sound(cx, &sound)?;
             let m = p.moved(cx, a_dot)?;
-            let f = p.reciprocal(cx, &apart)?;
             // S M + M^T S, of which M^T S is the first summand and S M its transpose.
             let mirrored = transpose(cx, &m)?;
             let right = columns_by(cx, &mirrored, &p.s)?;
             let left = transpose(cx, &right)?;
             let sum = cx.add(&right, &left)?;
-            let turn = cx.zmul(&sum, &f)?;
+            let turn = p.by_gaps(cx, &sum, &apart)?;
             // dV^T = (F * sum)^T V^T
-            times(cx, &turn, &p.vt, (true, false)).map(Some)
+            let vt_dot = times(cx, &turn, &p.vt, (true, false))?;
+            sound.result(cx, a_dot, vt_dot).map(Some)
         },
         // A_bar = U S (F * (W - W^T)) V^T with W = V^T V_bar
         vjp: |cx, call, vt_bar| {
             let p = Parts::of(cx, call, vt_bar, Each::Matrix)?;
             let apart = distinct(cx, &p.s)?;
-            require_alone(cx, &apart, Asks::Rows(vt_bar), "svd")?;
+            let sound = require_alone(cx, &apart, Asks::Rows(vt_bar), "svd", Way::Pull)?;
+            let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.vt, vt_bar, (false, true))?;
-            let f = p.reciprocal(cx, &apart)?;
-            let turn = turned(cx, &w, &f)?;
+            let difference = antisymmetric(cx, &w)?;
+            let turn = p.by_gaps(cx, &difference, &apart)?;
             let scaled = columns_by(cx, &p.u, &p.s)?;
             let left = times(cx, &scaled, &turn, (false, false))?;
-            only(call, times(cx, &left, &p.vt, (false, false))?)
+            let a_bar = times(cx, &left, &p.vt, (false, false))?;
+            only(call, sound.result(cx, vt_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },

@@ -3,7 +3,7 @@
 //! With `M = V^T dA V` and `F[i, j] = 1 / (l[j] - l[i])`: `dl = diag(M)`, `dV = V (F * M)`. Vectors of equal eigenvalues
 //! are not functions of the matrix: a derivative that needs those is an error, while that of the values exists.
 
-use super::distinct::{Asks, distinct, require_alone};
+use super::distinct::{Asks, Way, distinct, require_alone};
 use super::factor::{part, symmetric_part};
 use super::matrices::{
     Each, Kind, batch_alike, batch_first, behind, columns_by, differences, infer_square, matrix, matrix_type,
@@ -108,25 +108,29 @@ pub static EIGH_VECTORS: Prim = Prim {
             let args = where_moving(cx, call.args, a_dot, Each::Matrix)?;
             let (l, v) = (cx.apply(&EIGH_VALUES, &args)?, cx.apply(&EIGH_VECTORS, &args)?);
             let apart = distinct(cx, &l)?;
-            require_alone(cx, &apart, Asks::All(a_dot), "eigh")?;
-            let a_dot = symmetrized(cx, a_dot)?;
-            let moved = times(cx, &a_dot, &v, (false, false))?;
+            let sound = require_alone(cx, &apart, Asks::All(a_dot), "eigh", Way::Push)?;
+            let (l, v) = (sound.vectors(cx, l)?, sound.matrices(cx, v)?);
+            let symmetric = symmetrized(cx, a_dot)?;
+            let moved = times(cx, &symmetric, &v, (false, false))?;
             let m = times(cx, &v, &moved, (true, false))?;
             let f = reciprocal_gaps(cx, &l, &apart)?;
             let turn = cx.zmul(&m, &f)?;
-            times(cx, &v, &turn, (false, false)).map(Some)
+            let v_dot = times(cx, &v, &turn, (false, false))?;
+            sound.result(cx, a_dot, v_dot).map(Some)
         },
         vjp: |cx, call, v_bar| {
             let args = where_moving(cx, call.args, v_bar, Each::Matrix)?;
             let (l, v) = (cx.apply(&EIGH_VALUES, &args)?, cx.apply(&EIGH_VECTORS, &args)?);
             let apart = distinct(cx, &l)?;
-            require_alone(cx, &apart, Asks::Columns(v_bar), "eigh")?;
+            let sound = require_alone(cx, &apart, Asks::Columns(v_bar), "eigh", Way::Pull)?;
+            let (l, v) = (sound.vectors(cx, l)?, sound.matrices(cx, v)?);
             let m = times(cx, &v, v_bar, (true, false))?;
             let f = reciprocal_gaps(cx, &l, &apart)?;
             let turn = cx.zmul(&m, &f)?;
             let left = times(cx, &v, &turn, (false, false))?;
             let a_bar = times(cx, &left, &v, (false, true))?;
-            only(call, symmetrized(cx, &a_bar)?)
+            let a_bar = symmetrized(cx, &a_bar)?;
+            only(call, sound.result(cx, v_bar, a_bar)?)
         },
         keep: Keep::ARGS,
     },
