@@ -230,7 +230,7 @@ static SAVE_IMAGE: Builtin = Builtin {
 fn save_image(path: &str, t: &Tensor) -> Result<Value> {
     if !path.to_ascii_lowercase().ends_with(".png") {
         let what = format!("save_image writes PNG files, but the path is {}", show::quote(path));
-        return Err(Error::new(fail::BAD_ARGUMENT, what).operand(0, "this path").help("end it in .png"));
+        return Err(Error::new(fail::NO_WRITE, what).operand(0, "this path").help("end it in .png"));
     }
     let (height, width, channels) = match t.shape() {
         [h, w] => (*h, *w, 1),
@@ -242,19 +242,19 @@ fn save_image(path: &str, t: &Tensor) -> Result<Value> {
     }
     let values = t.to_f64s();
     if let Some(bad) = values.iter().find(|v| v.is_nan()) {
-        return Err(Error::new(fail::BAD_ARGUMENT, format!("an image has no pixels of {bad}"))
+        return Err(Error::new(fail::NO_WRITE, format!("an image has no pixels of {bad}"))
             .operand(1, "this tensor")
             .help("find where it arises with `dlang --check-nan`, or replace it: where(isnan(x), 0.0, x)"));
     }
     let bytes: Vec<u8> = values.iter().map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8).collect();
     let file = picture::write_png(height, width, channels, &bytes);
-    write(path, &file.map_err(|p| Error::new(fail::BAD_ARGUMENT, p.what))?)
+    write(path, &file.map_err(|p| Error::new(fail::NO_WRITE, p.what))?)
 }
 
 #[cold]
 fn no_image(shape: &[usize]) -> Error {
     let error = Error::new(
-        fail::BAD_ARGUMENT,
+        fail::NO_WRITE,
         format!("an image is [h, w] or [h, w, c] with 1 to 4 channels, but this is {}", show_shape(shape)),
     )
     .operand(1, format!("its shape is {}", show_shape(shape)));

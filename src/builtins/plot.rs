@@ -49,7 +49,7 @@ static NUMBERS: Builtin = Builtin {
 fn unfit(function: &str, name: &str, x: &Value, rank: i64) -> Error {
     let form = if rank == 1 { "a tensor with one axis or a list of numbers" } else { "a matrix" };
     let error = Error::new(
-        fail::BAD_ARGUMENT,
+        fail::ASSERTION,
         format!("plot.{function} takes {form} for {name}, but got {}", with_article(&x.type_name())),
     );
     match x.shape() {
@@ -103,11 +103,11 @@ fn save(figure: &Figure, path: &str) -> Result<()> {
     let bytes = match ending.as_str() {
         "svg" => svg::svg(&scene).into_bytes(),
         "png" => raster::picture(&scene).map_err(|what| {
-            Error::new(fail::BAD_ARGUMENT, what).help("make width and height smaller, or show fewer images at once")
+            Error::new(fail::NO_WRITE, what).help("make width and height smaller, or show fewer images at once")
         })?,
         _ => {
             return Err(Error::new(
-                fail::BAD_ARGUMENT,
+                fail::NO_WRITE,
                 format!("a figure is written as .svg or .png, but the path is {}", show::quote(path)),
             )
             .help("end the path in .svg (sharp at any size) or .png"));
