@@ -14,6 +14,8 @@ pub struct Axis {
     log: bool,
     /// From the top down.
     pub flipped: bool,
+    /// Of what is counted: no ticks between whole numbers.
+    pub whole: bool,
 }
 
 /// A mark on an axis: its place from 0 to 1 and its label.
@@ -36,7 +38,7 @@ impl Axis {
             (low, high) = (low - around, high + around);
         }
         let width = high - low;
-        Axis { low: low - margins.0 * width, high: high + margins.1 * width, log, flipped: false }
+        Axis { low: low - margins.0 * width, high: high + margins.1 * width, log, flipped: false, whole: false }
     }
 
     /// Where a number lies: 0 at the start, 1 at the end; none if it has no place.
@@ -54,7 +56,7 @@ impl Axis {
         let numbers = if self.log { self.log_numbers(wanted) } else { None };
         let numbers = numbers.unwrap_or_else(|| {
             let ends = if self.log { (10f64.powf(self.low), 10f64.powf(self.high)) } else { (self.low, self.high) };
-            linear(ends.0, ends.1, wanted)
+            linear(ends.0, ends.1, wanted, self.whole)
         });
         let place = |v: f64| self.place(v).filter(|p| (-1e-9..=1.0 + 1e-9).contains(p));
         numbers.into_iter().filter_map(|(v, label)| Some(Tick { place: place(v)?, label })).collect()
@@ -91,8 +93,8 @@ fn log_label(step: f64, power: i32) -> String {
     }
 }
 
-fn linear(low: f64, high: f64, wanted: usize) -> Vec<(f64, String)> {
-    let raw = (high - low) / wanted.max(1) as f64;
+fn linear(low: f64, high: f64, wanted: usize, whole: bool) -> Vec<(f64, String)> {
+    let raw = ((high - low) / wanted.max(1) as f64).max(if whole { 1.0 } else { 0.0 });
     let power = raw.log10().floor();
     let unit = 10f64.powf(power);
     let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * unit).find(|step| *step >= raw * 0.999).unwrap_or(10.0 * unit);
@@ -151,6 +153,13 @@ mod tests {
         assert_eq!(labels(0.0, 4e6, false, 4), ["0", "1e6", "2e6", "3e6", "4e6"]);
         assert_eq!(labels(0.0, 3e-7, false, 3), ["0", "1e-7", "2e-7", "3e-7"]);
         assert_eq!(labels(1.0e8, 1.3e8, false, 3), ["1.0e8", "1.1e8", "1.2e8", "1.3e8"]);
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_ticks() {
+        let mut axis = Axis::new(Some((-0.5, 2.5)), false, (0.0, 0.0));
+        axis.whole = true;
+        assert_eq!(axis.ticks(8).into_iter().map(|t| t.label).collect::<Vec<_>>(), ["0", "1", "2"]);
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub fn axes(figure: &Figure) -> (Axis, Axis) {
     // Data that fills its range to the edges needs no margin.
     let (mut full_x, mut full_y, mut on_ground) = (false, false, false);
     let mut flipped = false;
+    let (mut whole_x, mut whole_y) = (false, !figure.series.is_empty());
     for series in &figure.series {
+        whole_y &= matches!(series.shape, Shape::Bars { .. } | Shape::Map { y: None, .. });
         match &series.shape {
             Shape::Line { x, y } | Shape::Points { x, y } => {
                 let pairs =
@@ -62,6 +64,7 @@ pub fn axes(figure: &Figure) -> (Axis, Axis) {
             Shape::Map { cells, x, y } => {
                 (full_x, full_y) = (true, true);
                 flipped |= y.is_none();
+                whole_x |= x.is_none();
                 xs.extend(borders(*x, cells.columns));
                 ys.extend(borders(*y, cells.rows));
             }
@@ -69,10 +72,10 @@ pub fn axes(figure: &Figure) -> (Axis, Axis) {
         }
     }
     let margin = |full: bool| if full { 0.0 } else { 0.04 };
-    let x = Axis::new(range_of(xs.into_iter()), figure.x_log, (margin(full_x), margin(full_x)));
+    let mut x = Axis::new(range_of(xs.into_iter()), figure.x_log, (margin(full_x), margin(full_x)));
     let low = margin(full_y || (on_ground && !figure.y_log));
     let mut y = Axis::new(range_of(ys.into_iter()), figure.y_log, (low, margin(full_y)));
-    y.flipped = flipped;
+    (x.whole, y.whole, y.flipped) = (whole_x, whole_y, flipped);
     (x, y)
 }
 

@@ -282,9 +282,12 @@ fn image_lines(
     }
 }
 
-/// Columns and lines that a picture takes in at most `width` columns: two columns and one line for a pixel if that fits.
+/// Columns and lines that a picture takes in at most `width` columns: two columns and one line for a pixel if that fits, or
+/// more for a picture of few.
 fn extent(picture: &Picture, width: usize) -> (usize, usize) {
-    let wide = (2 * picture.columns).min(width).max(1);
+    const SMALLEST: usize = 24;
+    let columns = (2 * picture.columns).max(1);
+    let wide = (columns * (SMALLEST / columns).max(1)).min(width).max(1);
     let tall = wide as f64 * picture.rows as f64 / picture.columns.max(1) as f64 / 2.0;
     (wide, (tall.round() as usize).max(1))
 }
