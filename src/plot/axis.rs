@@ -97,7 +97,7 @@ fn linear(low: f64, high: f64, wanted: usize, whole: bool) -> Vec<(f64, String)>
     let raw = ((high - low) / wanted.max(1) as f64).max(if whole { 1.0 } else { 0.0 });
     let power = raw.log10().floor();
     let unit = 10f64.powf(power);
-    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * unit).find(|step| *step >= raw * 0.999).unwrap_or(10.0 * unit);
+    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * unit).find(|step| *step >= raw * 0.75).unwrap_or(10.0 * unit);
     let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
     let count = (last - first + 1.0).clamp(0.0, 100.0) as usize;
     // Multiples by whole numbers: sums of steps would drift.
