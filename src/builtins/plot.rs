@@ -2,8 +2,6 @@
 //!
 //! In: a `Figure` of the library, whose series are dicts. What the library has checked is not worded for users here.
 
-use std::io::IsTerminal;
-
 use crate::builtins::fail::{self, arity, with_article, wrong_kind};
 use crate::builtins::safetensors::write_whole;
 use crate::builtins::{Builtin, infer};
@@ -133,15 +131,16 @@ static TEXT: Builtin = Builtin {
     doc: "A figure in characters, as wide as the terminal or `width`. `_plot_text(figure, 80)`.",
     sig: Sig { params: &[req("figure"), opt("width", Default::None), opt("color", Default::None)] },
     infer: infer::str,
-    run: |_, args| match &*args {
+    run: |vm, args| match &*args {
         [figure, width, color] => {
             let width = match width {
                 Value::Int(n) => (*n).clamp(20, 1000) as usize,
+                _ if !vm.writes_to_terminal() => 80,
                 _ => console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns)),
             };
             let color = match color {
                 Value::Bool(color) => *color,
-                _ => wanted(ColorChoice::Auto, std::io::stdout().is_terminal()),
+                _ => vm.writes_to_terminal() && wanted(ColorChoice::Auto, true),
             };
             Ok(Value::str(terminal::text(&figure_of(figure)?, width, color)))
         }

@@ -1,9 +1,9 @@
 //! The font of figures: how wide a text is, and its outlines. DejaVu Sans, cut down to Latin-1, Greek and some signs; its licence
-//! lies beside it. What it lacks is shown by its box for missing signs.
+//! lies beside it in `fonts/`. What it lacks is shown by its box for missing signs.
 
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
-const FONT: &[u8] = include_bytes!("DejaVuSans.ttf");
+const FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
 
 /// The parsed font and the size of one of its units for text of size 1.
 fn face() -> Option<(Face<'static>, f64)> {
