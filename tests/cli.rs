@@ -386,3 +386,14 @@ fn long_sentences_follow_a_known_width_and_stay_whole_in_a_pipe() {
     assert!(sentences.clone().all(|l| l.chars().count() <= 50), "{}", narrow.err);
     assert!(!narrow.err.contains(whole) && narrow.err.contains("takes 3"), "{}", narrow.err);
 }
+
+/// Where stderr is no terminal, a running loss is a line for each tenth of the way, and a bar without one is silent.
+#[test]
+fn losses_in_plain_lines() {
+    let script = "import progress\nvar bar = progress.bar(40, \"train\")\nfor i in 0..40 { bar.update(loss: 2.0) }\nbar.finish()\n\
+                  var still = progress.bar(40)\nfor _ in 0..40 { still.step(\"quiet\") }\nstill.finish()\n";
+    let outcome = dlang(&["-e", script]);
+    let lines: Vec<&str> = outcome.err.lines().collect();
+    assert_eq!((outcome.status, lines.len()), (0, 10), "{outcome:?}");
+    assert_eq!((lines[0], lines[9]), ("train 4/40 loss 2.0000", "train 40/40 loss 2.0000"));
+}

@@ -3,13 +3,23 @@
 
 use crate::ad::Cx;
 use crate::ad::batch::is_batched;
-use crate::builtins::{Builtin, files, json, make, process, progress, random, safetensors, tables, text};
+use crate::builtins::{
+    Builtin, data_files, files, json, make, plot, process, progress, random, safetensors, tables, text,
+};
 use crate::error::Result;
 use crate::value::Value;
 
 /// Families whose builtins see one example at a time, with the exceptions.
-static ALONE: &[&[&Builtin]] =
-    &[files::FAMILY, process::FAMILY, progress::FAMILY, random::FAMILY, safetensors::FAMILY, tables::FAMILY];
+static ALONE: &[&[&Builtin]] = &[
+    data_files::FAMILY,
+    files::FAMILY,
+    plot::FAMILY,
+    process::FAMILY,
+    progress::FAMILY,
+    random::FAMILY,
+    safetensors::FAMILY,
+    tables::FAMILY,
+];
 static TOGETHER: &[&str] = &["rand", "randn", "args", "env", "time", "assert", "error"];
 
 /// Families that work on numbers and text of their own: batched arguments make examples part.

@@ -32,6 +32,8 @@ pub const UNREADABLE: &str = "E0502";
 pub const FOLDER: &str = "E0503";
 /// Bytes that are not UTF-8.
 pub const NOT_UTF8: &str = "E0504";
+/// A file of arrays or pixels that is not what it should be.
+pub const BAD_FILE: &str = "E0512";
 /// A table that is not what it should be.
 pub const BAD_TABLE: &str = "E0510";
 /// Malformed JSON, or a value that JSON can't say.

@@ -4,6 +4,7 @@ pub mod batched;
 pub mod collections;
 pub mod convolution;
 pub mod csv_rows;
+pub mod data_files;
 pub mod dtypes;
 pub mod einsum;
 pub mod factor;
@@ -20,6 +21,7 @@ mod json_reader;
 pub mod load_like;
 pub mod make;
 pub mod order;
+pub mod plot;
 pub mod process;
 pub mod progress;
 pub mod random;
@@ -61,6 +63,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     crate::ad::transforms::FAMILY,
     collections::FAMILY,
     convolution::FAMILY,
+    data_files::FAMILY,
     dtypes::FAMILY,
     einsum::FAMILY,
     factor::FAMILY,
@@ -72,6 +75,7 @@ static FAMILIES: &[&[&Builtin]] = &[
     json::FAMILY,
     make::FAMILY,
     order::FAMILY,
+    plot::FAMILY,
     process::FAMILY,
     progress::FAMILY,
     random::FAMILY,

@@ -1,4 +1,4 @@
-//! Random values: `seed rand randn randint permutation choice shuffle`, all from the session's one generator.
+//! Random values: `seed random_state set_random_state rand randn randint permutation choice shuffle`, all from the session's one generator.
 //!
 //! In: shapes, bounds, or what to pick from. Out: tensors, or scalars where no shape is given. Picking rows of a float tensor is
 //! differentiable in the rows.
@@ -8,6 +8,7 @@ use crate::builtins::dtypes::given_dtype;
 use crate::builtins::fail::{self, arity};
 use crate::builtins::make::{checked_shape, infer_shaped};
 use crate::builtins::{Builtin, infer, iterate};
+use crate::env::Rng;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Param, Sig, opt, req, rest};
 use crate::tensor::{DType, Tensor, count, random};
@@ -17,7 +18,8 @@ use crate::value::Value;
 use crate::vm::Vm;
 
 /// What this file brings.
-pub static FAMILY: &[&Builtin] = &[&SEED, &RAND, &RANDN, &RANDINT, &PERMUTATION, &CHOICE, &SHUFFLE];
+pub static FAMILY: &[&Builtin] =
+    &[&SEED, &RANDOM_STATE, &SET_RANDOM_STATE, &RAND, &RANDN, &RANDINT, &PERMUTATION, &CHOICE, &SHUFFLE];
 
 const SHAPED: &[Param] = &[rest("shape"), opt("dtype", Default::None)];
 
@@ -34,6 +36,47 @@ pub static SEED: Builtin = Builtin {
         }
         [other] => Err(fail::wrong_kind("seed", 0, "an int", other)),
         _ => Err(arity("seed")),
+    },
+};
+
+/// `random_state()`
+pub static RANDOM_STATE: Builtin = Builtin {
+    name: "random_state",
+    doc: "The state of the random generator, four ints in a tensor: `let s = random_state()` and later `set_random_state(s)` bring the \
+          same numbers again.",
+    sig: Sig { params: &[] },
+    infer: |_| Ok(Ty::of(Some(DType::Int), Some([Dim::Known(4)].into_iter().collect()))),
+    run: |vm, _| {
+        let words = vm.cx.env.rng.state().map(|word| word as i64);
+        Ok(Value::tensor(Tensor::from_vec(&[4], words.to_vec())))
+    },
+};
+
+/// `set_random_state(state)`
+pub static SET_RANDOM_STATE: Builtin = Builtin {
+    name: "set_random_state",
+    doc: "Sets the random generator to a state that `random_state()` gave.",
+    sig: Sig { params: &[req("state")] },
+    infer: infer::none,
+    run: |vm, args| {
+        let [state] = &*args else { return Err(arity("set_random_state")) };
+        let words = match state {
+            Value::Tensor(_, t) => match &**t {
+                Tensor::Int(words) if words.shape() == [4] => Some(words.iter().map(|w| *w as u64).collect::<Vec<_>>()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some(words) = words else {
+            return Err(fail::wrong_kind("set_random_state", 0, "what random_state() gave, an int[4]", state));
+        };
+        let state = <[u64; 4]>::try_from(words).ok().and_then(Rng::from_state);
+        vm.cx.env.rng = state.ok_or_else(|| {
+            Error::new(fail::BAD_ARGUMENT, "four zeros are no state of the random generator")
+                .operand(0, "this is all zero")
+                .help("give what random_state() gave; seed(n) starts anew")
+        })?;
+        Ok(Value::None)
     },
 };
 

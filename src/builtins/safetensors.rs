@@ -76,7 +76,7 @@ pub fn save(path: &str, value: &Value) -> Result<()> {
 }
 
 /// Writes a file beside its place and moves it there when it is complete.
-fn write_whole(
+pub fn write_whole(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<std::fs::File>) -> std::io::Result<()>,
 ) -> std::io::Result<()> {

@@ -4,7 +4,7 @@
 
 mod args;
 mod check;
-mod color;
+pub mod color;
 mod doc;
 mod dump;
 pub mod exit;

@@ -151,6 +151,11 @@ impl Vm {
         }
     }
 
+    /// True if what is written shows at once on a terminal.
+    pub fn writes_to_terminal(&self) -> bool {
+        matches!(self.out, Output::Stdout(_)) && std::io::stdout().is_terminal()
+    }
+
     /// Hands on what is buffered.
     pub fn flush_out(&mut self) -> Result<()> {
         match &mut self.out {

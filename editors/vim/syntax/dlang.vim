@@ -37,7 +37,7 @@ syntax keyword dlangBuiltin heaviside nan_to_num fmax fmin log_sigmoid relu6 lea
 syntax keyword dlangBuiltin hard_sigmoid hard_swish softsign cummax cummin logcumsumexp median quantile nansum nanmean
 syntax keyword dlangBuiltin segment_sum segment_max searchsorted interp gammainc gammaincc
 " making tensors, random numbers
-syntax keyword dlangBuiltin zeros ones full eye arange linspace zeros_like ones_like tensor seed rand randn randint permutation
+syntax keyword dlangBuiltin zeros ones full eye arange linspace zeros_like ones_like tensor seed random_state set_random_state rand randn randint permutation
 syntax keyword dlangBuiltin choice shuffle set_dtype
 " reductions
 syntax keyword dlangBuiltin sum mean prod max min std any all argmax argmin logsumexp norm softmax log_softmax cumsum cumprod
