@@ -11,7 +11,7 @@ use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
 use crate::ad::{Cx, Dual, Mode, Tangent, Watch};
 use crate::error::{Error, Result};
 use crate::ops::compare::ISNAN;
-use crate::ops::elementwise::ADD;
+use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::lanes::{self, Elementwise, Scalar};
 use crate::ops::prim::{ArgShape, Batch, Call, Diff, Eval, Keep, Prim, arg_bit};
 use crate::profile;
@@ -139,6 +139,7 @@ impl Cx {
         match self.levels.first_mut().map(|l| &mut l.mode) {
             Some(Mode::Reverse(tape)) => {
                 let y = f(a.1, b.1);
+                let b = if ends_slope(prim, a.1) { (Slot::CONST, b.1) } else { b };
                 // A constant's node is the sink, whatever the partial.
                 let pa = if a.0.is_const() { 0.0 } else { d[0](a.1, b.1, y) };
                 let pb = if b.0.is_const() { 0.0 } else { d[1](a.1, b.1, y) };
@@ -211,8 +212,10 @@ impl Cx {
         let nodes: SmallVec<[Node; 3]> =
             args.iter().map(|a| if a.slot().level() == level { a.slot().node() } else { Node(0) }).collect();
         let batched = self.tape_mut(level).is_some_and(|t| t.batched);
+        // A zero cotangent that may move itself needs its rule: an entry of numbers can't tell it from a slope of zero.
+        let moves = primals.first().is_some_and(|p| ends_slope(prim, scalar_f64(p)) && !p.slot().is_const());
         if let (Eval::Elementwise(e), Value::Float(lower, _), Diff::Elementwise, false) =
-            (&prim.eval, &out, &prim.diff, batched)
+            (&prim.eval, &out, &prim.diff, batched || moves)
         {
             return self.record_scalar(prim, e, &primals, &nodes, &out, *lower, level);
         }
@@ -271,8 +274,9 @@ impl Cx {
         level: Level,
     ) -> Result<Value> {
         let mut partials: SmallVec<[(Node, f64, Slot); 3]> = SmallVec::new();
+        let ended = primals.first().is_some_and(|p| ends_slope(prim, scalar_f64(p)));
         for (i, node) in nodes.iter().enumerate() {
-            if node.0 == 0 {
+            if node.0 == 0 || (i == 1 && ended) {
                 continue;
             }
             let (slot, p) = self.unwatched(|cx| cx.scalar_partial(prim, e, primals, out, i))?;
@@ -472,6 +476,13 @@ impl Cx {
             _ => Ok(Some(s)),
         }
     }
+}
+
+/// Whether the primitive is the product of a cotangent and a slope with a cotangent of 0: then the slope's cotangent is 0,
+/// even if that of the product is infinite or NaN.
+#[inline]
+pub(crate) fn ends_slope(prim: &'static Prim, cotangent: f64) -> bool {
+    cotangent == 0.0 && std::ptr::eq(prim, &ZMUL)
 }
 
 /// Tangent of a scalar at the only level, a forward one; `None` if it is no plain number.

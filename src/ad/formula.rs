@@ -48,7 +48,7 @@ impl Cx {
                 _ => return Ok(None),
             };
         }
-        if ints != 0 && !formula.is_float(ints) {
+        if ints != 0 && (ints & formula.floats != 0 || !formula.is_float(ints)) {
             return Ok(None);
         }
         let level = Slot(slots).level().0;

@@ -46,6 +46,9 @@ impl Cx {
     /// of or for the error that this gives.
     #[inline(never)]
     pub fn formula_of_tensors(&mut self, formula: &Rc<Formula>, regs: &[Value]) -> Result<Option<Value>> {
+        if formula.is_scalar {
+            return Ok(None);
+        }
         let registers = || formula.registers.iter().filter_map(|reg| regs.get(reg.0 as usize));
         if !registers().any(|v| matches!(v, Value::Tensor(..)) || is_structure(v)) {
             return Ok(None);

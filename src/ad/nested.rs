@@ -4,7 +4,7 @@
 //! are scalars of the levels below; a forward level sums the products of tangents and slopes.
 
 use crate::ad::algebra::eval_partial;
-use crate::ad::dispatch::strong;
+use crate::ad::dispatch::{ends_slope, strong};
 use crate::ad::slot::{Level, Slot};
 use crate::ad::tape::{Entry, Lower};
 use crate::ad::{Cx, Mode, Tangent, Watch};
@@ -72,13 +72,17 @@ impl Cx {
             _ => return Ok(None),
         };
         let primals = &primals[..arity];
+        let ended = ends_slope(prim, primals[0].1);
+        if ended && !primals[0].0.is_const() {
+            return Ok(None);
+        }
         let out = self.scalar(prim, scalar, primals)?;
         match wants {
             Wants::Partials => {
                 let mut entry = Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 };
                 let mut lower = Lower { primal: out.0, ..Lower::default() };
                 for (i, arg) in args.iter().enumerate() {
-                    if arg.0.level() != level {
+                    if arg.0.level() != level || (i == 1 && ended) {
                         continue;
                     }
                     let (slot, p) = self.slope(prim, scalar, primals, out, i)?;

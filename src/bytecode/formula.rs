@@ -27,6 +27,10 @@ pub struct Formula {
     pub ints: u32,
     /// What becomes of the value, if it is a tensor.
     pub total: Option<Total>,
+    /// Bit `i`: register `i` is annotated as a float, which an int is not.
+    pub floats: u32,
+    /// An annotation wants a number where a tensor might come.
+    pub is_scalar: bool,
     /// See [`Formula::reads`].
     reads: OnceCell<Vec<[u32; 2]>>,
 }
@@ -73,12 +77,17 @@ pub struct Binary {
 impl Formula {
     /// Of registers, constants and steps; `ints` tells the constants that are written as ints.
     pub fn new(registers: Vec<Reg>, constants: Vec<f64>, steps: Vec<Step>, ints: u32) -> Formula {
-        Formula { registers, constants, steps, ints, total: None, reads: OnceCell::new() }
+        Formula { registers, constants, steps, ints, total: None, floats: 0, is_scalar: false, reads: OnceCell::new() }
     }
 
     /// With what becomes of the value.
     pub fn with_total(self, total: Option<Total>) -> Formula {
         Formula { total, ..self }
+    }
+
+    /// With what the annotations of functions that are part of it ask for.
+    pub fn with_annotations(self, floats: u32, is_scalar: bool) -> Formula {
+        Formula { floats, is_scalar, ..self }
     }
 
     /// Which values the slopes of step `k` in its operands read.

@@ -70,7 +70,13 @@ impl FnCompiler<'_> {
             ExprKind::Chain { first, rest } => self.may_assign(first) || rest.iter().any(|(_, e)| self.may_assign(e)),
             ExprKind::Tuple(items) | ExprKind::Tensor(items) => items.iter().any(|e| self.may_assign(e)),
             ExprKind::Index { base, items } => {
-                self.may_assign(base) || items.iter().any(|i| matches!(i, IndexItem::At(e) if self.may_assign(e)))
+                let bound = |e: &Option<Expr>| e.as_ref().is_some_and(|e| self.may_assign(e));
+                self.may_assign(base)
+                    || items.iter().any(|i| match i {
+                        IndexItem::At(e) => self.may_assign(e),
+                        IndexItem::Slice { start, stop, step, .. } => bound(start) || bound(stop) || bound(step),
+                        IndexItem::Ellipsis(_) => false,
+                    })
             }
             ExprKind::Format(parts) => {
                 parts.iter().any(|p| matches!(p, FormatPart::Value { value, .. } if self.may_assign(value)))

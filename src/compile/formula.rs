@@ -1,32 +1,59 @@
-//! Which expressions become formulas.
+//! Which expressions become formulas. Functions that are formulas themselves are written out in it (`inline`).
 
 use std::rc::Rc;
 
+use crate::builtins::wraps::wrapped;
 use crate::bytecode::formula::{Binary, Formula, MOST, Step, Total, Unary};
 use crate::bytecode::op::{Count, Op, Reg};
 use crate::compile::FnCompiler;
+use crate::compile::inline::{Bound, Scope};
 use crate::compile::literal::{Number, number};
 use crate::ops::elementwise::POW;
 use crate::ops::lanes::{Elementwise, Ints, Scalar};
 use crate::ops::prim::{Diff, Eval, Prim};
-use crate::resolve::Res;
+use crate::resolve::{GlobalId, GlobalKind, LocalId, Res};
+use crate::source::Span;
 use crate::syntax::ast::*;
 use crate::value::Value;
 
 /// A formula in the making.
 #[derive(Default)]
-struct Draft<'e> {
+pub struct Draft<'e> {
     /// Variables and the parts that are no scalar operations, in order of evaluation.
-    leaves: Vec<&'e Expr>,
+    leaves: Vec<Leaf<'e>>,
+    /// Leaves that are written again, and which they are.
+    again: Vec<(NodeId, usize)>,
     constants: Vec<(f64, bool)>,
     /// Steps whose operands are not numbered yet.
     steps: Vec<Planned>,
+    /// Calls of functions that became part of it.
+    pub calls: usize,
+    /// Leaves that an annotation wants to be floats; and then nothing may be a tensor.
+    pub floats: Vec<usize>,
+    pub is_scalar: bool,
     /// A part is evaluated that may do anything, after an operation.
     disorder: bool,
+    /// Calls stay calls.
+    keeps_calls: bool,
+    /// Operations on numbers as written are done.
+    folded: bool,
 }
 
+/// How long the lists of a draft were, to take back what came after.
+pub struct DraftMark([usize; 6], [bool; 2]);
+
+/// What a formula reads.
+enum Leaf<'e> {
+    Expr(&'e Expr),
+    /// A local that a function written out here has captured.
+    Local(LocalId),
+    /// A global that it reads.
+    Global(GlobalId, Span),
+}
+
+/// A value of a draft.
 #[derive(Clone, Copy)]
-enum Part {
+pub enum Part {
     Leaf(usize),
     Constant(usize),
     Step(usize),
@@ -47,7 +74,7 @@ enum What {
     Binary(Binary),
 }
 
-impl FnCompiler<'_> {
+impl<'a> FnCompiler<'a> {
     /// An expression of several scalar operations: a formula, and behind it the instructions for all other values.
     /// False if it is none.
     pub fn formula(&mut self, e: &Expr, dst: Reg) -> bool {
@@ -59,28 +86,54 @@ impl FnCompiler<'_> {
             return false;
         }
         let mut draft = Draft::default();
-        self.draft(inner, &mut draft);
-        let values = draft.leaves.len() + draft.constants.len() + draft.steps.len();
-        let worth = total.is_some() || draft.steps.len() > 2 || draft.steps.len() == 2 && !is_mul_add(e);
-        if !worth || draft.disorder || values > MOST || draft.leaves.iter().any(|leaf| self.may_assign(leaf)) {
+        let mut root = self.draft(inner, &mut draft, None);
+        if draft.calls > 0 && (draft.is_full() || draft.disorder) {
+            draft = Draft { keeps_calls: true, ..Draft::default() };
+            root = self.draft(inner, &mut draft, None);
+        }
+        let Some(Part::Step(last)) = root else { return false };
+        let worth = total.is_some()
+            || draft.calls > 0
+            || draft.steps.len() > 2
+            || draft.steps.len() == 2 && (draft.folded || !is_mul_add(e));
+        let assigns = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(e) if self.may_assign(e));
+        if !worth
+            || last + 1 != draft.steps.len()
+            || draft.disorder
+            || draft.is_over()
+            || draft.leaves.iter().any(assigns)
+        {
             return false;
         }
         let before = self.leaves.len();
         let mut registers: Vec<Reg> = vec![];
         let mut places = vec![];
         for leaf in &draft.leaves {
-            let reg = self.operand(leaf);
-            self.leaves.push((leaf.id, reg));
+            let reg = match *leaf {
+                Leaf::Expr(e) => {
+                    let reg = self.operand(e);
+                    self.leaves.push((e.id, reg));
+                    reg
+                }
+                Leaf::Local(local) => self.reg(local),
+                Leaf::Global(id, span) => {
+                    let reg = self.temp();
+                    self.load_res(Res::Global(id), reg, span);
+                    reg
+                }
+            };
             let known = registers.iter().position(|r| *r == reg);
             places.push(known.unwrap_or_else(|| {
                 registers.push(reg);
                 registers.len() - 1
             }));
         }
+        let constants = draft.used_constants();
+        self.leaves.extend(draft.again.iter().map(|(id, leaf)| (*id, registers[places[*leaf]])));
         let number = |part: Part| match part {
             Part::Leaf(i) => places[i] as u8,
-            Part::Constant(i) => (registers.len() + i) as u8,
-            Part::Step(i) => (registers.len() + draft.constants.len() + i) as u8,
+            Part::Constant(i) => (registers.len() + constants.iter().position(|c| *c == i).unwrap_or(0)) as u8,
+            Part::Step(i) => (registers.len() + constants.len() + i) as u8,
         };
         let steps = draft.steps.iter().map(|s| {
             let (a, b) = (number(s.a), number(s.b));
@@ -95,10 +148,13 @@ impl FnCompiler<'_> {
             }
         });
         let steps = steps.collect();
-        let ints = draft.constants.iter().enumerate().filter(|(_, (_, int))| *int);
+        let constants: Vec<(f64, bool)> = constants.iter().filter_map(|i| draft.constants.get(*i).copied()).collect();
+        let ints = constants.iter().enumerate().filter(|(_, (_, int))| *int);
         let ints = ints.fold(0, |mask, (i, _)| mask | 1 << (registers.len() + i));
-        let constants = draft.constants.iter().map(|(x, _)| *x).collect();
-        let formula = Formula::new(registers, constants, steps, ints).with_total(total);
+        let constants = constants.into_iter().map(|(x, _)| x).collect();
+        let floats = draft.floats.iter().fold(0, |mask, leaf| mask | 1 << places[*leaf]);
+        let formula =
+            Formula::new(registers, constants, steps, ints).with_total(total).with_annotations(floats, draft.is_scalar);
         // All ints as written: `2 * 3`, or a power of one.
         let useful = formula.is_float(0);
         let at = self.writer.chunk.code.len();
@@ -125,54 +181,120 @@ impl FnCompiler<'_> {
         self.leaves.iter().rev().find(|(leaf, _)| *leaf == id).map(|(_, reg)| *reg)
     }
 
-    fn draft<'e>(&self, e: &'e Expr, draft: &mut Draft<'e>) -> Part {
+    /// Adds an expression; inside of a function that is written out, `None` if that can't be.
+    pub fn draft<'e>(&self, e: &'e Expr, draft: &mut Draft<'e>, scope: Option<&Scope<'_>>) -> Option<Part>
+    where
+        'a: 'e,
+    {
         if let Some(n) = number(e) {
-            return constant(draft, n);
+            return Some(draft.constant(n));
         }
         match &e.kind {
-            ExprKind::Name(_) => {
-                if let Res::Constant(x) = self.res(e.id) {
-                    return constant(draft, Number::Float(x));
+            ExprKind::Name(_) => match (self.res(e.id), scope) {
+                (Res::Constant(x), _) => return Some(draft.constant(Number::Float(x))),
+                (Res::Global(id), _) if let Some(n) = self.context.number(id) => return Some(draft.constant(n)),
+                (res, Some(scope)) => {
+                    return match scope.find(res)? {
+                        Bound::Part(part) => Some(part),
+                        Bound::Local(local) => Some(draft.leaf(Leaf::Local(local))),
+                        Bound::Global(id) => self.global(id, e.span, draft),
+                    };
                 }
-            }
+                _ => {}
+            },
             ExprKind::Unary(UnOp::Neg, x) => {
-                let a = self.draft(x, draft);
-                return step(draft, What::Neg, a, a);
+                let a = self.draft(x, draft, scope)?;
+                return Some(draft.step(What::Neg, a, a));
             }
             ExprKind::Binary(op @ (BinOp::Add | BinOp::Sub | BinOp::Mul | BinOp::Div), x, y) => {
-                let a = self.draft(x, draft);
-                let b = self.draft(y, draft);
-                return step(draft, What::Operator(*op), a, b);
+                let a = self.draft(x, draft, scope)?;
+                let b = self.draft(y, draft, scope)?;
+                return Some(draft.step(What::Operator(*op), a, b));
             }
             ExprKind::Binary(BinOp::Pow, x, y) => {
                 if let Some(power) = power(y) {
-                    let a = self.draft(x, draft);
-                    return match power {
-                        What::Unary(_) => step(draft, power, a, a),
-                        _ => {
-                            let b = self.draft(y, draft);
-                            step(draft, power, a, b)
-                        }
-                    };
+                    let a = self.draft(x, draft, scope)?;
+                    let b = if let What::Unary(_) = power { a } else { self.draft(y, draft, scope)? };
+                    return Some(draft.step(power, a, b));
                 }
             }
             ExprKind::Call { callee, args } => match (self.scalar_function(callee, args), &args[..]) {
                 (Some(f), [x]) => {
-                    let a = self.draft(&x.value, draft);
-                    return step(draft, f, a, a);
+                    let a = self.draft(&x.value, draft, scope)?;
+                    return Some(draft.step(f, a, a));
                 }
                 (Some(f), [x, y]) => {
-                    let a = self.draft(&x.value, draft);
-                    let b = self.draft(&y.value, draft);
-                    return step(draft, f, a, b);
+                    let a = self.draft(&x.value, draft, scope)?;
+                    let b = self.draft(&y.value, draft, scope)?;
+                    return Some(draft.step(f, a, b));
                 }
-                _ => {}
+                _ => {
+                    let mark = draft.mark();
+                    if let Some(part) = self.written_out(callee, args, draft, scope) {
+                        return Some(part);
+                    }
+                    draft.take_back(mark);
+                }
             },
             _ => {}
         }
+        if scope.is_some() {
+            return None;
+        }
+        // Written twice, computed once: `x[1:]` is one part of the formula wherever it stands.
+        let same = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(known) if is_quiet(known) && self.is_same(known, e));
+        if let Some(known) = draft.leaves.iter().position(same) {
+            draft.again.push((e.id, known));
+            return Some(Part::Leaf(known));
+        }
         draft.disorder |= !draft.steps.is_empty() && !is_quiet(e);
-        draft.leaves.push(e);
-        Part::Leaf(draft.leaves.len() - 1)
+        Some(draft.leaf(Leaf::Expr(e)))
+    }
+
+    /// A global that a function written out here reads.
+    fn global(&self, id: GlobalId, span: Span, draft: &mut Draft<'_>) -> Option<Part> {
+        if let Some(n) = self.context.number(id) {
+            return Some(draft.constant(n));
+        }
+        let variable = matches!(self.context.kind(id), GlobalKind::Variable | GlobalKind::Param);
+        variable.then(|| draft.leaf(Leaf::Global(id, span)))
+    }
+
+    /// Whether two expressions are written alike and their names stand for the same.
+    fn is_same(&self, a: &Expr, b: &Expr) -> bool {
+        let same = |a: &Option<Expr>, b: &Option<Expr>| match (a, b) {
+            (Some(a), Some(b)) => self.is_same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        match (&a.kind, &b.kind) {
+            (ExprKind::Name(_), ExprKind::Name(_)) => match (self.res(a.id), self.res(b.id)) {
+                (Res::Local(a), Res::Local(b)) => a == b,
+                (Res::Global(a), Res::Global(b)) => a == b,
+                _ => false,
+            },
+            (ExprKind::Int(a), ExprKind::Int(b)) => a == b,
+            (ExprKind::Float(a), ExprKind::Float(b)) => a.to_bits() == b.to_bits(),
+            (ExprKind::Field { base: a, name: x, .. }, ExprKind::Field { base: b, name: y, .. }) => {
+                x.name == y.name && self.is_same(a, b)
+            }
+            (ExprKind::Unary(op, a), ExprKind::Unary(other, b)) => op == other && self.is_same(a, b),
+            (ExprKind::Binary(op, a, b), ExprKind::Binary(other, c, d)) => {
+                op == other && self.is_same(a, c) && self.is_same(b, d)
+            }
+            (ExprKind::Index { base: a, items: x }, ExprKind::Index { base: b, items: y }) => {
+                let item = |(x, y): (&IndexItem, &IndexItem)| match (x, y) {
+                    (IndexItem::At(a), IndexItem::At(b)) => self.is_same(a, b),
+                    (
+                        IndexItem::Slice { start, stop, step, .. },
+                        IndexItem::Slice { start: start_b, stop: stop_b, step: step_b, .. },
+                    ) => same(start, start_b) && same(stop, stop_b) && same(step, step_b),
+                    (IndexItem::Ellipsis(_), IndexItem::Ellipsis(_)) => true,
+                    _ => false,
+                };
+                x.len() == y.len() && self.is_same(a, b) && x.iter().zip(y).all(item)
+            }
+            _ => false,
+        }
     }
 
     fn is_operation(&self, e: &Expr) -> bool {
@@ -180,7 +302,9 @@ impl FnCompiler<'_> {
             ExprKind::Unary(UnOp::Neg, _) => number(e).is_none(),
             ExprKind::Binary(BinOp::Add | BinOp::Sub | BinOp::Mul | BinOp::Div, ..) => true,
             ExprKind::Binary(BinOp::Pow, _, y) => power(y).is_some(),
-            ExprKind::Call { callee, args } => self.scalar_function(callee, args).is_some(),
+            ExprKind::Call { callee, args } => {
+                self.scalar_function(callee, args).is_some() || self.function_to_write_out(callee, None).is_some()
+            }
             _ => false,
         }
     }
@@ -189,8 +313,13 @@ impl FnCompiler<'_> {
     fn total<'e>(&self, e: &'e Expr) -> Option<(Total, &'e Expr)> {
         let ExprKind::Call { callee, args } = &e.kind else { return None };
         let (ExprKind::Name(_), [x]) = (&callee.kind, &args[..]) else { return None };
-        let Res::Prim(prim) = self.res(callee.id) else { return None };
-        let total = match prim.name {
+        // The builtins are the primitives for tensors, and only those are taken.
+        let name = match self.res(callee.id) {
+            Res::Prim(prim) => prim.name,
+            Res::Builtin(builtin) => wrapped(builtin)?.name,
+            _ => return None,
+        };
+        let total = match name {
             "sum" => Total::Sum,
             "mean" => Total::Mean,
             _ => return None,
@@ -213,17 +342,88 @@ impl FnCompiler<'_> {
     }
 }
 
-fn constant(draft: &mut Draft<'_>, n: Number) -> Part {
-    draft.constants.push(match n {
-        Number::Int(i) => (i as f64, true),
-        Number::Float(x) => (x, false),
-    });
-    Part::Constant(draft.constants.len() - 1)
-}
+impl<'e> Draft<'e> {
+    fn constant(&mut self, n: Number) -> Part {
+        self.constants.push(match n {
+            Number::Int(i) => (i as f64, true),
+            Number::Float(x) => (x, false),
+        });
+        Part::Constant(self.constants.len() - 1)
+    }
 
-fn step(draft: &mut Draft<'_>, what: What, a: Part, b: Part) -> Part {
-    draft.steps.push(Planned { what, a, b });
-    Part::Step(draft.steps.len() - 1)
+    fn step(&mut self, what: What, a: Part, b: Part) -> Part {
+        if let (What::Operator(op), Part::Constant(a), Part::Constant(b)) = (what, a, b)
+            && let (Some(&(x, x_int)), Some(&(y, y_int))) = (self.constants.get(a), self.constants.get(b))
+            && !(x_int && y_int)
+        {
+            self.folded = true;
+            return self.constant(Number::Float(match op {
+                BinOp::Add => x + y,
+                BinOp::Sub => x - y,
+                BinOp::Mul => x * y,
+                _ => x / y,
+            }));
+        }
+        self.steps.push(Planned { what, a, b });
+        Part::Step(self.steps.len() - 1)
+    }
+
+    fn leaf(&mut self, leaf: Leaf<'e>) -> Part {
+        let known = self.leaves.iter().position(|known| match (known, &leaf) {
+            (Leaf::Local(a), Leaf::Local(b)) => a == b,
+            (Leaf::Global(a, _), Leaf::Global(b, _)) => a == b,
+            _ => false,
+        });
+        Part::Leaf(known.unwrap_or_else(|| {
+            self.leaves.push(leaf);
+            self.leaves.len() - 1
+        }))
+    }
+
+    /// The constants that steps read, in order: others have become part of these.
+    fn used_constants(&self) -> Vec<usize> {
+        let mut used: Vec<usize> = vec![];
+        for part in self.steps.iter().flat_map(|s| [s.a, s.b]) {
+            if let Part::Constant(i) = part
+                && !used.contains(&i)
+            {
+                used.push(i);
+            }
+        }
+        used
+    }
+
+    /// True if no function is to be written out any more.
+    pub fn is_full(&self) -> bool {
+        self.keeps_calls || self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.leaves.len() + self.constants.len() + self.steps.len() > MOST
+    }
+
+    /// The state, to come back to.
+    pub fn mark(&self) -> DraftMark {
+        let lengths = [&self.leaves.len(), &self.again.len(), &self.constants.len(), &self.steps.len(), &self.calls];
+        let [leaves, again, constants, steps, calls] = lengths.map(|n| *n);
+        DraftMark([leaves, again, constants, steps, calls, self.floats.len()], [self.is_scalar, self.disorder])
+    }
+
+    /// Goes back to a state.
+    pub fn take_back(&mut self, mark: DraftMark) {
+        let DraftMark([leaves, again, constants, steps, calls, floats], [is_scalar, disorder]) = mark;
+        self.leaves.truncate(leaves);
+        self.again.truncate(again);
+        self.constants.truncate(constants);
+        self.steps.truncate(steps);
+        self.floats.truncate(floats);
+        (self.calls, self.is_scalar, self.disorder) = (calls, is_scalar, disorder);
+    }
+
+    /// Whether a part is an int as written.
+    pub fn is_int(&self, part: Part) -> bool {
+        matches!(part, Part::Constant(i) if self.constants.get(i).is_some_and(|(_, int)| *int))
+    }
 }
 
 /// The inside of a primitive whose scalars are plain functions.
@@ -261,7 +461,7 @@ fn is_mul_add(e: &Expr) -> bool {
     matches!(&e.kind, ExprKind::Binary(BinOp::Add | BinOp::Sub, a, b) if product(a) || product(b))
 }
 
-/// True for what does nothing but give a value or an error, so that it may be computed earlier.
+/// True for what does nothing but give a value or an error, so that once is as good as twice, and earlier.
 fn is_quiet(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Name(_) | ExprKind::Int(_) | ExprKind::Float(_) => true,
@@ -269,7 +469,13 @@ fn is_quiet(e: &Expr) -> bool {
         ExprKind::Unary(_, x) => is_quiet(x),
         ExprKind::Binary(_, a, b) => is_quiet(a) && is_quiet(b),
         ExprKind::Index { base, items } => {
-            is_quiet(base) && items.iter().all(|i| matches!(i, IndexItem::At(e) if is_quiet(e)))
+            let quiet = |e: &Option<Expr>| e.as_ref().is_none_or(is_quiet);
+            is_quiet(base)
+                && items.iter().all(|i| match i {
+                    IndexItem::At(e) => is_quiet(e),
+                    IndexItem::Slice { start, stop, step, .. } => quiet(start) && quiet(stop) && quiet(step),
+                    IndexItem::Ellipsis(_) => true,
+                })
         }
         _ => false,
     }

@@ -29,6 +29,8 @@ pub struct FnCompiler<'a> {
     pub loop_constants: Vec<(Value, Reg)>,
     /// Registers of the parts of the formula that is being compiled, by node.
     pub leaves: Vec<(NodeId, Reg)>,
+    /// The functions that locals hold for good.
+    pub lambdas: Vec<(LocalId, FnId)>,
     /// The operations of a formula are compiled one by one.
     pub one_by_one: bool,
     pub span: Span,
@@ -65,6 +67,7 @@ impl<'a> FnCompiler<'a> {
             tries: 0,
             loop_constants: vec![],
             leaves: vec![],
+            lambdas: vec![],
             one_by_one: false,
             span,
         };

@@ -9,6 +9,7 @@ mod call;
 mod expr;
 mod formula;
 mod function;
+mod inline;
 mod literal;
 mod place;
 mod stmt;
@@ -16,13 +17,16 @@ mod structs;
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet as HashSet;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::bytecode::chunk::Chunk;
+use crate::compile::literal::Number;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::{FnId, GlobalId, GlobalKind, ModuleId, Program};
+use crate::resolve::{FnId, GlobalId, GlobalKind, ModuleId, Program, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
+use crate::syntax::ast::{ExprKind, Pattern, Stmt, StmtKind};
+use crate::syntax::visit;
 
 pub use function::FnCompiler;
 
@@ -66,6 +70,8 @@ pub struct ModuleContext<'a> {
     pub bases: &'a [u32],
     /// Names of all methods with `inout self` in the program.
     pub inout_methods: HashSet<Rc<str>>,
+    /// The module's globals that are numbers as written, by index.
+    numbers: HashMap<u32, Number>,
 }
 
 impl ModuleContext<'_> {
@@ -75,6 +81,11 @@ impl ModuleContext<'_> {
             GlobalKind::Imported(target) => self.global(target),
             _ => self.bases[id.module.0 as usize] + id.index,
         }
+    }
+
+    /// The number that a global of this module is for good.
+    pub fn number(&self, id: GlobalId) -> Option<Number> {
+        if id.module == self.module { self.numbers.get(&id.index).copied() } else { None }
     }
 
     /// The kind of a global, seen through imports.
@@ -90,7 +101,7 @@ impl ModuleContext<'_> {
 pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<CompiledModule, Vec<Diagnostic>> {
     let loaded = program.module(module);
     let inout_methods = program.modules.iter().flat_map(|m| m.resolved.inout_methods.iter().cloned()).collect();
-    let context = ModuleContext { program, module, bases, inout_methods };
+    let context = ModuleContext { program, module, bases, inout_methods, numbers: numbers(program, module) };
     let mut problems = vec![];
     let mut chunk = |id: FnId| match FnCompiler::compile(&context, id) {
         Ok(chunk) => Some(Rc::new(chunk)),
@@ -138,6 +149,34 @@ pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<Com
         }
         _ => Err(problems),
     }
+}
+
+/// `let n = 100` and `let dt = 0.01` at the top level, before anything is called: a function that is called earlier must find that
+/// there is no value yet.
+fn numbers(program: &Program, module: ModuleId) -> HashMap<u32, Number> {
+    let loaded = program.module(module);
+    let mut numbers = HashMap::default();
+    for stmt in &loaded.tree.stmts {
+        if let StmtKind::Let { mutable: false, pattern: Pattern::Name { id, .. }, ty: None, value } = &stmt.kind
+            && let Some(n) = literal::number(value)
+            && let Some(Res::Global(global)) = loaded.resolved.names.get(id)
+        {
+            numbers.insert(global.index, n);
+        } else if calls(stmt) {
+            break;
+        }
+    }
+    numbers
+}
+
+/// Whether a function may be called when a statement of a module runs.
+fn calls(stmt: &Stmt) -> bool {
+    if let StmtKind::Fn(_) | StmtKind::Struct(_) | StmtKind::Impl { .. } | StmtKind::Test { .. } = stmt.kind {
+        return false;
+    }
+    let mut found = false;
+    visit::stmt(stmt, &mut |e| found |= matches!(e.kind, ExprKind::Call { .. } | ExprKind::Method { .. }));
+    found
 }
 
 fn too_large(span: Span) -> Diagnostic {

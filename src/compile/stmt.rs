@@ -44,6 +44,7 @@ impl FnCompiler<'_> {
                 if let Res::Local(local) = self.res(decl.id) {
                     let dst = self.reg(local);
                     self.closure(decl, dst);
+                    self.note_lambda(local, decl);
                 }
             }
             StmtKind::Struct(_) | StmtKind::Impl { .. } | StmtKind::Import(_) | StmtKind::Test { .. } => {}
@@ -173,8 +174,10 @@ impl FnCompiler<'_> {
         {
             let dst = self.reg(local);
             self.expr(value, dst);
-            if let Some(ty) = ty {
-                self.check(dst, ty, value.span, &annotated(pattern));
+            match (ty, &value.kind) {
+                (Some(ty), _) => self.check(dst, ty, value.span, &annotated(pattern)),
+                (None, ExprKind::Lambda(decl)) => self.note_lambda(local, decl),
+                _ => {}
             }
             return;
         }
@@ -329,6 +332,11 @@ impl FnCompiler<'_> {
         {
             let dst = self.reg(local);
             match op {
+                // `x += y * z` is `x = x + y * z`, unless the value changes x first.
+                Some(op) if !self.may_assign(value) => {
+                    let kind = ExprKind::Binary(op, target.clone().into(), value.clone().into());
+                    self.expr(&Expr { kind, id: value.id, span }, dst);
+                }
                 Some(op) => {
                     let b = self.operand(value);
                     self.binary(op, dst, dst, b, span, &[target.span, value.span]);

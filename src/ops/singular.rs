@@ -123,6 +123,17 @@ impl Parts {
         cx.zmul(&part, &by_sum)
     }
 
+    /// `(x * F) S` for an antisymmetric `x`. The factor `S` comes between the two divisions: in tiny matrices both together
+    /// are out of range.
+    fn by_gaps_scaled(&self, cx: &mut Cx, x: &Value, apart: &Value) -> Result<Value> {
+        let by_difference = reciprocal_gaps(cx, &self.s, apart)?;
+        let sums = pair_sums(cx, &self.s)?;
+        let by_sum = cx.div_or_zero(apart, &sums)?;
+        let part = cx.zmul(x, &by_difference)?;
+        let part = columns_by(cx, &part, &self.s)?;
+        cx.zmul(&part, &by_sum)
+    }
+
     /// 1 for values that count as more than 0.
     fn positive(&self, cx: &mut Cx) -> Result<Value> {
         positive(cx, &self.s, cutoff(self.rows, self.cols, dtype(&self.s)))
@@ -183,9 +194,8 @@ pub static SVD_U: Prim = Prim {
             let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.u, u_bar, (true, false))?;
             let difference = antisymmetric(cx, &w)?;
-            let turn = p.by_gaps(cx, &difference, &apart)?;
-            let inside = times(cx, &p.u, &turn, (false, false))?;
-            let mut left = columns_by(cx, &inside, &p.s)?;
+            let turn = p.by_gaps_scaled(cx, &difference, &apart)?;
+            let mut left = times(cx, &p.u, &turn, (false, false))?;
             if p.rows > p.cols {
                 let part = times(cx, &p.u, &w, (false, false))?;
                 let rest = cx.sub(u_bar, &part)?;
@@ -267,9 +277,9 @@ pub static SVD_VT: Prim = Prim {
             let p = p.sound(cx, &sound)?;
             let w = times(cx, &p.vt, vt_bar, (false, true))?;
             let difference = antisymmetric(cx, &w)?;
-            let turn = p.by_gaps(cx, &difference, &apart)?;
-            let scaled = columns_by(cx, &p.u, &p.s)?;
-            let left = times(cx, &scaled, &turn, (false, false))?;
+            // S (F * x) is the transpose of (F * x) S, as F and x are antisymmetric.
+            let turn = p.by_gaps_scaled(cx, &difference, &apart)?;
+            let left = times(cx, &p.u, &turn, (false, true))?;
             let a_bar = times(cx, &left, &p.vt, (false, false))?;
             only(call, sound.result(cx, vt_bar, a_bar)?)
         },

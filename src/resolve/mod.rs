@@ -121,6 +121,8 @@ pub struct Local {
     pub name: Rc<str>,
     pub span: Span,
     pub mutable: bool,
+    /// It is assigned after it was bound, passed with `&`, or something is called on it that might change it.
+    pub changed: bool,
     pub kind: LocalKind,
 }
 

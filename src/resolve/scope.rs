@@ -69,7 +69,7 @@ impl FnScope {
     }
 
     fn add_local(&mut self, name: &Rc<str>, span: Span, mutable: bool, kind: LocalKind) -> LocalId {
-        self.function.locals.push(Local { name: name.clone(), span, mutable, kind });
+        self.function.locals.push(Local { name: name.clone(), span, mutable, changed: false, kind });
         LocalId(self.function.locals.len() as u32 - 1)
     }
 

@@ -543,6 +543,7 @@ impl Walk<'_> {
                 if found.captured {
                     NameError::AssignToCaptured { name, span, bound }
                 } else if local.mutable {
+                    self.scope().function.locals[id.0 as usize].changed = true;
                     return;
                 } else if local.kind == LocalKind::Param && &*name == "self" {
                     NameError::AssignToSelf { span, bound }
@@ -719,6 +720,10 @@ impl Walk<'_> {
             }
             ExprKind::Method { receiver, name, args } => {
                 self.expr(receiver);
+                if let Some(Res::Local(local)) = self.out.names.get(&receiver.root().id) {
+                    let local = local.0 as usize;
+                    self.scope().function.locals[local].changed = true;
+                }
                 if let Some(found) = self.try_lookup(&name.name, None) {
                     self.out.functions_by_method.insert(expr.id, found.res);
                 }

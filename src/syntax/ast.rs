@@ -275,6 +275,14 @@ pub enum ExprKind {
 }
 
 impl Expr {
+    /// What its fields, items and slices are of.
+    pub fn root(&self) -> &Expr {
+        match &self.kind {
+            ExprKind::Index { base, .. } | ExprKind::Field { base, .. } => base.root(),
+            _ => self,
+        }
+    }
+
     /// A name, or an index, slice or field of a place.
     pub fn is_place(&self) -> bool {
         match &self.kind {

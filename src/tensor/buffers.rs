@@ -1,4 +1,4 @@
-//! An allocator that keeps large freed blocks for the next tensor of about their size.
+//! An allocator that keeps freed blocks for the next tensor of about their size.
 //!
 //! A loop over tensors takes and frees the same few sizes again and again. To the system each return costs a fault for every
 //! page that is touched again, which is more than the arithmetic. Blocks from [`SMALLEST`] to [`LARGEST`] go by size classes,
@@ -10,14 +10,14 @@ use std::cell::RefCell;
 use std::ptr;
 
 /// Blocks below this size (in bytes) are not kept.
-pub const SMALLEST: usize = 1 << 15;
+pub const SMALLEST: usize = 1 << 10;
 /// Blocks above this size are not kept.
 pub const LARGEST: usize = 1 << 27;
 /// Bytes that a thread keeps.
 pub const MOST_KEPT: usize = 1 << 28;
 
-/// Blocks begin at a pair of cache lines, as the buffers of matrix products want it.
-const ALIGN: usize = 128;
+/// Blocks from this size on begin at a pair of cache lines, as the buffers of matrix products want it.
+const LARGE: usize = 1 << 15;
 /// Classes to a doubling of the size, as a power of two.
 const STEPS: u32 = 3;
 const CLASSES: usize = ((LARGEST.ilog2() - SMALLEST.ilog2()) << STEPS) as usize + 1;
@@ -42,7 +42,7 @@ thread_local! {
 /// Class of a layout, if such blocks are kept.
 fn class(layout: Layout) -> Option<usize> {
     let size = layout.size();
-    if !(SMALLEST..=LARGEST).contains(&size) || layout.align() > ALIGN {
+    if !(SMALLEST..=LARGEST).contains(&size) || layout.align() > align_of_size(size) {
         return None;
     }
     let doubling = (size - 1).ilog2();
@@ -53,6 +53,11 @@ fn class(layout: Layout) -> Option<usize> {
     Some(((base << STEPS) + part + 1).saturating_sub(1 << STEPS))
 }
 
+/// Alignment of blocks of a size, or of their class.
+fn align_of_size(size: usize) -> usize {
+    if size < LARGE { 16 } else { 128 }
+}
+
 /// The layout of all blocks of a class.
 fn layout_of(class: usize) -> Layout {
     let at = class + (1 << STEPS);
@@ -60,7 +65,7 @@ fn layout_of(class: usize) -> Layout {
     let whole = SMALLEST << (doubling - 1);
     let size = whole + part * (whole >> STEPS);
     // SAFETY: the alignment is a power of two, and the size is far below the largest.
-    unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
+    unsafe { Layout::from_size_align_unchecked(size, align_of_size(size)) }
 }
 
 impl Kept {
@@ -183,8 +188,8 @@ mod tests {
         assert_eq!(class(layout(SMALLEST - 1)), None);
         assert_eq!(class(layout(LARGEST + 1)), None);
         assert_eq!(class(Layout::from_size_align(SMALLEST, 4096).unwrap()), None);
-        let mut sizes: Vec<usize> = (SMALLEST..4 * SMALLEST).step_by(61).collect();
-        sizes.extend((15..=27).flat_map(|k| [(1 << k), (1 << k) + 1, (1usize << k) + (1 << (k - 3)), (1 << k) - 1]));
+        let mut sizes: Vec<usize> = (SMALLEST..4 * LARGE).step_by(61).collect();
+        sizes.extend((10..=27).flat_map(|k| [(1 << k), (1 << k) + 1, (1usize << k) + (1 << (k - 3)), (1 << k) - 1]));
         for size in sizes.into_iter().filter(|s| (SMALLEST..=LARGEST).contains(s)) {
             let class = class(layout(size)).unwrap();
             let held = layout_of(class).size();

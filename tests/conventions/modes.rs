@@ -146,3 +146,59 @@ fn second_derivatives_beside_a_bad_matrix() {
     let (output, problems) = super::run(BATCHES);
     assert_eq!(output.trim(), "count 2420", "{problems}");
 }
+
+/// A composition as scalars and as tensors of one element, in second derivatives.
+const SCALARS: &str = "
+set_dtype(f64)
+fn same(a, b) = a == b or (isnan(a) and isnan(b)) or abs(a - b) <= 1e-9 * abs(b)
+let slope = grad(|v| sum(f(v)))
+for x in list(0.0, 1.0, -1.0, 0.25, inf) {
+    let pairs = list((\"reverse\", grad(grad(f))(x), grad(|v| sum(slope(v)))([x])[0]),
+        (\"forward\", derivative(grad(f))(x), derivative(|x| slope([x])[0])(x)))
+    for (mode, scalar, tensor) in pairs {
+        if not same(scalar, tensor) { print(f\"NAME at {x} in {mode}: {scalar} of a scalar, {tensor} of a tensor\") }
+    }
+}
+print(\"done\")
+";
+
+/// Zero cotangents end what slopes get, in scalars as in tensors.
+#[test]
+fn compositions_of_scalars_are_those_of_tensors() {
+    let parts = [
+        "sqrt(X)",
+        "log(X)",
+        "1.0 / X",
+        "X * X",
+        "abs(X)",
+        "relu(X)",
+        "X^1.5",
+        "where(X > 0.0, sqrt(X), 0.0)",
+        "exp(-X)",
+    ];
+    let outer = ["where(X > 0.5, X, X * X * X)", "0.0 * X", "maximum(X, 0.0)", "asin(X)", "X^3.0"];
+    let mut functions = Vec::new();
+    for inner in parts.iter().chain(&outer) {
+        functions.extend(parts.iter().chain(&outer).map(|f| f.replace('X', &format!("({inner})"))));
+    }
+    for (a, b) in parts.iter().flat_map(|a| parts.iter().map(move |b| (a, b))) {
+        functions.extend([
+            format!("({a}) * ({b})"),
+            format!("where(X > 0.5, {a}, {b})"),
+            format!("({a}) / ({b})"),
+            format!("xlogy({a}, {b})"),
+        ]);
+    }
+    let failures: Vec<String> = functions
+        .iter()
+        .flat_map(|f| {
+            let (output, problems) = super::run(&format!("let f = |X| {f}{}", SCALARS.replace("NAME", f)));
+            let mut lines: Vec<String> = output.lines().map(str::to_string).collect();
+            if lines.pop().as_deref() != Some("done") {
+                lines.push(format!("{f} ended early: {problems}"));
+            }
+            lines
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
