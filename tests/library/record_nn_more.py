@@ -24,7 +24,7 @@ def draw(*shape):
     return torch.round(torch.randn(*shape), decimals=3)
 
 
-def record(name, module, x, parameters, **more):
+def record(name, module, x, parameters):
     """`parameters` by the names that dlang gives, each with the function that lays it out as dlang does."""
     x = x.clone().requires_grad_()
     y = module(x)
@@ -38,10 +38,11 @@ def record(name, module, x, parameters, **more):
         "dx": plain(slopes[0]),
         "weights": {k: plain(turn(p)) for k, (p, turn) in parameters.items()},
         "dw": {k: plain(turn(g)) for (k, (_, turn)), g in zip(parameters.items(), slopes[1:])},
-        # Second derivatives: how the squared gradient in the input changes with the weights.
-        "bend": plain(next(iter(parameters.values()))[1](torch.autograd.grad(squared, next(iter(parameters.values()))[0])[0])),
-        **more,
     }
+    if parameters:
+        # Second derivatives: how the squared gradient in the input changes with the weights.
+        first, turn = next(iter(parameters.values()))
+        cases[name]["bend"] = plain(turn(torch.autograd.grad(squared, first)[0]))
 
 
 same = lambda p: p  # noqa: E731
@@ -53,6 +54,9 @@ m = nn.Conv3d(4, 2, (2, 3, 2), stride=(2, 1, 3), padding=(1, 2, 0), dilation=(2,
 record("conv3d with all settings", m, draw(1, 4, 5, 3, 6), {"w": (m.weight, same), "b": (m.bias, same)})
 m = nn.Conv3d(1, 2, (3, 1, 5), padding="same", bias=False)
 record("conv3d same", m, draw(1, 1, 4, 2, 6), {"w": (m.weight, same)})
+
+record("max_pool3d", nn.MaxPool3d((2, 3, 2), stride=(1, 2, 2), padding=(1, 1, 0)), draw(2, 2, 3, 4, 5), {})
+record("avg_pool3d", nn.AvgPool3d(2, padding=1), draw(1, 2, 4, 3, 5), {})
 
 m = parametrizations.weight_norm(nn.Linear(3, 4))
 w = m.parametrizations.weight
@@ -70,8 +74,8 @@ for name, layer, x in [("spectral norm", nn.Linear(4, 3), draw(5, 4)), ("spectra
     u, v = plain(w[0]._u), plain(w[0]._v)
     turn = turned if isinstance(layer, nn.Linear) else same
     # In training, a call takes a step of the power method.
-    record(name, m, x, {"layer.w": (w.original, turn), "layer.b": (m.bias, same)}, u=u, v=v)
-    cases[name] |= {"u_after": plain(w[0]._u), "v_after": plain(w[0]._v)}
+    record(name, m, x, {"layer.w": (w.original, turn), "layer.b": (m.bias, same)})
+    cases[name] |= {"u": u, "v": v, "u_after": plain(w[0]._u), "v_after": plain(w[0]._v)}
 
 path = pathlib.Path(__file__).with_name("nn_more.json")
 path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in cases.items()) + "\n}\n")
