@@ -40,6 +40,12 @@ DENSITIES = [
     ("Pareto", D.Pareto, [[1.0, 0.3], [2.7, 3.0]], [1.1, 2.9]),
     ("VonMises", D.VonMises, [[0.3, -1.0, 2.0, 0.0], [0.2, 4.0, 24.0, 90.0]], [-0.5, 0.9]),
     ("MultivariateNormal", lambda m, l: D.MultivariateNormal(m, scale_tril=l), [[0.5, -1.0, 2.0], TRIL], [[0.1, 0.2, 0.3], [-1.0, 2.0, 0.0]]),
+    (
+        "MultivariateStudentT",
+        lambda v, m, l: D.MultivariateStudentT(v, m, l),
+        [4.0, [0.5, -1.0, 2.0], TRIL],
+        [[0.1, 0.2, 0.3], [-1.0, 2.0, 0.0]],
+    ),
     ("Dirichlet", D.Dirichlet, [[[1.0, 2.0, 3.0], [0.5, 0.7, 7.0]]], [[0.2, 0.3, 0.5], [0.7, 0.1, 0.2]]),
     ("LkjCholesky", lambda c: D.LKJCholesky(4, c), [0.7], CORR),
     ("Bernoulli", lambda z: D.Bernoulli(logits=z), [[-2.0, 3.0]], [0, 1]),
@@ -48,10 +54,14 @@ DENSITIES = [
     ("Multinomial", lambda z: D.Multinomial(total_count=6, logits=z), [[[0.0, 1.0, -1.0], [2.0, 0.0, 0.5]]], [[1, 2, 3], [6, 0, 0]]),
     ("Poisson", D.Poisson, [[0.5, 40.0]], [0, 30]),
     ("Geometric", lambda z: D.Geometric(logits=z), [[-2.0, 3.0]], [0, 3]),
+    # For arguments of 8 and above JAX's betaln has seven digits only (SciPy agrees with dlang there).
+    ("BetaBinomial", lambda n, a, b: D.BetaBinomial(a, b, total_count=n), [[5, 6], [0.7, 1.2], [2.0, 1.5]], [0, 3, 5]),
+    ("ZeroInflated", lambda z, r: D.ZeroInflatedPoisson(jax.nn.sigmoid(z), r), [[-2.0, 1.0], [0.5, 4.0]], [0, 1, 3]),
+    ("OrderedLogistic", lambda p, c: D.OrderedLogistic(p, c), [[-2.0, 0.3, 1.5], [-1.0, 0.2, 2.5]], [[0, 1, 2], [3, 1, 2]]),
     ("NegativeBinomial", lambda r, z: D.NegativeBinomialLogits(r, z), [[0.5, 30.0], [-2.0, 1.0]], [0, 3]),
 ]
-VECTORS = ("MultivariateNormal", "Dirichlet", "LkjCholesky", "Multinomial", "Categorical")
-DISCRETE = ("Bernoulli", "Categorical", "Binomial", "Multinomial", "Poisson", "Geometric", "NegativeBinomial")
+VECTORS = ("MultivariateNormal", "MultivariateStudentT", "OrderedLogistic", "Dirichlet", "LkjCholesky", "Multinomial", "Categorical")
+DISCRETE = ("BetaBinomial", "ZeroInflated", "OrderedLogistic", "Bernoulli", "Categorical", "Binomial", "Multinomial", "Poisson", "Geometric", "NegativeBinomial")
 
 
 def density(name, make, parameters, points):
@@ -65,7 +75,7 @@ def density(name, make, parameters, points):
     slopes = jax.grad(total)({i: ps[i] for i in moved}, x)
     d = make(*ps)
     moments = {}
-    if name not in ("Cauchy", "HalfCauchy", "LkjCholesky", "Categorical"):
+    if name not in ("Cauchy", "HalfCauchy", "LkjCholesky", "Categorical", "OrderedLogistic"):
         moments = {"mean": plain(d.mean), "variance": plain(d.variance)}
     return {
         "name": name,
