@@ -6,9 +6,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Modules that pass on the names of others, which are parts of them.
-const WHOLES: [(&str, &[&str]); 2] = [
+const WHOLES: [(&str, &[&str]); 6] = [
+    ("data", &["tables"]),
     ("nn", &["activation", "attention", "convolution", "normalization", "recurrent"]),
-    ("prob", &["bijectors", "discrete", "distributions", "mcmc", "vi"]),
+    ("ode", &["integrators"]),
+    ("optim", &["schedules"]),
+    ("prob", &["bijectors", "circular", "discrete", "distributions", "mcmc", "multivariate", "vi"]),
+    ("rl", &["off_policy"]),
 ];
 
 fn root() -> PathBuf {

@@ -116,6 +116,10 @@ runs = {
     "adamax": torch_run(lambda p: o.Adamax(p, lr=0.05)),
     "nadam": torch_run(lambda p: o.NAdam(p, lr=0.02)),
     "radam": torch_run(lambda p: o.RAdam(p, lr=0.05)),
+    "adam_amsgrad": torch_run(lambda p: o.Adam(p, lr=0.1, betas=(0.5, 0.9), amsgrad=True)),
+    "adamw_amsgrad": torch_run(lambda p: o.AdamW(p, lr=0.05, weight_decay=0.1, amsgrad=True)),
+    "adafactor": torch_run(lambda p: o.Adafactor(p, lr=0.05, eps=(1e-15, 1e-3))),
+    "adafactor_decay": torch_run(lambda p: o.Adafactor(p, lr=0.3, beta2_decay=-0.5, eps=(1e-15, 0.1), d=1.2, weight_decay=0.01)),
     "accumulate": torch_run(lambda p: o.Adam(p, lr=0.05), each=2),
     "lion": optax_run(optax.lion(0.02, b1=0.9, b2=0.99, weight_decay=0.1)),
     "lamb": optax_run(optax.lamb(0.05, weight_decay=0.1)),
@@ -174,6 +178,12 @@ schedules = {
         lambda q: l.SequentialLR(q, [l.ConstantLR(q, factor=0.4, total_iters=100), l.ExponentialLR(q, 0.8), l.StepLR(q, 3, 0.5)], [4, 9])
     ),
     "one_cycle": schedule(lambda q: l.OneCycleLR(q, max_lr=0.5, total_steps=25)),
+    # PyTorch's cosine rises again after its end, ours stays.
+    "warmup_cosine": schedule(
+        lambda q: l.SequentialLR(
+            q, [l.LinearLR(q, start_factor=0.2, end_factor=1.0, total_iters=4), l.CosineAnnealingLR(q, 16, eta_min=0.05)], [5]
+        )
+    )[:21] + [0.05] * 3,
     "warmup": [float(optax.join_schedules([optax.linear_schedule(0.1, 0.5, 4), optax.exponential_decay(0.5, 1, 0.9)], [4])(t)) for t in range(24)],
     "plateau": plateau_run(),
     "watched": watched,

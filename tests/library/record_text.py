@@ -66,6 +66,15 @@ def encode(text, merges):
     return [t for w in corpus for t in w]
 
 
+def plain_words(text):
+    return [w for w in (bytes(run).decode().strip() for run in words(text.lower())) if w]
+
+
+def vocabulary(text, size):
+    counts = Counter(plain_words(text))
+    return ["<unknown>"] + sorted(counts, key=lambda w: (-counts[w], w))[: size - 1]
+
+
 assert unicodedata.normalize("NFC", CORPUS) == CORPUS
 merges = train(CORPUS, 330)
 recording = {
@@ -75,6 +84,10 @@ recording = {
     "all_merges": len(train(CORPUS, 5000)),
     "corpus_tokens": encode(CORPUS, merges),
     "other_tokens": encode(OTHER, merges),
+    "words": plain_words(CORPUS),
+    "vocabulary": vocabulary(CORPUS, 25),
+    "other_words": [v.index(w) if w in v else 0 for v in [vocabulary(CORPUS, 25)] for w in plain_words(OTHER)],
+    "pairs": Counter(" ".join(p) for p in zip(plain_words(CORPUS), plain_words(CORPUS)[1:])),
     "bytes": list(OTHER.encode()),
     "broken": list(b"a\xff\xe2\x82b\xf0\x9f\x98\x80\xc3\xed\xa0\x80\xc0\x80"),
     "mended": b"a\xff\xe2\x82b\xf0\x9f\x98\x80\xc3\xed\xa0\x80\xc0\x80".decode(errors="replace"),
