@@ -58,7 +58,6 @@ use ty::{StructInfo, Ty};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::ops::prim::Prim;
 use crate::resolve::{FnId, GlobalId, LoadedModule, ModuleId, Program, Res, Resolved};
 use crate::source::{SourceId, Span};
 use crate::syntax::ast::{Module, NodeId};
@@ -132,7 +131,6 @@ pub struct Checker {
     made: HashMap<FnKey, Rc<Vec<Ty>>>,
     structs: HashMap<(u32, u32), Rc<StructInfo>>,
     host: HashMap<&'static str, Host>,
-    prims: HashMap<&'static str, &'static Prim>,
     /// Values of `param`s that the command line gives.
     params: HashMap<Rc<str>, Ty>,
     /// All other `param`s have their defaults.
@@ -197,7 +195,6 @@ impl Checker {
             made: HashMap::default(),
             structs: HashMap::default(),
             host: HashMap::default(),
-            prims: crate::ops::table().map(|p| (p.name, p)).collect(),
             params: HashMap::default(),
             params_known: false,
             dtype: Some(DType::F32),
