@@ -89,8 +89,12 @@ fn library() -> std::io::Result<String> {
     }
     out.push_str("];\n");
     let named = modules.iter().flat_map(|(_, text)| scan::pieces(text)).map(|piece| piece.name);
-    let names: BTreeSet<&str> = named.chain(modules.iter().map(|(name, _)| name.as_str())).filter(|n| !n.is_empty()).collect();
+    let names: BTreeSet<&str> =
+        named.chain(modules.iter().map(|(name, _)| name.as_str())).filter(|n| !n.is_empty()).collect();
     let names: Vec<&str> = names.into_iter().collect();
-    let _ = writeln!(out, "/// Names of modules and of what they declare or import, sorted.\npub const NAMES: &[&str] = &{names:?};");
+    let _ = writeln!(
+        out,
+        "/// Names of modules and of what they declare or import, sorted.\npub const NAMES: &[&str] = &{names:?};"
+    );
     Ok(out)
 }

@@ -1,5 +1,7 @@
 //! Source texts and places in them. Every tree node, instruction and diagnostic carries a [`Span`].
 
+use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 /// Index of a text in the [`SourceMap`].
@@ -26,12 +28,51 @@ impl Span {
     }
 }
 
+/// What a source says: read from somewhere, or a part of the binary.
+#[derive(Clone, Debug)]
+pub enum Text {
+    Static(&'static str),
+    Read(Arc<str>),
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Text::Static(text) => text,
+            Text::Read(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text::Read(text.into())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text::Read(text.into())
+    }
+}
+
+impl From<Cow<'static, str>> for Text {
+    fn from(text: Cow<'static, str>) -> Text {
+        match text {
+            Cow::Borrowed(text) => Text::Static(text),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
 /// One text: a file, a library module, a line typed into the REPL.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// As shown in messages: a path, `<stdlib>/nn.dl`, `<repl:3>`.
     pub name: String,
-    pub text: Arc<str>,
+    pub text: Text,
     /// Found when a place is first asked for.
     line_starts: OnceLock<Vec<u32>>,
 }
@@ -69,7 +110,7 @@ pub struct SourceMap {
 
 impl SourceMap {
     /// Takes in a text and gives it an id.
-    pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> SourceId {
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<Text>) -> SourceId {
         self.sources.push(Source { name: name.into(), text: text.into(), line_starts: OnceLock::new() });
         SourceId(self.sources.len() as u32 - 1)
     }

@@ -82,8 +82,10 @@ struct Kept {
 impl Lean {
     /// For the text of a program, with those of all its files.
     pub fn new(program: &str) -> Lean {
-        let modules = words(program).filter(|word| MODULES.iter().any(|m| m.name.len() == word.len() && m.name == *word));
-        let all: FxHashSet<&str> = outward(program).chain(modules).collect();
+        // Each word once: most are found again and again.
+        let mut all: FxHashSet<&str> = words(program).collect();
+        all.retain(|word| module(word).is_some());
+        all.extend(outward(program));
         let known = |word: &str| NAMES.binary_search(&word).ok().and_then(|i| NAMES.get(i)).copied();
         Lean { wanted: all.into_iter().filter_map(known).collect(), made: RefCell::default() }
     }
@@ -161,7 +163,16 @@ impl Lean {
 
 /// As many blanks, with an empty line at the end: what follows starts a line, with nothing above it.
 fn blank_piece(len: usize, out: &mut String) {
-    out.push_str(&" ".repeat(len.saturating_sub(2)));
+    const BLANKS: &str = match std::str::from_utf8(&[b' '; 1024]) {
+        Ok(blanks) => blanks,
+        Err(_) => " ",
+    };
+    let mut rest = len.saturating_sub(2);
+    while rest > 0 {
+        let part = rest.min(BLANKS.len());
+        out.push_str(&BLANKS[..part]);
+        rest -= part;
+    }
     out.push_str(&"\n\n"[..len.min(2)]);
 }
 

@@ -44,7 +44,8 @@ pub fn lex(source: SourceId, text: &str) -> Lexed<'_> {
         source,
         text,
         logos,
-        out: Vec::with_capacity(text.len() / 4),
+        // Most of a library module may be blank.
+        out: Vec::with_capacity((text.len() / 4).min(2048)),
         open: vec![],
         docs: Docs::default(),
         depth: 0,

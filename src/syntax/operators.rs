@@ -76,14 +76,9 @@ impl Op {
                 BinOp::Add | BinOp::Sub => SUM,
                 BinOp::Mul | BinOp::Div | BinOp::FloorDiv | BinOp::Rem | BinOp::MatMul => PRODUCT,
                 BinOp::Pow => POWER,
-                BinOp::Eq
-                | BinOp::Ne
-                | BinOp::Lt
-                | BinOp::Le
-                | BinOp::Gt
-                | BinOp::Ge
-                | BinOp::In
-                | BinOp::NotIn => COMPARISON,
+                BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge | BinOp::In | BinOp::NotIn => {
+                    COMPARISON
+                }
             },
         }
     }

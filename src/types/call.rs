@@ -160,13 +160,7 @@ impl Checker {
                 let params = params.iter().map(|p| p.name).filter(|n| !n.is_empty()).map(Rc::from).collect();
                 let of_struct = declared.is_some_and(|d| self.is_struct_name(d));
                 self.report(
-                    TypeError::UnknownParam {
-                        function: function(),
-                        name,
-                        params,
-                        place: arg.name_span,
-                        of_struct,
-                    },
+                    TypeError::UnknownParam { function: function(), name, params, place: arg.name_span, of_struct },
                     site,
                 );
                 return None;
@@ -358,12 +352,7 @@ impl Checker {
         let params: Vec<ParamInfo> = decl
             .fields
             .iter()
-            .map(|f| ParamInfo {
-                name: &f.name.name,
-                required: f.default.is_none(),
-                inout: false,
-                named_only: false,
-            })
+            .map(|f| ParamInfo { name: &f.name.name, required: f.default.is_none(), inout: false, named_only: false })
             .collect();
         let name = || format!("`{}`", info.name);
         let Some(matched) = self.match_args(&name, &params, &args, Some(decl.name.span), site) else {
