@@ -1,6 +1,6 @@
 //! Generates the parser from `grammar/dlang.lalrpop`, and the index of the library from `stdlib/`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -13,6 +13,11 @@ fn main() {
     println!("cargo:rerun-if-changed=grammar");
     println!("cargo:rerun-if-changed=stdlib");
     println!("cargo:rerun-if-changed=src/stdlib/scan.rs");
+    // At an address that is known beforehand nothing has to be relocated, and fewer pages are touched, when a process starts.
+    let target = |key: &str| std::env::var(format!("CARGO_CFG_TARGET_{key}")).unwrap_or_default();
+    if target("OS") == "linux" && target("ENV") == "gnu" {
+        println!("cargo:rustc-link-arg-bins=-no-pie");
+    }
     let out = std::env::var("OUT_DIR").unwrap_or_default();
     let result =
         lalrpop::Configuration::new().set_in_dir("grammar").set_out_dir(&out).emit_rerun_directives(true).process();
@@ -83,5 +88,13 @@ fn library() -> std::io::Result<String> {
         out.push_str("        ],\n    },\n");
     }
     out.push_str("];\n");
+    let named = modules.iter().flat_map(|(_, text)| scan::pieces(text)).map(|piece| piece.name);
+    let names: BTreeSet<&str> =
+        named.chain(modules.iter().map(|(name, _)| name.as_str())).filter(|n| !n.is_empty()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let _ = writeln!(
+        out,
+        "/// Names of modules and of what they declare or import, sorted.\npub const NAMES: &[&str] = &{names:?};"
+    );
     Ok(out)
 }

@@ -1,6 +1,8 @@
 //! Source texts and places in them. Every tree node, instruction and diagnostic carries a [`Span`].
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 /// Index of a text in the [`SourceMap`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
@@ -26,23 +28,72 @@ impl Span {
     }
 }
 
+/// What a source says: read from somewhere, or a part of the binary.
+#[derive(Clone, Debug)]
+pub enum Text {
+    Static(&'static str),
+    Read(Arc<str>),
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Text::Static(text) => text,
+            Text::Read(text) => text,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text::Read(text.into())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text::Read(text.into())
+    }
+}
+
+impl From<Cow<'static, str>> for Text {
+    fn from(text: Cow<'static, str>) -> Text {
+        match text {
+            Cow::Borrowed(text) => Text::Static(text),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
 /// One text: a file, a library module, a line typed into the REPL.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// As shown in messages: a path, `<stdlib>/nn.dl`, `<repl:3>`.
     pub name: String,
-    pub text: Arc<str>,
-    line_starts: Vec<u32>,
+    pub text: Text,
+    /// Found when a place is first asked for.
+    line_starts: OnceLock<Vec<u32>>,
 }
 
 impl Source {
     /// Line and column of a byte, both counted from 1; columns count characters.
     pub fn line_col(&self, byte: u32) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|&start| start <= byte).max(1);
-        let start = self.line_starts[line - 1] as usize;
+        let starts = self.line_starts();
+        let line = starts.partition_point(|&start| start <= byte).max(1);
+        let start = starts.get(line - 1).map_or(0, |&start| start as usize);
         let end = (byte as usize).min(self.text.len());
         let column = self.text.get(start..end).map_or(0, |s| s.chars().count());
         (line, column + 1)
+    }
+
+    fn line_starts(&self) -> &[u32] {
+        let find = || {
+            let ends = self.text.bytes().enumerate().filter(|(_, b)| *b == b'\n');
+            std::iter::once(0).chain(ends.map(|(i, _)| i as u32 + 1)).collect()
+        };
+        self.line_starts.get_or_init(find)
     }
 
     /// The text of line `line` (from 1), without its newline.
@@ -59,11 +110,8 @@ pub struct SourceMap {
 
 impl SourceMap {
     /// Takes in a text and gives it an id.
-    pub fn add(&mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> SourceId {
-        let text: Arc<str> = text.into();
-        let mut line_starts = vec![0];
-        line_starts.extend(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1));
-        self.sources.push(Source { name: name.into(), text, line_starts });
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<Text>) -> SourceId {
+        self.sources.push(Source { name: name.into(), text: text.into(), line_starts: OnceLock::new() });
         SourceId(self.sources.len() as u32 - 1)
     }
 

@@ -2,6 +2,8 @@
 //!
 //! `R[x]` is a register of the running frame. An instruction is 8 bytes. Primitives are not instructions.
 
+use smallvec::{SmallVec, smallvec};
+
 /// A register of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Reg(pub u16);
@@ -56,8 +58,8 @@ macro_rules! instructions {
             }
 
             /// Its operands with their roles, in order.
-            pub fn operands(self) -> Vec<(&'static str, Operand)> {
-                match self { $(Op::$name { $($field),* } => vec![$((stringify!($field), $field.into())),*],)* }
+            pub fn operands(self) -> SmallVec<[(&'static str, Operand); 4]> {
+                match self { $(Op::$name { $($field),* } => smallvec![$((stringify!($field), $field.into())),*],)* }
             }
 
             /// The same instruction with another jump target.

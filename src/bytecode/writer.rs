@@ -20,6 +20,8 @@ pub struct Writer {
     labels: Vec<Option<u32>>,
     /// Jumps that wait for their label.
     jumps: Vec<(usize, Label)>,
+    /// What instructions without places of operands share.
+    no_operands: Rc<[Span]>,
     too_large: bool,
 }
 
@@ -29,6 +31,7 @@ impl Writer {
         self.chunk.code.push(op);
         let shared = match self.chunk.spans.last() {
             Some(last) if *last.operands == *operands => last.operands.clone(),
+            _ if operands.is_empty() => self.no_operands.clone(),
             _ => Rc::from(operands),
         };
         self.chunk.spans.push(Places { span, operands: shared });

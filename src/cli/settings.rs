@@ -38,11 +38,13 @@ impl Default for Settings {
 impl Settings {
     /// What the session takes.
     pub fn options(&self) -> Options {
-        let threads = match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        };
-        Options { dtype: self.dtype, seed: self.seed, check_nan: self.check_nan, profile: self.profile, threads }
+        Options {
+            dtype: self.dtype,
+            seed: self.seed,
+            check_nan: self.check_nan,
+            profile: self.profile,
+            threads: self.threads,
+        }
     }
 
     /// Takes over what was given; the rest stays.

@@ -59,6 +59,10 @@ pub mod take;
 pub mod triangle;
 pub mod wave;
 
+use std::sync::OnceLock;
+
+use rustc_hash::FxHashMap;
+
 use prim::Prim;
 
 /// The families.
@@ -111,5 +115,6 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
 
 /// The primitive of this name.
 pub fn find(name: &str) -> Option<&'static Prim> {
-    table().find(|p| p.name == name)
+    static BY_NAME: OnceLock<FxHashMap<&str, &Prim>> = OnceLock::new();
+    BY_NAME.get_or_init(|| table().map(|p| (p.name, p)).collect()).get(name).copied()
 }

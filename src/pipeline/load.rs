@@ -10,7 +10,7 @@ use crate::pipeline::allow;
 use crate::pipeline::{Mode, Session, import_path};
 use crate::resolve::error::NameError;
 use crate::resolve::{self, Input, LoadedModule, ModuleId};
-use crate::source::Span;
+use crate::source::{Span, Text};
 use crate::stdlib;
 use crate::syntax;
 use crate::syntax::ast::{Module, Stmt, StmtKind};
@@ -84,7 +84,7 @@ impl<'a> Load<'a> {
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         let is_library = stdlib::text(&stem).is_some_and(|own| own == text);
         self.lean = self.session.lean.then(|| with_files(text, &folder)).flatten().map(|all| stdlib::Lean::new(&all));
-        let module = self.module(name, "<main>".into(), text, folder, is_library, mode);
+        let module = self.module(name, "<main>".into(), text.into(), folder, is_library, mode);
         self.path.pop();
         module
     }
@@ -93,12 +93,13 @@ impl<'a> Load<'a> {
         &mut self,
         source_name: &str,
         name: Rc<str>,
-        text: &str,
+        text: Text,
         folder: PathBuf,
         is_library: bool,
         mode: resolve::Mode,
     ) -> Option<ModuleId> {
-        let source = self.session.sources.add(source_name, text);
+        let source = self.session.sources.add(source_name, text.clone());
+        let text: &str = &text;
         let parsed = match &self.lean {
             Some(lean) if is_library && mode == resolve::Mode::Imported && !stdlib::is_overridden() => {
                 syntax::parse(source, lean.text(&name).as_deref().unwrap_or(text))
@@ -198,7 +199,7 @@ impl<'a> Load<'a> {
         };
         self.enter(name.to_string(), |load| {
             let source = format!("<stdlib>/{name}.dl");
-            load.module(&source, name.into(), &text, PathBuf::new(), true, resolve::Mode::Imported)
+            load.module(&source, name.into(), text.into(), PathBuf::new(), true, resolve::Mode::Imported)
         })
     }
 
@@ -241,7 +242,7 @@ impl<'a> Load<'a> {
         let folder = full.parent().unwrap_or(Path::new(".")).to_path_buf();
         let shown = full.display().to_string();
         let shown = shown.strip_prefix("./").unwrap_or(&shown).replace("/./", "/");
-        self.enter(key, |load| load.module(&shown, name, &text, folder, false, resolve::Mode::Imported))
+        self.enter(key, |load| load.module(&shown, name, text.into(), folder, false, resolve::Mode::Imported))
     }
 
     /// Loads a module once, knowing that it is under way.

@@ -38,6 +38,7 @@ pub struct Options {
     pub seed: u64,
     pub check_nan: bool,
     pub profile: bool,
+    /// 0: as many as the machine has.
     pub threads: usize,
 }
 

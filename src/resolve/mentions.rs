@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashSet as HashSet;
+use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::syntax::ast::*;
 use crate::syntax::visit;
@@ -22,18 +22,23 @@ pub fn in_declared(stmt: &Stmt, out: &mut HashSet<Rc<str>>) {
     }
 }
 
-/// The first top-level `let` or `var` of this name.
-pub fn top_level_binding(stmts: &[Stmt], name: &str) -> Option<(Ident, bool)> {
-    stmts.iter().find_map(|stmt| match &stmt.kind {
-        StmtKind::Let { mutable, pattern, .. } => in_pattern(pattern, name).map(|ident| (ident, *mutable)),
-        _ => None,
-    })
+/// What top-level `let` and `var` bind, and whether it may change: the first of each name.
+pub fn top_level_bindings(stmts: &[Stmt]) -> HashMap<Rc<str>, (Ident, bool)> {
+    let mut out = HashMap::default();
+    for stmt in stmts {
+        if let StmtKind::Let { mutable, pattern, .. } = &stmt.kind {
+            in_pattern(pattern, *mutable, &mut out);
+        }
+    }
+    out
 }
 
-fn in_pattern(pattern: &Pattern, name: &str) -> Option<Ident> {
+fn in_pattern(pattern: &Pattern, mutable: bool, out: &mut HashMap<Rc<str>, (Ident, bool)>) {
     match pattern {
-        Pattern::Name { ident, .. } => (&*ident.name == name).then(|| ident.clone()),
-        Pattern::Tuple(items, _) => items.iter().find_map(|p| in_pattern(p, name)),
-        Pattern::Ignore(_) => None,
+        Pattern::Name { ident, .. } => {
+            out.entry(ident.name.clone()).or_insert_with(|| (ident.clone(), mutable));
+        }
+        Pattern::Tuple(items, _) => items.iter().for_each(|p| in_pattern(p, mutable, out)),
+        Pattern::Ignore(_) => {}
     }
 }

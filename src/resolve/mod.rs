@@ -9,6 +9,7 @@
 
 mod annotations;
 pub mod builtin_names;
+pub mod by_node;
 pub mod error;
 pub mod hints;
 mod mentions;
@@ -18,6 +19,8 @@ mod walk;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap as HashMap;
+
+use by_node::ByNode;
 
 use crate::builtins::Builtin;
 use crate::ops::prim::Prim;
@@ -67,7 +70,7 @@ pub enum Res {
 pub struct Resolved {
     /// By [`NodeId`]: of a `Name` expression what it stands for; of a binding (pattern name, dimension variable, struct, fn,
     /// import, param, catch name) the local or global that it sets.
-    pub names: HashMap<NodeId, Res>,
+    pub names: ByNode<Res>,
     /// By id of a `Method` expression: the function `name` of the scope, for `x.name(..)` that is `name(x, ..)`.
     pub functions_by_method: HashMap<NodeId, Res>,
     /// Function 0 is the module's body.

@@ -55,6 +55,7 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
     let missing = input.tree.lost.iter().flat_map(|l| l.names.iter().cloned()).collect();
     let mut walk = Walk {
         shared: HashSet::default(),
+        bound: super::mentions::top_level_bindings(&input.tree.stmts),
         input,
         out: Resolved::default(),
         scopes: vec![FnScope::new(FnId(0), main.clone(), true)],
@@ -79,6 +80,8 @@ pub(super) struct Walk<'a> {
     defined: HashSet<u32>,
     /// Names that declared functions mention: such top-level variables are globals.
     shared: HashSet<Rc<str>>,
+    /// What the top level binds anywhere, see [`super::mentions::top_level_bindings`].
+    bound: HashMap<Rc<str>, (Ident, bool)>,
     /// Names that were assigned to without being there: that is told once.
     missing: HashSet<Rc<str>>,
     pub(super) problems: Vec<NameError>,
@@ -514,7 +517,7 @@ impl Walk<'_> {
             }
             ExprKind::Field { base, .. } => self.target(base),
             ExprKind::Name(name) => {
-                let later = super::mentions::top_level_binding(&self.input.tree.stmts, name).is_some();
+                let later = self.bound.contains_key(name);
                 if !later && self.try_lookup(name, None).is_none() {
                     let hint = Some(format!("to make a new variable, write var {name} = ..."));
                     let (name, span) = (name.clone(), target.span);
@@ -587,7 +590,7 @@ impl Walk<'_> {
             return Found { res: Res::Unknown, captured: false };
         }
         if self.scopes.len() == 1
-            && let Some((ident, _)) = super::mentions::top_level_binding(&self.input.tree.stmts, name)
+            && let Some((ident, _)) = self.bound.get(name)
         {
             self.problems.push(NameError::TooEarly { name: name.clone(), span, defined: ident.span });
             return Found { res: Res::Unknown, captured: false };
@@ -641,7 +644,7 @@ impl Walk<'_> {
         if !self.is_global(name) {
             return None;
         }
-        let (ident, mutable) = super::mentions::top_level_binding(&self.input.tree.stmts, name)?;
+        let (ident, mutable) = self.bound.get(name).cloned()?;
         let in_declared = self.scopes.len() > 1 && self.scopes[1].declared;
         if !in_declared {
             if builtin_names::find(name, self.input.is_library).is_some() || self.input.outer.contains_key(name) {

@@ -67,8 +67,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The library as a program sees it: modules without the functions and structs that it cannot need.
 pub struct Lean {
-    /// Names that the program may want of modules, the modules' own names too.
-    wanted: FxHashSet<String>,
+    /// Names that the program may want of modules, the modules' own names too: those of [`NAMES`] among them.
+    wanted: FxHashSet<&'static str>,
     made: RefCell<FxHashMap<&'static str, Option<Rc<Kept>>>>,
 }
 
@@ -82,11 +82,15 @@ struct Kept {
 impl Lean {
     /// For the text of a program, with those of all its files.
     pub fn new(program: &str) -> Lean {
-        let modules = words(program).filter(|word| module(word).is_some());
-        Lean { wanted: outward(program).chain(modules).map(str::to_string).collect(), made: RefCell::default() }
+        // Each word once: most are found again and again.
+        let mut all: FxHashSet<&str> = words(program).collect();
+        all.retain(|word| module(word).is_some());
+        all.extend(outward(program));
+        let known = |word: &str| NAMES.binary_search(&word).ok().and_then(|i| NAMES.get(i)).copied();
+        Lean { wanted: all.into_iter().filter_map(known).collect(), made: RefCell::default() }
     }
 
-    /// The text of a module: blanks stand for what is left out, so that places stay. A declaration is needed if an importer
+    /// The text of a module: blanks stand for what is left out, so that places stay; line breaks need not. A declaration is needed if an importer
     /// names it, or one that is needed does.
     pub fn text(&self, name: &str) -> Option<String> {
         let module = module(name)?;
@@ -112,13 +116,13 @@ impl Lean {
                     let (tail, _) = pieces.next()?;
                     let tail = module.text.get(tail.start..tail.end)?;
                     if list.trim().is_empty() {
-                        [text, &list, tail].iter().for_each(|text| blank(text, &mut out));
+                        blank_piece(text.len() + list.len() + tail.len(), &mut out);
                     } else {
                         [text, &list, tail].iter().for_each(|text| out.push_str(text));
                     }
                 }
                 _ if *kept => out.push_str(text),
-                _ => blank(text, &mut out),
+                _ => blank_piece(text.len(), &mut out),
             }
         }
         Some(out)
@@ -155,6 +159,21 @@ impl Lean {
         self.made.borrow_mut().insert(module.name, made.clone());
         made
     }
+}
+
+/// As many blanks, with an empty line at the end: what follows starts a line, with nothing above it.
+fn blank_piece(len: usize, out: &mut String) {
+    const BLANKS: &str = match std::str::from_utf8(&[b' '; 1024]) {
+        Ok(blanks) => blanks,
+        Err(_) => " ",
+    };
+    let mut rest = len.saturating_sub(2);
+    while rest > 0 {
+        let part = rest.min(BLANKS.len());
+        out.push_str(&BLANKS[..part]);
+        rest -= part;
+    }
+    out.push_str(&"\n\n"[..len.min(2)]);
 }
 
 /// As many blanks, and the same ends of lines.

@@ -74,6 +74,13 @@ impl<'d> Builder<'d> {
 
     // ---- lists
 
+    /// Most lists have a few items.
+    pub fn first<T>(&self, item: T) -> Vec<T> {
+        let mut list = Vec::with_capacity(4);
+        list.push(item);
+        list
+    }
+
     pub fn push<T>(&self, mut list: Vec<T>, item: T) -> Vec<T> {
         list.push(item);
         list

@@ -44,7 +44,8 @@ pub fn lex(source: SourceId, text: &str) -> Lexed<'_> {
         source,
         text,
         logos,
-        out: Vec::with_capacity(text.len() / 4),
+        // Most of a library module may be blank.
+        out: Vec::with_capacity((text.len() / 4).min(2048)),
         open: vec![],
         docs: Docs::default(),
         depth: 0,
@@ -147,18 +148,13 @@ impl<'s> Lexer<'s> {
             let range = self.logos.span();
             let span = Span::new(self.source, range.start, range.end);
             match result {
-                Ok(Token::Newline) => self.line_end(span),
+                Ok(Token::Newline) => {
+                    self.line_end(span);
+                    self.skip_blanks();
+                }
                 Ok(Token::Doc(text)) => self.doc(text, span),
                 Ok(token) => {
-                    // `var(x)` is the variance; at the start of a statement and before `=` a declaration.
-                    let called = self.logos.remainder().starts_with('(');
-                    let inside =
-                        matches!(self.open.last(), Some(Open { bracket: Bracket::Paren | Bracket::Square, .. }));
-                    let first =
-                        matches!(self.out.last().map(|l| &l.token), None | Some(Token::Newline | Token::LBrace));
-                    let starts = !inside && (self.line_break.is_some() || first);
-                    let variance =
-                        matches!(token, Token::Var) && called && !(starts && is_assigned(self.logos.remainder()));
+                    let variance = matches!(token, Token::Var) && self.is_variance();
                     let token = if variance { Token::Ident("var") } else { token };
                     let before = self.out.len();
                     self.token(token, span);
@@ -190,6 +186,22 @@ impl<'s> Lexer<'s> {
         }
         self.close_down_to(0, end);
         self.docs.finish();
+    }
+
+    /// `var(x)` is the variance; at the start of a statement and before `=` a declaration.
+    fn is_variance(&self) -> bool {
+        let inside = matches!(self.open.last(), Some(Open { bracket: Bracket::Paren | Bracket::Square, .. }));
+        let first = matches!(self.out.last().map(|l| &l.token), None | Some(Token::Newline | Token::LBrace));
+        let starts = !inside && (self.line_break.is_some() || first);
+        self.logos.remainder().starts_with('(') && !(starts && is_assigned(self.logos.remainder()))
+    }
+
+    /// Blanks stand for what a program does not need of a library module: passed over in long steps.
+    fn skip_blanks(&mut self) {
+        const STEP: usize = 64;
+        let steps = self.logos.remainder().as_bytes().chunks_exact(STEP).take_while(|chunk| **chunk == [b' '; STEP]);
+        let len = STEP * steps.count();
+        self.logos.bump(len);
     }
 
     fn problem(&mut self, problem: SyntaxError) {

@@ -12,6 +12,7 @@ pub mod error;
 pub mod hints;
 pub(crate) mod lexer;
 mod literal;
+mod operators;
 pub mod print;
 mod recover;
 pub mod token;

@@ -4,6 +4,9 @@
 //! and `return` have something to leave; declarations stand at the top level; names of parameters, fields, methods
 //! and named arguments are distinct; `...` stands where it may.
 
+use rustc_hash::FxHashMap as HashMap;
+use smallvec::SmallVec;
+
 use super::ast::*;
 use super::error::SyntaxError;
 use crate::source::Span;
@@ -32,14 +35,20 @@ struct Validator {
 
 /// Reports names that come twice.
 fn duplicates<'a>(what: &'static str, names: impl Iterator<Item = &'a Ident>) -> Vec<SyntaxError> {
-    let mut seen = std::collections::HashMap::new();
+    // A few names are compared with each other; a program of a generator may have many.
+    const FEW: usize = 16;
+    let mut few: SmallVec<[&Ident; FEW]> = SmallVec::new();
+    let mut many: HashMap<&str, Span> = HashMap::default();
     let mut problems = vec![];
     for ident in names {
-        match seen.get(&*ident.name) {
-            None => {
-                seen.insert(&*ident.name, ident.span);
-            }
-            Some(&first) => {
+        let first = match few.iter().find(|seen| seen.name == ident.name) {
+            Some(first) => Some(first.span),
+            None => many.get(&*ident.name).copied(),
+        };
+        match first {
+            None if few.len() < FEW => few.push(ident),
+            None => drop(many.insert(&ident.name, ident.span)),
+            Some(first) => {
                 let name = ident.name.to_string();
                 problems.push(SyntaxError::Duplicate { what, name, span: ident.span, first });
             }

@@ -40,9 +40,15 @@ thread_local! {
 }
 
 /// Class of a layout, if such blocks are kept.
+#[inline]
 fn class(layout: Layout) -> Option<usize> {
+    // Nearly all blocks are small.
+    if layout.size() < SMALLEST { None } else { class_of_large(layout) }
+}
+
+fn class_of_large(layout: Layout) -> Option<usize> {
     let size = layout.size();
-    if !(SMALLEST..=LARGEST).contains(&size) || layout.align() > align_of_size(size) {
+    if size > LARGEST || layout.align() > align_of_size(size) {
         return None;
     }
     let doubling = (size - 1).ilog2();

@@ -8,21 +8,30 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Multiplications below which a part is not worth waking a thread for.
 pub const WORTH: usize = 1 << 21;
 
 static WANTED: AtomicUsize = AtomicUsize::new(1);
 
-/// Sets how many threads may work at a time.
+/// Sets how many threads may work at a time; 0: as many as the machine runs at once.
 pub fn set(n: usize) {
-    WANTED.store(n.max(1), Ordering::Relaxed);
+    WANTED.store(n, Ordering::Relaxed);
+}
+
+/// What was set. The machine is asked when there is first something to do, as that takes a few files.
+fn wanted() -> usize {
+    static HAS: OnceLock<usize> = OnceLock::new();
+    match WANTED.load(Ordering::Relaxed) {
+        0 => *HAS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        n => n,
+    }
 }
 
 /// How many threads new work may take; 1 within a part of other work.
 pub fn available() -> usize {
-    if INSIDE.with(Cell::get) { 1 } else { WANTED.load(Ordering::Relaxed) }
+    if INSIDE.with(Cell::get) { 1 } else { wanted() }
 }
 
 /// What the threads work at.

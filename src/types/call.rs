@@ -1,5 +1,6 @@
 //! Calls: arguments to parameters, and functions of the program followed once for each tuple of argument types.
 
+use std::borrow::Borrow;
 use std::rc::Rc;
 
 use super::env::{Frame, Out};
@@ -11,7 +12,7 @@ use super::ty::{FnTy, Origin, StructInfo, StructTy, Ty};
 use super::{Checker, quoted};
 use crate::resolve::{FnId, LoadedModule, LocalId};
 use crate::source::Span;
-use crate::syntax::ast::{Arg, Expr, FnDecl, Pattern};
+use crate::syntax::ast::{Arg, Expr, FnDecl, Param, Pattern};
 
 /// An argument after evaluation.
 #[derive(Clone)]
@@ -54,8 +55,8 @@ impl Outcome {
 }
 
 /// A parameter as matching sees it.
-pub(super) struct ParamInfo {
-    pub name: Rc<str>,
+pub(super) struct ParamInfo<'a> {
+    pub name: &'a str,
     pub required: bool,
     pub inout: bool,
     /// Given by name only.
@@ -132,40 +133,34 @@ impl Checker {
     /// Which argument each parameter gets; `None` after a report.
     pub(super) fn match_args(
         &mut self,
-        function: &str,
-        params: &[ParamInfo],
-        args: &[ArgVal],
+        function: &dyn Fn() -> String,
+        params: &[ParamInfo<'_>],
+        args: &[impl Borrow<ArgVal>],
         declared: Option<Span>,
         site: Span,
     ) -> Option<Vec<Option<usize>>> {
-        let of_struct = declared.is_some_and(|d| self.is_struct_name(d));
         let mut slots: Vec<Option<usize>> = vec![None; params.len()];
         let positional = params.iter().filter(|p| !p.named_only).count();
-        let given = args.iter().filter(|a| a.name.is_none()).count();
+        let given = args.iter().filter(|a| (*a).borrow().name.is_none()).count();
         if given > positional {
-            self.report(TypeError::TooMany { function: function.into(), takes: positional, given, declared }, site);
+            self.report(TypeError::TooMany { function: function(), takes: positional, given, declared }, site);
             return None;
         }
         let mut next = 0;
-        for (i, arg) in args.iter().enumerate() {
+        for (i, arg) in args.iter().map(Borrow::borrow).enumerate() {
             let at = match &arg.name {
                 None => {
                     next += 1;
                     Some(next - 1)
                 }
-                Some(name) => params.iter().position(|p| p.name == *name),
+                Some(name) => params.iter().position(|p| *p.name == **name),
             };
             let Some(at) = at else {
                 let name = arg.name.clone().unwrap_or_default();
-                let params = params.iter().map(|p| p.name.clone()).filter(|n| !n.is_empty()).collect();
+                let params = params.iter().map(|p| p.name).filter(|n| !n.is_empty()).map(Rc::from).collect();
+                let of_struct = declared.is_some_and(|d| self.is_struct_name(d));
                 self.report(
-                    TypeError::UnknownParam {
-                        function: function.into(),
-                        name,
-                        params,
-                        place: arg.name_span,
-                        of_struct,
-                    },
+                    TypeError::UnknownParam { function: function(), name, params, place: arg.name_span, of_struct },
                     site,
                 );
                 return None;
@@ -173,26 +168,26 @@ impl Checker {
             let slot = slots.get_mut(at)?;
             if slot.is_some() {
                 let name = arg.name.clone().unwrap_or_default();
-                self.report(TypeError::Twice { function: function.into(), name, place: arg.name_span }, site);
+                self.report(TypeError::Twice { function: function(), name, place: arg.name_span }, site);
                 return None;
             }
             *slot = Some(i);
         }
         let lacking = params.iter().zip(&slots).filter(|(p, s)| p.required && s.is_none());
-        let missing: Vec<Rc<str>> = lacking.map(|(p, _)| p.name.clone()).collect();
+        let missing: Vec<Rc<str>> = lacking.map(|(p, _)| p.name.into()).collect();
         if !missing.is_empty() {
-            self.report(TypeError::Missing { function: function.into(), params: missing, declared }, site);
+            self.report(TypeError::Missing { function: function(), params: missing, declared }, site);
             return None;
         }
         for (param, slot) in params.iter().zip(&slots) {
-            let Some(arg) = slot.and_then(|i| args.get(i)) else { continue };
+            let Some(arg) = slot.and_then(|i| args.get(i)).map(Borrow::borrow) else { continue };
             if param.inout && !arg.inout {
-                let param = param.name.clone();
-                self.report(TypeError::NeedsReference { function: function.into(), param, place: arg.span }, site);
+                let param = param.name.into();
+                self.report(TypeError::NeedsReference { function: function(), param, place: arg.span }, site);
                 return None;
             }
             if !param.inout && arg.inout {
-                self.report(TypeError::NoReference { function: function.into(), place: arg.span }, site);
+                self.report(TypeError::NoReference { function: function(), place: arg.span }, site);
                 return None;
             }
         }
@@ -215,7 +210,7 @@ impl Checker {
         let Some(decl) = function.decl.clone() else { return Outcome::unknown(&args) };
         let params = params_of(&decl);
         let declared = decl.name.as_ref().map(|n| n.span);
-        let Some(matched) = self.match_args(&quoted(&function.name), &params, &args, declared, site) else {
+        let Some(matched) = self.match_args(&|| quoted(&function.name), &params, &args, declared, site) else {
             return Outcome::failed();
         };
         let mut dims = vec![];
@@ -357,14 +352,9 @@ impl Checker {
         let params: Vec<ParamInfo> = decl
             .fields
             .iter()
-            .map(|f| ParamInfo {
-                name: f.name.name.clone(),
-                required: f.default.is_none(),
-                inout: false,
-                named_only: false,
-            })
+            .map(|f| ParamInfo { name: &f.name.name, required: f.default.is_none(), inout: false, named_only: false })
             .collect();
-        let name = format!("`{}`", info.name);
+        let name = || format!("`{}`", info.name);
         let Some(matched) = self.match_args(&name, &params, &args, Some(decl.name.span), site) else {
             return Outcome::failed();
         };
@@ -451,13 +441,11 @@ fn contains(outer: Span, inner: Span) -> bool {
 }
 
 /// Parameters of a declared function.
-pub(super) fn params_of(decl: &FnDecl) -> Vec<ParamInfo> {
-    let info = |p: &crate::syntax::ast::Param| ParamInfo {
-        name: p.pattern.name().map_or_else(|| "".into(), |n| n.name.clone()),
-        required: p.default.is_none(),
-        inout: p.inout,
-        named_only: false,
-    };
+pub(super) fn params_of(decl: &FnDecl) -> Vec<ParamInfo<'_>> {
+    fn info(p: &Param) -> ParamInfo<'_> {
+        let name = p.pattern.name().map_or("", |n| &*n.name);
+        ParamInfo { name, required: p.default.is_none(), inout: p.inout, named_only: false }
+    }
     decl.params.iter().map(info).collect()
 }
 

@@ -98,7 +98,7 @@ impl Checker {
             Host::Builtin(builtin) => {
                 let types: Vec<Ty> = matched.types.iter().map(plain).collect();
                 // A builtin of a primitive's name wraps it: `sum` of a list.
-                match self.prims.get(name).copied() {
+                match crate::ops::find(name) {
                     Some(prim) if is_numeric(matched.ty(0)) && fits(prim, builtin, &matched) => {
                         infer_prim(prim, &types[..prim.sig.params.len()])
                     }
@@ -139,14 +139,13 @@ impl Checker {
     }
 
     fn host_args(&mut self, name: &str, sig: &'static Sig, args: &[ArgVal], site: Span) -> Option<HostArgs> {
-        let function = format!("`{name}`");
         let rest = sig.params.iter().position(|p| is_rest(p.kind));
         let mut infos: Vec<ParamInfo> = sig
             .params
             .iter()
             .enumerate()
             .map(|(i, p)| ParamInfo {
-                name: p.name.into(),
+                name: p.name,
                 required: matches!(p.kind, ParamKind::Required | ParamKind::Inout),
                 inout: p.kind == ParamKind::Inout,
                 named_only: rest.is_some_and(|r| i > r),
@@ -154,7 +153,7 @@ impl Checker {
             .collect();
         // All further positional arguments go to `rest` as one tuple.
         let mut rest_args: Vec<&ArgVal> = vec![];
-        let mut kept: Vec<ArgVal> = vec![];
+        let mut kept: Vec<&ArgVal> = Vec::with_capacity(args.len());
         let mut original: Vec<usize> = vec![];
         let mut count = 0;
         for (i, arg) in args.iter().enumerate() {
@@ -165,7 +164,7 @@ impl Checker {
                     continue;
                 }
             }
-            kept.push(arg.clone());
+            kept.push(arg);
             original.push(i);
         }
         if let Some(r) = rest
@@ -175,8 +174,13 @@ impl Checker {
             info.required = false;
             info.named_only = true;
         }
-        let slots = self.match_args(&function, &infos, &kept, None, site)?;
-        let mut out = HostArgs { types: vec![], spans: vec![], from: vec![] };
+        let slots = self.match_args(&|| format!("`{name}`"), &infos, &kept, None, site)?;
+        let of_each = sig.params.len();
+        let mut out = HostArgs {
+            types: Vec::with_capacity(of_each),
+            spans: Vec::with_capacity(of_each),
+            from: Vec::with_capacity(of_each),
+        };
         for (i, param) in sig.params.iter().enumerate() {
             if Some(i) == rest && slots.get(i).copied().flatten().is_none() {
                 out.types.push(rest_type(param.kind, &rest_args));

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::join::join;
 use super::ty::{DictTy, StructTy, Ty};
 use crate::error::{Error, Result};
@@ -12,8 +14,11 @@ pub(super) fn infer_prim(prim: &Prim, args: &[Ty]) -> Result<Ty> {
     if matches!(prim.eval, Eval::Elementwise(_)) && args.iter().any(Ty::is_structure) {
         return infer_leafwise(prim, args, 0);
     }
-    let plain: Vec<Ty> = args.iter().map(plain).collect();
-    (prim.infer)(&plain)
+    if args.iter().any(|ty| matches!(ty, Ty::SomeRange | Ty::RangeOf(_) | Ty::Never)) {
+        let plain: Vec<Ty> = args.iter().map(plain).collect();
+        return (prim.infer)(&plain);
+    }
+    (prim.infer)(args)
 }
 
 /// As `infer` rules know it.
@@ -34,7 +39,7 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
         differ(prim, lead, other, i)?;
     }
     let part = |i: usize| -> Result<Ty> {
-        let parts: Vec<Ty> = args.iter().map(|a| part_of(a, i)).collect();
+        let parts: SmallVec<[Ty; 3]> = args.iter().map(|a| part_of(a, i)).collect();
         infer_part(prim, &parts, depth)
     };
     match lead {

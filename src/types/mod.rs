@@ -58,7 +58,6 @@ use ty::{StructInfo, Ty};
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::ops::prim::Prim;
 use crate::resolve::{FnId, GlobalId, LoadedModule, ModuleId, Program, Res, Resolved};
 use crate::source::{SourceId, Span};
 use crate::syntax::ast::{Module, NodeId};
@@ -132,7 +131,6 @@ pub struct Checker {
     made: HashMap<FnKey, Rc<Vec<Ty>>>,
     structs: HashMap<(u32, u32), Rc<StructInfo>>,
     host: HashMap<&'static str, Host>,
-    prims: HashMap<&'static str, &'static Prim>,
     /// Values of `param`s that the command line gives.
     params: HashMap<Rc<str>, Ty>,
     /// All other `param`s have their defaults.
@@ -148,6 +146,10 @@ pub struct Checker {
     depth: u32,
     /// The fuel is spent: types are guesses from here on, so nothing may be reported.
     gave_up: bool,
+    /// How many modules were looked through for the next two.
+    watched: usize,
+    /// Uses of `set_dtype` in the user's code.
+    dtypes_set: usize,
     /// Some function calls `exit`.
     exit_used: bool,
     /// Modules whose body may end the program.
@@ -197,7 +199,6 @@ impl Checker {
             made: HashMap::default(),
             structs: HashMap::default(),
             host: HashMap::default(),
-            prims: crate::ops::table().map(|p| (p.name, p)).collect(),
             params: HashMap::default(),
             params_known: false,
             dtype: Some(DType::F32),
@@ -207,6 +208,8 @@ impl Checker {
             place_was_read: false,
             depth: 0,
             gave_up: false,
+            watched: 0,
+            dtypes_set: 0,
             exit_used: false,
             exiting: HashSet::default(),
             unrolled: 1,
@@ -251,8 +254,7 @@ impl Checker {
         self.modules = program.modules.clone();
         let Some(module) = self.modules.get(id.0 as usize).cloned() else { return vec![] };
         self.grow_tables();
-        self.watch_dtype();
-        self.watch_exit();
+        self.watch_settings();
         self.fuel = FUEL + 20 * u64::from(module.tree.node_count);
         self.gave_up = false;
         self.depth = 0;
@@ -342,24 +344,20 @@ impl Checker {
         }
     }
 
-    /// With several uses of `set_dtype` the default dtype is taken as unknown from the start; one use is followed.
-    fn watch_dtype(&mut self) {
-        let is_use = |res: &&Res| matches!(res, Res::Builtin(b) if b.name == "set_dtype");
-        let uses: usize = self
-            .modules
-            .iter()
-            .filter(|m| !m.is_library)
-            .map(|m| m.resolved.names.values().filter(is_use).count())
-            .sum();
-        if uses > 1 {
+    /// With several uses of `set_dtype` the default dtype is taken as unknown from the start; one use is followed. Without a
+    /// function that calls `exit`, a call of something unknown comes back or fails.
+    fn watch_settings(&mut self) {
+        for module in self.modules.iter().skip(self.watched) {
+            for res in module.resolved.names.values() {
+                let Res::Builtin(builtin) = res else { continue };
+                self.dtypes_set += usize::from(builtin.name == "set_dtype" && !module.is_library);
+                self.exit_used |= builtin.name == "exit";
+            }
+        }
+        self.watched = self.modules.len();
+        if self.dtypes_set > 1 {
             self.dtype = None;
         }
-    }
-
-    /// Without a function that calls `exit`, a call of something unknown comes back or fails.
-    fn watch_exit(&mut self) {
-        let is_use = |res: &Res| matches!(res, Res::Builtin(b) if b.name == "exit");
-        self.exit_used = self.modules.iter().any(|m| m.resolved.names.values().any(is_use));
     }
 
     /// Something of which nothing is known is called.

@@ -23,8 +23,7 @@ impl Checker {
             return Ty::Never;
         }
         self.warn_binary(op, &left, &right, a, b, span);
-        let origins = self.origins_of(&[a, b]);
-        let ty = self.apply(op, &left, &right, [a.span, b.span], span, origins);
+        let ty = self.apply(op, &left, &right, [a.span, b.span], span, &[a, b]);
         match (&ty, &left, &right) {
             (Ty::Bool(None), Ty::Int(Num::Unknown), Ty::Int(Num::Known(n))) if self.is_positive(a) => {
                 Ty::Bool(against_positive(op, *n))
@@ -90,7 +89,7 @@ impl Checker {
             let right = self.perhaps(perhaps, |c| c.expr(e));
             let span = left_expr.span.to(e.span);
             let spans = [left_expr.span, e.span];
-            let one = self.perhaps(perhaps, |c| c.apply(*op, &left, &right, spans, span, vec![]));
+            let one = self.perhaps(perhaps, |c| c.apply(*op, &left, &right, spans, span, &[]));
             all = match (&all, &one) {
                 (Ty::Bool(Some(false)), _) | (_, Ty::Bool(Some(false))) => Ty::Bool(Some(false)),
                 (Ty::Bool(Some(true)), _) => one,
@@ -103,7 +102,7 @@ impl Checker {
         all
     }
 
-    /// An operator on two values.
+    /// An operator on two values. Where `named` were made is told if they do not fit.
     pub(super) fn apply(
         &mut self,
         op: BinOp,
@@ -111,7 +110,7 @@ impl Checker {
         right: &Ty,
         spans: [Span; 2],
         span: Span,
-        origins: Vec<(Span, String)>,
+        named: &[&Expr],
     ) -> Ty {
         match (op, left, right) {
             (_, Ty::Never, _) | (_, _, Ty::Never) => return Ty::Any,
@@ -151,12 +150,11 @@ impl Checker {
             return self.report(TypeError::Operation { error, operands: spans.to_vec(), origins: vec![] }, span);
         }
         let args = [left.clone(), right.clone()];
-        let Some(name) = names_of(op).iter().find(|n| self.prims.contains_key(*n)) else { return Ty::Any };
-        let Some(prim) = self.prims.get(name).copied() else { return Ty::Any };
+        let Some(prim) = names_of(op).iter().find_map(|name| crate::ops::find(name)) else { return Ty::Any };
         match infer_prim(prim, &args) {
             Ok(ty) => ty,
             Err(error) => {
-                let origins = if error.0.operands.is_empty() { vec![] } else { origins };
+                let origins = if error.0.operands.is_empty() { vec![] } else { self.origins_of(named) };
                 self.report(TypeError::Operation { error, operands: spans.to_vec(), origins }, span)
             }
         }
@@ -167,10 +165,9 @@ impl Checker {
         if args.contains(&Ty::Never) {
             return Ty::Any;
         }
-        let alternatives = [name, &format!("logical_{name}"), &format!("{name}_")].map(String::from);
-        let Some(prim) = alternatives.iter().find_map(|n| self.prims.get(n.as_str()).copied()) else {
-            return Ty::Any;
-        };
+        let find = crate::ops::find;
+        let prim = find(name).or_else(|| find(&format!("logical_{name}"))).or_else(|| find(&format!("{name}_")));
+        let Some(prim) = prim else { return Ty::Any };
         match infer_prim(prim, args) {
             Ok(ty) => ty,
             Err(error) => self.report(TypeError::Operation { error, operands: spans.to_vec(), origins: vec![] }, span),

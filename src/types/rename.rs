@@ -62,6 +62,15 @@ pub fn named(ty: &Ty) -> Ty {
     if let Ty::Int(Num::Unknown) = ty { Ty::Int(Num::made(None, None)) } else { named_dims(ty) }
 }
 
+/// True if there are dims to name.
+pub fn has_unnamed_dims(ty: &Ty) -> bool {
+    match ty {
+        Ty::Tensor(TensorTy { dims: Some(dims), .. }) => dims.iter().any(|d| matches!(d, Dim::Some | Dim::Unknown)),
+        Ty::Tuple(items) => items.iter().any(has_unnamed_dims),
+        _ => false,
+    }
+}
+
 /// The same for dims alone.
 pub fn named_dims(ty: &Ty) -> Ty {
     let name = |d: &Dim| match d {
@@ -75,7 +84,7 @@ pub fn named_dims(ty: &Ty) -> Ty {
         {
             Ty::Tensor(TensorTy { dtype: *dtype, dims: Some(dims.iter().map(name).collect()) })
         }
-        Ty::Tuple(items) => Ty::tuple(items.iter().map(named_dims).collect()),
+        Ty::Tuple(items) if has_unnamed_dims(ty) => Ty::tuple(items.iter().map(named_dims).collect()),
         other => other.clone(),
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::Checker;
 use super::env::Problem;
 use super::join::{Widen, is_deep, join, widen};
-use super::rename::{Call, Params, named_dims};
+use super::rename::{Call, Params, has_unnamed_dims, named_dims};
 use super::size::made_so_far;
 use super::ty::Ty;
 use crate::resolve::{GlobalId, LoadedModule};
@@ -104,15 +104,17 @@ impl Checker {
             captures = Rc::new(captures.iter().map(|t| widen(t, how)).collect());
         }
         for ty in slots.iter_mut().flatten() {
-            *ty = named_dims(ty);
+            if has_unnamed_dims(ty) {
+                *ty = named_dims(ty);
+            }
         }
         let mut params = Params::of(slots.iter().flatten().chain(captures.iter()));
         let (given, given_captures) = (slots, captures);
-        let numbered: Vec<Option<Ty>> = given.iter().map(|t| t.as_ref().map(|t| params.number(t))).collect();
-        let numbered_captures = if params.is_empty() {
-            given_captures.clone()
+        let (numbered, numbered_captures) = if params.is_empty() {
+            (given.clone(), given_captures.clone())
         } else {
-            map_all_with(&given_captures, |t| params.number(t))
+            let numbered = given.iter().map(|t| t.as_ref().map(|t| params.number(t))).collect();
+            (numbered, map_all_with(&given_captures, |t| params.number(t)))
         };
         if let Some(found) = self.find_spec(key, &numbered, &numbered_captures) {
             return self.use_spec(key, found, &params, site);
@@ -123,9 +125,12 @@ impl Checker {
             return (Ty::Any, outs);
         }
         let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
-        let slots: Vec<Option<Ty>> = given.iter().map(|t| t.as_ref().map(|t| params.stand_in(t))).collect();
-        let captures =
-            if params.is_empty() { given_captures } else { map_all_with(&given_captures, |t| params.stand_in(t)) };
+        let (slots, captures) = if params.is_empty() {
+            (given, given_captures)
+        } else {
+            let slots = given.iter().map(|t| t.as_ref().map(|t| params.stand_in(t))).collect();
+            (slots, map_all_with(&given_captures, |t| params.stand_in(t)))
+        };
         let specs = self.memo.entry(key).or_default();
         let spec = specs.len();
         specs.push(Spec {

@@ -120,8 +120,7 @@ impl Checker {
                     return;
                 }
                 self.warn_binary(op, &old, &new, target, value, span);
-                let origins = self.origins_of(&[target, value]);
-                self.apply(op, &old, &new, [target.span, value.span], span, origins)
+                self.apply(op, &old, &new, [target.span, value.span], span, &[target, value])
             }
         };
         if !self.frame.dead {

@@ -9,8 +9,8 @@ use crate::source::Span;
 use crate::tensor::DType;
 use crate::value::RangeValue;
 
-/// The type of a value, refined by what is known of it.
-#[derive(Clone, Debug, PartialEq, Default)]
+/// The type of a value, refined by what is known of it. As equality is total (`Eq`), what is shared is equal without a look.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Ty {
     /// Nothing is known.
     #[default]
@@ -43,11 +43,18 @@ pub enum Ty {
 }
 
 /// dtype and dims of a tensor of rank 1 or more.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct TensorTy {
     pub dtype: Option<DType>,
     /// `None`: the rank is not known (and it may even be a scalar).
     pub dims: Option<Dims>,
+}
+
+impl Clone for TensorTy {
+    fn clone(&self) -> TensorTy {
+        // In one piece: element by element it is what costs most in following a program.
+        TensorTy { dtype: self.dtype, dims: self.dims.as_deref().map(Dims::from_slice) }
+    }
 }
 
 /// Dims of a tensor.
@@ -64,7 +71,7 @@ pub enum Dim {
     Unknown,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListTy {
     pub items: Option<Vec<Ty>>,
     /// What all elements have in common. Its sizes are of each element anew: [`super::rename::renewed`] gives one element.
@@ -73,7 +80,7 @@ pub struct ListTy {
     pub filled: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DictTy {
     /// All entries in order, if they are known.
     pub items: Option<Vec<(Rc<str>, Ty)>>,
@@ -81,7 +88,7 @@ pub struct DictTy {
 }
 
 /// A struct's value: the types of its fields in order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StructTy {
     pub info: Rc<StructInfo>,
     pub fields: Vec<Ty>,
@@ -97,6 +104,8 @@ impl PartialEq for Origin {
         true
     }
 }
+
+impl Eq for Origin {}
 
 /// A struct by its place in the program: module and number within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,6 +135,8 @@ impl PartialEq for StructInfo {
     }
 }
 
+impl Eq for StructInfo {}
+
 impl StructInfo {
     /// Position of a field.
     pub fn field(&self, name: &str) -> Option<usize> {
@@ -134,7 +145,7 @@ impl StructInfo {
 }
 
 /// What is known of a function value.
-#[derive(Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub enum FnTy {
     #[default]
     Unknown,
