@@ -103,9 +103,7 @@ fn int_of(v: Option<&Value>) -> i64 {
 fn apply_ints(ints: &Ints, a: i64, b: i64, c: i64) -> Option<i64> {
     match ints {
         Ints::Promote => None,
-        Ints::Unary(f) => f(a),
-        Ints::Binary(f) => f(a, b),
-        Ints::Ternary(f) => f(a, b, c),
+        Ints::Stay { f, .. } => f(a, b, c),
     }
 }
 
@@ -143,16 +141,11 @@ fn int_tensor(prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Va
     let operands: SmallVec<[(&[i64], &[usize]); 3]> = held.iter().map(|(d, s)| (&**d, s.as_slice())).collect();
     let mut out = Vec::new();
     let mut failed = None;
+    let Ints::Stay { f, lanes: kernel } = &e.ints else { return Ok(Value::None) };
     run(&shape, &operands, &mut out, |n, lanes, out| {
-        for i in 0..n {
-            let [a, b, c] = [0, 1, 2].map(|k| lanes.get(k).and_then(|l| l.at(i)).unwrap_or(0));
-            match apply_ints(&e.ints, a, b, c) {
-                Some(y) => out.push(y),
-                None => {
-                    failed.get_or_insert([a, b, c]);
-                    out.push(0);
-                }
-            }
+        if !kernel(n, lanes, out) && failed.is_none() {
+            let at = |i: usize| [0, 1, 2].map(|k| lanes.get(k).and_then(|l| l.at(i)).unwrap_or(0));
+            failed = (0..n).map(at).find(|&[a, b, c]| f(a, b, c).is_none());
         }
     });
     match failed {
@@ -168,7 +161,7 @@ pub fn load_ints(v: &Value) -> (Cow<'_, [i64]>, Shape) {
             let shape = Shape::from_slice(t.shape());
             match &**t {
                 Tensor::Int(a) => (flat(a), shape),
-                Tensor::Bool(a) => (Cow::Owned(a.iter().map(|&b| b as i64).collect()), shape),
+                Tensor::Bool(a) => (Cow::Owned(flat(a).iter().map(|&b| b as i64).collect()), shape),
                 Tensor::F32(_) | Tensor::F64(_) => (Cow::Owned(t.iter_f64().map(|x| x as i64).collect()), shape),
             }
         }

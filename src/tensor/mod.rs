@@ -25,6 +25,7 @@ pub mod reduce;
 pub mod room;
 pub mod scan;
 pub mod simd;
+pub mod sort;
 pub mod strided;
 pub mod threads;
 pub mod underflow;

@@ -98,6 +98,11 @@ fn offsets(shape: &[usize], plan: &Plan, gather: &Gather) -> Offsets {
 }
 
 impl Offsets {
+    /// Calls `f` with what is to be added to the gathered places, which lie at the end of all.
+    fn each_base(&self, mut f: impl FnMut(usize)) {
+        self.before.iter().for_each(|&b| f(b));
+    }
+
     /// Calls `f` with the start of each run.
     fn each(&self, mut f: impl FnMut(usize)) {
         for b in &self.before {
@@ -119,7 +124,7 @@ fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     let o = offsets(a.shape(), plan, g);
     let mut out = Vec::with_capacity(plan.shape.iter().product());
     if o.run == 1 {
-        o.each(|i| out.push(data[i]));
+        o.each_base(|base| out.extend(o.at.iter().map(|at| data[base + at])));
     } else {
         o.each(|i| out.extend_from_slice(&data[i..i + o.run]));
     }

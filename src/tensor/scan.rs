@@ -136,6 +136,18 @@ fn softmax_row<T: Float>(row: &[T], out: &mut Vec<T>) {
     }
 }
 
+/// Appends `log(sum(exp(x)))` of the columns of a matrix with rows of `inner`.
+pub fn logsumexp_down<T: Float>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+    let mut top = tops(part, inner);
+    // An infinite top is the result whatever else there is.
+    let ends: Vec<Option<T>> = top.iter().map(|&t| (t.abs() == T::INFINITY).then_some(t)).collect();
+    top.iter_mut().for_each(|t| *t = if t.abs() == T::INFINITY { T::c(0.0) } else { *t });
+    let mut sums = vec![0.0; top.len()];
+    loops::add_exp_of_columns(part, &top, &mut sums);
+    let columns = ends.into_iter().zip(top).zip(sums);
+    out.extend(columns.map(|((end, top), sum)| end.map_or_else(|| top.to_f64() + sum.ln(), T::to_f64)));
+}
+
 /// `log(sum(exp(row)))`; -inf for an empty row.
 pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
     let Some(max) = max_slice(row) else { return f64::NEG_INFINITY };

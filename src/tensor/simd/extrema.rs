@@ -1,6 +1,7 @@
 //! Largest and smallest elements of rows and columns, where they are, and how they share the slope. NaN beats all.
 
 use super::poly::pick;
+use super::windows::Comparable;
 use crate::ops::real::Real;
 use crate::wide;
 
@@ -11,7 +12,7 @@ const BLOCK: usize = 64;
 
 /// Which of two numbers is looked for.
 pub trait Side: 'static {
-    fn beats<T: Real>(x: T, best: T) -> bool;
+    fn beats<T: Comparable>(x: T, best: T) -> bool;
 }
 
 /// The larger one.
@@ -21,27 +22,34 @@ pub struct Smallest;
 
 impl Side for Largest {
     #[inline(always)]
-    fn beats<T: Real>(x: T, best: T) -> bool {
+    fn beats<T: Comparable>(x: T, best: T) -> bool {
         x > best
     }
 }
 
 impl Side for Smallest {
     #[inline(always)]
-    fn beats<T: Real>(x: T, best: T) -> bool {
+    fn beats<T: Comparable>(x: T, best: T) -> bool {
         x < best
     }
 }
 
 /// The better of two, or NaN once either is.
 #[inline(always)]
-fn better<S: Side, T: Real>(x: T, best: T) -> T {
-    pick(S::beats(x, best) | x.is_nan(), x, best)
+fn better<S: Side, T: Comparable>(x: T, best: T) -> T {
+    pick(S::beats(x, best) | is_nan(x), x, best)
+}
+
+/// True of what does not equal itself.
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn is_nan<T: Comparable>(x: T) -> bool {
+    x != x
 }
 
 /// The best of a row that begins with `start`.
 #[inline(always)]
-fn best_of_row<S: Side, T: Real>(x: &[T], start: T) -> T {
+fn best_of_row<S: Side, T: Comparable>(x: &[T], start: T) -> T {
     let mut rest = x;
     let mut best = start;
     if x.len() >= LANES {
@@ -69,18 +77,18 @@ fn best_of_row<S: Side, T: Real>(x: &[T], start: T) -> T {
 
 /// True if `x` is the best: equal to it, or NaN as it.
 #[inline(always)]
-fn is_best<T: Real>(x: T, best: T) -> bool {
-    (x == best) | (x.is_nan() & best.is_nan())
+fn is_best<T: Comparable>(x: T, best: T) -> bool {
+    (x == best) | (is_nan(x) & is_nan(best))
 }
 
 wide! {
     /// The best element of a slice that begins with `start`.
-    pub fn best_of<S: Side, T: Real>(x: &[T], start: T) -> T {
+    pub fn best_of<S: Side, T: Comparable>(x: &[T], start: T) -> T {
         best_of_row::<S, T>(x, start)
     }
 
     /// Appends the best of each row of `n` (1 or more).
-    pub fn best_of_rows<S: Side, T: Real>(x: &[T], n: usize, out: &mut Vec<T>) {
+    pub fn best_of_rows<S: Side, T: Comparable>(x: &[T], n: usize, out: &mut Vec<T>) {
         out.reserve(x.len() / n);
         for row in x.chunks_exact(n) {
             out.push(best_of_row::<S, T>(row, row[0]));
@@ -88,7 +96,7 @@ wide! {
     }
 
     /// Puts the best of each column and of what stands there already into `best`.
-    pub fn best_of_columns<S: Side, T: Real>(x: &[T], best: &mut [T]) {
+    pub fn best_of_columns<S: Side, T: Comparable>(x: &[T], best: &mut [T]) {
         let n = best.len();
         for row in x.chunks_exact(n.max(1)) {
             let row = &row[..n];
@@ -98,8 +106,26 @@ wide! {
         }
     }
 
+    /// Appends the positions of the first best elements of the columns of a matrix with rows of `inner`.
+    pub fn first_best_of_columns<S: Side, T: Comparable>(x: &[T], inner: usize, out: &mut Vec<i64>) {
+        let (first, others) = x.split_at(inner.min(x.len()));
+        let (mut best, mut places) = (first.to_vec(), vec![0u32; first.len()]);
+        for (i, row) in others.chunks_exact(inner.max(1)).enumerate() {
+            let (row, best, places) = (&row[..inner], &mut best[..inner], &mut places[..inner]);
+            let at = i as u32 + 1;
+            for k in 0..inner {
+                let wins = S::beats(row[k], best[k]) | (is_nan(row[k]) & !is_nan(best[k]));
+                best[k] = pick(wins, row[k], best[k]);
+                places[k] = pick(wins, at, places[k]);
+            }
+        }
+        for place in places {
+            out.push(i64::from(place));
+        }
+    }
+
     /// Position of the first best element; 0 if there is none.
-    pub fn first_best<S: Side, T: Real>(x: &[T]) -> usize {
+    pub fn first_best<S: Side, T: Comparable>(x: &[T]) -> usize {
         let Some(&start) = x.first() else { return 0 };
         let best = best_of_row::<S, T>(x, start);
         let mut at = 0;
@@ -226,6 +252,10 @@ mod tests {
             best_of_rows::<Smallest, _>(&turned, n, &mut want);
             best_of_columns::<Smallest, _>(&x, &mut best);
             assert_eq!(best, want);
+            let mut places = vec![];
+            first_best_of_columns::<Smallest, _>(&x, inner, &mut places);
+            let want: Vec<i64> = turned.chunks(n).map(|row| first_best::<Smallest, _>(row) as i64).collect();
+            assert_eq!(places, want);
             let (mut rows, mut columns) = (vec![], vec![]);
             row_shares::<Smallest, _>(&turned, n, &mut rows);
             column_shares::<Smallest, _>(&x, inner, &mut columns);
@@ -249,6 +279,9 @@ mod tests {
                 row_shares::<Largest, _>(&x, n, &mut shares);
                 assert!(shares.iter().all(|s| s.is_nan()));
                 column_shares::<Largest, _>(&x, 1, &mut columns);
+                let mut place = vec![];
+                first_best_of_columns::<Smallest, _>(&x, 1, &mut place);
+                assert_eq!(place, [at as i64]);
                 assert!(columns.iter().all(|s| s.is_nan()));
                 assert!(any_nan(&x));
             }

@@ -72,6 +72,18 @@ wide! {
         }
     }
 
+    /// Adds `exp(x - top)` of the columns up in `sums`.
+    pub fn add_exp_of_columns<T: Real>(x: &[T], top: &[T], sums: &mut [f64]) {
+        let n = top.len();
+        let sums = &mut sums[..n];
+        for row in x.chunks_exact(n.max(1)) {
+            let row = &row[..n];
+            for i in 0..n {
+                sums[i] += (row[i] - top[i]).exp().to_f64();
+            }
+        }
+    }
+
     /// Columns times their numbers, in place.
     pub fn scale_columns<T: Real>(x: &mut [T], by: &[T]) {
         let n = by.len();
