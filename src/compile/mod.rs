@@ -24,6 +24,7 @@ use crate::resolve::{FnId, GlobalId, GlobalKind, ModuleId, Program};
 use crate::source::Span;
 use crate::symbol::Symbol;
 
+pub use formula::set_fusion;
 pub use function::FnCompiler;
 
 /// A module ready to run. Globals are numbered through the whole program: `bases[module] + index`.
