@@ -7,7 +7,7 @@ use crate::tensor::broadcast::broadcast_values;
 use crate::tensor::cast::{Float, Kind, promote};
 use crate::tensor::create::{article, scalar_f64};
 use crate::tensor::elementwise::{Loaded, load, load_ints, operands, wrong_kind};
-use crate::tensor::lanes::{Lanes, run};
+use crate::tensor::lanes::{Lanes, run, run_shared};
 use crate::tensor::simd::ints::{Logic, bool_lanes};
 use crate::tensor::{DType, Shape, Tensor, flat};
 use crate::types::ty::Ty;
@@ -54,7 +54,7 @@ impl Test {
     }
 
     /// One loop for each test, so that none is chosen inside.
-    fn lanes<T: PartialOrd + Copy>(self, n: usize, lanes: &[Lanes<'_, T>], out: &mut Vec<bool>) {
+    fn lanes<T: PartialOrd + Copy + Sync>(self, n: usize, lanes: &[Lanes<'_, T>], out: &mut Vec<bool>) {
         match self {
             Test::Eq => zip(n, lanes, out, |a, b| a == b),
             Test::Ne => zip(n, lanes, out, |a, b| a != b),
@@ -120,7 +120,7 @@ fn compare(test: Test, env: &mut Env, args: &[Value]) -> Result<Value> {
             let held: SmallVec<[(Cow<'_, [i64]>, Shape); 2]> = args.iter().map(load_ints).collect();
             let operands: SmallVec<[(&[i64], &[usize]); 2]> = held.iter().map(|(d, s)| (&**d, s.as_slice())).collect();
             let mut out = vec![];
-            run(&shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
+            run_shared(&shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
             out
         }
     };
@@ -131,7 +131,7 @@ fn floats<T: Float>(test: Test, args: &[Value], shape: &[usize]) -> Vec<bool> {
     let held: SmallVec<[Loaded<'_, T>; 2]> = args.iter().map(load).collect();
     let operands = operands(&held);
     let mut out = vec![];
-    run(shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
+    run_shared(shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
     out
 }
 

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::broadcast::broadcast_values;
 use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
-use super::lanes::{Lanes, Run, run};
+use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::simd::kernels::add_to;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::env::Env;
@@ -206,12 +206,12 @@ fn float_tensor<T: Float>(prim: &'static Prim, kernel: LaneKernel<T>, args: &[Va
                 Loaded::Buffer(data, _) => Lanes::Each(data),
             })
             .collect();
-        kernel(n, &lanes, &mut out);
+        run_whole(n, &lanes, &mut out, kernel);
         return Ok(Value::tensor(Tensor::from_vec(shape, out)));
     }
     let shape = broadcast_values(prim.name, args)?;
     let mut out = Vec::with_capacity(count(&shape));
-    run(&shape, &operands(&loaded), &mut out, kernel);
+    run_shared(&shape, &operands(&loaded), &mut out, kernel);
     Ok(Value::tensor(Tensor::from_vec(&shape, out)))
 }
 
@@ -283,8 +283,7 @@ fn pull_tensor<T: Float>(
         .map(|v| load(if v.shape().is_some() { v } else { y_bar }))
         .collect();
     let mut result = Vec::with_capacity(count(&shape));
-    let mut splat: Vec<T> = Vec::new();
-    run(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst, &mut splat));
+    run_shared(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst));
     Ok(Value::tensor(Tensor::from_vec(&shape, result)))
 }
 
@@ -304,9 +303,9 @@ fn pull_shape(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Value) -
 }
 
 /// One run of a pullback: scalars are splat over blocks, as the kernel wants slices.
-fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Vec<T>, splat: &mut Vec<T>) {
+fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Vec<T>) {
     let block = n.min(BLOCK);
-    splat.clear();
+    let mut splat: SmallVec<[T; BLOCK]> = SmallVec::new();
     let mut all_each = true;
     for lane in lanes {
         if let Lanes::Same(x) = lane {

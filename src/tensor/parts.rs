@@ -12,7 +12,8 @@ use crate::map_dtype;
 use crate::tensor::create::{Element, array, article};
 use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
 use crate::tensor::view::{row_major, standard};
-use crate::tensor::simd::kernels::put_where;
+use crate::tensor::lanes::Lanes;
+use crate::tensor::simd::kernels::choose_lanes;
 use crate::tensor::{Arr, DType, Tensor, flat, show_shape, strided};
 use crate::value::Value;
 
@@ -359,13 +360,9 @@ fn same64(t: &Tensor) -> Option<&Arr<f64>> {
 
 /// Writes one number where a mask of the array's shape is true.
 fn write_masked<T: Element>(a: &mut Arr<T>, mask: &Arr<bool>, x: T) {
-    let mask = flat(mask);
-    if !a.is_standard_layout() {
-        *a = standard(a);
-    }
-    if let Some(data) = a.as_slice_mut() {
-        put_where(&mask, x, data);
-    }
+    let mut out = vec![];
+    choose_lanes(&flat(mask), Lanes::Same(x), Lanes::Each(&flat(a)), &mut out);
+    *a = array(mask.shape(), out);
 }
 
 /// `x` with `v` written at the index (the last write wins), cast to `x`'s dtype. In place if `x` is unshared.

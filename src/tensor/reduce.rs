@@ -4,6 +4,7 @@
 //! without that copy. Float sums run in short blocks of `f32` and add up in `f64`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::cast::Float;
 use super::create::article;
@@ -15,7 +16,7 @@ use super::simd::ints::{Count, int_column_sums, int_sum};
 use super::simd::sums as simd_sums;
 use super::simd::windows::Comparable;
 use super::strided::permuted;
-use super::{DType, Shape, Tensor, count, flat};
+use super::{DType, Shape, Tensor, count, flat, threads};
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -124,7 +125,23 @@ pub fn swap_last<T: Copy>(data: &[T], outer: usize, n: usize, inner: usize) -> V
 /// Sum of a slice.
 #[inline]
 pub fn sum_slice<T: Float>(x: &[T]) -> f64 {
-    simd_sums::sum(x)
+    if x.len() < threads::MANY { simd_sums::sum(x) } else { long_sum(x) }
+}
+
+/// The same on several threads, if there are: the sums of blocks are added in the order in which one thread adds them.
+fn long_sum<T: Float>(x: &[T]) -> f64 {
+    // A multiple of the blocks that `sum` makes.
+    const PART: usize = 1 << 15;
+    if threads::available() == 1 {
+        return simd_sums::sum(x);
+    }
+    let parts = threads::collect(x.len().div_ceil(PART), |part| {
+        let mut addends = vec![];
+        let from = part * PART;
+        simd_sums::addends(x.get(from..(from + PART).min(x.len())).unwrap_or(&[]), &mut addends);
+        addends
+    });
+    parts.iter().flatten().fold(0.0, |total, part| total + part)
 }
 
 /// Sums over `axes` of a float tensor, in `f64`.
@@ -152,8 +169,16 @@ fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
     }
     let mut out = Vec::with_capacity(kept);
     match split(shape, axes) {
-        Some((_, n, 1)) => simd_sums::row_sums(data, n.max(1), &mut out),
-        Some((_, n, inner)) => simd_sums::columns_of_each(data, n.max(1), inner, &mut out),
+        Some((1, _, 1)) => out.push(sum_slice(data)),
+        Some((outer, n, 1)) => threads::append(outer, n, 1, &mut out, |rows, out| {
+            simd_sums::row_sums(items(data, n, rows), n.max(1), out);
+        }),
+        Some((1, n, inner)) if n * inner > 64 => threads::append(inner, n, 1, &mut out, |columns, out| {
+            simd_sums::sums_of_columns(data, inner, columns.start, columns.end, out);
+        }),
+        Some((outer, n, inner)) => threads::append(outer, n * inner, inner, &mut out, |parts, out| {
+            simd_sums::columns_of_each(items(data, n * inner, parts), n.max(1), inner, out);
+        }),
         None => {
             let (others, run) = last_run(shape, axes);
             let part = sums_of(data, shape, run);
@@ -161,6 +186,11 @@ fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
         }
     }
     out
+}
+
+/// Some of the items of `size` elements each.
+fn items<T>(data: &[T], size: usize, range: Range<usize>) -> &[T] {
+    data.get(range.start * size..range.end * size).unwrap_or(&[])
 }
 
 /// Axes that do not lie side by side: the others, and the longest run of such at the end, whose elements lie most densely.
@@ -224,24 +254,25 @@ pub fn min_slice<T: Float>(x: &[T]) -> Option<T> {
 }
 
 /// Largest (or smallest) elements along the axes; rows are not empty.
-pub fn extrema<T: Comparable>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
+pub fn extrema<T: Comparable + Send + Sync>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
     if largest { extrema_of::<Largest, T>(data, shape, axes) } else { extrema_of::<Smallest, T>(data, shape, axes) }
 }
 
-fn extrema_of<S: Side, T: Comparable>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+fn extrema_of<S: Side, T: Comparable + Send + Sync>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
     let mut out = vec![];
     match split(shape, axes) {
         _ if data.is_empty() => {}
-        Some((_, n, 1)) => best_of_rows::<S, T>(data, n.max(1), &mut out),
-        Some((_, n, inner)) => {
-            out.reserve(data.len() / n.max(1));
-            for part in data.chunks_exact((n * inner).max(1)) {
+        Some((outer, n, 1)) => threads::append(outer, n, 1, &mut out, |rows, out| {
+            best_of_rows::<S, T>(items(data, n, rows), n.max(1), out);
+        }),
+        Some((outer, n, inner)) => threads::append(outer, n * inner, inner, &mut out, |parts, out| {
+            for part in items(data, n * inner, parts).chunks_exact((n * inner).max(1)) {
                 let start = out.len();
                 let (first, others) = part.split_at(inner);
                 out.extend_from_slice(first);
                 best_of_columns::<S, T>(others, out.get_mut(start..).unwrap_or_default());
             }
-        }
+        }),
         None => {
             let (others, run) = last_run(shape, axes);
             let part = extrema_of::<S, T>(data, shape, run);

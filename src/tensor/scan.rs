@@ -1,5 +1,7 @@
 //! Running results along one axis, and row functions that give as many numbers as they take (softmax).
 
+use std::ops::Range;
+
 use super::cast::Float;
 use super::create::Element;
 use super::reduce::{max_slice, rows, split, sum_slice, unrows};
@@ -8,13 +10,25 @@ use super::simd::ints::Marked;
 use super::simd::poly::pick;
 use super::simd::softmax as loops;
 use super::simd::sums::column_sums;
+use super::threads;
 
 /// Runs `f(row, out)` over the rows along `axes` and puts the results back in place. `f` appends as many as it reads.
-pub fn map_rows<T: Float>(data: &[T], shape: &[usize], axes: &[usize], mut f: impl FnMut(&[T], &mut Vec<T>)) -> Vec<T> {
+pub fn map_rows<T: Float>(data: &[T], shape: &[usize], axes: &[usize], f: impl Fn(&[T], &mut Vec<T>) + Sync) -> Vec<T> {
+    map_blocks(data, shape, axes, |block, n, out| block.chunks_exact(n).for_each(|row| f(row, out)))
+}
+
+/// The same for `f(block, n, out)` over blocks of several rows of `n`.
+fn map_blocks<T: Float>(
+    data: &[T],
+    shape: &[usize],
+    axes: &[usize],
+    f: impl Fn(&[T], usize, &mut Vec<T>) + Sync,
+) -> Vec<T> {
     let (rows, n) = rows(data, shape, axes);
     let mut out = Vec::with_capacity(data.len());
+    let block = |range: Range<usize>| rows.get(range.start * n..range.end * n).unwrap_or(&[]);
     if n > 0 {
-        rows.chunks_exact(n).for_each(|row| f(row, &mut out));
+        threads::append(rows.len() / n, n, n, &mut out, |range, out| in_blocks(range, n, |r| f(block(r), n, out)));
     }
     unrows(out, shape, axes)
 }
@@ -25,14 +39,40 @@ pub fn zip_rows<T: Float>(
     b: &[T],
     shape: &[usize],
     axes: &[usize],
-    mut f: impl FnMut(&[T], &[T], &mut Vec<T>),
+    f: impl Fn(&[T], &[T], &mut Vec<T>) + Sync,
+) -> Vec<T> {
+    zip_blocks(a, b, shape, axes, |a, b, n, out| a.chunks_exact(n).zip(b.chunks_exact(n)).for_each(|(a, b)| f(a, b, out)))
+}
+
+fn zip_blocks<T: Float>(
+    a: &[T],
+    b: &[T],
+    shape: &[usize],
+    axes: &[usize],
+    f: impl Fn(&[T], &[T], usize, &mut Vec<T>) + Sync,
 ) -> Vec<T> {
     let ((a, n), (b, _)) = (rows(a, shape, axes), rows(b, shape, axes));
     let mut out = Vec::with_capacity(a.len());
+    fn block<T>(x: &[T], range: Range<usize>, n: usize) -> &[T] {
+        x.get(range.start * n..range.end * n).unwrap_or(&[])
+    }
     if n > 0 {
-        a.chunks_exact(n).zip(b.chunks_exact(n)).for_each(|(a, b)| f(a, b, &mut out));
+        threads::append(a.len() / n, n, n, &mut out, |range, out| {
+            in_blocks(range, n, |r| f(block(&a, r.clone(), n), block(&b, r, n), n, out));
+        });
     }
     unrows(out, shape, axes)
+}
+
+/// Elements that row functions take together, about.
+const BLOCK: usize = 2048;
+/// Rows shorter than this are taken together.
+const SHORT: usize = 64;
+
+/// Calls `f` with the ranges of rows of `n` that make up blocks.
+fn in_blocks(rows: Range<usize>, n: usize, mut f: impl FnMut(Range<usize>)) {
+    let step = (BLOCK / n.max(1)).max(1);
+    rows.clone().step_by(step).for_each(|from| f(from..(from + step).min(rows.end)));
 }
 
 /// Softmax along axes; infinities share 1, a row of -inf gives zeros.
@@ -45,7 +85,7 @@ pub fn softmax<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> 
         loops::scale_columns(out.get_mut(start..)?, &scales);
         Some(())
     });
-    down.unwrap_or_else(|| map_rows(data, shape, axes, softmax_row))
+    down.unwrap_or_else(|| map_blocks(data, shape, axes, softmax_rows))
 }
 
 /// Logarithm of the softmax along axes; of a row of -inf, -inf.
@@ -60,7 +100,7 @@ pub fn log_softmax<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec
         loops::less_both_columns(part, &top, &logs, out);
         Some(())
     });
-    down.unwrap_or_else(|| map_rows(data, shape, axes, |row, out| log_softmax_row(row, out, &mut scratch)))
+    down.unwrap_or_else(|| map_blocks(data, shape, axes, log_softmax_rows))
 }
 
 /// `y * (g - sum(y * g))` along axes.
@@ -75,7 +115,7 @@ pub fn softmax_pull<T: Float>(y: &[T], g: &[T], shape: &[usize], axes: &[usize])
         loops::share_columns(part, g, &sums, out);
         Some(())
     });
-    down.unwrap_or_else(|| zip_rows(y, g, shape, axes, softmax_pull_row))
+    down.unwrap_or_else(|| zip_blocks(y, g, shape, axes, softmax_pull_rows))
 }
 
 /// `g - exp(y) * sum(g)` along axes; zeros for a row of -inf.
@@ -90,7 +130,7 @@ pub fn log_softmax_pull<T: Float>(y: &[T], g: &[T], shape: &[usize], axes: &[usi
         loops::less_share_columns(part, g, &tops(part, inner), &sums, out);
         Some(())
     });
-    down.unwrap_or_else(|| zip_rows(y, g, shape, axes, log_softmax_pull_row))
+    down.unwrap_or_else(|| zip_blocks(y, g, shape, axes, log_softmax_pull_rows))
 }
 
 /// Appends what `f(part, inner, out)` makes of each matrix with rows of `inner` whose columns lie along the axes; `None` if there
@@ -121,6 +161,42 @@ fn tops<T: Float>(part: &[T], inner: usize) -> Vec<T> {
 fn finite_tops<T: Float>(part: &[T], inner: usize) -> Option<Vec<T>> {
     let top = tops(part, inner);
     (!top.iter().any(|top| top.abs() == T::INFINITY)).then_some(top)
+}
+
+fn softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Vec<T>) {
+    let mut tops = vec![];
+    if n >= SHORT || !loops::row_tops(block, n, &mut tops) {
+        return block.chunks_exact(n).for_each(|row| softmax_row(row, out));
+    }
+    let (mut exps, mut sums) = (vec![], vec![]);
+    loops::exp_rows(block, n, &tops, &mut exps, &mut sums);
+    let scales: Vec<T> = sums.iter().map(|&sum| T::c(1.0 / sum)).collect();
+    loops::scaled_rows(&exps, n, &scales, out);
+}
+
+fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Vec<T>) {
+    let (mut tops, mut exps, mut sums) = (vec![], vec![], vec![]);
+    if n >= SHORT || !loops::row_tops(block, n, &mut tops) {
+        return block.chunks_exact(n).for_each(|row| log_softmax_row(row, out, &mut exps));
+    }
+    loops::exp_rows(block, n, &tops, &mut exps, &mut sums);
+    let logs: Vec<T> = sums.iter().map(|sum| T::c(sum.ln())).collect();
+    loops::less_both_rows(block, n, &tops, &logs, out);
+}
+
+fn softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Vec<T>) {
+    if n >= SHORT {
+        return y.chunks_exact(n).zip(g.chunks_exact(n)).for_each(|(y, g)| softmax_pull_row(y, g, out));
+    }
+    loops::share_rows(y, g, n, &mut vec![], out);
+}
+
+fn log_softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Vec<T>) {
+    let mut tops = vec![];
+    if n >= SHORT || !loops::row_tops(y, n, &mut tops) {
+        return y.chunks_exact(n).zip(g.chunks_exact(n)).for_each(|(y, g)| log_softmax_pull_row(y, g, out));
+    }
+    loops::less_share_rows(y, g, n, &mut vec![], out);
 }
 
 fn softmax_row<T: Float>(row: &[T], out: &mut Vec<T>) {
@@ -406,6 +482,27 @@ mod tests {
         assert_eq!(logsumexp(&[0.0, inf], &mut vec![]), inf);
         assert_eq!(row(log_softmax, &[-inf, -inf]), [-inf, -inf]);
         assert_eq!(log_softmax_pull(&[-inf, -inf], &[1.0, 2.0], &[2], &[0]), [0.0, 0.0]);
+    }
+
+    #[test]
+    fn short_rows_are_taken_together() {
+        for n in [1, 2, 7, 16, 40, SHORT - 1] {
+            let m = 3 * BLOCK / n;
+            let x: Vec<f32> = (0..m * n).map(|i| (i * 7919 % 101) as f32 / 10.0 - 5.0).collect();
+            let g: Vec<f32> = (0..m * n).map(|i| (i * 31 % 17) as f32 / 5.0 - 1.0).collect();
+            let (shape, axes) = ([m, n], [1]);
+            let (y, z) = (softmax(&x, &shape, &axes), log_softmax(&x, &shape, &axes));
+            let (p, q) = (softmax_pull(&y, &g, &shape, &axes), log_softmax_pull(&z, &g, &shape, &axes));
+            let mut want = [vec![], vec![], vec![], vec![]];
+            for (i, x) in x.chunks(n).enumerate() {
+                let at = i * n..(i + 1) * n;
+                softmax_row(x, &mut want[0]);
+                log_softmax_row(x, &mut want[1], &mut vec![]);
+                softmax_pull_row(&y[at.clone()], &g[at.clone()], &mut want[2]);
+                log_softmax_pull_row(&z[at.clone()], &g[at], &mut want[3]);
+            }
+            assert!([y, z, p, q] == want, "{n}");
+        }
     }
 
     #[test]

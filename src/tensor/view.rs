@@ -1,13 +1,12 @@
 //! Rearrangement of tensors. In: tensor, shape or axes already checked by the caller (`ops/reshape.rs`). Out: a tensor
 //! that shares the buffer wherever strides allow (`reshape` of a contiguous tensor, `permute`, slices, flips), else a copy.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use ndarray::{Axis, IxDyn, Slice};
 
 use crate::tensor::create::{Element, array};
-use crate::tensor::{Arr, DType, Tensor, flat};
+use crate::tensor::{Arr, DType, Tensor, flat, strided};
 
 /// Maps the array of whichever dtype to an array of the same dtype.
 #[macro_export]
@@ -68,21 +67,19 @@ pub fn flip_axis(t: &Tensor, axis: usize) -> Tensor {
 }
 
 fn concat_arrs<T: Element>(parts: &[&Arr<T>], axis: usize, shape: &[usize]) -> Arr<T> {
-    let outer: usize = shape[..axis].iter().product();
-    let inner: usize = shape[axis + 1..].iter().product();
-    let parts: Vec<(Cow<'_, [T]>, usize)> = parts.iter().map(|p| (flat(p), p.shape()[axis] * inner)).collect();
-    let mut data = Vec::with_capacity(shape.iter().product());
-    if parts.iter().all(|(_, size)| *size == 1) {
-        // Stacked along the last axis.
-        for block in 0..outer {
-            data.extend(parts.iter().filter_map(|(p, _)| p.get(block)));
+    let (steps, n) = (row_major(shape), shape.iter().product());
+    let mut data: Vec<T> = Vec::with_capacity(n);
+    let room = data.spare_capacity_mut().get_mut(..n).unwrap_or_default();
+    let (mut start, mut filled) = (0, 0);
+    for p in parts {
+        if strided::place(p, room, start, &steps) {
+            filled += p.len();
         }
-    } else {
-        for block in 0..outer {
-            for (p, size) in &parts {
-                data.extend_from_slice(p.get(block * size..(block + 1) * size).unwrap_or(&[]));
-            }
-        }
+        start += p.shape()[axis] * steps[axis];
+    }
+    if filled == n {
+        // SAFETY: the parts lie side by side, and each of their elements has been written.
+        unsafe { data.set_len(n) };
     }
     array(shape, data)
 }

@@ -5,8 +5,8 @@ use super::windows::Comparable;
 use crate::ops::real::Real;
 use crate::wide;
 
-/// Elements that are compared side by side.
-const LANES: usize = 32;
+/// Elements that are compared side by side, at most.
+const LANES: usize = 64;
 /// Elements that are searched together.
 const BLOCK: usize = 64;
 
@@ -34,10 +34,12 @@ impl Side for Smallest {
     }
 }
 
-/// The better of two, or NaN once either is.
+/// The better of two, or NaN once either is. Of the form of the machine's own maximum: as one choice between the two it would become
+/// a masked store where it is written to `best` again, which takes some processors twenty times as long.
 #[inline(always)]
 fn better<S: Side, T: Comparable>(x: T, best: T) -> T {
-    pick(S::beats(x, best) | is_nan(x), x, best)
+    let beats = if S::beats(x, best) { x } else { best };
+    pick(is_nan(x), x, beats)
 }
 
 /// True of what does not equal itself.
@@ -50,29 +52,37 @@ fn is_nan<T: Comparable>(x: T) -> bool {
 /// The best of a row that begins with `start`.
 #[inline(always)]
 fn best_of_row<S: Side, T: Comparable>(x: &[T], start: T) -> T {
-    let mut rest = x;
     let mut best = start;
-    if x.len() >= LANES {
-        let mut lanes = [start; LANES];
-        while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
-            for k in 0..LANES {
-                lanes[k] = better::<S, T>(chunk[k], lanes[k]);
-            }
-            rest = tail;
+    if x.len() < LANES {
+        for &x in x {
+            best = better::<S, T>(x, best);
         }
-        let mut n = LANES / 2;
-        while n > 0 {
-            for k in 0..n {
-                lanes[k] = better::<S, T>(lanes[k + n], lanes[k]);
-            }
-            n /= 2;
+        return best;
+    }
+    let mut lanes = [start; LANES];
+    // The compiler must not know how many: it would make a number of its own of each lane instead of vectors.
+    let lanes = &mut lanes[..LANES.min(x.len())];
+    let n = lanes.len();
+    let chunks = x.chunks_exact(n);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        let chunk = &chunk[..n];
+        for k in 0..n {
+            lanes[k] = better::<S, T>(chunk[k], lanes[k]);
         }
-        best = lanes[0];
     }
     for &x in rest {
         best = better::<S, T>(x, best);
     }
-    best
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        for k in 0..half {
+            low[k] = better::<S, T>(high[k], low[k]);
+        }
+        half /= 2;
+    }
+    better::<S, T>(lanes[0], best)
 }
 
 /// True if `x` is the best: equal to it, or NaN as it.
@@ -109,15 +119,20 @@ wide! {
     /// Appends the positions of the first best elements of the columns of a matrix with rows of `inner`.
     pub fn first_best_of_columns<S: Side, T: Comparable>(x: &[T], inner: usize, out: &mut Vec<i64>) {
         let (first, others) = x.split_at(inner.min(x.len()));
-        let (mut best, mut places) = (first.to_vec(), vec![0u32; first.len()]);
+        // From one pair of buffers to the other and back: see `better`.
+        let (mut best, mut places) = (first.to_vec(), vec![0u32; inner]);
+        let (mut next_best, mut next_places) = (best.clone(), places.clone());
         for (i, row) in others.chunks_exact(inner.max(1)).enumerate() {
-            let (row, best, places) = (&row[..inner], &mut best[..inner], &mut places[..inner]);
-            let at = i as u32 + 1;
+            let (row, at) = (&row[..inner], i as u32 + 1);
+            let (old, old_places) = (&best[..inner], &places[..inner]);
+            let (new, new_places) = (&mut next_best[..inner], &mut next_places[..inner]);
             for k in 0..inner {
-                let wins = S::beats(row[k], best[k]) | (is_nan(row[k]) & !is_nan(best[k]));
-                best[k] = pick(wins, row[k], best[k]);
-                places[k] = pick(wins, at, places[k]);
+                let wins = S::beats(row[k], old[k]) | (is_nan(row[k]) & !is_nan(old[k]));
+                new[k] = pick(wins, row[k], old[k]);
+                new_places[k] = pick(wins, at, old_places[k]);
             }
+            std::mem::swap(&mut best, &mut next_best);
+            std::mem::swap(&mut places, &mut next_places);
         }
         for place in places {
             out.push(i64::from(place));

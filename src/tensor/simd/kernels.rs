@@ -56,15 +56,6 @@ wide! {
         }
     }
 
-    /// Puts `x` where the mask is true.
-    pub fn put_where<T: Element>(mask: &[bool], x: T, to: &mut [T]) {
-        let n = to.len().min(mask.len());
-        let (mask, to) = (&mask[..n], &mut to[..n]);
-        for i in 0..n {
-            to[i] = pick(mask[i], x, to[i]);
-        }
-    }
-
     /// Cotangents of the argument of a primitive: `y_bar` times the slope, 0 where `y_bar` is 0.
     pub fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
         if let [x] = *args {

@@ -70,6 +70,19 @@ wide! {
         total
     }
 
+    /// Appends the numbers that [`sum_onto`] adds one after the other.
+    pub fn addends<T: Real>(x: &[T], out: &mut Vec<f64>) {
+        let (blocks, rest) = x.split_at(x.len() / BLOCK * BLOCK);
+        for block in blocks.chunks_exact(BLOCK) {
+            out.push(sum_onto::<T>(0.0, block));
+        }
+        let (whole, singles) = rest.split_at(rest.len() / LANES * LANES);
+        out.push(sum_onto::<T>(0.0, whole));
+        for &x in singles {
+            out.push(x.to_f64());
+        }
+    }
+
     /// Sum of the squares, in `f64`.
     pub fn sum_squares<T: Real>(x: &[T]) -> f64 {
         let mut lanes = [0.0; LANES];
@@ -183,13 +196,19 @@ wide! {
 
     /// Appends the sums of the columns of a matrix with rows of `inner`.
     pub fn column_sums<T: Real>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+        sums_of_columns::<T>(part, inner, 0, inner, out);
+    }
+
+    /// The same for columns `from` to `to`.
+    pub fn sums_of_columns<T: Real>(part: &[T], inner: usize, from: usize, to: usize, out: &mut Vec<f64>) {
         let start = out.len();
-        out.resize(start + inner, 0.0);
+        out.resize(start + to - from, 0.0);
         let totals = &mut out[start..];
-        let mut block_sum = vec![T::default(); inner];
+        let mut block_sum = vec![T::default(); to - from];
         for block in part.chunks(ROWS * inner.max(1)) {
             block_sum.fill(T::default());
             for row in block.chunks_exact(inner.max(1)) {
+                let row = &row[from..to];
                 let sums = &mut block_sum[..row.len()];
                 for k in 0..row.len() {
                     sums[k] = sums[k] + row[k];
@@ -215,6 +234,13 @@ mod tests {
             assert_eq!(sum(&x), whole * (n - 1.0) / 2.0);
             assert_eq!(sum_squares(&x), (n - 1.0) * n * (2.0 * n - 1.0) / 6.0);
             assert_eq!(spread(&x, 0.0), sum_squares(&x));
+        }
+        for n in [0, 5, 16, 37, 1024, 1500, 3000] {
+            let x: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
+            let mut parts = vec![];
+            addends(&x, &mut parts);
+            let total: f64 = parts.iter().fold(0.0, |total, part| total + part);
+            assert_eq!(total.to_bits(), sum(&x).to_bits(), "{n}");
         }
         let nan = [1.0, f64::NAN, 2.0];
         assert!(sum(&nan).is_nan() && sum_squares(&nan).is_nan());
