@@ -390,7 +390,7 @@ static CHR: Builtin = Builtin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::vecs::{bool_tensor, float_tensor, int_tensor};
+    use crate::tensor::vecs::{float_tensor, int_tensor};
     use crate::ad::slot::Slot;
     use crate::show::repr;
 

@@ -361,13 +361,15 @@ mod tests {
 
     #[test]
     fn ints_floor_and_refuse() {
-        assert_eq!(int_floordiv(-7, 2), Some(-4));
-        assert_eq!(int_rem(-7, 2), Some(1));
-        assert_eq!(int_rem(7, -2), Some(-1));
-        assert_eq!(int_floordiv(1, 0), None);
-        assert_eq!(int_rem(1, 0), None);
-        assert_eq!(int_floordiv(i64::MIN, -1), None);
-        assert_eq!(int_rem(i64::MIN, -1), Some(0));
+        let floordiv = |a, b| ints::unmark(IntFloordiv::f(a, b));
+        let rem = |a, b| ints::unmark(IntRem::f(a, b));
+        assert_eq!(floordiv(-7, 2), Some(-4));
+        assert_eq!(rem(-7, 2), Some(1));
+        assert_eq!(rem(7, -2), Some(-1));
+        assert_eq!(floordiv(1, 0), None);
+        assert_eq!(rem(1, 0), None);
+        assert_eq!(floordiv(i64::MIN, -1), None);
+        assert_eq!(rem(i64::MIN, -1), Some(0));
         assert_eq!(int_pow(2, 62), Some(1 << 62));
         assert_eq!(int_pow(2, 63), None);
         assert_eq!(int_pow(0, 0), Some(1));
