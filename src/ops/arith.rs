@@ -42,7 +42,7 @@ binary_prims! {
         d1(a, b, y) -(y / b),
         probe: -2.0..2.0, 0.5..2.0, &[0.0, -1.0], &[-1.0, -2.0];
     POW "pow" ("x", "y"), "`x ^ y`, elementwise with broadcasting. An int to a non-negative int stays int. The slope is 0 for exponent 0, also at base 0; for a negative base the slope in `y` is NaN.",
-        ints: crate::ints!(|a, b| ints::mark(int_pow(a, b))),
+        ints: crate::ints!(|a, b| if b == 2 { ints::mul(a, a) } else { ints::mark(int_pow(a, b)) }),
         f(a, b) a.pow(b),
         d0(a, b, y) N::if_eq(b.clone(), N::c(0.0), N::c(0.0), b.clone() * a.pow(b - N::c(1.0))),
         d1(a, b, y) {

@@ -45,6 +45,8 @@ pub type Run<'a, T> = SmallVec<[Lanes<'a, T>; 5]>;
 const SHORT_ROW: usize = 16;
 /// Elements that are written out for a call.
 const SPREAD: usize = 1024;
+/// Operands, at most: three arguments, the result and its cotangent.
+const MOST: usize = 5;
 
 /// Runs `kernel(n, operands, out)` over all lanes of `shape`; it appends `n` results to `out`.
 /// Each operand is a row-major buffer and its shape, which broadcasts to `shape`.
@@ -135,67 +137,83 @@ impl Rows {
 
     /// Calls `f` with the lanes of some of the rows.
     fn each<T: Copy>(&self, operands: &[(&[T], &[usize])], rows: Range<usize>, mut f: impl FnMut(usize, &[Lanes<'_, T>])) {
-        let (inner, outer) = (self.inner(), self.outer());
-        let mut index: Shape = SmallVec::from_elem(0, outer);
-        let mut left = rows.start;
-        for axis in (0..outer).rev() {
-            index[axis] = left % self.dims[axis].max(1);
-            left /= self.dims[axis].max(1);
-        }
-        let base = |strides: &SmallVec<[usize; 4]>| index.iter().zip(strides).map(|(i, step)| i * step).sum();
-        let mut bases: SmallVec<[usize; 5]> = self.strides.iter().map(base).collect();
+        let inner = self.inner();
         // Rows too short for a call each are written out for many of them.
-        let together = if inner < SHORT_ROW { (SPREAD / inner.max(1)).max(1) } else { 1 };
-        let mut copies: SmallVec<[Vec<T>; 5]> = operands.iter().map(|_| vec![]).collect();
-        let mut waiting = 0;
-        let mut lanes: SmallVec<[Lanes<'_, T>; 5]> = SmallVec::new();
-        for row in rows.clone() {
-            if together == 1 {
-                lanes.clear();
+        if inner < SHORT_ROW {
+            let together = (SPREAD / inner.max(1)).max(1);
+            for from in rows.clone().step_by(together) {
+                let some = from..(from + together).min(rows.end);
+                let mut copies: SmallVec<[Vec<T>; MOST]> = SmallVec::new();
                 for (k, (data, _)) in operands.iter().enumerate() {
-                    let (base, step) = (bases[k], self.strides[k].last().copied().unwrap_or(0));
-                    if step == 0 {
-                        lanes.extend(data.get(base).map(|&x| Lanes::Same(x)));
-                    } else {
-                        lanes.extend(data.get(base..base + inner).map(Lanes::Each));
-                    }
+                    let step = self.step(k);
+                    let mut copy: Vec<T> = Vec::with_capacity(some.len() * inner);
+                    self.bases(some.clone(), |bases| {
+                        let base = bases.get(k).copied().unwrap_or(0);
+                        if step == 0 {
+                            let len = copy.len() + inner;
+                            data.get(base).into_iter().for_each(|&x| copy.resize(len, x));
+                        } else {
+                            copy.extend_from_slice(data.get(base..base + inner).unwrap_or(&[]));
+                        }
+                    });
+                    copies.push(copy);
                 }
-                f(inner, &lanes);
-            } else {
-                for (k, (data, _)) in operands.iter().enumerate() {
-                    let (base, step) = (bases[k], self.strides[k].last().copied().unwrap_or(0));
-                    let copy = &mut copies[k];
-                    if step == 0 {
-                        let len = copy.len() + inner;
-                        data.get(base).into_iter().for_each(|&x| copy.resize(len, x));
-                    } else {
-                        copy.extend_from_slice(data.get(base..base + inner).unwrap_or(&[]));
-                    }
-                }
-                waiting += 1;
-                if waiting == together || row + 1 == rows.end {
-                    let lanes: Run<T> = copies.iter().map(|copy| Lanes::Each(copy)).collect();
-                    f(waiting * inner, &lanes);
-                    drop(lanes);
-                    copies.iter_mut().for_each(Vec::clear);
-                    waiting = 0;
+                let lanes: Run<T> = copies.iter().map(|copy| Lanes::Each(copy)).collect();
+                f(some.len() * inner, &lanes);
+            }
+            return;
+        }
+        let mut lanes: [Lanes<'_, T>; MOST] = [Lanes::Each(&[]); MOST];
+        let mut steps = [0; MOST];
+        let count = operands.len().min(MOST);
+        (0..count).for_each(|k| steps[k] = self.step(k));
+        self.bases(rows, |bases| {
+            for k in 0..count {
+                let (base, data) = (bases[k], operands[k].0);
+                lanes[k] = match data.get(base) {
+                    Some(&x) if steps[k] == 0 => Lanes::Same(x),
+                    _ => Lanes::Each(data.get(base..base + inner).unwrap_or(&[])),
+                };
+            }
+            f(inner, &lanes[..count]);
+        });
+    }
+
+    /// How far operand `k` advances within a row.
+    fn step(&self, k: usize) -> usize {
+        self.strides.get(k).and_then(|strides| strides.last()).copied().unwrap_or(0)
+    }
+
+    /// Calls `f` with where each operand begins in each of the rows.
+    #[inline]
+    fn bases(&self, rows: Range<usize>, mut f: impl FnMut(&[usize; MOST])) {
+        let Some(last) = self.outer().checked_sub(1) else {
+            return rows.for_each(|_| f(&[0; MOST]));
+        };
+        let len = self.dims[last].max(1);
+        let mut steps = [0; MOST];
+        for (step, strides) in steps.iter_mut().zip(&self.strides) {
+            *step = strides[last];
+        }
+        let mut row = rows.start;
+        while row < rows.end {
+            // The rows up to the end of the last of the outer axes are equally far apart.
+            let (mut left, mut bases) = (row, [0; MOST]);
+            for axis in (0..=last).rev() {
+                let (n, at) = (self.dims[axis].max(1), left % self.dims[axis].max(1));
+                left /= n;
+                for (base, strides) in bases.iter_mut().zip(&self.strides) {
+                    *base += at * strides[axis];
                 }
             }
-            for axis in (0..outer).rev() {
-                index[axis] += 1;
-                let done = index[axis] == self.dims[axis];
-                for k in 0..operands.len() {
-                    let step = self.strides[k][axis];
-                    bases[k] += step;
-                    if done {
-                        bases[k] -= step * self.dims[axis];
-                    }
+            let end = (row - row % len + len).min(rows.end);
+            for _ in row..end {
+                f(&bases);
+                for k in 0..MOST {
+                    bases[k] += steps[k];
                 }
-                if !done {
-                    break;
-                }
-                index[axis] = 0;
             }
+            row = end;
         }
     }
 }
