@@ -291,6 +291,26 @@ fn golden() {
     println!("{count} golden files");
 }
 
+/// What a program prints does not depend on whether expressions become formulas.
+#[test]
+fn one_by_one_it_is_the_same() {
+    dlang::compile::set_fusion(false);
+    let code = bytecode("fn f(x, y) = x * y + sin(x) / y\n");
+    assert!(!code.contains("Formula"), "{code}");
+    let (mut failures, mut count) = (String::new(), 0);
+    for (suite, run) in SUITES.iter().filter(|(suite, _)| ["run", "grad", "error", "trap"].contains(suite)) {
+        for path in dl_files(&root().join("tests/golden").join(suite)) {
+            let (source, expected) = split(&fs::read_to_string(&path).unwrap());
+            let output = run(&source).replace(root().to_str().unwrap(), "<root>");
+            count += 1;
+            if join(&source, &expected) != join(&source, &output) {
+                let _ = writeln!(failures, "{}:\n{}", path.display(), diff(&expected, &output));
+            }
+        }
+    }
+    assert!(count > 0 && failures.is_empty(), "(- with formulas, + without)\n{failures}");
+}
+
 /// Parse, print, parse: the same tree.
 #[test]
 fn printing_round_trips() {

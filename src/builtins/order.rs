@@ -1,13 +1,12 @@
-//! `topk`: the largest elements with their positions, through `argsort` and `gather`, so that derivatives flow.
+//! `topk`: the largest elements with their positions, through their positions and `gather`, so that derivatives flow.
 
 use std::rc::Rc;
 
 use crate::builtins::Builtin;
 use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::error::{Error, Result};
-use crate::ops::index::{GET_INDEX, part_index, slice};
 use crate::ops::operand::{self, known_axis, known_int};
-use crate::ops::order::ARGSORT;
+use crate::ops::order::TOP_PLACES;
 use crate::ops::prim::{Default, Sig, opt, req};
 use crate::ops::take::GATHER;
 use crate::tensor::DType;
@@ -40,8 +39,7 @@ fn topk(vm: &mut Vm, args: &mut [Value]) -> Result<Value> {
     let n = shape.get(at).copied().unwrap_or(0);
     let wanted = operand::int("topk", "k", Some(k))?;
     let k = usize::try_from(wanted).ok().filter(|&k| k <= n).ok_or_else(|| too_few(wanted, at, n))?;
-    let order = vm.cx.apply(&ARGSORT, &[x.clone(), axis.clone(), Value::Bool(true)])?;
-    let order = vm.cx.apply(&GET_INDEX, &[order, part_index(at, slice(0, k))])?;
+    let order = vm.cx.apply(&TOP_PLACES, &[x.clone(), Value::Int(k as i64), axis.clone()])?;
     let values = vm.cx.apply(&GATHER, &[x.clone(), order.clone(), axis.clone()])?;
     Ok(Value::tuple(vec![values, order]))
 }

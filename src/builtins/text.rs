@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req};
 use crate::show;
 use crate::tensor::format_spec::FormatSpec;
-use crate::tensor::vecs::{bool_tensor, float_tensor, int_tensor};
 use crate::tensor::{DType, Tensor};
 use crate::types::size::Num;
 use crate::types::ty::{TensorTy, Ty};
@@ -144,10 +143,11 @@ pub fn to_int(x: &Value) -> Result<Value> {
         Value::Str(text) => text.trim().parse().map(Value::Int).map_err(|_| bad_number("int", text)),
         Value::Tensor(_, t) => match &**t {
             Tensor::Int(_) => Ok(Value::tensor((**t).clone())),
-            other => {
-                let ints = other.to_f64s().into_iter().map(truncate).collect::<Result<Vec<_>>>()?;
-                Ok(Value::tensor(int_tensor(other.shape(), ints)?))
-            }
+            other => match other.cast(DType::Int) {
+                Ok(ints) => Ok(Value::tensor(ints)),
+                // The first one that has no int tells.
+                Err(e) => other.to_f64s().into_iter().try_for_each(|x| truncate(x).map(|_| ())).and(Err(e)),
+            },
         },
         other => Err(wrong_kind("int", 0, "a number, bool, str or tensor", other)),
     }
@@ -192,7 +192,7 @@ pub fn to_float(dtype: DType, x: &Value) -> Result<Value> {
         Value::Bool(b) => Ok(Value::float(f64::from(u8::from(*b)))),
         Value::Str(text) => text.trim().parse().map(Value::float).map_err(|_| bad_number("float", text)),
         Value::Tensor(_, t) if t.dtype().is_float() => Ok(x.clone()),
-        Value::Tensor(_, t) => Ok(Value::tensor(float_tensor(dtype, t.shape(), t.to_f64s())?)),
+        Value::Tensor(_, t) => Ok(Value::tensor(t.cast(dtype)?)),
         other => Err(wrong_kind("float", 0, "a number, bool, str or tensor", other)),
     }
 }
@@ -203,9 +203,7 @@ pub fn to_bool(x: &Value) -> Result<Value> {
         Value::Bool(_) => Ok(x.clone()),
         Value::Int(i) => Ok(Value::Bool(*i != 0)),
         Value::Float(_, f) => Ok(Value::Bool(*f != 0.0)),
-        Value::Tensor(_, t) => {
-            Ok(Value::tensor(bool_tensor(t.shape(), t.to_f64s().into_iter().map(|x| x != 0.0).collect())?))
-        }
+        Value::Tensor(_, t) => Ok(Value::tensor(t.cast(DType::Bool)?)),
         other => {
             let error = wrong_kind("bool", 0, "a number or tensor", other);
             Err(match other {
@@ -392,6 +390,7 @@ static CHR: Builtin = Builtin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::vecs::{float_tensor, int_tensor};
     use crate::ad::slot::Slot;
     use crate::show::repr;
 

@@ -213,6 +213,8 @@ instructions! {
     TakeField { dst: Reg, object: Reg, name: Name }
     /// R[object].name = R[value], which moves
     SetField { object: Reg, name: Name, value: Reg }
+    /// the same for what was taken out of the field and had a value pushed onto its end
+    SetGrown { object: Reg, name: Name, value: Reg }
     /// R[dst] = R[object][R[index]]
     GetItem { dst: Reg, object: Reg, index: Reg }
     /// R[dst] = R[object][R[index]], left as none there if it is an item of a list or dict

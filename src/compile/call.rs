@@ -79,6 +79,7 @@ impl FnCompiler<'_> {
         site.count = (before + args.len()) as u16;
         let method = site.method.is_some();
         let host = site.host.is_some();
+        let pushes = site.method.is_some_and(|method| &*method.name() == "push");
         self.writer.chunk.calls.push(site);
         let site = self.writer.table(self.writer.chunk.calls.len());
         let op = match (host, method) {
@@ -88,7 +89,11 @@ impl FnCompiler<'_> {
         };
         self.writer.emit(op, span, &spans);
         for (place, reg) in open.iter().rev() {
-            self.close_place(place, *reg, span);
+            if pushes && reg.0 == base.0 + 1 {
+                self.close_grown_place(place, *reg, span);
+            } else {
+                self.close_place(place, *reg, span);
+            }
         }
         self.emit(Op::Take { dst, src: base }, span);
     }

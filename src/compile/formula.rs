@@ -1,5 +1,6 @@
 //! Which expressions become formulas. Functions that are formulas themselves are written out in it (`inline`).
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::builtins::wraps::wrapped;
@@ -15,6 +16,17 @@ use crate::resolve::{GlobalId, GlobalKind, LocalId, Res};
 use crate::source::Span;
 use crate::syntax::ast::*;
 use crate::value::Value;
+
+thread_local! {
+    /// False: no formulas are made, every operation is an instruction of its own.
+    static FUSION: Cell<bool> = Cell::new(std::env::var_os("DLANG_FUSION").is_none_or(|wish| wish != "off"));
+}
+
+/// Whether what this thread compiles from now on has formulas. Without, it computes the same, more slowly: a way to find out whether a
+/// formula is to blame. The environment variable `DLANG_FUSION=off` does it from the start.
+pub fn set_fusion(on: bool) {
+    FUSION.set(on);
+}
 
 /// A formula in the making.
 #[derive(Default)]
@@ -78,7 +90,7 @@ impl<'a> FnCompiler<'a> {
     /// An expression of several scalar operations: a formula, and behind it the instructions for all other values.
     /// False if it is none.
     pub fn formula(&mut self, e: &Expr, dst: Reg) -> bool {
-        if self.one_by_one {
+        if self.one_by_one || !FUSION.get() {
             return false;
         }
         let (total, inner) = self.total(e).map_or((None, e), |(total, inner)| (Some(total), inner));

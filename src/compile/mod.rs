@@ -28,6 +28,7 @@ use crate::symbol::Symbol;
 use crate::syntax::ast::{ExprKind, Pattern, Stmt, StmtKind};
 use crate::syntax::visit;
 
+pub use formula::set_fusion;
 pub use function::FnCompiler;
 
 /// A module ready to run. Globals are numbered through the whole program: `bases[module] + index`.

@@ -166,6 +166,17 @@ impl FnCompiler<'_> {
         }
     }
 
+    /// The same for a list that came from the place and had a value pushed onto its end.
+    pub fn close_grown_place(&mut self, open: &OpenPlace, value: Reg, span: Span) {
+        match (open.steps.last(), open.containers.last()) {
+            (Some(&Step::Field(name, place)), Some(&object)) => {
+                self.writer.emit(Op::SetGrown { object, name, value }, span, &[place]);
+                self.close_containers(open, span);
+            }
+            _ => self.close_place(open, value, span),
+        }
+    }
+
     /// Writes a value into an open place and puts the containers back.
     pub fn close_place(&mut self, open: &OpenPlace, value: Reg, span: Span) {
         match (open.steps.last(), open.containers.last()) {

@@ -53,7 +53,7 @@ unary_prims! {
         d(x, y) x.sigmoid(),
         probe: -2.0..2.0, &[0.0, 25.0, -25.0];
     RELU "relu", "`max(x, 0)`, elementwise. Slope 0 at 0; NaN for NaN.",
-        ints: Ints::Unary(|i| Some(i.max(0))),
+        ints: crate::ints!(|i| (i.max(0), 0)),
         f(x) if x < T::c(0.0) { T::c(0.0) } else { x },
         // From the result alone, so that the argument need not be kept.
         d(x, y) N::if_gt(y.clone(), N::c(0.0), N::c(1.0), N::if_eq(y.clone(), y.clone(), N::c(0.0), y)),
@@ -64,7 +64,7 @@ unary_prims! {
         d(x, y) (-x).sigmoid(),
         probe: -2.0..2.0, &[0.0, 25.0, -25.0];
     RELU6 "relu6", "`x` held between 0 and 6, elementwise. Slope 0 at both ends; NaN for NaN.",
-        ints: Ints::Unary(|i| Some(i.clamp(0, 6))),
+        ints: crate::ints!(|i| (i.clamp(0, 6), 0)),
         f(x) if x < T::c(0.0) { T::c(0.0) } else if x > T::c(6.0) { T::c(6.0) } else { x },
         d(x, y) N::if_gt(y.clone(), N::c(0.0), N::if_gt(N::c(6.0), y.clone(), N::c(1.0), N::c(0.0)), flat(y)),
         probe: 0.2..2.0, &[-1.0, 3.0, 7.0];
@@ -78,7 +78,7 @@ unary_prims! {
         },
         probe: -2.0..-0.1, &[3.0, -20.0];
     HARD_TANH "hard_tanh", "`x` held between -1 and 1, elementwise. Slope 0 at both ends; NaN for NaN.",
-        ints: Ints::Unary(|i| Some(i.clamp(-1, 1))),
+        ints: crate::ints!(|i| (i.clamp(-1, 1), 0)),
         f(x) if x < T::c(-1.0) { T::c(-1.0) } else if x > T::c(1.0) { T::c(1.0) } else { x },
         d(x, y) N::if_gt(N::c(1.0), y.clone().abs(), N::c(1.0), flat(y)),
         probe: -0.8..0.8, &[-3.0, 3.0];

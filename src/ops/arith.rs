@@ -6,6 +6,8 @@ use super::lanes::{Elementwise, Ints, UnaryRule, unary};
 use super::num::Num;
 use super::prim::{Batch, Default, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::real::Real;
+use crate::tensor::lanes::Lanes;
+use crate::tensor::simd::ints::{self, IntBinary, Marked, Quotient, Remainder, divide_small};
 use crate::types::ty::Ty;
 use crate::value::Value;
 use crate::{binary_prims, unary_prims};
@@ -16,19 +18,19 @@ pub static PRIMS: &[&Prim] =
 
 binary_prims! {
     ADD "add" ("a", "b"), "`a + b`, elementwise with broadcasting.",
-        ints: Ints::Binary(i64::checked_add),
+        ints: crate::ints!(|a, b| ints::add(a, b)),
         f(a, b) a + b,
         d0(a, b, y) N::c(1.0),
         d1(a, b, y) N::c(1.0),
         probe: -2.0..2.0, -2.0..2.0, &[0.0], &[1.0];
     SUB "sub" ("a", "b"), "`a - b`, elementwise with broadcasting.",
-        ints: Ints::Binary(i64::checked_sub),
+        ints: crate::ints!(|a, b| ints::sub(a, b)),
         f(a, b) a - b,
         d0(a, b, y) N::c(1.0),
         d1(a, b, y) N::c(-1.0),
         probe: -2.0..2.0, -2.0..2.0, &[0.0], &[1.0];
     MUL "mul" ("a", "b"), "`a * b`, elementwise with broadcasting.",
-        ints: Ints::Binary(i64::checked_mul),
+        ints: crate::ints!(|a, b| ints::mul(a, b)),
         f(a, b) a * b,
         d0(a, b, y) b,
         d1(a, b, y) a,
@@ -40,7 +42,7 @@ binary_prims! {
         d1(a, b, y) -(y / b),
         probe: -2.0..2.0, 0.5..2.0, &[0.0, -1.0], &[-1.0, -2.0];
     POW "pow" ("x", "y"), "`x ^ y`, elementwise with broadcasting. An int to a non-negative int stays int. The slope is 0 for exponent 0, also at base 0; for a negative base the slope in `y` is NaN.",
-        ints: Ints::Binary(int_pow),
+        ints: crate::ints!(|a, b| if b == 2 { ints::mul(a, a) } else { ints::mark(int_pow(a, b)) }),
         f(a, b) a.pow(b),
         d0(a, b, y) N::if_eq(b.clone(), N::c(0.0), N::c(0.0), b.clone() * a.pow(b - N::c(1.0))),
         d1(a, b, y) {
@@ -50,14 +52,14 @@ binary_prims! {
         probe: 0.5..2.0, -2.0..2.0, &[0.7, 2.0, 1.5], &[1.0, 2.0, 3.0],
         special: special_pow;
     REM "rem" ("x", "y"), "`x % y`: remainder with the sign of the divisor, elementwise with broadcasting. Slopes 1 and `-floor(x / y)`, also at the jumps.",
-        ints: Ints::Binary(int_rem),
+        ints: Ints::binary::<IntRem>(),
         f(a, b) rem(a, b),
         // NaN where the result is; (x - y_out) / y is whole up to rounding.
         d0(a, b, y) N::if_eq(y.clone(), y.clone(), N::c(1.0), y),
         d1(a, b, y) N::if_eq(y.clone(), y.clone(), -((a - y.clone()) / b).round(), y),
         probe: 0.1..0.9, 1.0..2.0, &[5.5, -5.5, 5.5], &[3.0, 3.0, -3.0];
     FMOD "fmod" ("x", "y"), "Remainder of `x / y` with the sign of the dividend, elementwise with broadcasting. Slopes 1 and `-trunc(x / y)`, also at the jumps.",
-        ints: Ints::Binary(|a, b| if b == -1 { Some(0) } else { a.checked_rem(b) }),
+        ints: crate::ints!(|a, b| ints::mark(if b == -1 { Some(0) } else { a.checked_rem(b) })),
         f(a, b) a.fmod(b),
         d0(a, b, y) N::if_eq(y.clone(), y.clone(), N::c(1.0), y),
         d1(a, b, y) N::if_eq(y.clone(), y.clone(), -((a - y.clone()) / b).round(), y),
@@ -91,17 +93,35 @@ fn floordiv<T: Real>(a: T, b: T) -> T {
     Num::round((a - rem(a, b)) / b)
 }
 
-fn int_rem(a: i64, b: i64) -> Option<i64> {
-    if b == -1 {
-        return Some(0); // i64::MIN % -1 overflows in hardware only
+/// Remainder with the sign of the divisor, of ints.
+struct IntRem;
+
+impl IntBinary for IntRem {
+    #[inline(always)]
+    fn f(a: i64, b: i64) -> Marked {
+        if b == -1 {
+            return (0, 0); // i64::MIN % -1 overflows in hardware only
+        }
+        ints::mark(a.checked_rem(b).map(|r| if r != 0 && (r > 0) != (b > 0) { r + b } else { r }))
     }
-    let r = a.checked_rem(b)?;
-    Some(if r != 0 && (r > 0) != (b > 0) { r + b } else { r })
+    #[inline(always)]
+    fn block(a: Lanes<'_, i64>, b: Lanes<'_, i64>, out: &mut Vec<i64>) -> bool {
+        divide_small::<Remainder>(a, b, out)
+    }
 }
 
-fn int_floordiv(a: i64, b: i64) -> Option<i64> {
-    let q = a.checked_div(b)?;
-    Some(if a % b != 0 && (a > 0) != (b > 0) { q - 1 } else { q })
+/// Floor of the quotient, of ints.
+struct IntFloordiv;
+
+impl IntBinary for IntFloordiv {
+    #[inline(always)]
+    fn f(a: i64, b: i64) -> Marked {
+        ints::mark(a.checked_div(b).map(|q| if a % b != 0 && (a > 0) != (b > 0) { q - 1 } else { q }))
+    }
+    #[inline(always)]
+    fn block(a: Lanes<'_, i64>, b: Lanes<'_, i64>, out: &mut Vec<i64>) -> bool {
+        divide_small::<Quotient>(a, b, out)
+    }
 }
 
 /// `None` also for negative exponents; [`special_pow`] sends those to floats.
@@ -194,17 +214,17 @@ fn special_pow(args: &[Value]) -> Option<&'static Elementwise> {
 
 unary_prims! {
     NEG "neg", "`-x`, elementwise.",
-        ints: Ints::Unary(i64::checked_neg),
+        ints: crate::ints!(|x| ints::neg(x)),
         f(x) -x,
         d(x, y) N::c(-1.0),
         probe: -2.0..2.0, &[0.0];
     ABS "abs", "Absolute value, elementwise. Slope 0 at 0.",
-        ints: Ints::Unary(i64::checked_abs),
+        ints: crate::ints!(|x| ints::abs(x)),
         f(x) x.abs(),
         d(x, y) x.sign(),
         probe: 0.2..2.0, &[-1.0, 0.0];
     NAN_TO_NUM "nan_to_num", "`x` with 0 for NaN and the largest finite number for inf, elementwise. Slope 0 there, else 1.",
-        ints: Ints::Unary(Some),
+        ints: crate::ints!(|x| (x, 0)),
         f(x) if x.is_nan() { T::c(0.0) } else if x.abs() == T::INFINITY { x.sign() * T::MAX } else { x },
         d(x, y) N::if_eq(x, y, N::c(1.0), N::c(0.0)),
         probe: -2.0..2.0, &[0.0];
@@ -248,7 +268,7 @@ pub(super) use steps;
 
 steps! {
     SIGN "sign", "-1, 0 or 1, elementwise. Slope 0.",
-        ints: Ints::Unary(|i| Some(i.signum())),
+        ints: crate::ints!(|i| (i.signum(), 0)),
         f(x) x.sign(),
         probe: &[-1.5, 0.5, 2.0];
 }
@@ -270,7 +290,7 @@ pub static FLOORDIV: Prim = {
             N::c(0.0)
         }
     }
-    static INSIDE: Elementwise = super::lanes::binary::<Rule>(Ints::Binary(int_floordiv));
+    static INSIDE: Elementwise = super::lanes::binary::<Rule>(Ints::binary::<IntFloordiv>());
     fn infer(args: &[Ty]) -> crate::error::Result<Ty> {
         super::shape_rules::elementwise("floordiv", args, false)
     }
@@ -341,13 +361,15 @@ mod tests {
 
     #[test]
     fn ints_floor_and_refuse() {
-        assert_eq!(int_floordiv(-7, 2), Some(-4));
-        assert_eq!(int_rem(-7, 2), Some(1));
-        assert_eq!(int_rem(7, -2), Some(-1));
-        assert_eq!(int_floordiv(1, 0), None);
-        assert_eq!(int_rem(1, 0), None);
-        assert_eq!(int_floordiv(i64::MIN, -1), None);
-        assert_eq!(int_rem(i64::MIN, -1), Some(0));
+        let floordiv = |a, b| ints::unmark(IntFloordiv::f(a, b));
+        let rem = |a, b| ints::unmark(IntRem::f(a, b));
+        assert_eq!(floordiv(-7, 2), Some(-4));
+        assert_eq!(rem(-7, 2), Some(1));
+        assert_eq!(rem(7, -2), Some(-1));
+        assert_eq!(floordiv(1, 0), None);
+        assert_eq!(rem(1, 0), None);
+        assert_eq!(floordiv(i64::MIN, -1), None);
+        assert_eq!(rem(i64::MIN, -1), Some(0));
         assert_eq!(int_pow(2, 62), Some(1 << 62));
         assert_eq!(int_pow(2, 63), None);
         assert_eq!(int_pow(0, 0), Some(1));

@@ -3,11 +3,12 @@
 use super::prim::{Batch, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::tensor::broadcast::{broadcast_values, stretch};
+use crate::tensor::broadcast::broadcast_values;
 use crate::tensor::cast::{Float, Kind, promote};
 use crate::tensor::create::{article, scalar_f64};
 use crate::tensor::elementwise::{Loaded, load, load_ints, operands, wrong_kind};
-use crate::tensor::lanes::{Lanes, run};
+use crate::tensor::lanes::{Lanes, run, run_shared};
+use crate::tensor::simd::ints::{Logic, bool_lanes};
 use crate::tensor::{DType, Shape, Tensor, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -53,7 +54,7 @@ impl Test {
     }
 
     /// One loop for each test, so that none is chosen inside.
-    fn lanes<T: PartialOrd + Copy>(self, n: usize, lanes: &[Lanes<'_, T>], out: &mut Vec<bool>) {
+    fn lanes<T: PartialOrd + Copy + Sync>(self, n: usize, lanes: &[Lanes<'_, T>], out: &mut Vec<bool>) {
         match self {
             Test::Eq => zip(n, lanes, out, |a, b| a == b),
             Test::Ne => zip(n, lanes, out, |a, b| a != b),
@@ -119,7 +120,7 @@ fn compare(test: Test, env: &mut Env, args: &[Value]) -> Result<Value> {
             let held: SmallVec<[(Cow<'_, [i64]>, Shape); 2]> = args.iter().map(load_ints).collect();
             let operands: SmallVec<[(&[i64], &[usize]); 2]> = held.iter().map(|(d, s)| (&**d, s.as_slice())).collect();
             let mut out = vec![];
-            run(&shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
+            run_shared(&shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
             out
         }
     };
@@ -130,7 +131,7 @@ fn floats<T: Float>(test: Test, args: &[Value], shape: &[usize]) -> Vec<bool> {
     let held: SmallVec<[Loaded<'_, T>; 2]> = args.iter().map(load).collect();
     let operands = operands(&held);
     let mut out = vec![];
-    run(shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
+    run_shared(shape, &operands, &mut out, |n, lanes, out| test.lanes(n, lanes, out));
     out
 }
 
@@ -220,15 +221,36 @@ fn bools<'a>(word: &str, args: &'a [Value], i: usize) -> Result<(Cow<'a, [bool]>
         .help("compare to get a bool: x != 0"))
 }
 
-fn logic(word: &'static str, args: &[Value], f: fn(bool, bool) -> bool) -> Result<Value> {
+fn logic<R: Logic>(word: &'static str, args: &[Value]) -> Result<Value> {
     if let [Value::Bool(a), Value::Bool(b)] = args {
-        return Ok(Value::Bool(f(*a, *b)));
+        return Ok(Value::Bool(R::f(*a, *b)));
     }
     let ((a, sa), (b, sb)) = (bools(word, args, 0)?, bools(word, args, 1)?);
     let shape = broadcast_values(word, args)?;
-    let (a, b) = (stretch(&a, &sa, &shape), stretch(&b, &sb, &shape));
-    let out = a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect();
+    let mut out = vec![];
+    run(&shape, &[(&a, &sa), (&b, &sb)], &mut out, |n, lanes, out| {
+        if let [a, b] = *lanes {
+            bool_lanes::<R>(a, b, n, out);
+        }
+    });
     Ok(Value::tensor(Tensor::from_vec(&shape, out)))
+}
+
+struct And;
+struct Or;
+
+impl Logic for And {
+    #[inline(always)]
+    fn f(a: bool, b: bool) -> bool {
+        a & b
+    }
+}
+
+impl Logic for Or {
+    #[inline(always)]
+    fn f(a: bool, b: bool) -> bool {
+        a | b
+    }
 }
 
 fn not(args: &[Value]) -> Result<Value> {
@@ -254,7 +276,7 @@ pub static AND: Prim = Prim {
     doc: "True where both are, elementwise on bools.",
     sig: Sig { params: &[req("a"), req("b")] },
     infer: |args: &[Ty]| super::shape_rules::logic("and", args),
-    eval: Eval::General(|_, args| logic("and", args, |a, b| a & b)),
+    eval: Eval::General(|_, args| logic::<And>("and", args)),
     diff: Diff::Zero,
     batch: Batch::Elementwise,
     probe: TWO_MASKS,
@@ -266,7 +288,7 @@ pub static OR: Prim = Prim {
     doc: "True where at least one is, elementwise on bools.",
     sig: Sig { params: &[req("a"), req("b")] },
     infer: |args: &[Ty]| super::shape_rules::logic("or", args),
-    eval: Eval::General(|_, args| logic("or", args, |a, b| a | b)),
+    eval: Eval::General(|_, args| logic::<Or>("or", args)),
     diff: Diff::Zero,
     batch: Batch::Elementwise,
     probe: TWO_MASKS,
@@ -347,6 +369,6 @@ mod tests {
         assert!(compare(Test::Lt, env, &[t.clone(), Value::str("a")]).is_err());
         assert!(matches!(compare(Test::Lt, env, &[Value::str("a"), Value::str("b")]), Ok(Value::Bool(true))));
         assert!(matches!(compare(Test::Eq, env, &[Value::None, Value::Int(1)]), Ok(Value::Bool(false))));
-        assert!(logic("and", &[t, Value::Bool(true)], |a, b| a & b).is_err());
+        assert!(logic::<And>("and", &[t, Value::Bool(true)]).is_err());
     }
 }

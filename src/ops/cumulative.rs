@@ -1,5 +1,7 @@
 //! Running sums and products, and the linear recurrence and shift that their slopes are made of.
 
+use std::borrow::Cow;
+
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::reduce::{floats, only};
 use super::shape_rules;
@@ -8,9 +10,10 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::{scalar_f64, to_tensor};
-use crate::tensor::elementwise::{load_ints, wrong_kind};
-use crate::tensor::reduce::{resolve_axes, rows, split, unrows};
-use crate::tensor::scan::{self, map_rows, zip_rows};
+use crate::tensor::elementwise::wrong_kind;
+use crate::tensor::reduce::resolve_axes;
+use crate::tensor::scan::{self, map_rows, running_ints, running_products, running_sums, zip_rows};
+use crate::tensor::simd::ints::{self, Marked};
 use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
@@ -47,75 +50,48 @@ pub(super) fn scan_floats(env: &Env, name: &str, args: &[Value], f32s: RowFn<f32
     }))
 }
 
+/// Results along an axis: of the data, its shape and the axis.
+pub(super) type Along<T> = fn(&[T], &[usize], &[usize]) -> Vec<T>;
+
+/// Running results along an axis: of floats by one of the functions, of ints by steps with marks from `start` on.
 pub(super) fn scan(
     env: &mut Env,
     name: &'static str,
     args: &[Value],
-    ints: fn(i64, i64) -> Option<i64>,
-    f32s: RowFn<f32>,
-    f64s: RowFn<f64>,
+    (start, step): (i64, fn(i64, i64) -> Marked),
+    f32s: Along<f32>,
+    f64s: Along<f64>,
 ) -> Result<Value> {
-    let Some(x) = args.first() else { return Ok(Value::None) };
-    let is_int = match x {
-        Value::Int(_) | Value::Bool(_) => true,
-        Value::Tensor(_, t) => !t.dtype().is_float(),
-        _ => false,
-    };
-    if !is_int {
-        return scan_floats(env, name, args, f32s, f64s);
-    }
-    let (_, shape, axes) = scanned(env, name, args)?;
-    let (data, _) = load_ints(x);
-    let (rows, n) = rows(&data, &shape, &axes);
-    let mut out = Vec::with_capacity(data.len());
-    for row in rows.chunks_exact(n.max(1)) {
-        let mut acc: Option<i64> = None;
-        for &x in row {
-            let next = match acc {
-                None => Some(x),
-                Some(a) => ints(a, x),
-            };
-            let Some(next) = next else {
-                return Err(Error::new("E0411", format!("{name} of these ints does not fit into a 64-bit int"))
-                    .help("make them floats first: x.to(f64)"));
-            };
-            acc = Some(next);
-            out.push(next);
-        }
-    }
-    Ok(Value::tensor(Tensor::from_vec(&shape, unrows(out, &shape, &axes))))
-}
-
-/// A running fold of floats along an axis that is not the last; nothing for all else.
-fn fold_down(env: &Env, name: &str, args: &[Value], start: f64, f: impl Fn(f64, f64) -> f64) -> Result<Option<Value>> {
     let (t, shape, axes) = scanned(env, name, args)?;
-    let Some((_, n, inner)) = split(&shape, &axes).filter(|&(_, _, inner)| inner > 1) else { return Ok(None) };
-    Ok(match &t {
-        Tensor::F32(a) => Some(Value::tensor(Tensor::from_vec(&shape, scan::fold_down(&flat(a), n, inner, start, f)))),
-        Tensor::F64(a) => Some(Value::tensor(Tensor::from_vec(&shape, scan::fold_down(&flat(a), n, inner, start, f)))),
-        Tensor::Int(_) | Tensor::Bool(_) => None,
-    })
+    let data: Cow<'_, [i64]> = match &t {
+        Tensor::F32(a) => return Ok(Value::tensor(Tensor::from_vec(&shape, f32s(&flat(a), &shape, &axes)))),
+        Tensor::F64(a) => return Ok(Value::tensor(Tensor::from_vec(&shape, f64s(&flat(a), &shape, &axes)))),
+        Tensor::Int(a) => flat(a),
+        Tensor::Bool(a) => Cow::Owned(flat(a).iter().map(|&b| i64::from(b)).collect()),
+    };
+    match running_ints(&data, &shape, &axes, start, step) {
+        Some(out) => Ok(Value::tensor(Tensor::from_vec(&shape, out))),
+        None => Err(Error::new("E0411", format!("{name} of these ints does not fit into a 64-bit int"))
+            .help("make them floats first: x.to(f64)")),
+    }
 }
 
 fn cumsum(env: &mut Env, args: &[Value]) -> Result<Value> {
-    match fold_down(env, "cumsum", args, 0.0, |sum, x| sum + x)? {
-        Some(sums) => Ok(sums),
-        None => scan(
-            env,
-            "cumsum",
-            args,
-            i64::checked_add,
-            |r, o| scan::cumsum(r, o, false),
-            |r, o| scan::cumsum(r, o, false),
-        ),
-    }
+    let (f32s, f64s): (Along<f32>, Along<f64>) =
+        (|x, shape, axes| running_sums(x, shape, axes, false), |x, shape, axes| running_sums(x, shape, axes, false));
+    scan(env, "cumsum", args, (0, ints::add), f32s, f64s)
+}
+
+fn cumsum_back(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let (t, shape, axes) = scanned(env, "cumsum", args)?;
+    Ok(Value::tensor(match &t {
+        Tensor::F32(a) => Tensor::from_vec(&shape, running_sums(&flat(a), &shape, &axes, true)),
+        other => Tensor::from_vec(&shape, running_sums(&f64::load(other), &shape, &axes, true)),
+    }))
 }
 
 fn cumprod(env: &mut Env, args: &[Value]) -> Result<Value> {
-    match fold_down(env, "cumprod", args, 1.0, |product, x| product * x)? {
-        Some(products) => Ok(products),
-        None => scan(env, "cumprod", args, i64::checked_mul, scan::cumprod, scan::cumprod),
-    }
+    scan(env, "cumprod", args, (1, ints::mul), running_products, running_products)
 }
 
 /// Axis of a recorded scan and the shape that it ran over.
@@ -311,9 +287,7 @@ pub static CUMSUM_BACK: Prim = Prim {
     doc: "Running sums along `axis` from its end.",
     sig: Sig { params: &[req("x"), req("axis")] },
     infer: |args: &[Ty]| infer("cumsum", args),
-    eval: Eval::General(|env, args| {
-        scan_floats(env, "cumsum", args, |r, o| scan::cumsum(r, o, true), |r, o| scan::cumsum(r, o, true))
-    }),
+    eval: Eval::General(cumsum_back),
     diff: Diff::Linear {
         vjp: |cx, call, y_bar| {
             let (axis, _) = call_axis(call)?;

@@ -3,7 +3,7 @@
 use super::prim::{
     Batch, BatchCall, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
-use super::reduce::{Plan, axes_value, call_axes, floats, fold_ints, only, push_sum};
+use super::reduce::{Plan, axes_value, call_axes, floats, only, push_sum};
 use super::select::{MAXIMUM, MINIMUM};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
@@ -37,16 +37,8 @@ fn extremum(env: &mut Env, args: &[Value], largest: bool) -> Result<Value> {
     Ok(match &plan.t {
         Tensor::F32(a) => Value::tensor(Tensor::from_vec(&plan.shape, extrema(&flat(a), shape, axes, largest))),
         Tensor::F64(a) => Value::tensor(Tensor::from_vec(&plan.shape, extrema(&flat(a), shape, axes, largest))),
-        Tensor::Int(_) | Tensor::Bool(_) => {
-            let start = if largest { i64::MIN } else { i64::MAX };
-            let f: fn(i64, i64) -> Option<i64> = if largest { |a, b| Some(a.max(b)) } else { |a, b| Some(a.min(b)) };
-            let out = fold_ints(&plan, x, name, start, f)?;
-            match (plan.t.dtype(), out) {
-                (DType::Bool, Value::Int(i)) => Value::Bool(i != 0),
-                (DType::Bool, Value::Tensor(_, t)) => Value::tensor(t.cast(DType::Bool)?),
-                (_, out) => out,
-            }
-        }
+        Tensor::Int(a) => Value::tensor(Tensor::from_vec(&plan.shape, extrema(&flat(a), shape, axes, largest))),
+        Tensor::Bool(a) => Value::tensor(Tensor::from_vec(&plan.shape, extrema(&flat(a), shape, axes, largest))),
     })
 }
 

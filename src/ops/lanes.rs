@@ -4,6 +4,7 @@ use super::num::{Ex, Num};
 use super::real::Real;
 use crate::error::Result;
 use crate::tensor::lanes::Lanes;
+use crate::tensor::simd::ints::{IntBinary, IntTernary, IntUnary, int_binary, int_ternary, int_unary, unmark};
 use crate::tensor::simd::kernels::{
     binary_lanes, binary_pull0, binary_pull1, cos_lanes, cos_pull, sin_lanes, sin_pull, ternary_lanes, ternary_pull0,
     ternary_pull1, ternary_pull2, unary_lanes, unary_pull,
@@ -61,10 +62,68 @@ pub enum Scalar {
 pub enum Ints {
     /// Ints become floats (`sqrt`, `/`).
     Promote,
-    /// Ints stay ints; `None` is overflow or division by zero (`+`, `abs`).
-    Unary(fn(i64) -> Option<i64>),
-    Binary(fn(i64, i64) -> Option<i64>),
-    Ternary(fn(i64, i64, i64) -> Option<i64>),
+    /// Ints stay ints (`+`, `abs`).
+    Stay {
+        /// Of as many arguments as the primitive has; `None` is overflow or division by zero.
+        f: fn(i64, i64, i64) -> Option<i64>,
+        /// The same for lanes: false if a result does not exist.
+        lanes: IntKernel,
+    },
+}
+
+/// Appends `n` results for the lanes of the arguments; false if there is one that does not exist.
+pub type IntKernel = fn(usize, &[Lanes<'_, i64>], &mut Vec<i64>) -> bool;
+
+impl Ints {
+    /// Ints stay ints by this rule.
+    pub const fn unary<R: IntUnary>() -> Ints {
+        Ints::Stay { f: |x, _, _| unmark(R::f(x)), lanes: int_unary::<R> }
+    }
+
+    /// The same for two arguments.
+    pub const fn binary<R: IntBinary>() -> Ints {
+        Ints::Stay { f: |a, b, _| unmark(R::f(a, b)), lanes: int_binary::<R> }
+    }
+
+    /// The same for three arguments.
+    pub const fn ternary<R: IntTernary>() -> Ints {
+        Ints::Stay { f: |a, b, c| unmark(R::f(a, b, c)), lanes: int_ternary::<R> }
+    }
+}
+
+/// `Ints` that stay ints, by the marked result for one, two or three of them.
+#[macro_export]
+macro_rules! ints {
+    (|$x:ident| $f:expr) => {{
+        struct Rule;
+        impl $crate::tensor::simd::ints::IntUnary for Rule {
+            #[inline(always)]
+            fn f($x: i64) -> $crate::tensor::simd::ints::Marked {
+                $f
+            }
+        }
+        $crate::ops::lanes::Ints::unary::<Rule>()
+    }};
+    (|$a:ident, $b:ident| $f:expr) => {{
+        struct Rule;
+        impl $crate::tensor::simd::ints::IntBinary for Rule {
+            #[inline(always)]
+            fn f($a: i64, $b: i64) -> $crate::tensor::simd::ints::Marked {
+                $f
+            }
+        }
+        $crate::ops::lanes::Ints::binary::<Rule>()
+    }};
+    (|$a:ident, $b:ident, $c:ident| $f:expr) => {{
+        struct Rule;
+        impl $crate::tensor::simd::ints::IntTernary for Rule {
+            #[inline(always)]
+            fn f($a: i64, $b: i64, $c: i64) -> $crate::tensor::simd::ints::Marked {
+                $f
+            }
+        }
+        $crate::ops::lanes::Ints::ternary::<Rule>()
+    }};
 }
 
 /// The rule of a primitive of one argument: value, and slope from argument and result.

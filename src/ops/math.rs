@@ -185,19 +185,19 @@ fn share<N: Num>(a: N, b: N) -> N {
 
 steps! {
     FLOOR "floor", "Largest whole number not above x, elementwise, as a float. Slope 0.",
-        ints: Ints::Unary(Some),
+        ints: crate::ints!(|x| (x, 0)),
         f(x) x.floor(),
         probe: &[-1.5, 0.5, 2.25];
     CEIL "ceil", "Smallest whole number not below x, elementwise, as a float. Slope 0.",
-        ints: Ints::Unary(Some),
+        ints: crate::ints!(|x| (x, 0)),
         f(x) x.ceil(),
         probe: &[-1.5, 0.5, 2.25];
     ROUND "round", "Nearest whole number, halves to even, elementwise, as a float. Slope 0.",
-        ints: Ints::Unary(Some),
+        ints: crate::ints!(|x| (x, 0)),
         f(x) x.round(),
         probe: &[-1.25, 0.75, 2.25];
     TRUNC "trunc", "Whole part, cut towards 0, elementwise, as a float. Slope 0.",
-        ints: Ints::Unary(Some),
+        ints: crate::ints!(|x| (x, 0)),
         f(x) x.trunc(),
         probe: &[-1.5, 0.5, 2.25];
 }

@@ -3,13 +3,14 @@
 use super::prim::{
     Batch, Call, Cotangents, Default, Diff, Eval, Keep, Param, Prim, Probe, ProbeArg, Sample, Sig, opt, req,
 };
-use super::reduce::{MEAN, Plan, axes_value, call_axes, floats, infer, only, push_sum, reduced_count};
+use super::reduce::{Fold, MEAN, Plan, axes_value, call_axes, floats, infer, only, push_sum, reduced_count};
 use super::shape_rules::Gives;
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::tensor::cast::Float;
 use crate::tensor::count;
-use crate::tensor::reduce::spread;
+use crate::tensor::reduce::{spread, spreads_down};
 use crate::types::ty::Ty;
 use crate::value::Value;
 
@@ -39,8 +40,30 @@ fn moment(env: &mut Env, args: &[Value], name: &str, root: bool) -> Result<Value
     let plan = Plan::new(env, name, x, args.get(1), args.get(2))?;
     plan.not_empty(name)?;
     let left = if count(&plan.shape) == 0 { 1.0 } else { degrees(name, plan.n(), args.get(3))? };
-    let finish = |spread: f64| if root { (spread / left).sqrt() } else { spread / left };
-    Ok(plan.each_row(|row| finish(spread(row)), |row| finish(spread(row))))
+    Ok(plan.fold(&Moment { left, root }))
+}
+
+/// The spread over the degrees of freedom, or the root of that.
+struct Moment {
+    left: f64,
+    root: bool,
+}
+
+impl Moment {
+    fn finish(&self, spread: f64) -> f64 {
+        if self.root { (spread / self.left).sqrt() } else { spread / self.left }
+    }
+}
+
+impl Fold for Moment {
+    fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>) {
+        let start = out.len();
+        spreads_down(part, inner, out);
+        out.iter_mut().skip(start).for_each(|spread| *spread = self.finish(*spread));
+    }
+    fn row<T: Float>(&self, row: &[T], _: &mut Vec<T>) -> f64 {
+        self.finish(spread(row))
+    }
 }
 
 /// `x - mean(x)` over the axes of the call.

@@ -4,12 +4,13 @@ use super::arith::{ABS, SIGN};
 use super::extremum::TIE_SHARES;
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::real::Real;
-use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
+use super::reduce::{Fold, Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
-use crate::tensor::simd::sums::sum_squares;
+use crate::tensor::cast::Float;
+use crate::tensor::simd::sums::{column_spreads, sum_squares};
 use crate::types::ty::Ty;
 use crate::value::Value;
 
@@ -36,11 +37,10 @@ fn order(v: Option<&Value>) -> Result<f64> {
 
 /// Norm of a row. Elements are divided by the largest first where squares would overflow or vanish.
 fn norm_row<T: Real>(row: &[T], p: f64) -> f64 {
-    if p == 2.0 {
-        let plain = sum_squares(row);
-        if plain > 1e-200 && plain < 1e200 {
-            return plain.sqrt();
-        }
+    if p == 2.0
+        && let Some(root) = plain_root(sum_squares(row))
+    {
+        return root;
     }
     let row = row.iter().map(|x| x.to_f64());
     if p == 1.0 {
@@ -60,7 +60,33 @@ fn norm(env: &mut Env, args: &[Value]) -> Result<Value> {
     let Some(x) = args.first() else { return Ok(Value::None) };
     let plan = Plan::new(env, "norm", x, args.get(2), args.get(3))?;
     let p = order(args.get(1))?;
-    Ok(plan.each_row(|row| norm_row(row, p), |row| norm_row(row, p)))
+    Ok(match p {
+        2.0 => plan.fold(&Euclid),
+        _ => plan.each_row(|row| norm_row(row, p), |row| norm_row(row, p)),
+    })
+}
+
+struct Euclid;
+
+impl Fold for Euclid {
+    fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>) {
+        let start = out.len();
+        column_spreads(part, &vec![0.0; inner], out);
+        for (k, y) in out.iter_mut().skip(start).enumerate() {
+            *y = plain_root(*y).unwrap_or_else(|| {
+                let column: Vec<T> = part.iter().skip(k).step_by(inner.max(1)).copied().collect();
+                norm_row(&column, 2.0)
+            });
+        }
+    }
+    fn row<T: Float>(&self, row: &[T], _: &mut Vec<T>) -> f64 {
+        norm_row(row, 2.0)
+    }
+}
+
+/// Root of a sum of squares in which none overflowed or vanished.
+fn plain_root(squares: f64) -> Option<f64> {
+    (squares > 1e-200 && squares < 1e200).then(|| squares.sqrt())
 }
 
 /// Slopes of the norm at `x`, of the shape of `x`.

@@ -10,13 +10,13 @@ use super::take::{GATHER, SCATTER_ALONG};
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::Result;
-use crate::tensor::{DType, Tensor, along};
+use crate::tensor::{DType, Tensor, sort as kernel};
 use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&ARGSORT, &SORT, &SEARCHSORTED, &SEARCHSORTED_ROWS, &UNIQUE];
+pub static PRIMS: &[&Prim] = &[&ARGSORT, &TOP_PLACES, &SORT, &SEARCHSORTED, &SEARCHSORTED_ROWS, &UNIQUE];
 
 const PARAMS: &[super::prim::Param] =
     &[req("x"), opt("axis", Default::Int(-1)), opt("descending", Default::Bool(false))];
@@ -31,7 +31,7 @@ fn argsort(env: &mut Env, args: &[Value]) -> Result<Value> {
         return Ok(Value::Int(0));
     }
     let axis = operand::axis("argsort", args.get(1), t.rank())?;
-    Ok(Value::tensor(along::argsort(&t, axis, flag("argsort", "descending", args.get(2))?)))
+    Ok(Value::tensor(kernel::argsort(&t, axis, flag("argsort", "descending", args.get(2))?)))
 }
 
 fn infer_sorted(name: &str, args: &[Ty], dtype: Option<DType>) -> Result<Ty> {
@@ -58,13 +58,53 @@ pub static ARGSORT: Prim = Prim {
     probe: Probe { samples: &[Sample { args: &[floats(&[2, 3]), ProbeArg::Int(-1), ProbeArg::Bool(false)] }] },
 };
 
+fn top_places(env: &mut Env, args: &[Value]) -> Result<Value> {
+    let t = super::operand::ranked(env, "topk", args, 1)?;
+    let axis = operand::axis("topk", args.get(2), t.rank())?;
+    let n = t.shape().get(axis).copied().unwrap_or(0);
+    Ok(Value::tensor(kernel::top(&t, axis, operand::size("topk", "k", args.get(1))?.min(n))))
+}
+
+/// The positions that `topk` gives.
+pub static TOP_PLACES: Prim = Prim {
+    name: "_top_places",
+    doc: "The positions of the `k` largest elements along `axis`, largest first; of equal ones the first, NaN last. No derivative.",
+    sig: Sig { params: &[req("x"), req("k"), opt("axis", Default::Int(-1))] },
+    infer: |args| match args {
+        [Ty::Tensor(t), ..] if t.dims.is_some() => {
+            let mut dims = t.dims.clone().unwrap_or_default();
+            if let Some(axis) = known_axis("topk", args.get(2), dims.len())? {
+                if let Some(dim) = dims.get_mut(axis) {
+                    *dim = match args.get(1) {
+                        Some(Ty::Int(Num::Known(k))) => usize::try_from(*k).map_or(Dim::Unknown, Dim::Known),
+                        _ => Dim::Unknown,
+                    };
+                }
+            } else {
+                dims.fill(Dim::Unknown);
+            }
+            Ok(Ty::of(Some(DType::Int), Some(dims)))
+        }
+        _ => Ok(Ty::of(Some(DType::Int), None)),
+    },
+    eval: Eval::General(top_places),
+    diff: Diff::Zero,
+    batch: Batch::Rule(super::batching::along::<2>),
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[2, 3]), ProbeArg::Int(2), ProbeArg::Int(-1)] },
+            Sample { args: &[floats(&[3, 2]), ProbeArg::Int(1), ProbeArg::Int(0)] },
+        ],
+    },
+};
+
 fn sort(env: &mut Env, args: &[Value]) -> Result<Value> {
     let t = tensor(env, "sort", args)?;
     if t.rank() == 0 {
         return Ok(args.first().cloned().unwrap_or_default());
     }
     let axis = operand::axis("sort", args.get(1), t.rank())?;
-    Ok(Value::tensor(along::sort(&t, axis, flag("sort", "descending", args.get(2))?)))
+    Ok(Value::tensor(kernel::sort(&t, axis, flag("sort", "descending", args.get(2))?)))
 }
 
 /// The positions that a recorded sort took its elements from, and its axis; `None` for a scalar.
@@ -115,8 +155,12 @@ pub static SORT: Prim = Prim {
 
 /// Where numbers belong in an ascending line; NaN comes last, as in sort.
 fn places(line: &[f64], xs: impl Iterator<Item = f64>, right: bool) -> Vec<i64> {
-    let below = |a: f64, x: f64| if x.is_nan() { !a.is_nan() } else { a < x || (right && a == x) };
-    xs.map(|x| line.partition_point(|&a| below(a, x)) as i64).collect()
+    let place = |x: f64| match (x.is_nan(), right) {
+        (true, _) => line.partition_point(|a| !a.is_nan()),
+        (_, true) => line.partition_point(|&a| a <= x),
+        (_, false) => line.partition_point(|&a| a < x),
+    };
+    xs.map(|x| place(x) as i64).collect()
 }
 
 fn searchsorted(env: &mut Env, args: &[Value]) -> Result<Value> {
@@ -124,8 +168,7 @@ fn searchsorted(env: &mut Env, args: &[Value]) -> Result<Value> {
     let line = super::operand::ranked(env, "searchsorted", std::slice::from_ref(sorted), 1)?;
     let x = tensor(env, "searchsorted", std::slice::from_ref(x))?;
     let right = flag("searchsorted", "right", Some(right))?;
-    let line: Vec<f64> = line.iter_f64().collect();
-    let places = places(&line, x.iter_f64(), right);
+    let places = places(&line.to_f64s(), x.to_f64s().into_iter(), right);
     match (x.rank(), places.as_slice()) {
         (0, [place]) => Ok(Value::Int(*place)),
         _ => Ok(Value::tensor(Tensor::from_vec(x.shape(), places))),
@@ -170,7 +213,7 @@ static SEARCHSORTED_ROWS: Prim = Prim {
         let right = flag("searchsorted", "right", Some(right))?;
         let width = |t: &Tensor| t.shape().last().copied().unwrap_or(0);
         let (n, m) = (width(&lines), width(&x));
-        let (lines, xs): (Vec<f64>, Vec<f64>) = (lines.iter_f64().collect(), x.iter_f64().collect());
+        let (lines, xs): (Vec<f64>, Vec<f64>) = (lines.to_f64s(), x.to_f64s());
         let row = |i: usize| lines.get(i * n..(i + 1) * n).unwrap_or(&[]);
         let found = xs.chunks(m.max(1)).enumerate().flat_map(|(i, xs)| places(row(i), xs.iter().copied(), right));
         Ok(Value::tensor(Tensor::from_vec(x.shape(), found.collect::<Vec<i64>>())))
@@ -218,7 +261,7 @@ pub static SEARCHSORTED: Prim = Prim {
 };
 
 fn unique(env: &mut Env, args: &[Value]) -> Result<Value> {
-    Ok(Value::tensor(along::unique(&tensor(env, "unique", args)?)))
+    Ok(Value::tensor(kernel::unique(&tensor(env, "unique", args)?)))
 }
 
 /// `unique(x)`

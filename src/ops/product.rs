@@ -1,7 +1,7 @@
 //! Products over axes. Their slopes are products of the other elements, so that zeros need no division.
 
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
-use super::reduce::{AXIS, Plan, call_axes, floats, fold_ints, infer, only, push_sum};
+use super::reduce::{AXIS, Fold, Plan, call_axes, floats, infer, int_products, only, push_sum};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
 use crate::env::Env;
@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::tensor::cast::Float;
 use crate::tensor::reduce::resolve_axes;
 use crate::tensor::scan::{map_rows, products_of_others};
+use crate::tensor::simd::sums::{column_products, product};
 use crate::tensor::{Shape, Tensor, count, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -20,9 +21,20 @@ fn prod(env: &mut Env, args: &[Value]) -> Result<Value> {
     let Some(x) = args.first() else { return Ok(Value::None) };
     let plan = Plan::new(env, "prod", x, args.get(1), args.get(2))?;
     if !plan.t.dtype().is_float() {
-        return fold_ints(&plan, x, "product", 1, i64::checked_mul);
+        return int_products(&plan, x);
     }
-    Ok(plan.each_row(|row| row.iter().map(|&x| x as f64).product(), |row| row.iter().product()))
+    Ok(plan.fold(&Product))
+}
+
+struct Product;
+
+impl Fold for Product {
+    fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>) {
+        column_products(part, inner, out);
+    }
+    fn row<T: Float>(&self, row: &[T], _: &mut Vec<T>) -> f64 {
+        product(row)
+    }
 }
 
 /// One axis after the other, each with the products of the others: exact at zeros, and differentiable again.

@@ -13,7 +13,10 @@ use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::to_tensor;
 use crate::tensor::elementwise::{load_ints, wrong_kind};
-use crate::tensor::reduce::{arg_extremum, arg_extremum_float, float_result, reduced_shape, resolve_axes, rows, sums};
+use crate::tensor::reduce::{
+    extrema, float_result, fold, int_sums, places, reduced_shape, resolve_axes, rows, sums,
+};
+use crate::tensor::simd::ints::{Truth, count_true};
 use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -52,18 +55,36 @@ impl Plan {
     }
 
     /// One float for each row.
-    pub fn each_row(&self, f32s: impl FnMut(&[f32]) -> f64, f64s: impl FnMut(&[f64]) -> f64) -> Value {
-        fn go<T: Float>(data: Cow<'_, [T]>, plan: &Plan, f: impl FnMut(&[T]) -> f64) -> Vec<f64> {
+    pub fn each_row(&self, mut f32s: impl FnMut(&[f32]) -> f64, mut f64s: impl FnMut(&[f64]) -> f64) -> Value {
+        fn go<T: Float>(data: Cow<'_, [T]>, plan: &Plan, f: &mut dyn FnMut(&[T]) -> f64) -> Vec<f64> {
             let (rows, n) = rows(&data, plan.t.shape(), &plan.axes);
             if n == 0 {
-                let mut f = f;
                 return (0..count(&plan.shape)).map(|_| f(&[])).collect();
             }
             rows.chunks_exact(n).map(f).collect()
         }
         let data = match &self.t {
-            Tensor::F32(a) => go(flat(a), self, f32s),
-            other => go(f64::load(other), self, f64s),
+            Tensor::F32(a) => go(flat(a), self, &mut f32s),
+            other => go(f64::load(other), self, &mut f64s),
+        };
+        float_result(&self.shape, self.dtype, data)
+    }
+
+    /// The same by a rule for rows and one for the columns of a matrix, see [`fold`].
+    pub fn fold<R: Fold>(&self, rule: &R) -> Value {
+        fn go<T: Float, R: Fold>(data: &[T], plan: &Plan, rule: &R) -> Vec<f64> {
+            let mut scratch = vec![];
+            fold(
+                data,
+                plan.t.shape(),
+                &plan.axes,
+                |part, inner, out| rule.down(part, inner, out),
+                |row| rule.row(row, &mut scratch),
+            )
+        }
+        let data = match &self.t {
+            Tensor::F32(a) => go(&flat(a), self, rule),
+            other => go(&f64::load(other), self, rule),
         };
         float_result(&self.shape, self.dtype, data)
     }
@@ -78,6 +99,14 @@ impl Plan {
             .operand(0, format!("this has the shape {shown}"))
             .help("test x.size > 0 first"))
     }
+}
+
+/// A reduction to floats.
+pub(super) trait Fold {
+    /// Appends what the columns of a matrix with rows of `inner` come to.
+    fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>);
+    /// What a row comes to, which may be empty.
+    fn row<T: Float>(&self, row: &[T], scratch: &mut Vec<T>) -> f64;
 }
 
 /// A bool argument.
@@ -124,27 +153,28 @@ fn sum(env: &mut Env, args: &[Value]) -> Result<Value> {
     if plan.t.dtype().is_float() {
         return Ok(float_result(&plan.shape, plan.dtype, sums(&plan.t, &plan.axes)));
     }
-    fold_ints(&plan, x, "sum", 0, i64::checked_add)
+    let out = match &plan.t {
+        Tensor::Int(a) => int_sums(&flat(a), plan.t.shape(), &plan.axes),
+        Tensor::Bool(a) => int_sums(&flat(a), plan.t.shape(), &plan.axes),
+        Tensor::F32(_) | Tensor::F64(_) => None,
+    };
+    out.map(|out| Value::tensor(Tensor::from_vec(&plan.shape, out))).ok_or_else(|| no_int("sum"))
 }
 
-/// Int rows folded one by one; overflow is an error.
-pub(super) fn fold_ints(
-    plan: &Plan,
-    x: &Value,
-    name: &str,
-    start: i64,
-    f: fn(i64, i64) -> Option<i64>,
-) -> Result<Value> {
+/// The error for a result beyond 64 bits.
+#[cold]
+fn no_int(name: &str) -> Error {
+    Error::new("E0411", format!("the {name} of these ints does not fit into a 64-bit int"))
+        .help("make them floats first: x.to(f64)")
+}
+
+/// Product of int rows; overflow is an error.
+pub(super) fn int_products(plan: &Plan, x: &Value) -> Result<Value> {
     let (data, shape) = load_ints(x);
     let (rows, n) = rows(&data, &shape, &plan.axes);
-    let row = |row: &[i64]| {
-        row.iter().try_fold(start, |acc, &x| f(acc, x)).ok_or_else(|| {
-            Error::new("E0411", format!("the {name} of these ints does not fit into a 64-bit int"))
-                .help("make them floats first: x.to(f64)")
-        })
-    };
+    let row = |row: &[i64]| row.iter().try_fold(1i64, |acc, &x| acc.checked_mul(x)).ok_or_else(|| no_int("product"));
     let out: Vec<i64> =
-        if n == 0 { vec![start; count(&plan.shape)] } else { rows.chunks_exact(n).map(row).collect::<Result<_>>()? };
+        if n == 0 { vec![1; count(&plan.shape)] } else { rows.chunks_exact(n).map(row).collect::<Result<_>>()? };
     Ok(Value::tensor(Tensor::from_vec(&plan.shape, out)))
 }
 
@@ -190,11 +220,13 @@ fn quantifier(env: &mut Env, args: &[Value], name: &str, all: bool) -> Result<Va
                 .help(format!("compare to get bools: {name}(x != 0)")));
         }
     };
-    let (rows, n) = rows(&data, plan.t.shape(), &plan.axes);
-    let out: Vec<bool> = if n == 0 {
+    let out = if plan.n() == 0 {
         vec![all; count(&plan.shape)]
+    } else if count(&plan.shape) == 1 {
+        // The first element often tells.
+        vec![if all { data.iter().all(|&b| b) } else { data.iter().any(|&b| b) }]
     } else {
-        rows.chunks_exact(n).map(|row| if all { row.iter().all(|&b| b) } else { row.iter().any(|&b| b) }).collect()
+        extrema(&data, plan.t.shape(), &plan.axes, !all)
     };
     Ok(Value::tensor(Tensor::from_vec(&plan.shape, out)))
 }
@@ -202,12 +234,19 @@ fn quantifier(env: &mut Env, args: &[Value], name: &str, all: bool) -> Result<Va
 fn count_nonzero(env: &mut Env, args: &[Value]) -> Result<Value> {
     let Some(x) = args.first() else { return Ok(Value::None) };
     let plan = Plan::new(env, "count_nonzero", x, args.get(1), args.get(2))?;
-    let data: Vec<bool> = plan.t.iter_f64().map(|x| x != 0.0).collect();
-    let (rows, n) = rows(&data, plan.t.shape(), &plan.axes);
-    let out: Vec<i64> = if n == 0 {
-        vec![0; count(&plan.shape)]
-    } else {
-        rows.chunks_exact(n).map(|row| row.iter().filter(|&&b| b).count() as i64).collect()
+    fn go<T: Truth>(data: &[T], plan: &Plan) -> Vec<i64> {
+        let shape = plan.t.shape();
+        if count(&plan.shape) == 1 {
+            return vec![count_true(data) as i64];
+        }
+        let data: Vec<bool> = data.iter().map(|x| x.holds()).collect();
+        int_sums(&data, shape, &plan.axes).unwrap_or_default()
+    }
+    let out = match &plan.t {
+        Tensor::Bool(a) => go(&flat(a), &plan),
+        Tensor::Int(a) => go(&flat(a), &plan),
+        Tensor::F32(a) => go(&flat(a), &plan),
+        Tensor::F64(a) => go(&flat(a), &plan),
     };
     Ok(Value::tensor(Tensor::from_vec(&plan.shape, out)))
 }
@@ -217,15 +256,11 @@ fn arg(env: &mut Env, args: &[Value], name: &str, largest: bool) -> Result<Value
     let plan = Plan::new(env, name, x, args.get(1), args.get(2))?;
     plan.not_empty(name)?;
     let (shape, axes) = (plan.t.shape(), &plan.axes);
-    fn go<T: Copy>(data: &[T], shape: &[usize], axes: &[usize], place: impl Fn(&[T]) -> usize) -> Vec<i64> {
-        let (rows, n) = rows(data, shape, axes);
-        rows.chunks_exact(n.max(1)).map(|row| place(row) as i64).collect()
-    }
     let out = match &plan.t {
-        Tensor::F32(a) => go(&flat(a), shape, axes, |row| arg_extremum_float(row, largest)),
-        Tensor::F64(a) => go(&flat(a), shape, axes, |row| arg_extremum_float(row, largest)),
-        Tensor::Int(a) => go(&flat(a), shape, axes, |row| arg_extremum(row, largest)),
-        Tensor::Bool(a) => go(&flat(a), shape, axes, |row| arg_extremum(row, largest)),
+        Tensor::F32(a) => places(&flat(a), shape, axes, largest),
+        Tensor::F64(a) => places(&flat(a), shape, axes, largest),
+        Tensor::Int(a) => places(&flat(a), shape, axes, largest),
+        Tensor::Bool(a) => places(&flat(a), shape, axes, largest),
     };
     Ok(Value::tensor(Tensor::from_vec(&plan.shape, out)))
 }

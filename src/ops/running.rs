@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::error::Result;
 use crate::ops::cumulative::LINREC;
 use crate::tensor::cast::Float;
-use crate::tensor::scan::{map_rows, running_extremum, running_logsumexp, running_shares};
+use crate::tensor::scan::{map_rows, running_extrema, running_logsumexp, running_shares};
 use crate::tensor::{Shape, Tensor, flat};
 use crate::types::ty::Ty;
 use crate::value::Value;
@@ -112,9 +112,9 @@ pub static CUMMAX: Prim = Prim {
             env,
             "cummax",
             args,
-            |a, b| Some(a.max(b)),
-            |r, o| running_extremum(r, o, true),
-            |r, o| running_extremum(r, o, true),
+            (i64::MIN, |a, b| (a.max(b), 0)),
+            |x, shape, axes| running_extrema(x, shape, axes, true),
+            |x, shape, axes| running_extrema(x, shape, axes, true),
         )
     }),
     diff: EXTREMUM,
@@ -133,9 +133,9 @@ pub static CUMMIN: Prim = Prim {
             env,
             "cummin",
             args,
-            |a, b| Some(a.min(b)),
-            |r, o| running_extremum(r, o, false),
-            |r, o| running_extremum(r, o, false),
+            (i64::MAX, |a, b| (a.min(b), 0)),
+            |x, shape, axes| running_extrema(x, shape, axes, false),
+            |x, shape, axes| running_extrema(x, shape, axes, false),
         )
     }),
     diff: EXTREMUM,

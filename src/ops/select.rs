@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::lanes::{Elementwise, Ints, TernaryRule, ternary};
+use super::lanes::{Elementwise, TernaryRule, ternary};
 use super::num::Num;
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
@@ -52,25 +52,25 @@ fn smaller<T: Real>(a: T, b: T) -> T {
 
 binary_prims! {
     MAXIMUM "maximum" ("a", "b"), "The larger of two, elementwise with broadcasting; NaN if either is. At a tie each has half the slope.",
-        ints: Ints::Binary(|a, b| Some(a.max(b))),
+        ints: crate::ints!(|a, b| (a.max(b), 0)),
         f(a, b) larger(a, b),
         d0(a, b, y) share_above(a, b),
         d1(a, b, y) share_above(b, a),
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
     MINIMUM "minimum" ("a", "b"), "The smaller of two, elementwise with broadcasting; NaN if either is. At a tie each has half the slope.",
-        ints: Ints::Binary(|a, b| Some(a.min(b))),
+        ints: crate::ints!(|a, b| (a.min(b), 0)),
         f(a, b) smaller(a, b),
         d0(a, b, y) share_above(b, a),
         d1(a, b, y) share_above(a, b),
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
     FMAX "fmax" ("a", "b"), "The larger of two that is not NaN, elementwise with broadcasting; NaN if both are. At a tie each has half the slope.",
-        ints: Ints::Binary(|a, b| Some(a.max(b))),
+        ints: crate::ints!(|a, b| (a.max(b), 0)),
         f(a, b) pick((a > b) | b.is_nan(), a, b),
         d0(a, b, y) share_present(a.clone(), b.clone(), share_above(a, b)),
         d1(a, b, y) share_present(b.clone(), a.clone(), share_above(b, a)),
         probe: -2.0..0.0, 0.1..2.0, &[1.0, -2.0, 3.0], &[1.0, 3.0, -1.0];
     FMIN "fmin" ("a", "b"), "The smaller of two that is not NaN, elementwise with broadcasting; NaN if both are. At a tie each has half the slope.",
-        ints: Ints::Binary(|a, b| Some(a.min(b))),
+        ints: crate::ints!(|a, b| (a.min(b), 0)),
         f(a, b) pick((a < b) | b.is_nan(), a, b),
         d0(a, b, y) share_present(a.clone(), b.clone(), share_above(b, a)),
         d1(a, b, y) share_present(b.clone(), a.clone(), share_above(a, b)),
@@ -113,7 +113,7 @@ impl TernaryRule for Clamp {
 }
 
 static CLAMP_INSIDE: Elementwise =
-    ternary::<Clamp>(Ints::Ternary(|x, lo, hi| Some(x.max(lo).min(hi)))).with_check(clamp_check);
+    ternary::<Clamp>(crate::ints!(|x, lo, hi| (x.max(lo).min(hi), 0))).with_check(clamp_check);
 
 fn clamp_check(args: &[Value]) -> Result<()> {
     let [_, lo, hi] = args else { return Ok(()) };

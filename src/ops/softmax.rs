@@ -4,7 +4,7 @@
 use super::compare::EQ;
 use super::extremum::MAX;
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
-use super::reduce::{Plan, SUM, axes_value, call_axes, floats, only};
+use super::reduce::{Fold, Plan, SUM, axes_value, call_axes, floats, only};
 use super::shape_rules::{self, Gives};
 use crate::ad::Cx;
 use crate::env::Env;
@@ -22,8 +22,18 @@ pub static PRIMS: &[&Prim] = &[&LOGSUMEXP, &SOFTMAX, &LOG_SOFTMAX, &SOFTMAX_PULL
 fn logsumexp(env: &mut Env, args: &[Value]) -> Result<Value> {
     let Some(x) = args.first() else { return Ok(Value::None) };
     let plan = Plan::new(env, "logsumexp", x, args.get(1), args.get(2))?;
-    let (mut s32, mut s64) = (vec![], vec![]);
-    Ok(plan.each_row(|row| scan::logsumexp(row, &mut s32), |row| scan::logsumexp(row, &mut s64)))
+    Ok(plan.fold(&LogSumExp))
+}
+
+struct LogSumExp;
+
+impl Fold for LogSumExp {
+    fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>) {
+        scan::logsumexp_down(part, inner, out);
+    }
+    fn row<T: Float>(&self, row: &[T], scratch: &mut Vec<T>) -> f64 {
+        scan::logsumexp(row, scratch)
+    }
 }
 
 fn logsumexp_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::simd::standard::{standardize_rows, standardize_times_rows};
-use crate::tensor::{DType, Tensor, flat};
+use crate::tensor::{DType, Tensor, flat, threads};
 use crate::types::ty::Ty;
 use crate::value::Value;
 
@@ -36,7 +36,9 @@ fn standardize(env: &mut Env, args: &[Value]) -> Result<Value> {
     let (shape, n, eps) = (plan.t.shape(), plan.n().max(1), epsilon(Some(eps))?);
     fn go<T: Float>(data: &[T], shape: &[usize], n: usize, eps: f64) -> Tensor {
         let mut out = Vec::with_capacity(data.len());
-        standardize_rows(data, n, eps, &mut out);
+        threads::append(data.len() / n, n, n, &mut out, |rows, out| {
+            standardize_rows(data.get(rows.start * n..rows.end * n).unwrap_or(&[]), n, eps, out);
+        });
         Tensor::from_vec(shape, out)
     }
     Ok(Value::tensor(match &plan.t {
@@ -55,7 +57,10 @@ fn times(_: &mut Env, args: &[Value]) -> Result<Value> {
     let n = shape.last().copied().unwrap_or(1).max(1);
     fn go<T: Float>(x: &[T], g: &[T], shape: &[usize], n: usize, eps: f64) -> Tensor {
         let mut out = Vec::with_capacity(x.len());
-        standardize_times_rows(x, g, n, eps, &mut out);
+        threads::append(x.len() / n, n, n, &mut out, |rows, out| {
+            let [x, g] = [x, g].map(|data| data.get(rows.start * n..rows.end * n).unwrap_or(&[]));
+            standardize_times_rows(x, g, n, eps, out);
+        });
         Tensor::from_vec(shape, out)
     }
     Ok(Value::tensor(match (&**x, &**g) {

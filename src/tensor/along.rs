@@ -1,14 +1,12 @@
-//! One index for each line of a tensor along an axis: gathering, its transpose, and sorting.
+//! One index for each line of a tensor along an axis: gathering and its transpose.
 //!
-//! In: tensors whose shapes and indices the caller has checked (`ops/take.rs`, `ops/order.rs`). Out: row-major tensors.
+//! In: tensors whose shapes and indices the caller has checked (`ops/take.rs`). Out: row-major tensors.
 
-use crate::each_dtype;
 use crate::error::{Error, Result};
 use crate::map_dtype;
 use crate::tensor::cast::Float;
 use crate::tensor::create::{Element, array};
-use crate::tensor::index::in_range;
-use crate::tensor::reduce::{rows, unrows};
+use crate::tensor::index::{checked, in_range};
 use crate::tensor::{Arr, Shape, Tensor, count, flat, show_shape};
 
 /// A shape around one axis: how many blocks, how long the axis, how many elements behind it.
@@ -41,18 +39,22 @@ pub fn line_indices(name: &str, shape: &[usize], indices: &Arr<i64>, axis: usize
         .operand(1, format!("this has the shape {i}"))
         .help("to pick whole rows use take(x, indices)"));
     }
-    indices.iter().map(|&i| in_range(i, axis, n)).collect()
+    checked(&flat(indices), n, |_, i| in_range(i, axis, n))
 }
 
 fn gather_arr<T: Element>(a: &Arr<T>, axis: usize, indices: &[usize], m: usize) -> Arr<T> {
-    let (outer, n, inner) = around(a.shape(), axis);
+    let (_, n, inner) = around(a.shape(), axis);
     let data = flat(a);
-    let mut out = Vec::with_capacity(outer * m * inner);
-    for block in 0..outer {
-        for j in 0..m {
-            for k in 0..inner {
-                let i = indices.get((block * m + j) * inner + k).copied().unwrap_or(0);
-                out.push(data.get((block * n + i) * inner + k).copied().unwrap_or_default());
+    let mut out = Vec::with_capacity(indices.len());
+    // Blocks of the tensor and of the indices. Without elements behind the axis a block is a row.
+    let blocks = data.chunks_exact((n * inner).max(1)).zip(indices.chunks_exact((m * inner).max(1)));
+    for (block, indices) in blocks {
+        if inner == 1 {
+            out.extend(indices.iter().map(|&i| block.get(i).copied().unwrap_or_default()));
+        } else {
+            for row in indices.chunks_exact(inner) {
+                let places = row.iter().enumerate().map(|(k, &i)| i * inner + k);
+                out.extend(places.map(|place| block.get(place).copied().unwrap_or_default()));
             }
         }
     }
@@ -108,17 +110,17 @@ pub fn gather(t: &Tensor, axis: usize, indices: &[usize], m: usize) -> Tensor {
 }
 
 fn scatter_arr<T: Element + std::ops::AddAssign>(v: &Arr<T>, axis: usize, indices: &[usize], n: usize) -> Arr<T> {
-    let (outer, m, inner) = around(v.shape(), axis);
+    let (_, m, inner) = around(v.shape(), axis);
     let shape = with_dim(v.shape(), axis, n);
     let mut out = vec![T::default(); count(&shape)];
     let data = flat(v);
-    for block in 0..outer {
-        for j in 0..m {
-            for k in 0..inner {
-                let from = (block * m + j) * inner + k;
-                let i = indices.get(from).copied().unwrap_or(0);
-                if let (Some(place), Some(x)) = (out.get_mut((block * n + i) * inner + k), data.get(from)) {
-                    *place += *x;
+    let size = (m * inner).max(1);
+    let blocks = data.chunks_exact(size).zip(indices.chunks_exact(size)).zip(out.chunks_exact_mut((n * inner).max(1)));
+    for ((data, indices), out) in blocks {
+        for (data, indices) in data.chunks_exact(inner.max(1)).zip(indices.chunks_exact(inner.max(1))) {
+            for (k, (&x, &i)) in data.iter().zip(indices).enumerate() {
+                if let Some(place) = out.get_mut(i * inner + k) {
+                    *place += x;
                 }
             }
         }
@@ -135,136 +137,12 @@ pub fn scatter(v: &Tensor, axis: usize, indices: &[usize], n: usize) -> Option<T
     }
 }
 
-/// A type whose order is that of unsigned keys.
-pub trait SortKey: Element {
-    /// Keys ascend with the numbers, or descend with them; equal numbers have equal keys, NaN has the largest.
-    fn key(self, descending: bool) -> u64;
-}
-
-impl SortKey for bool {
-    fn key(self, descending: bool) -> u64 {
-        u64::from(self != descending)
-    }
-}
-
-impl SortKey for i64 {
-    fn key(self, descending: bool) -> u64 {
-        let key = (self as u64) ^ (1 << 63);
-        if descending { !key } else { key }
-    }
-}
-
-macro_rules! float_key {
-    ($float:ty, $bits:ty) => {
-        impl SortKey for $float {
-            fn key(self, descending: bool) -> u64 {
-                const SIGN: $bits = 1 << (<$bits>::BITS - 1);
-                if self.is_nan() {
-                    return u64::from(<$bits>::MAX);
-                }
-                // Adding zero makes -0.0 the 0.0 that it equals.
-                let bits = (self + 0.0).to_bits();
-                let key = if bits & SIGN == 0 { bits | SIGN } else { !bits };
-                u64::from(if descending { !key } else { key })
-            }
-        }
-    };
-}
-float_key!(f32, u32);
-float_key!(f64, u64);
-
-/// Positions of a row's elements in order: stable, NaN last.
-fn argsort_row<T: SortKey>(row: &[T], descending: bool, keyed: &mut Vec<(u64, usize)>) {
-    keyed.clear();
-    keyed.extend(row.iter().enumerate().map(|(i, x)| (x.key(descending), i)));
-    // The position breaks ties, so this is stable.
-    keyed.sort_unstable();
-}
-
-fn argsort_arr<T: SortKey>(a: &Arr<T>, axis: usize, descending: bool) -> Vec<i64> {
-    let data = flat(a);
-    let (lines, n) = rows(&data, a.shape(), &[axis]);
-    let mut out = Vec::with_capacity(lines.len());
-    let mut keyed = vec![];
-    for row in lines.chunks(n.max(1)) {
-        argsort_row(row, descending, &mut keyed);
-        out.extend(keyed.iter().map(|&(_, i)| i as i64));
-    }
-    unrows(out, a.shape(), &[axis])
-}
-
-/// The positions along `axis` that sort it: stable, NaN last.
-pub fn argsort(t: &Tensor, axis: usize, descending: bool) -> Tensor {
-    Tensor::from_vec(t.shape(), each_dtype!(t, a => argsort_arr(a, axis, descending)))
-}
-
-fn sort_arr<T: SortKey>(a: &Arr<T>, axis: usize, descending: bool) -> Arr<T> {
-    let data = flat(a);
-    let (lines, n) = rows(&data, a.shape(), &[axis]);
-    let mut out: Vec<T> = Vec::with_capacity(lines.len());
-    let mut keyed = vec![];
-    for row in lines.chunks(n.max(1)) {
-        argsort_row(row, descending, &mut keyed);
-        out.extend(keyed.iter().filter_map(|&(_, i)| row.get(i)));
-    }
-    array(a.shape(), unrows(out, a.shape(), &[axis]))
-}
-
-/// Sorted along `axis`, NaN last.
-pub fn sort(t: &Tensor, axis: usize, descending: bool) -> Tensor {
-    map_dtype!(t, a => sort_arr(a, axis, descending))
-}
-
-fn unique_arr<T: SortKey>(a: &Arr<T>) -> Arr<T> {
-    let data = flat(a);
-    let mut keyed = vec![];
-    argsort_row(&data, false, &mut keyed);
-    keyed.dedup_by_key(|(key, _)| *key);
-    let out: Vec<T> = keyed.iter().filter_map(|&(_, i)| data.get(i).copied()).collect();
-    array(&[out.len()], out)
-}
-
-/// The different elements, sorted; all NaN count as one.
-pub fn unique(t: &Tensor) -> Tensor {
-    map_dtype!(t, a => unique_arr(a))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn ints(shape: &[usize], data: &[i64]) -> Tensor {
         Tensor::from_vec(shape, data.to_vec())
-    }
-
-    fn order(data: &[f64], descending: bool) -> Vec<f64> {
-        argsort(&Tensor::from_vec(&[data.len()], data.to_vec()), 0, descending).iter_f64().collect()
-    }
-
-    #[test]
-    fn sorting_is_stable_with_nan_last() {
-        assert_eq!(order(&[2.0, 1.0, 2.0, -1.0], false), [3.0, 1.0, 0.0, 2.0]);
-        assert_eq!(order(&[2.0, 1.0, 2.0, -1.0], true), [0.0, 2.0, 1.0, 3.0]);
-        assert_eq!(order(&[f64::NAN, 1.0, f64::INFINITY], false), [1.0, 2.0, 0.0]);
-        assert_eq!(order(&[f64::NAN, 1.0, f64::NEG_INFINITY], true), [1.0, 2.0, 0.0]);
-        assert_eq!(order(&[0.0, -0.0], false), [0.0, 1.0]);
-        assert_eq!(order(&[-0.0, 0.0], true), [0.0, 1.0]);
-    }
-
-    #[test]
-    fn sorts_along_each_axis() {
-        let x = ints(&[2, 3], &[3, 1, 2, 0, 5, i64::MIN]);
-        assert!(sort(&x, 1, false).same(&ints(&[2, 3], &[1, 2, 3, i64::MIN, 0, 5])));
-        assert!(sort(&x, 0, true).same(&ints(&[2, 3], &[3, 5, 2, 0, 1, i64::MIN])));
-        assert!(sort(&ints(&[0, 2], &[]), 0, false).same(&ints(&[0, 2], &[])));
-    }
-
-    #[test]
-    fn different_elements() {
-        let x = Tensor::from_vec(&[2, 3], vec![2.0f32, f32::NAN, 1.0, 2.0, f32::NAN, -0.0]);
-        let y: Vec<f64> = unique(&x).iter_f64().collect();
-        assert_eq!(y[..3], [0.0, 1.0, 2.0]);
-        assert!(y.len() == 4 && y[3].is_nan());
     }
 
     #[test]

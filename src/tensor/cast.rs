@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::create::Element;
+use super::simd::ints::{Cut, cut};
 use super::{Arr, DType, Tensor, flat};
 use crate::env::Env;
 use crate::error::{Error, Result};
@@ -32,8 +33,8 @@ impl Tensor {
             DType::Int => match self {
                 Tensor::Bool(a) => Tensor::Int(convert(a, |x| x as i64)),
                 Tensor::Int(a) => Tensor::Int(a.clone()),
-                Tensor::F32(a) => Tensor::Int(try_convert(a, |x| float_to_int(x as f64))?),
-                Tensor::F64(a) => Tensor::Int(try_convert(a, float_to_int)?),
+                Tensor::F32(a) => Tensor::Int(cut_all(a)?),
+                Tensor::F64(a) => Tensor::Int(cut_all(a)?),
             },
             DType::Bool => Tensor::Bool(match self {
                 Tensor::Bool(a) => a.clone(),
@@ -69,8 +70,12 @@ fn convert<A: Element, B: Element>(a: &Arr<A>, f: impl Fn(A) -> B) -> Arr<B> {
     super::create::array(a.shape(), flat(a).iter().map(|&x| f(x)).collect())
 }
 
-fn try_convert<A: Element, B: Element>(a: &Arr<A>, f: impl Fn(A) -> Result<B>) -> Result<Arr<B>> {
-    Ok(super::create::array(a.shape(), flat(a).iter().map(|&x| f(x)).collect::<Result<Vec<B>>>()?))
+fn cut_all<T: Float + Cut>(a: &Arr<T>) -> Result<Arr<i64>> {
+    let (data, mut out) = (flat(a), vec![]);
+    if !cut(&data, &mut out) {
+        data.iter().try_for_each(|x| float_to_int(x.to_f64()).map(|_| ()))?;
+    }
+    Ok(super::create::array(a.shape(), out))
 }
 
 /// What the elementwise kernels can load a tensor as.

@@ -5,6 +5,7 @@
 
 use nalgebra::{DMatrix, DVector, Dyn, linalg};
 
+use super::blocked;
 use super::matrices::transposed;
 use crate::error::{Error, Result};
 
@@ -44,21 +45,35 @@ fn no_convergence(name: &str) -> Error {
 /// `P A = L U` of a square matrix.
 pub struct Factors {
     n: usize,
-    lu: linalg::LU<f64, Dyn, Dyn>,
+    lu: Lu,
+}
+
+/// Large matrices go block by block.
+enum Lu {
+    Small(linalg::LU<f64, Dyn, Dyn>),
+    Large(blocked::Lu),
 }
 
 impl Factors {
     pub fn of(n: usize, a: &[f64]) -> Factors {
-        Factors { n, lu: linalg::LU::new(matrix(n, n, a)) }
+        let large = if n >= blocked::LARGE { blocked::Lu::of(n, a).ok() } else { None };
+        let lu = large.map_or_else(|| Lu::Small(linalg::LU::new(matrix(n, n, a))), Lu::Large);
+        Factors { n, lu }
     }
 
     fn pivots(&self) -> DVector<f64> {
-        self.lu.lu_internal().diagonal()
+        match &self.lu {
+            Lu::Small(lu) => lu.lu_internal().diagonal(),
+            Lu::Large(lu) => DVector::from_vec(lu.pivots()),
+        }
     }
 
     /// 1 or -1: whether the rows were exchanged an even number of times.
     fn parity(&self) -> f64 {
-        self.lu.p().determinant()
+        match &self.lu {
+            Lu::Small(lu) => lu.p().determinant(),
+            Lu::Large(lu) => lu.parity(),
+        }
     }
 
     pub fn determinant(&self) -> f64 {
@@ -77,8 +92,14 @@ impl Factors {
         if b.is_empty() {
             return vec![];
         }
-        let mut x = matrix(self.n, columns, b);
-        if self.lu.solve_mut(&mut x) { buffer(&x) } else { vec![f64::NAN; b.len()] }
+        let none = || vec![f64::NAN; b.len()];
+        match &self.lu {
+            Lu::Small(lu) => {
+                let mut x = matrix(self.n, columns, b);
+                if lu.solve_mut(&mut x) { buffer(&x) } else { none() }
+            }
+            Lu::Large(lu) => lu.solve(columns, b).unwrap_or_else(|_| none()),
+        }
     }
 
     pub fn inverse(&self) -> Vec<f64> {
@@ -125,6 +146,18 @@ impl Factors {
 pub fn solve_triangular(n: usize, a: &[f64], columns: usize, b: &[f64], lower: bool, turned: bool) -> Vec<f64> {
     if b.is_empty() {
         return vec![];
+    }
+    let diagonal = || a.iter().step_by(n + 1);
+    if n >= blocked::LARGE && diagonal().all(|x| *x != 0.0) {
+        let mut x = b.to_vec();
+        let turned = if turned { Some(transposed(n, n, a)) } else { None };
+        let t = turned.as_deref().unwrap_or(a);
+        let done = if lower != turned.is_some() {
+            blocked::solve_lower(n, t, false, columns, &mut x)
+        } else {
+            blocked::solve_upper(n, t, columns, &mut x)
+        };
+        return if done.is_ok() { x } else { vec![f64::NAN; b.len()] };
     }
     let (t, mut x) = (matrix(n, n, a), matrix(n, columns, b));
     let solved = match (lower, turned) {
@@ -218,6 +251,11 @@ impl Singular {
 
 /// The lower triangular L with `L L^T` the matrix, or the order of the first leading minor that is not positive.
 pub fn cholesky(n: usize, a: &[f64]) -> std::result::Result<Vec<f64>, usize> {
+    if n >= blocked::LARGE
+        && let Ok(found) = blocked::cholesky(n, a)
+    {
+        return found;
+    }
     if let Some(cholesky) = linalg::Cholesky::new(matrix(n, n, a)) {
         return Ok(buffer(&cholesky.l()));
     }

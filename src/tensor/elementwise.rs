@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::broadcast::broadcast_values;
 use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
-use super::lanes::{Lanes, Run, run};
+use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::simd::kernels::add_to;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::env::Env;
@@ -103,9 +103,7 @@ fn int_of(v: Option<&Value>) -> i64 {
 fn apply_ints(ints: &Ints, a: i64, b: i64, c: i64) -> Option<i64> {
     match ints {
         Ints::Promote => None,
-        Ints::Unary(f) => f(a),
-        Ints::Binary(f) => f(a, b),
-        Ints::Ternary(f) => f(a, b, c),
+        Ints::Stay { f, .. } => f(a, b, c),
     }
 }
 
@@ -143,16 +141,11 @@ fn int_tensor(prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Va
     let operands: SmallVec<[(&[i64], &[usize]); 3]> = held.iter().map(|(d, s)| (&**d, s.as_slice())).collect();
     let mut out = Vec::new();
     let mut failed = None;
+    let Ints::Stay { f, lanes: kernel } = &e.ints else { return Ok(Value::None) };
     run(&shape, &operands, &mut out, |n, lanes, out| {
-        for i in 0..n {
-            let [a, b, c] = [0, 1, 2].map(|k| lanes.get(k).and_then(|l| l.at(i)).unwrap_or(0));
-            match apply_ints(&e.ints, a, b, c) {
-                Some(y) => out.push(y),
-                None => {
-                    failed.get_or_insert([a, b, c]);
-                    out.push(0);
-                }
-            }
+        if !kernel(n, lanes, out) && failed.is_none() {
+            let at = |i: usize| [0, 1, 2].map(|k| lanes.get(k).and_then(|l| l.at(i)).unwrap_or(0));
+            failed = (0..n).map(at).find(|&[a, b, c]| f(a, b, c).is_none());
         }
     });
     match failed {
@@ -168,7 +161,7 @@ pub fn load_ints(v: &Value) -> (Cow<'_, [i64]>, Shape) {
             let shape = Shape::from_slice(t.shape());
             match &**t {
                 Tensor::Int(a) => (flat(a), shape),
-                Tensor::Bool(a) => (Cow::Owned(a.iter().map(|&b| b as i64).collect()), shape),
+                Tensor::Bool(a) => (Cow::Owned(flat(a).iter().map(|&b| b as i64).collect()), shape),
                 Tensor::F32(_) | Tensor::F64(_) => (Cow::Owned(t.iter_f64().map(|x| x as i64).collect()), shape),
             }
         }
@@ -213,12 +206,12 @@ fn float_tensor<T: Float>(prim: &'static Prim, kernel: LaneKernel<T>, args: &[Va
                 Loaded::Buffer(data, _) => Lanes::Each(data),
             })
             .collect();
-        kernel(n, &lanes, &mut out);
+        run_whole(n, &lanes, &mut out, kernel);
         return Ok(Value::tensor(Tensor::from_vec(shape, out)));
     }
     let shape = broadcast_values(prim.name, args)?;
     let mut out = Vec::with_capacity(count(&shape));
-    run(&shape, &operands(&loaded), &mut out, kernel);
+    run_shared(&shape, &operands(&loaded), &mut out, kernel);
     Ok(Value::tensor(Tensor::from_vec(&shape, out)))
 }
 
@@ -290,8 +283,7 @@ fn pull_tensor<T: Float>(
         .map(|v| load(if v.shape().is_some() { v } else { y_bar }))
         .collect();
     let mut result = Vec::with_capacity(count(&shape));
-    let mut splat: Vec<T> = Vec::new();
-    run(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst, &mut splat));
+    run_shared(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst));
     Ok(Value::tensor(Tensor::from_vec(&shape, result)))
 }
 
@@ -311,9 +303,9 @@ fn pull_shape(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Value) -
 }
 
 /// One run of a pullback: scalars are splat over blocks, as the kernel wants slices.
-fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Vec<T>, splat: &mut Vec<T>) {
+fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Vec<T>) {
     let block = n.min(BLOCK);
-    splat.clear();
+    let mut splat: SmallVec<[T; BLOCK]> = SmallVec::new();
     let mut all_each = true;
     for lane in lanes {
         if let Lanes::Same(x) = lane {

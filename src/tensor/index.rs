@@ -5,11 +5,11 @@
 
 use std::rc::Rc;
 
-use ndarray::Dimension;
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
-use crate::tensor::{Tensor, show_shape};
+use crate::tensor::simd::ints::count_true;
+use crate::tensor::{Tensor, flat, show_shape};
 
 pub use super::parts::{get_at, get_index, index_add, overwritten, refuse, set_index, value_misfit};
 
@@ -184,14 +184,19 @@ fn checked_ints(t: &Tensor, axis: usize, n: usize) -> Result<Vec<usize>> {
     let Tensor::Int(a) = t else {
         return Ok(vec![]);
     };
-    let mut out = Vec::with_capacity(a.len());
-    for (k, &i) in a.iter().enumerate() {
+    checked(&flat(a), n, |k, i| {
         let at = in_range(i, axis, n);
-        out.push(
-            at.map_err(|e| if a.len() > 1 { e.note(format!("it is element {k} of the index tensor")) } else { e })?,
-        );
+        at.map_err(|e| if a.len() > 1 { e.note(format!("it is element {k} of the index tensor")) } else { e })
+    })
+}
+
+/// Indices of an axis of length `n`, counted from the front; `slow(k, i)` gives index `k` or tells what is wrong with it.
+pub(super) fn checked(indices: &[i64], n: usize, slow: impl Fn(usize, i64) -> Result<usize>) -> Result<Vec<usize>> {
+    // Compared without a sign, a negative index is a large one.
+    if indices.iter().fold(true, |fine, &i| fine & ((i as u64) < n as u64)) {
+        return Ok(indices.iter().map(|&i| i as usize).collect());
     }
-    Ok(out)
+    indices.iter().enumerate().map(|(k, &i)| slow(k, i)).collect()
 }
 
 /// The places where a mask is true, one vector for each of its axes.
@@ -202,19 +207,28 @@ fn nonzero(mask: &Tensor, dims: &[usize], axis: usize) -> Result<Vec<Vec<usize>>
     if m.shape() != dims {
         return Err(mask_misfit(m.shape(), dims, axis));
     }
-    let mut out = vec![vec![]; dims.len()];
-    if let [only] = &mut out[..] {
-        only.extend(m.iter().enumerate().filter(|(_, on)| **on).map(|(i, _)| i));
-        return Ok(out);
-    }
-    for (at, &on) in m.indexed_iter() {
-        if on {
-            for (v, &i) in out.iter_mut().zip(at.slice()) {
-                v.push(i);
-            }
+    let places = places_of_true(&flat(m));
+    let mut step = m.len();
+    let along = |&n: &usize| {
+        step /= n.max(1);
+        places.iter().map(|&place| place / step.max(1) % n.max(1)).collect()
+    };
+    Ok(if dims.len() == 1 { vec![places] } else { dims.iter().map(along).collect() })
+}
+
+/// Where a mask is true.
+fn places_of_true(mask: &[bool]) -> Vec<usize> {
+    // Each place is written, and the next one over it if it is none: a branch would often be foreseen wrong.
+    let mut out = vec![0; count_true(mask) + 1];
+    let mut found = 0;
+    for (i, &on) in mask.iter().enumerate() {
+        if let Some(place) = out.get_mut(found) {
+            *place = i;
         }
+        found += usize::from(on);
     }
-    Ok(out)
+    out.truncate(found);
+    out
 }
 
 /// Broadcasts index vectors together.

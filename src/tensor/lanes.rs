@@ -3,10 +3,12 @@
 //! Operands are row-major buffers with their shapes. Axes along which all of them advance alike are merged, so that
 //! operands of one shape become a single run; a row or column operand is never materialized unless rows are very short.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
-use super::broadcast::{broadcast_strides, stretch};
-use super::{Shape, count};
+use super::broadcast::broadcast_strides;
+use super::{Shape, count, threads};
 
 /// One operand of a run of lanes.
 #[derive(Clone, Copy)]
@@ -17,7 +19,15 @@ pub enum Lanes<'a, T> {
     Same(T),
 }
 
-impl<T: Copy> Lanes<'_, T> {
+impl<'a, T: Copy> Lanes<'a, T> {
+    /// Some of the lanes.
+    pub fn part(self, range: Range<usize>) -> Lanes<'a, T> {
+        match self {
+            Lanes::Each(s) => Lanes::Each(s.get(range).unwrap_or(&[])),
+            same => same,
+        }
+    }
+
     /// The element of lane `i`; the last one if there are fewer.
     #[inline(always)]
     pub fn at(&self, i: usize) -> Option<T> {
@@ -33,6 +43,10 @@ pub type Run<'a, T> = SmallVec<[Lanes<'a, T>; 5]>;
 
 /// Rows shorter than this are not worth a kernel call each.
 const SHORT_ROW: usize = 16;
+/// Elements that are written out for a call.
+const SPREAD: usize = 1024;
+/// Operands, at most: three arguments, the result and its cotangent.
+const MOST: usize = 5;
 
 /// Runs `kernel(n, operands, out)` over all lanes of `shape`; it appends `n` results to `out`.
 /// Each operand is a row-major buffer and its shape, which broadcasts to `shape`.
@@ -43,61 +57,163 @@ pub fn run<T: Copy, O>(
     mut kernel: impl FnMut(usize, &[Lanes<'_, T>], &mut Vec<O>),
 ) {
     let n = count(shape);
-    if n == 0 {
-        return;
-    }
     out.reserve(n);
+    match lay(shape, operands) {
+        _ if n == 0 => {}
+        Way::Whole(lanes) => kernel(n, &lanes, out),
+        Way::Rows(rows) => rows.each(operands, 0..rows.count(), |inner, lanes| kernel(inner, lanes, out)),
+    }
+}
+
+/// The same on several threads if there are many lanes. What the kernel makes of a lane does not depend on the others.
+pub fn run_shared<T: Copy + Sync, O: Copy + Send>(
+    shape: &[usize],
+    operands: &[(&[T], &[usize])],
+    out: &mut Vec<O>,
+    kernel: impl Fn(usize, &[Lanes<'_, T>], &mut Vec<O>) + Sync,
+) {
+    let n = count(shape);
+    out.reserve(n);
+    match lay(shape, operands) {
+        _ if n == 0 => {}
+        Way::Whole(lanes) => run_whole(n, &lanes, out, kernel),
+        Way::Rows(rows) => {
+            threads::append(rows.count(), rows.inner(), rows.inner(), out, |range, out| {
+                rows.each(operands, range, |inner, lanes| kernel(inner, lanes, out));
+            });
+        }
+    }
+}
+
+/// The same for operands that are laid out already.
+pub fn run_whole<T: Copy + Sync, O: Copy + Send>(
+    n: usize,
+    lanes: &[Lanes<'_, T>],
+    out: &mut Vec<O>,
+    kernel: impl Fn(usize, &[Lanes<'_, T>], &mut Vec<O>) + Sync,
+) {
+    threads::append(n, 1, 1, out, |range, out| {
+        if range.len() == n {
+            return kernel(n, lanes, out);
+        }
+        let part: Run<T> = lanes.iter().map(|lane| lane.part(range.clone())).collect();
+        kernel(range.len(), &part, out);
+    });
+}
+
+/// How lanes are visited.
+enum Way<'a, T> {
+    /// In a single run.
+    Whole(Run<'a, T>),
+    Rows(Rows),
+}
+
+/// A run for each row of the merged dims.
+struct Rows {
+    dims: Shape,
+    strides: Strides,
+}
+
+fn lay<'a, T: Copy>(shape: &[usize], operands: &[(&'a [T], &[usize])]) -> Way<'a, T> {
     if operands.iter().all(|(data, own)| data.len() == 1 || *own == shape) {
-        let lanes: Run<T> = operands.iter().map(|(data, own)| whole(data, own, shape)).collect();
-        kernel(n, &lanes, out);
-        return;
+        return Way::Whole(operands.iter().map(|(data, own)| whole(data, own, shape)).collect());
     }
     let (dims, strides) = merge(shape, operands);
-    let inner = dims.last().copied().unwrap_or(1);
-    if inner < SHORT_ROW && n > 4 * inner {
-        let copies: SmallVec<[Vec<T>; 3]> = operands
-            .iter()
-            .map(|(data, own)| if data.len() == 1 || *own == shape { vec![] } else { stretch(data, own, shape) })
-            .collect();
-        let lanes: Run<T> = operands
-            .iter()
-            .zip(&copies)
-            .map(|((data, own), copy)| if copy.is_empty() { whole(data, own, shape) } else { Lanes::Each(copy) })
-            .collect();
-        kernel(n, &lanes, out);
-        return;
+    Way::Rows(Rows { dims, strides })
+}
+
+impl Rows {
+    fn inner(&self) -> usize {
+        self.dims.last().copied().unwrap_or(1)
     }
-    let outer = dims.len().saturating_sub(1);
-    let mut bases: SmallVec<[usize; 5]> = SmallVec::from_elem(0, operands.len());
-    let mut index: Shape = SmallVec::from_elem(0, outer);
-    let mut lanes: Run<T> = SmallVec::new();
-    for _ in 0..count(&dims[..outer]) {
-        lanes.clear();
-        for (k, (data, _)) in operands.iter().enumerate() {
-            let (base, step) = (bases[k], strides[k].last().copied().unwrap_or(0));
-            if step == 0 {
-                if let Some(&x) = data.get(base) {
-                    lanes.push(Lanes::Same(x));
+
+    fn outer(&self) -> usize {
+        self.dims.len().saturating_sub(1)
+    }
+
+    fn count(&self) -> usize {
+        count(self.dims.get(..self.outer()).unwrap_or(&[]))
+    }
+
+    /// Calls `f` with the lanes of some of the rows.
+    fn each<T: Copy>(&self, operands: &[(&[T], &[usize])], rows: Range<usize>, mut f: impl FnMut(usize, &[Lanes<'_, T>])) {
+        let inner = self.inner();
+        // Rows too short for a call each are written out for many of them.
+        if inner < SHORT_ROW {
+            let together = (SPREAD / inner.max(1)).max(1);
+            for from in rows.clone().step_by(together) {
+                let some = from..(from + together).min(rows.end);
+                let mut copies: SmallVec<[Vec<T>; MOST]> = SmallVec::new();
+                for (k, (data, _)) in operands.iter().enumerate() {
+                    let step = self.step(k);
+                    let mut copy: Vec<T> = Vec::with_capacity(some.len() * inner);
+                    self.bases(some.clone(), |bases| {
+                        let base = bases.get(k).copied().unwrap_or(0);
+                        if step == 0 {
+                            let len = copy.len() + inner;
+                            data.get(base).into_iter().for_each(|&x| copy.resize(len, x));
+                        } else {
+                            copy.extend_from_slice(data.get(base..base + inner).unwrap_or(&[]));
+                        }
+                    });
+                    copies.push(copy);
                 }
-            } else if let Some(row) = data.get(base..base + inner) {
-                lanes.push(Lanes::Each(row));
+                let lanes: Run<T> = copies.iter().map(|copy| Lanes::Each(copy)).collect();
+                f(some.len() * inner, &lanes);
             }
+            return;
         }
-        kernel(inner, &lanes, out);
-        for axis in (0..outer).rev() {
-            index[axis] += 1;
-            let done = index[axis] == dims[axis];
-            for k in 0..operands.len() {
-                let step = strides[k][axis];
-                bases[k] += step;
-                if done {
-                    bases[k] -= step * dims[axis];
+        let mut lanes: [Lanes<'_, T>; MOST] = [Lanes::Each(&[]); MOST];
+        let mut steps = [0; MOST];
+        let count = operands.len().min(MOST);
+        (0..count).for_each(|k| steps[k] = self.step(k));
+        self.bases(rows, |bases| {
+            for k in 0..count {
+                let (base, data) = (bases[k], operands[k].0);
+                lanes[k] = match data.get(base) {
+                    Some(&x) if steps[k] == 0 => Lanes::Same(x),
+                    _ => Lanes::Each(data.get(base..base + inner).unwrap_or(&[])),
+                };
+            }
+            f(inner, &lanes[..count]);
+        });
+    }
+
+    /// How far operand `k` advances within a row.
+    fn step(&self, k: usize) -> usize {
+        self.strides.get(k).and_then(|strides| strides.last()).copied().unwrap_or(0)
+    }
+
+    /// Calls `f` with where each operand begins in each of the rows.
+    #[inline]
+    fn bases(&self, rows: Range<usize>, mut f: impl FnMut(&[usize; MOST])) {
+        let Some(last) = self.outer().checked_sub(1) else {
+            return rows.for_each(|_| f(&[0; MOST]));
+        };
+        let len = self.dims[last].max(1);
+        let mut steps = [0; MOST];
+        for (step, strides) in steps.iter_mut().zip(&self.strides) {
+            *step = strides[last];
+        }
+        let mut row = rows.start;
+        while row < rows.end {
+            // The rows up to the end of the last of the outer axes are equally far apart.
+            let (mut left, mut bases) = (row, [0; MOST]);
+            for axis in (0..=last).rev() {
+                let (n, at) = (self.dims[axis].max(1), left % self.dims[axis].max(1));
+                left /= n;
+                for (base, strides) in bases.iter_mut().zip(&self.strides) {
+                    *base += at * strides[axis];
                 }
             }
-            if !done {
-                break;
+            let end = (row - row % len + len).min(rows.end);
+            for _ in row..end {
+                f(&bases);
+                for k in 0..MOST {
+                    bases[k] += steps[k];
+                }
             }
-            index[axis] = 0;
+            row = end;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! broadcasts) share it. Hot kernels take the contiguous slice when there is one.
 
 pub mod along;
+pub mod blocked;
 pub mod broadcast;
 pub mod buffers;
 pub mod cast;
@@ -25,6 +26,7 @@ pub mod reduce;
 pub mod room;
 pub mod scan;
 pub mod simd;
+pub mod sort;
 pub mod strided;
 pub mod threads;
 pub mod underflow;

@@ -12,7 +12,9 @@ use crate::map_dtype;
 use crate::tensor::create::{Element, array, article};
 use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
 use crate::tensor::view::{row_major, standard};
-use crate::tensor::{Arr, DType, Tensor, show_shape, strided};
+use crate::tensor::lanes::Lanes;
+use crate::tensor::simd::kernels::choose_lanes;
+use crate::tensor::{Arr, DType, Tensor, flat, show_shape, strided};
 use crate::value::Value;
 
 /// Applies a plan without gathers: a view of whatever ownership `a` has.
@@ -98,6 +100,13 @@ fn offsets(shape: &[usize], plan: &Plan, gather: &Gather) -> Offsets {
 }
 
 impl Offsets {
+    /// Calls `f` with what is to be added to the gathered places; in the order of the selection if nothing comes after them.
+    fn each_base(&self, mut f: impl FnMut(usize)) {
+        for b in &self.before {
+            self.after.iter().for_each(|a| f(b + a));
+        }
+    }
+
     /// Calls `f` with the start of each run.
     fn each(&self, mut f: impl FnMut(usize)) {
         for b in &self.before {
@@ -118,7 +127,9 @@ fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     let data = a.as_slice().unwrap_or(&[]);
     let o = offsets(a.shape(), plan, g);
     let mut out = Vec::with_capacity(plan.shape.iter().product());
-    if o.run == 1 {
+    if o.run == 1 && o.after.len() == 1 {
+        o.each_base(|base| out.extend(o.at.iter().map(|at| data[base + at])));
+    } else if o.run == 1 {
         o.each(|i| out.push(data[i]));
     } else {
         o.each(|i| out.extend_from_slice(&data[i..i + o.run]));
@@ -239,6 +250,7 @@ fn write<T: Element>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(
         return;
     };
     match source {
+        Source::One(x) if o.run == 1 => o.each_base(|base| o.at.iter().for_each(|at| f(&mut data[base + at], x))),
         Source::One(x) => o.each(|i| data[i..i + o.run].iter_mut().for_each(|y| f(y, x))),
         Source::Many(v) => {
             let Some(v) = v.broadcast(IxDyn(&plan.shape)) else {
@@ -346,8 +358,27 @@ fn same64(t: &Tensor) -> Option<&Arr<f64>> {
     if let Tensor::F64(a) = t { Some(a) } else { None }
 }
 
+/// Writes one number where a mask of the array's shape is true.
+fn write_masked<T: Element>(a: &mut Arr<T>, mask: &Arr<bool>, x: T) {
+    let mut out = vec![];
+    choose_lanes(&flat(mask), Lanes::Same(x), Lanes::Each(&flat(a)), &mut out);
+    *a = array(mask.shape(), out);
+}
+
 /// `x` with `v` written at the index (the last write wins), cast to `x`'s dtype. In place if `x` is unshared.
 pub fn set_index(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()> {
+    if let [IndexSpec::Mask(mask)] = spec
+        && let Tensor::Bool(m) = &**mask
+        && m.shape() == x.shape()
+    {
+        match (Rc::make_mut(x), v) {
+            (Tensor::F32(a), Value::Float(_, y)) => return Ok(write_masked(a, m, *y as f32)),
+            (Tensor::F64(a), Value::Float(_, y)) => return Ok(write_masked(a, m, *y)),
+            (Tensor::Int(a), Value::Int(y)) => return Ok(write_masked(a, m, *y)),
+            (Tensor::Bool(a), Value::Bool(y)) => return Ok(write_masked(a, m, *y)),
+            _ => {}
+        }
+    }
     let plan = plan(x.shape(), spec)?;
     macro_rules! set {
         ($a:expr, $source:expr, $dtype:ident) => {

@@ -4,15 +4,19 @@
 //! without that copy. Float sums run in short blocks of `f32` and add up in `f64`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::cast::Float;
 use super::create::article;
 use super::simd::extrema::{
-    Largest, Side, Smallest, best_of, best_of_columns, best_of_rows, column_shares, first_best, row_shares,
+    Largest, Side, Smallest, any_nan, best_of, best_of_columns, best_of_rows, column_shares, first_best, first_best_of_columns,
+    row_shares,
 };
+use super::simd::ints::{Count, int_column_sums, int_sum};
 use super::simd::sums as simd_sums;
+use super::simd::windows::Comparable;
 use super::strided::permuted;
-use super::{DType, Shape, Tensor, count, flat};
+use super::{DType, Shape, Tensor, count, flat, threads};
 use crate::error::{Error, Result};
 use crate::value::Value;
 
@@ -121,7 +125,23 @@ pub fn swap_last<T: Copy>(data: &[T], outer: usize, n: usize, inner: usize) -> V
 /// Sum of a slice.
 #[inline]
 pub fn sum_slice<T: Float>(x: &[T]) -> f64 {
-    simd_sums::sum(x)
+    if x.len() < threads::MANY { simd_sums::sum(x) } else { long_sum(x) }
+}
+
+/// The same on several threads, if there are: the sums of blocks are added in the order in which one thread adds them.
+fn long_sum<T: Float>(x: &[T]) -> f64 {
+    // A multiple of the blocks that `sum` makes.
+    const PART: usize = 1 << 15;
+    if threads::available() == 1 {
+        return simd_sums::sum(x);
+    }
+    let parts = threads::collect(x.len().div_ceil(PART), |part| {
+        let mut addends = vec![];
+        let from = part * PART;
+        simd_sums::addends(x.get(from..(from + PART).min(x.len())).unwrap_or(&[]), &mut addends);
+        addends
+    });
+    parts.iter().flatten().fold(0.0, |total, part| total + part)
 }
 
 /// Sums over `axes` of a float tensor, in `f64`.
@@ -147,20 +167,80 @@ fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
     if data.is_empty() {
         return vec![0.0; kept];
     }
+    let mut out = Vec::with_capacity(kept);
     match split(shape, axes) {
-        Some((_, n, 1)) => data.chunks_exact(n.max(1)).map(sum_slice).collect(),
-        Some((_, n, inner)) => {
-            let mut out = Vec::with_capacity(kept);
-            data.chunks_exact(n * inner).for_each(|part| simd_sums::column_sums(part, inner, &mut out));
-            out
-        }
+        Some((1, _, 1)) => out.push(sum_slice(data)),
+        Some((outer, n, 1)) => threads::append(outer, n, 1, &mut out, |rows, out| {
+            simd_sums::row_sums(items(data, n, rows), n.max(1), out);
+        }),
+        Some((1, n, inner)) if n * inner > 64 => threads::append(inner, n, 1, &mut out, |columns, out| {
+            simd_sums::sums_of_columns(data, inner, columns.start, columns.end, out);
+        }),
+        Some((outer, n, inner)) => threads::append(outer, n * inner, inner, &mut out, |parts, out| {
+            simd_sums::columns_of_each(items(data, n * inner, parts), n.max(1), inner, out);
+        }),
         None => {
-            // Axes that do not lie side by side one after the other, the last one first, which lies most densely.
-            let Some((last, others)) = axes.split_last() else { return data.iter().map(|x| x.to_f64()).collect() };
-            let part = sums_of(data, shape, &[*last]);
-            sums_of(&part, &reduced_shape(shape, &[*last], true), others)
+            let (others, run) = last_run(shape, axes);
+            let part = sums_of(data, shape, run);
+            return sums_of(&part, &reduced_shape(shape, run, true), others);
         }
     }
+    out
+}
+
+/// Some of the items of `size` elements each.
+fn items<T>(data: &[T], size: usize, range: Range<usize>) -> &[T] {
+    data.get(range.start * size..range.end * size).unwrap_or(&[])
+}
+
+/// Axes that do not lie side by side: the others, and the longest run of such at the end, whose elements lie most densely.
+fn last_run<'a>(shape: &[usize], axes: &'a [usize]) -> (&'a [usize], &'a [usize]) {
+    let at = (0..axes.len()).find(|&k| split(shape, axes.get(k..).unwrap_or(&[])).is_some());
+    axes.split_at(at.unwrap_or(0))
+}
+
+/// Sums over `axes` of ints, or how many bools are true; `None` if one is no int.
+pub fn int_sums<T: Count>(data: &[T], shape: &[usize], axes: &[usize]) -> Option<Vec<i64>> {
+    if data.is_empty() {
+        return Some(vec![0; count(&reduced_shape(shape, axes, false))]);
+    }
+    match split(shape, axes) {
+        Some((_, n, 1)) => data.chunks_exact(n.max(1)).map(int_sum).collect(),
+        Some((_, n, inner)) => {
+            let mut out = vec![];
+            data.chunks_exact((n * inner).max(1)).try_for_each(|part| int_column_sums(part, inner, &mut out))?;
+            Some(out)
+        }
+        None => {
+            let (others, run) = last_run(shape, axes);
+            let part = int_sums(data, shape, run)?;
+            int_sums(&part, &reduced_shape(shape, run, true), others)
+        }
+    }
+}
+
+/// One float for each row along the axes: `down(matrix, inner, out)` appends those of the columns of a matrix, without turning it;
+/// `row` makes that of one row, which may be empty.
+pub fn fold<T: Float>(
+    data: &[T],
+    shape: &[usize],
+    axes: &[usize],
+    mut down: impl FnMut(&[T], usize, &mut Vec<f64>),
+    mut row: impl FnMut(&[T]) -> f64,
+) -> Vec<f64> {
+    if let Some((_, n, inner)) = split(shape, axes)
+        && inner > 1
+        && n > 0
+    {
+        let mut out = Vec::with_capacity(data.len() / n);
+        data.chunks_exact(n * inner).for_each(|part| down(part, inner, &mut out));
+        return out;
+    }
+    let (rows, n) = rows(data, shape, axes);
+    if n == 0 {
+        return (0..count(&reduced_shape(shape, axes, false))).map(|_| row(&[])).collect();
+    }
+    rows.chunks_exact(n).map(row).collect()
 }
 
 /// Largest element; NaN if there is one; `None` if empty.
@@ -174,53 +254,66 @@ pub fn min_slice<T: Float>(x: &[T]) -> Option<T> {
 }
 
 /// Largest (or smallest) elements along the axes; rows are not empty.
-pub fn extrema<T: Float>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
+pub fn extrema<T: Comparable + Send + Sync>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<T> {
     if largest { extrema_of::<Largest, T>(data, shape, axes) } else { extrema_of::<Smallest, T>(data, shape, axes) }
 }
 
-fn extrema_of<S: Side, T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
+fn extrema_of<S: Side, T: Comparable + Send + Sync>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
     let mut out = vec![];
+    match split(shape, axes) {
+        _ if data.is_empty() => {}
+        Some((outer, n, 1)) => threads::append(outer, n, 1, &mut out, |rows, out| {
+            best_of_rows::<S, T>(items(data, n, rows), n.max(1), out);
+        }),
+        Some((outer, n, inner)) => threads::append(outer, n * inner, inner, &mut out, |parts, out| {
+            for part in items(data, n * inner, parts).chunks_exact((n * inner).max(1)) {
+                let start = out.len();
+                let (first, others) = part.split_at(inner);
+                out.extend_from_slice(first);
+                best_of_columns::<S, T>(others, out.get_mut(start..).unwrap_or_default());
+            }
+        }),
+        None => {
+            let (others, run) = last_run(shape, axes);
+            let part = extrema_of::<S, T>(data, shape, run);
+            return extrema_of::<S, T>(&part, &reduced_shape(shape, run, true), others);
+        }
+    }
+    out
+}
+
+/// Where the largest (or smallest) element of each row along the axes is: the first of equals, the first NaN if there is one. Rows
+/// are not empty.
+pub fn places<T: Comparable>(data: &[T], shape: &[usize], axes: &[usize], largest: bool) -> Vec<i64> {
+    if largest { places_of::<Largest, T>(data, shape, axes) } else { places_of::<Smallest, T>(data, shape, axes) }
+}
+
+fn places_of<S: Side, T: Comparable>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<i64> {
     if let Some((_, n, inner)) = split(shape, axes)
         && inner > 1
         && n > 0
+        && u32::try_from(n).is_ok()
     {
-        out.reserve(data.len() / n);
-        for part in data.chunks_exact(n * inner) {
-            let start = out.len();
-            let (first, others) = part.split_at(inner);
-            out.extend_from_slice(first);
-            best_of_columns::<S, T>(others, out.get_mut(start..).unwrap_or_default());
-        }
+        let mut out = Vec::with_capacity(data.len() / n);
+        data.chunks_exact(n * inner).for_each(|part| first_best_of_columns::<S, T>(part, inner, &mut out));
         return out;
     }
     let (rows, n) = rows(data, shape, axes);
-    best_of_rows::<S, T>(&rows, n.max(1), &mut out);
-    out
+    rows.chunks_exact(n.max(1)).map(|row| first_best::<S, T>(row) as i64).collect()
+}
+
+/// Appends the sums of squared distances of the columns of a matrix with rows of `inner` from their means.
+pub fn spreads_down<T: Float>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+    let n = part.len().checked_div(inner).unwrap_or(0) as f64;
+    let mut means = Vec::with_capacity(inner);
+    simd_sums::column_sums(part, inner, &mut means);
+    means.iter_mut().for_each(|sum| *sum /= n);
+    simd_sums::column_spreads(part, &means, out);
 }
 
 /// Sum of squared distances from the mean.
 pub fn spread<T: Float>(x: &[T]) -> f64 {
     simd_sums::spread(x, sum_slice(x) / x.len() as f64)
-}
-
-/// Index of the first largest (or smallest) element; NaN counts as it.
-pub fn arg_extremum<T: PartialOrd + Copy>(x: &[T], largest: bool) -> usize {
-    let mut best = 0;
-    let Some(&first) = x.first() else { return 0 };
-    let mut value = first;
-    for (i, &x) in x.iter().enumerate() {
-        #[allow(clippy::eq_op)]
-        let (value_nan, x_nan) = (value != value, x != x);
-        if !value_nan && (x_nan || if largest { x > value } else { x < value }) {
-            (best, value) = (i, x);
-        }
-    }
-    best
-}
-
-/// The same of floats.
-pub fn arg_extremum_float<T: Float>(x: &[T], largest: bool) -> usize {
-    if largest { first_best::<Largest, T>(x) } else { first_best::<Smallest, T>(x) }
 }
 
 /// For each element its share in the slope of its row's extremum: 1 over the number of ties, or 0; NaN in a row with NaN.
@@ -254,13 +347,15 @@ fn quantile_place(n: usize, q: f64) -> (usize, usize, f64) {
 
 /// The two elements that the quantile `q` lies between, and how far along; `None` if an element is NaN or there is none.
 fn quantile_bounds<T: Float>(row: &[T], q: f64) -> Option<(T, T, f64)> {
-    if row.iter().any(|x| x.is_nan()) {
+    if row.is_empty() || any_nan(row) {
         return None;
     }
-    let mut sorted = row.to_vec();
-    sorted.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    let mut row = row.to_vec();
     let (lo, hi, part) = quantile_place(row.len(), q);
-    Some((*sorted.get(lo)?, *sorted.get(hi)?, part))
+    let (_, &mut low, above) =
+        row.select_nth_unstable_by(lo, |a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    let high = if hi == lo { low } else { min_slice(above)? };
+    Some((low, high, part))
 }
 
 /// The quantile `q` of a row, straight between its two neighbours; NaN if there is one.
@@ -327,8 +422,8 @@ mod tests {
         assert!(max_slice(&x).unwrap().is_nan());
         assert!(min_slice(&x).unwrap().is_nan());
         assert_eq!(max_slice(&x[21..]), Some(49.0));
-        assert_eq!((arg_extremum(&x, true), arg_extremum_float(&x, true)), (20, 20));
-        assert_eq!(arg_extremum(&[1, 3, 3], true), 1);
+        assert_eq!(places(&x, &[50], &[0], true), [20]);
+        assert_eq!(places(&[1, 3, 3], &[3], &[0], true), [1]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! whole rows are copied where the last axis is dense; where another one is, the two are turned in square blocks, so that
 //! both sides are touched a cache line at a time.
 
+use std::mem::MaybeUninit;
+
 use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, IxDyn};
 use smallvec::SmallVec;
 
@@ -20,20 +22,54 @@ struct Along {
 
 type Axes = SmallVec<[Along; 6]>;
 
-/// The axes of an array without elements or of more; those that lie behind one another in the array are one.
-fn merged(shape: &[usize], strides: &[isize]) -> Axes {
+/// The axes of an array without elements or of more; those that lie behind one another in the array and in the copy, whose steps are
+/// `to`, are one.
+fn merged_into(shape: &[usize], from: &[isize], to: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator) -> Axes {
     let mut axes = Axes::new();
-    let mut to = 1;
-    for (&len, &from) in shape.iter().zip(strides).rev() {
+    for ((&len, &from), to) in shape.iter().zip(from).zip(to).rev() {
         match axes.last_mut() {
-            _ if len == 1 => continue,
-            Some(inner) if inner.from.checked_mul(inner.len as isize) == Some(from) => inner.len *= len,
+            _ if len == 1 => {}
+            Some(inner)
+                if inner.from.checked_mul(inner.len as isize) == Some(from) && inner.to.checked_mul(inner.len) == Some(to) =>
+            {
+                inner.len *= len;
+            }
             _ => axes.push(Along { len, from, to }),
         }
-        to *= len;
     }
     axes.reverse();
     axes
+}
+
+/// The same for a row-major copy.
+fn merged(shape: &[usize], strides: &[isize]) -> Axes {
+    let mut to: SmallVec<[usize; 6]> = SmallVec::from_elem(1, shape.len());
+    for axis in (1..shape.len()).rev() {
+        to[axis - 1] = to[axis].saturating_mul(shape[axis]);
+    }
+    merged_into(shape, strides, to.iter().copied())
+}
+
+/// Writes the elements of an array into a buffer, from `start` on with these steps along its axes. False, and nothing is written, if
+/// that is not within the buffer.
+pub fn place<T: Copy, S: Data<Elem = T>>(
+    a: &ArrayBase<S, IxDyn>,
+    out: &mut [MaybeUninit<T>],
+    start: usize,
+    steps: &[usize],
+) -> bool {
+    if a.is_empty() {
+        return true;
+    }
+    let ends = a.shape().iter().zip(steps).map(|(len, step)| (len - 1).saturating_mul(*step));
+    let last = ends.fold(start, usize::saturating_add);
+    if steps.len() != a.ndim() || last >= out.len() {
+        return false;
+    }
+    let axes = merged_into(a.shape(), a.strides(), steps.iter().copied());
+    // SAFETY: as in `copied`; the last place of the buffer that is written has been found to be within it.
+    unsafe { copy(&axes, a.as_ptr(), out.as_mut_ptr().add(start).cast()) };
+    true
 }
 
 /// The elements of an array in row-major order.
@@ -186,11 +222,17 @@ fn each(axes: &[Along], mut f: impl FnMut(isize, usize)) {
 unsafe fn row<T: Copy>(axis: Along, from: *const T, to: *mut T) {
     // SAFETY: the caller's.
     unsafe {
-        if axis.from == 1 && axis.len > BLOCK {
-            return std::ptr::copy_nonoverlapping(from, to, axis.len);
-        }
-        for i in 0..axis.len {
-            to.add(i).write(from.offset(i as isize * axis.from).read());
+        match axis {
+            Along { len, from: 1, to: 1 } if len > BLOCK => std::ptr::copy_nonoverlapping(from, to, len),
+            // With steps that the compiler knows, these are vector instructions.
+            Along { len, from: 1, to: 1 } => (0..len).for_each(|i| to.add(i).write(from.add(i).read())),
+            Along { len, from: -1, to: 1 } => (0..len).for_each(|i| to.add(i).write(from.sub(i).read())),
+            Along { len, from: 2, to: 1 } => (0..len).for_each(|i| to.add(i).write(from.add(2 * i).read())),
+            Along { len, from: step, to: by } => {
+                for i in 0..len {
+                    to.add(i * by).write(from.offset(i as isize * step).read());
+                }
+            }
         }
     }
 }
@@ -205,7 +247,7 @@ unsafe fn turn<T: Copy>(dense: Along, last: Along, from: *const T, to: *mut T) {
             // SAFETY: the caller's, for a part of the indices; the constant lengths are those of a whole block.
             unsafe {
                 let from = from.offset(i as isize * dense.from + j as isize * last.from);
-                let to = to.add(i * dense.to + j);
+                let to = to.add(i * dense.to + j * last.to);
                 if i + BLOCK <= dense.len && j + BLOCK <= last.len {
                     block(BLOCK, BLOCK, dense, last, from, to);
                 } else {
@@ -224,7 +266,8 @@ unsafe fn block<T: Copy>(height: usize, width: usize, dense: Along, last: Along,
         for j in 0..width {
             // SAFETY: the caller's.
             unsafe {
-                to.add(i * dense.to + j).write(from.offset(i as isize * dense.from + j as isize * last.from).read())
+                to.add(i * dense.to + j * last.to)
+                    .write(from.offset(i as isize * dense.from + j as isize * last.from).read())
             };
         }
     }
@@ -282,6 +325,28 @@ mod tests {
             assert_eq!(copied(&turned), turned.iter().copied().collect::<Vec<_>>());
         }
         assert_eq!(copied(&counted(&[]).into_dyn()), [0]);
+    }
+
+    #[test]
+    fn parts_are_placed() {
+        let (a, b) = (counted(&[3, 4]), counted(&[4, 3]).permuted_axes(&[1, 0][..]));
+        let mut flipped = counted(&[3, 2]);
+        flipped.invert_axis(ndarray::Axis(1));
+        let mut out = Vec::with_capacity(30);
+        let room = &mut out.spare_capacity_mut()[..30];
+        assert!(place(&a, room, 0, &[10, 1]) && place(&b, room, 4, &[10, 1]) && place(&flipped, room, 8, &[10, 1]));
+        assert!(!place(&a, room, 7, &[10, 1]) && !place(&a, room, 0, &[1]));
+        // SAFETY: three parts of 12, 12 and 6 elements have been written side by side.
+        unsafe { out.set_len(30) };
+        assert_eq!(out[..10], [0, 1, 2, 3, 0, 3, 6, 9, 1, 0]);
+        assert_eq!(out[20..], [8, 9, 10, 11, 2, 5, 8, 11, 5, 4]);
+        let mut pairs = Vec::with_capacity(12);
+        let room = &mut pairs.spare_capacity_mut()[..12];
+        let column = counted(&[6, 1]);
+        assert!(place(&column, room, 0, &[2, 1]) && place(&column, room, 1, &[2, 1]));
+        // SAFETY: every other place each.
+        unsafe { pairs.set_len(12) };
+        assert_eq!(pairs, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! Several threads for large work: matrix products and convolutions.
+//! Several threads for large work: matrix products, convolutions, and what goes element by element or row by row.
 //!
-//! Work is cut into parts that are computed as they would be in one piece (rows of a product, images), and threads take part after
-//! part. So a result has the same bits whatever the number of threads. They are started when they are first wanted and wait between jobs as long as the process
+//! Work is cut into parts that are computed as they would be in one piece (rows of a product, images, elements), and threads take
+//! part after part. So a result has the same bits whatever the number of threads. They are started when they are first wanted and wait between jobs as long as the process
 //! lives. Work within a part, and work that finds them busy, is done by the thread that has it.
 
 use std::any::Any;
+use std::ops::Range;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::underflow;
 
 /// Multiplications below which a part is not worth waking a thread for.
 pub const WORTH: usize = 1 << 21;
@@ -40,6 +43,8 @@ struct Job {
     work: *const (dyn Fn() + Sync),
     /// Threads that may still join.
     room: usize,
+    /// How its thread treats small results, see `underflow`.
+    mode: u64,
 }
 
 // SAFETY: the function may be called from any thread, and `run` outlives all calls, see there.
@@ -87,9 +92,10 @@ impl Pool {
             match &mut state.job {
                 Some(job) if job.room > 0 => {
                     job.room -= 1;
-                    let work = job.work;
+                    let (work, mode) = (job.work, job.mode);
                     state.busy += 1;
                     drop(state);
+                    underflow::set_mode(mode);
                     // SAFETY: `run` waits until no thread is busy before it returns, so the function is still there.
                     let result = catch_unwind(AssertUnwindSafe(|| unsafe { (*work)() }));
                     state = self.lock();
@@ -118,7 +124,7 @@ impl Pool {
         // SAFETY: only the lifetime changes. The pointer is taken away below, and all that got it have returned, before this
         // function does.
         let work: *const (dyn Fn() + Sync + 'static) = unsafe { std::mem::transmute(work) };
-        state.job = Some(Job { work, room: others });
+        state.job = Some(Job { work, room: others, mode: underflow::mode() });
         drop(state);
         self.wake.notify_all();
         // SAFETY: `work` is a reference that lives until the end of this function.
@@ -193,11 +199,92 @@ pub fn each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [
     });
 }
 
+/// Elements below which it is not worth waking a thread: they take about a tenth of a millisecond.
+pub const MANY: usize = 1 << 18;
+/// Elements of a part, about.
+const PART: usize = 1 << 15;
+
+/// Appends what becomes of `n` items, of which each reads `weight` elements and gives `size`: `f(items, part)` appends it for some of
+/// them, and what it does for an item does not depend on the others.
+pub fn append<T: Copy + Send>(
+    n: usize,
+    weight: usize,
+    size: usize,
+    out: &mut Vec<T>,
+    f: impl Fn(Range<usize>, &mut Vec<T>) + Sync,
+) {
+    let step = part_of(n, weight.max(size));
+    if step >= n {
+        return f(0..n, out);
+    }
+    append_parts(n, size, step, out, f);
+}
+
+/// How many of `n` items of `weight` elements make up a part; all of them if they are not worth another thread.
+pub fn part_of(n: usize, weight: usize) -> usize {
+    let threads = available();
+    if threads == 1 || n < 2 || n.saturating_mul(weight) < MANY {
+        return n;
+    }
+    // So many parts that no thread waits long for the last one.
+    (PART / weight.max(1)).clamp(1, n.div_ceil(2 * threads))
+}
+
+/// The same for parts of `step` items, which give `size` elements each.
+pub fn append_parts<T: Copy + Send>(
+    n: usize,
+    size: usize,
+    step: usize,
+    out: &mut Vec<T>,
+    f: impl Fn(Range<usize>, &mut Vec<T>) + Sync,
+) {
+    let (before, len) = (out.len(), n * size);
+    out.reserve(len);
+    let Some(room) = out.spare_capacity_mut().get_mut(..len) else { return };
+    let filled = AtomicUsize::new(0);
+    each_chunk(room, step * size, |part, room| {
+        let from = part * step;
+        let mut made = Vec::with_capacity(room.len());
+        f(from..(from + step).min(n), &mut made);
+        for (place, x) in room.iter_mut().zip(&made) {
+            place.write(*x);
+        }
+        filled.fetch_add(made.len().min(room.len()), Ordering::Relaxed);
+    });
+    if filled.into_inner() == len {
+        // SAFETY: all of them have been written.
+        unsafe { out.set_len(before + len) }
+    }
+}
+
+/// The results of `f` for the numbers of all parts, in order.
+pub fn collect<R: Send>(parts: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let mut out: Vec<Option<R>> = (0..parts).map(|_| None).collect();
+    each_chunk(&mut out, 1, |part, place| place.iter_mut().for_each(|place| *place = Some(f(part))));
+    out.into_iter().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Tests run beside each other: who finds the threads busy works alone, with the same result.
+    #[test]
+    fn parts_are_appended_in_order() {
+        for threads in [1, 2, 3] {
+            set(threads);
+            for (n, size) in [(0, 1), (10, 3), (MANY, 1), (MANY + 7, 1), (MANY / 10 + 1, 11), (3, MANY)] {
+                let mut out = vec![7];
+                append(n, 1, size, &mut out, |items, out| {
+                    out.extend(items.flat_map(|item| (0..size).map(move |k| item * size + k)));
+                });
+                assert!(out.len() == n * size + 1 && out[1..].iter().enumerate().all(|(i, &x)| x == i), "{n} {size}");
+            }
+        }
+        assert_eq!(collect(5, |i| i * i), [0, 1, 4, 9, 16]);
+        set(1);
+    }
+
     #[test]
     fn every_chunk_once_on_any_number_of_threads() {
         for threads in [1, 2, 3, 8] {

@@ -2,7 +2,7 @@
 //! long, and a net that has converged is full of them.
 //!
 //! On x86-64 operands are taken as they are: a subnormal literal or one from a file keeps its value until it is computed with. On
-//! aarch64 they count as 0, too. Threads begin with the mode of the one that starts them.
+//! aarch64 they count as 0, too. Threads that help another one take its mode (`threads.rs`).
 
 /// How results below the normal numbers are treated on this thread while it lives; then the mode is again what it was.
 pub struct Underflow {
@@ -40,7 +40,7 @@ const FLUSH: u64 = 0;
 
 /// The register that says how floats are computed.
 #[cfg(target_arch = "x86_64")]
-fn mode() -> u64 {
+pub(super) fn mode() -> u64 {
     let mut register = 0u32;
     // SAFETY: writes the register's 32 bits to where the pointer says, nothing else.
     unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &mut register, options(nostack, preserves_flags)) };
@@ -48,7 +48,7 @@ fn mode() -> u64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn set_mode(mode: u64) {
+pub(super) fn set_mode(mode: u64) {
     let register = mode as u32;
     // SAFETY: the bits are those that `mode` gave, but for the one that flushes results; rounding and traps stay as the compiler
     // takes them to be. What it computes itself it may still do without flushing.
@@ -56,7 +56,7 @@ fn set_mode(mode: u64) {
 }
 
 #[cfg(target_arch = "aarch64")]
-fn mode() -> u64 {
+pub(super) fn mode() -> u64 {
     let register: u64;
     // SAFETY: reads a register.
     unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) register, options(nomem, nostack, preserves_flags)) };
@@ -64,18 +64,18 @@ fn mode() -> u64 {
 }
 
 #[cfg(target_arch = "aarch64")]
-fn set_mode(mode: u64) {
+pub(super) fn set_mode(mode: u64) {
     // SAFETY: as on x86-64.
     unsafe { std::arch::asm!("msr fpcr, {}", in(reg) mode, options(nomem, nostack, preserves_flags)) };
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn mode() -> u64 {
+pub(super) fn mode() -> u64 {
     0
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn set_mode(_: u64) {}
+pub(super) fn set_mode(_: u64) {}
 
 #[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {

@@ -3,6 +3,7 @@
 //! Invariant: the length of the vector is the product of the dims; else it is an error, never a panic.
 
 use crate::error::{Error, Result};
+use crate::tensor::cast::Float;
 use crate::tensor::{Arr, DType, Tensor, show_shape};
 
 /// A float tensor of `dtype`: `F32` if that is what it says, else `F64`.
@@ -74,12 +75,7 @@ impl Tensor {
 
     /// The elements, row by row, as floats; a bool is 0 or 1.
     pub fn to_f64s(&self) -> Vec<f64> {
-        match self {
-            Tensor::Bool(a) => a.iter().map(|&x| f64::from(u8::from(x))).collect(),
-            Tensor::Int(a) => a.iter().map(|&x| x as f64).collect(),
-            Tensor::F32(a) => a.iter().map(|&x| f64::from(x)).collect(),
-            Tensor::F64(a) => a.iter().copied().collect(),
-        }
+        f64::load(self).into_owned()
     }
 }
 

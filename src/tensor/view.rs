@@ -1,10 +1,12 @@
 //! Rearrangement of tensors. In: tensor, shape or axes already checked by the caller (`ops/reshape.rs`). Out: a tensor
 //! that shares the buffer wherever strides allow (`reshape` of a contiguous tensor, `permute`, slices, flips), else a copy.
 
+use std::ops::Range;
+
 use ndarray::{Axis, IxDyn, Slice};
 
 use crate::tensor::create::{Element, array};
-use crate::tensor::{Arr, DType, Tensor, flat};
+use crate::tensor::{Arr, DType, Tensor, flat, strided};
 
 /// Maps the array of whichever dtype to an array of the same dtype.
 #[macro_export]
@@ -65,17 +67,19 @@ pub fn flip_axis(t: &Tensor, axis: usize) -> Tensor {
 }
 
 fn concat_arrs<T: Element>(parts: &[&Arr<T>], axis: usize, shape: &[usize]) -> Arr<T> {
-    let outer: usize = shape[..axis].iter().product();
-    let inner: usize = shape[axis + 1..].iter().product();
-    let parts: Vec<Arr<T>> = parts.iter().map(|p| standard(p)).collect();
-    let mut data = Vec::with_capacity(shape.iter().product());
-    for block in 0..outer {
-        for p in &parts {
-            let size = p.shape()[axis] * inner;
-            if let Some(s) = p.as_slice().and_then(|s| s.get(block * size..(block + 1) * size)) {
-                data.extend_from_slice(s);
-            }
+    let (steps, n) = (row_major(shape), shape.iter().product());
+    let mut data: Vec<T> = Vec::with_capacity(n);
+    let room = data.spare_capacity_mut().get_mut(..n).unwrap_or_default();
+    let (mut start, mut filled) = (0, 0);
+    for p in parts {
+        if strided::place(p, room, start, &steps) {
+            filled += p.len();
         }
+        start += p.shape()[axis] * steps[axis];
+    }
+    if filled == n {
+        // SAFETY: the parts lie side by side, and each of their elements has been written.
+        unsafe { data.set_len(n) };
     }
     array(shape, data)
 }
@@ -105,10 +109,19 @@ fn repeat_arr<T: Element>(a: &Arr<T>, axis: usize, n: usize) -> Arr<T> {
     shape[axis] *= n;
     let a = standard(a);
     let mut data = Vec::with_capacity(shape.iter().product());
-    if inner > 0 {
-        for block in a.as_slice().unwrap_or(&[]).chunks(inner) {
-            for _ in 0..n {
-                data.extend_from_slice(block);
+    let from = a.as_slice().unwrap_or(&[]);
+    match (inner, n) {
+        (0, _) => {}
+        // With a number that the compiler knows, copies are a few moves.
+        (1, 2) => data.extend(from.iter().flat_map(|&x| [x; 2])),
+        (1, 3) => data.extend(from.iter().flat_map(|&x| [x; 3])),
+        (1, 4) => data.extend(from.iter().flat_map(|&x| [x; 4])),
+        (1, _) => from.iter().for_each(|&x| data.resize(data.len() + n, x)),
+        _ => {
+            for block in from.chunks(inner) {
+                for _ in 0..n {
+                    data.extend_from_slice(block);
+                }
             }
         }
     }
@@ -120,33 +133,30 @@ pub fn repeat(t: &Tensor, axis: usize, n: usize) -> Tensor {
     map_dtype!(t, a => repeat_arr(a, axis, n))
 }
 
-fn triangle_arr<T: Element>(a: &Arr<T>, keep: impl Fn(i64, i64) -> bool) -> Arr<T> {
+/// Keeps of row `i` of each matrix the columns that `kept(i)` gives.
+fn triangle_arr<T: Element>(a: &Arr<T>, kept: impl Fn(i64) -> Range<i64>) -> Arr<T> {
     let rank = a.ndim();
     let (rows, cols) = (a.shape()[rank - 2], a.shape()[rank - 1]);
-    let mut a = array(a.shape(), flat(a).into_owned());
-    if rows * cols > 0
-        && let Some(s) = a.as_slice_mut()
-    {
-        for (i, row) in s.chunks_mut(cols).enumerate() {
-            let i = (i % rows) as i64;
-            for (j, x) in row.iter_mut().enumerate() {
-                if !keep(i, j as i64) {
-                    *x = T::default();
-                }
-            }
-        }
+    let mut out = Vec::with_capacity(a.len());
+    for (i, row) in flat(a).chunks(cols.max(1)).enumerate() {
+        let kept = kept((i % rows.max(1)) as i64);
+        let [from, to] = [kept.start, kept.end].map(|end| end.clamp(0, row.len() as i64) as usize);
+        let start = out.len();
+        out.resize(start + from.min(to), T::default());
+        out.extend_from_slice(row.get(from..to).unwrap_or(&[]));
+        out.resize(start + row.len(), T::default());
     }
-    a
+    array(a.shape(), out)
 }
 
 /// The lower triangle of the last two axes up to diagonal `k`, zeros above it; rank is 2 or more.
 pub fn tril(t: &Tensor, k: i64) -> Tensor {
-    map_dtype!(t, a => triangle_arr(a, |i, j| j.saturating_sub(i) <= k))
+    map_dtype!(t, a => triangle_arr(a, |i| 0..i.saturating_add(k).saturating_add(1)))
 }
 
 /// The upper triangle of the last two axes from diagonal `k`, zeros below it; rank is 2 or more.
 pub fn triu(t: &Tensor, k: i64) -> Tensor {
-    map_dtype!(t, a => triangle_arr(a, |i, j| j.saturating_sub(i) >= k))
+    map_dtype!(t, a => triangle_arr(a, |i| i.saturating_add(k)..i64::MAX))
 }
 
 fn diag_matrix_arr<T: Element>(a: &Arr<T>, k: i64) -> Arr<T> {

@@ -119,6 +119,22 @@ pub fn set(object: &mut Value, name: Symbol, value: Value, globals: &Globals, de
     Err(no_field(object, name))
 }
 
+/// The same for a list that came from the field and had a value pushed onto its end: only that one is tested, if it can be tested
+/// alone.
+pub fn set_grown(object: &mut Value, name: Symbol, value: Value, globals: &Globals, default: DType) -> Result<()> {
+    if let Value::Struct(s) = object
+        && let Some(i) = s.def.field(name)
+        && let Value::List(items) = &value
+        && let Some(last) = items.last()
+        && passes(s, i, |test| matches!(test, TypeTest::List(item) if typetest::quick(item, last)))
+        && let Some(field) = Rc::make_mut(s).fields.get_mut(i)
+    {
+        *field = value;
+        return Ok(());
+    }
+    set(object, name, value, globals, default)
+}
+
 /// The value for field `i` after the test of its annotation, which stands in the constructor. Dimension variables are
 /// those of the other fields.
 fn annotated(s: &StructValue, i: usize, value: Value, globals: &Globals, default: DType) -> Result<Value> {
@@ -145,6 +161,17 @@ fn annotated(s: &StructValue, i: usize, value: Value, globals: &Globals, default
     let field = s.def.fields.get(i).map_or_else(String::new, |f| format!("`{}.{}`", s.def.name, f.name));
     typetest::check(&mut regs, i, own, &field, globals, default)?;
     Ok(std::mem::take(&mut regs[i]))
+}
+
+/// Whether the annotation of field `i` is one for which `holds` is true; also if it has none.
+fn passes(s: &StructValue, i: usize, holds: impl Fn(&TypeTest) -> bool) -> bool {
+    let constructor = s.def.constructor.borrow();
+    let Some(chunk) = constructor.as_ref().map(|c| &c.chunk) else { return true };
+    let own = chunk.code.iter().find_map(|op| match op {
+        Op::Check { reg, test } if reg.0 as usize == i => chunk.types.get(test.0 as usize),
+        _ => None,
+    });
+    own.is_none_or(holds)
 }
 
 /// There is no such field.

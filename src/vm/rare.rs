@@ -113,6 +113,11 @@ pub fn rare(op: Op, regs: &mut [Value], cx: &mut Cx, globals: &[Option<Value>], 
             let dtype = cx.env.dtype;
             fields::set(&mut regs[object.0 as usize], chunk.names[name.0 as usize], value, globals, dtype)?;
         }
+        Op::SetGrown { object, name, value } => {
+            let value = std::mem::take(&mut regs[value.0 as usize]);
+            let dtype = cx.env.dtype;
+            fields::set_grown(&mut regs[object.0 as usize], chunk.names[name.0 as usize], value, globals, dtype)?;
+        }
         Op::TakeItem { dst, object, index } => {
             let key = regs[index.0 as usize].clone();
             let value = items::take(cx, &mut regs[object.0 as usize], &key)?;

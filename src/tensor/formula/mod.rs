@@ -9,6 +9,7 @@ pub mod layout;
 pub mod pull;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -16,8 +17,8 @@ use self::layout::{Layout, Operands, Reach, lay, spread};
 use super::cast::Float;
 use super::create::scalar_f64;
 use super::lanes::{Lanes, Run};
-use super::simd::sums::sum_onto;
-use super::{DType, Tensor, count};
+use super::simd::sums::{addends, sum_onto};
+use super::{DType, Tensor, count, threads};
 use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel};
 use crate::value::Value;
@@ -44,6 +45,7 @@ pub fn forward(formula: &Formula, operands: &[Value], layout: &Layout) -> Option
 }
 
 /// A value of the formula while it runs.
+#[derive(Clone)]
 enum Held<'a, T: Clone> {
     Number(f64),
     /// A part; where the result is computed, its elements for the block stand in the buffer of this number.
@@ -56,6 +58,7 @@ enum Held<'a, T: Clone> {
 }
 
 /// Values of a formula, and buffers for a block of them.
+#[derive(Clone)]
 struct Machine<'a, T: Clone> {
     layout: &'a Layout,
     held: SmallVec<[Held<'a, T>; 16]>,
@@ -225,27 +228,54 @@ fn run<T: Float>(
     }
     let (final_step, work) = work.split_last()?;
     let n = count(&layout.shape);
-    let mut out = Vec::with_capacity(if formula.total.is_some() { machine.block } else { n });
-    let mut sum = 0.0;
-    let mut start = 0;
-    while start < n {
-        let len = machine.block.min(n - start);
-        machine.begin(start, len);
-        for (step, kernel, buffer) in work {
-            machine.compute(*step, *kernel, *buffer, start, len)?;
+    // Calls `f` with the elements of each block of a part of the result, which begins with a block.
+    let blocks = |machine: &mut Machine<T>, part: Range<usize>, out: &mut Vec<T>, f: &mut dyn FnMut(&mut Vec<T>)| {
+        for start in part.clone().step_by(machine.block) {
+            let len = machine.block.min(part.end - start);
+            machine.begin(start, len);
+            for (step, kernel, buffer) in work {
+                machine.compute(*step, *kernel, *buffer, start, len)?;
+            }
+            let (step, kernel, _) = final_step;
+            kernel(len, &machine.lanes(*step, start, len)?, out);
+            f(out);
         }
-        let (step, kernel, _) = final_step;
-        kernel(len, &machine.lanes(*step, start, len)?, &mut out);
-        if formula.total.is_some() {
-            sum = sum_onto(sum, &out);
-            out.clear();
-        }
-        start += len;
-    }
+        Some(())
+    };
+    let part = threads::part_of(n, 1).next_multiple_of(machine.block.max(1));
+    let mut out = vec![];
     match formula.total {
-        None => Some(Value::tensor(Tensor::from_vec(&layout.shape, out))),
-        Some(total) => total_of(total, sum, n).map(Value::float),
+        None if part >= n => {
+            out.reserve_exact(n);
+            blocks(&mut machine, 0..n, &mut out, &mut |_| ())?;
+        }
+        None => threads::append_parts(n, 1, part, &mut out, |range, out| {
+            blocks(&mut machine.clone(), range, out, &mut |_| ());
+        }),
+        Some(total) if part >= n => {
+            let mut sum = 0.0;
+            blocks(&mut machine, 0..n, &mut out, &mut |out| {
+                sum = sum_onto(sum, out);
+                out.clear();
+            })?;
+            return total_of(total, sum, n).map(Value::float);
+        }
+        Some(total) => {
+            // What one thread would add up, in the same order.
+            let sums = threads::collect(n.div_ceil(part), |k| {
+                let (mut sums, from) = (vec![], k * part);
+                let done = blocks(&mut machine.clone(), from..(from + part).min(n), &mut vec![], &mut |out| {
+                    addends(out, &mut sums);
+                    out.clear();
+                });
+                done.map(|()| sums)
+            });
+            let sums: Option<Vec<Vec<f64>>> = sums.into_iter().collect();
+            let sum = sums?.iter().flatten().fold(0.0, |sum, part| sum + part);
+            return total_of(total, sum, n).map(Value::float);
+        }
     }
+    (out.len() == n).then(|| Value::tensor(Tensor::from_vec(&layout.shape, out)))
 }
 
 /// A sum of `n` elements, or their mean if there are any.

@@ -1,17 +1,18 @@
 //! Largest and smallest elements of rows and columns, where they are, and how they share the slope. NaN beats all.
 
 use super::poly::pick;
+use super::windows::Comparable;
 use crate::ops::real::Real;
 use crate::wide;
 
-/// Elements that are compared side by side.
-const LANES: usize = 32;
+/// Elements that are compared side by side, at most.
+const LANES: usize = 64;
 /// Elements that are searched together.
 const BLOCK: usize = 64;
 
 /// Which of two numbers is looked for.
 pub trait Side: 'static {
-    fn beats<T: Real>(x: T, best: T) -> bool;
+    fn beats<T: Comparable>(x: T, best: T) -> bool;
 }
 
 /// The larger one.
@@ -21,66 +22,83 @@ pub struct Smallest;
 
 impl Side for Largest {
     #[inline(always)]
-    fn beats<T: Real>(x: T, best: T) -> bool {
+    fn beats<T: Comparable>(x: T, best: T) -> bool {
         x > best
     }
 }
 
 impl Side for Smallest {
     #[inline(always)]
-    fn beats<T: Real>(x: T, best: T) -> bool {
+    fn beats<T: Comparable>(x: T, best: T) -> bool {
         x < best
     }
 }
 
-/// The better of two, or NaN once either is.
+/// The better of two, or NaN once either is. Of the form of the machine's own maximum: as one choice between the two it would become
+/// a masked store where it is written to `best` again, which takes some processors twenty times as long.
 #[inline(always)]
-fn better<S: Side, T: Real>(x: T, best: T) -> T {
-    pick(S::beats(x, best) | x.is_nan(), x, best)
+fn better<S: Side, T: Comparable>(x: T, best: T) -> T {
+    let beats = if S::beats(x, best) { x } else { best };
+    pick(is_nan(x), x, beats)
+}
+
+/// True of what does not equal itself.
+#[inline(always)]
+#[allow(clippy::eq_op)]
+fn is_nan<T: Comparable>(x: T) -> bool {
+    x != x
 }
 
 /// The best of a row that begins with `start`.
 #[inline(always)]
-fn best_of_row<S: Side, T: Real>(x: &[T], start: T) -> T {
-    let mut rest = x;
+fn best_of_row<S: Side, T: Comparable>(x: &[T], start: T) -> T {
     let mut best = start;
-    if x.len() >= LANES {
-        let mut lanes = [start; LANES];
-        while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
-            for k in 0..LANES {
-                lanes[k] = better::<S, T>(chunk[k], lanes[k]);
-            }
-            rest = tail;
+    if x.len() < LANES {
+        for &x in x {
+            best = better::<S, T>(x, best);
         }
-        let mut n = LANES / 2;
-        while n > 0 {
-            for k in 0..n {
-                lanes[k] = better::<S, T>(lanes[k + n], lanes[k]);
-            }
-            n /= 2;
+        return best;
+    }
+    let mut lanes = [start; LANES];
+    // The compiler must not know how many: it would make a number of its own of each lane instead of vectors.
+    let lanes = &mut lanes[..LANES.min(x.len())];
+    let n = lanes.len();
+    let chunks = x.chunks_exact(n);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        let chunk = &chunk[..n];
+        for k in 0..n {
+            lanes[k] = better::<S, T>(chunk[k], lanes[k]);
         }
-        best = lanes[0];
     }
     for &x in rest {
         best = better::<S, T>(x, best);
     }
-    best
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = lanes.split_at_mut(half);
+        for k in 0..half {
+            low[k] = better::<S, T>(high[k], low[k]);
+        }
+        half /= 2;
+    }
+    better::<S, T>(lanes[0], best)
 }
 
 /// True if `x` is the best: equal to it, or NaN as it.
 #[inline(always)]
-fn is_best<T: Real>(x: T, best: T) -> bool {
-    (x == best) | (x.is_nan() & best.is_nan())
+fn is_best<T: Comparable>(x: T, best: T) -> bool {
+    (x == best) | (is_nan(x) & is_nan(best))
 }
 
 wide! {
     /// The best element of a slice that begins with `start`.
-    pub fn best_of<S: Side, T: Real>(x: &[T], start: T) -> T {
+    pub fn best_of<S: Side, T: Comparable>(x: &[T], start: T) -> T {
         best_of_row::<S, T>(x, start)
     }
 
     /// Appends the best of each row of `n` (1 or more).
-    pub fn best_of_rows<S: Side, T: Real>(x: &[T], n: usize, out: &mut Vec<T>) {
+    pub fn best_of_rows<S: Side, T: Comparable>(x: &[T], n: usize, out: &mut Vec<T>) {
         out.reserve(x.len() / n);
         for row in x.chunks_exact(n) {
             out.push(best_of_row::<S, T>(row, row[0]));
@@ -88,7 +106,7 @@ wide! {
     }
 
     /// Puts the best of each column and of what stands there already into `best`.
-    pub fn best_of_columns<S: Side, T: Real>(x: &[T], best: &mut [T]) {
+    pub fn best_of_columns<S: Side, T: Comparable>(x: &[T], best: &mut [T]) {
         let n = best.len();
         for row in x.chunks_exact(n.max(1)) {
             let row = &row[..n];
@@ -98,8 +116,31 @@ wide! {
         }
     }
 
+    /// Appends the positions of the first best elements of the columns of a matrix with rows of `inner`.
+    pub fn first_best_of_columns<S: Side, T: Comparable>(x: &[T], inner: usize, out: &mut Vec<i64>) {
+        let (first, others) = x.split_at(inner.min(x.len()));
+        // From one pair of buffers to the other and back: see `better`.
+        let (mut best, mut places) = (first.to_vec(), vec![0u32; inner]);
+        let (mut next_best, mut next_places) = (best.clone(), places.clone());
+        for (i, row) in others.chunks_exact(inner.max(1)).enumerate() {
+            let (row, at) = (&row[..inner], i as u32 + 1);
+            let (old, old_places) = (&best[..inner], &places[..inner]);
+            let (new, new_places) = (&mut next_best[..inner], &mut next_places[..inner]);
+            for k in 0..inner {
+                let wins = S::beats(row[k], old[k]) | (is_nan(row[k]) & !is_nan(old[k]));
+                new[k] = pick(wins, row[k], old[k]);
+                new_places[k] = pick(wins, at, old_places[k]);
+            }
+            std::mem::swap(&mut best, &mut next_best);
+            std::mem::swap(&mut places, &mut next_places);
+        }
+        for place in places {
+            out.push(i64::from(place));
+        }
+    }
+
     /// Position of the first best element; 0 if there is none.
-    pub fn first_best<S: Side, T: Real>(x: &[T]) -> usize {
+    pub fn first_best<S: Side, T: Comparable>(x: &[T]) -> usize {
         let Some(&start) = x.first() else { return 0 };
         let best = best_of_row::<S, T>(x, start);
         let mut at = 0;
@@ -226,6 +267,10 @@ mod tests {
             best_of_rows::<Smallest, _>(&turned, n, &mut want);
             best_of_columns::<Smallest, _>(&x, &mut best);
             assert_eq!(best, want);
+            let mut places = vec![];
+            first_best_of_columns::<Smallest, _>(&x, inner, &mut places);
+            let want: Vec<i64> = turned.chunks(n).map(|row| first_best::<Smallest, _>(row) as i64).collect();
+            assert_eq!(places, want);
             let (mut rows, mut columns) = (vec![], vec![]);
             row_shares::<Smallest, _>(&turned, n, &mut rows);
             column_shares::<Smallest, _>(&x, inner, &mut columns);
@@ -249,6 +294,9 @@ mod tests {
                 row_shares::<Largest, _>(&x, n, &mut shares);
                 assert!(shares.iter().all(|s| s.is_nan()));
                 column_shares::<Largest, _>(&x, 1, &mut columns);
+                let mut place = vec![];
+                first_best_of_columns::<Smallest, _>(&x, 1, &mut place);
+                assert_eq!(place, [at as i64]);
                 assert!(columns.iter().all(|s| s.is_nan()));
                 assert!(any_nan(&x));
             }

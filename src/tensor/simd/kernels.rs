@@ -1,28 +1,12 @@
 //! Loops of elementwise primitives over lanes: values, and cotangents times partials. Each appends to a vector.
 
+use super::fill;
 use super::poly::pick;
 use crate::ops::lanes::{BinaryRule, TernaryRule, UnaryRule};
 use crate::ops::real::Real;
 use crate::tensor::create::Element;
 use crate::tensor::lanes::Lanes;
 use crate::wide;
-
-/// Appends as many numbers as the shortest of the slices has.
-macro_rules! fill {
-    ($out:ident, [$($x:ident),+], $value:expr) => {{
-        let n = [$($x.len()),+].into_iter().min().unwrap_or(0);
-        $(let $x = &$x[..n];)+
-        $out.reserve(n);
-        let spare = &mut $out.spare_capacity_mut()[..n];
-        #[allow(clippy::needless_range_loop)]
-        for i in 0..n {
-            $(let $x = $x[i];)+
-            spare[i].write($value);
-        }
-        // SAFETY: `n` elements behind the old length were written.
-        unsafe { $out.set_len($out.len() + n) }
-    }};
-}
 
 wide! {
     /// Values of a primitive of one argument.

@@ -7,6 +7,7 @@
 pub mod erf;
 pub mod exp;
 pub mod extrema;
+pub mod ints;
 pub mod kernels;
 pub mod log;
 pub mod poly;
@@ -103,3 +104,21 @@ macro_rules! wide {
         }
     )*};
 }
+
+/// Appends as many numbers as the shortest of the slices has.
+macro_rules! fill {
+    ($out:ident, [$($x:ident),+], $value:expr) => {{
+        let n = [$($x.len()),+].into_iter().min().unwrap_or(0);
+        $(let $x = &$x[..n];)+
+        $out.reserve(n);
+        let spare = &mut $out.spare_capacity_mut()[..n];
+        #[allow(clippy::needless_range_loop)]
+        for i in 0..n {
+            $(let $x = $x[i];)+
+            spare[i].write($value);
+        }
+        // SAFETY: `n` elements behind the old length were written.
+        unsafe { $out.set_len($out.len() + n) }
+    }};
+}
+pub(crate) use fill;

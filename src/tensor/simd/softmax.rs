@@ -1,6 +1,7 @@
 //! The loops of softmax and its relatives, along rows and down the columns of a matrix.
 
 use super::poly::pick;
+use super::sums::sum;
 use crate::ops::real::Real;
 use crate::wide;
 
@@ -68,6 +69,91 @@ wide! {
             let done = &out[start..];
             for i in 0..n {
                 sums[i] += done[i].to_f64();
+            }
+        }
+    }
+
+    /// Writes the largest elements of rows of `n` (1 or more) into `tops`; false if one is infinite.
+    pub fn row_tops<T: Real>(x: &[T], n: usize, tops: &mut Vec<T>) -> bool {
+        let mut finite = true;
+        tops.clear();
+        for row in x.chunks_exact(n) {
+            let mut top = row[0];
+            for &x in &row[1..] {
+                let larger = if x > top { x } else { top };
+                top = pick(x.is_nan(), x, larger);
+            }
+            finite &= top.abs() != T::INFINITY;
+            tops.push(top);
+        }
+        finite
+    }
+
+    /// Writes `exp(x - top)` into `exps` and the sums of the rows of `n` into `sums`. Rows are short: the exponentials of all are computed
+    /// in one loop.
+    pub fn exp_rows<T: Real>(x: &[T], n: usize, tops: &[T], exps: &mut Vec<T>, sums: &mut Vec<f64>) {
+        exps.clear();
+        for (row, &top) in x.chunks_exact(n).zip(tops) {
+            append!(exps, n, |i| row[i] - top);
+        }
+        let exps = &mut exps[..];
+        for x in &mut *exps {
+            *x = x.exp();
+        }
+        sums.clear();
+        for row in exps.chunks_exact(n) {
+            sums.push(sum::<T>(row));
+        }
+    }
+
+    /// Appends rows of `n` times their numbers.
+    pub fn scaled_rows<T: Real>(x: &[T], n: usize, by: &[T], out: &mut Vec<T>) {
+        for (row, &by) in x.chunks_exact(n).zip(by) {
+            let row = &row[..n];
+            append!(out, n, |i| row[i] * by);
+        }
+    }
+
+    /// Appends `x - first - second` for rows of `n` with two numbers each.
+    pub fn less_both_rows<T: Real>(x: &[T], n: usize, first: &[T], second: &[T], out: &mut Vec<T>) {
+        for ((row, &first), &second) in x.chunks_exact(n).zip(first).zip(second) {
+            let row = &row[..n];
+            append!(out, n, |i| row[i] - first - second);
+        }
+    }
+
+    /// Appends `y_bar - sum(y_bar) * exp(y)` for rows of `n`: those of a log-softmax of which none is all -inf. `exps` is scratch.
+    pub fn less_share_rows<T: Real>(y: &[T], y_bar: &[T], n: usize, exps: &mut Vec<T>, out: &mut Vec<T>) {
+        let y = &y[..y_bar.len()];
+        exps.clear();
+        append!(exps, y.len(), |i| y[i].exp());
+        for (exps, y_bar) in exps.chunks_exact(n).zip(y_bar.chunks_exact(n)) {
+            let sum = T::c(sum::<T>(y_bar));
+            let (exps, y_bar) = (&exps[..n], &y_bar[..n]);
+            append!(out, n, |i| y_bar[i] - sum.zmul(exps[i]));
+        }
+    }
+
+    /// Appends `y * (g - sum(g * y))` for rows of `n`. `terms` is scratch.
+    pub fn share_rows<T: Real>(y: &[T], g: &[T], n: usize, terms: &mut Vec<T>, out: &mut Vec<T>) {
+        let y = &y[..g.len()];
+        terms.clear();
+        append!(terms, y.len(), |i| g[i].zmul(y[i]));
+        for ((terms, y), g) in terms.chunks_exact(n).zip(y.chunks_exact(n)).zip(g.chunks_exact(n)) {
+            let sum = T::c(sum::<T>(terms));
+            let (y, g) = (&y[..n], &g[..n]);
+            append!(out, n, |i| (g[i] - sum).zmul(y[i]));
+        }
+    }
+
+    /// Adds `exp(x - top)` of the columns up in `sums`.
+    pub fn add_exp_of_columns<T: Real>(x: &[T], top: &[T], sums: &mut [f64]) {
+        let n = top.len();
+        let sums = &mut sums[..n];
+        for row in x.chunks_exact(n.max(1)) {
+            let row = &row[..n];
+            for i in 0..n {
+                sums[i] += (row[i] - top[i]).exp().to_f64();
             }
         }
     }

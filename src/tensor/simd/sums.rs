@@ -70,6 +70,19 @@ wide! {
         total
     }
 
+    /// Appends the numbers that [`sum_onto`] adds one after the other.
+    pub fn addends<T: Real>(x: &[T], out: &mut Vec<f64>) {
+        let (blocks, rest) = x.split_at(x.len() / BLOCK * BLOCK);
+        for block in blocks.chunks_exact(BLOCK) {
+            out.push(sum_onto::<T>(0.0, block));
+        }
+        let (whole, singles) = rest.split_at(rest.len() / LANES * LANES);
+        out.push(sum_onto::<T>(0.0, whole));
+        for &x in singles {
+            out.push(x.to_f64());
+        }
+    }
+
     /// Sum of the squares, in `f64`.
     pub fn sum_squares<T: Real>(x: &[T]) -> f64 {
         let mut lanes = [0.0; LANES];
@@ -107,15 +120,95 @@ wide! {
         total
     }
 
-    /// Appends the sums of the columns of a matrix with rows of `inner`.
-    pub fn column_sums<T: Real>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+    /// Product, in `f64`.
+    pub fn product<T: Real>(x: &[T]) -> f64 {
+        let (mut lanes, mut rest) = ([1.0; LANES], x);
+        while let Some((chunk, tail)) = rest.split_first_chunk::<LANES>() {
+            for k in 0..LANES {
+                lanes[k] *= chunk[k].to_f64();
+            }
+            rest = tail;
+        }
+        let mut total = 1.0;
+        for lane in lanes {
+            total *= lane;
+        }
+        for &x in rest {
+            total *= x.to_f64();
+        }
+        total
+    }
+
+    /// Appends the products of the columns of a matrix with rows of `inner`, in `f64`.
+    pub fn column_products<T: Real>(part: &[T], inner: usize, out: &mut Vec<f64>) {
         let start = out.len();
+        out.resize(start + inner, 1.0);
+        let totals = &mut out[start..];
+        for row in part.chunks_exact(inner.max(1)) {
+            let totals = &mut totals[..row.len()];
+            for k in 0..row.len() {
+                totals[k] *= row[k].to_f64();
+            }
+        }
+    }
+
+    /// Appends the sums of squared distances of the columns from their `means`, in `f64`.
+    pub fn column_spreads<T: Real>(part: &[T], means: &[f64], out: &mut Vec<f64>) {
+        let (start, inner) = (out.len(), means.len());
         out.resize(start + inner, 0.0);
         let totals = &mut out[start..];
-        let mut block_sum = vec![T::default(); inner];
+        for row in part.chunks_exact(inner.max(1)) {
+            let (row, totals) = (&row[..inner], &mut totals[..inner]);
+            for k in 0..inner {
+                let d = row[k].to_f64() - means[k];
+                totals[k] += d * d;
+            }
+        }
+    }
+
+    /// Appends the sums of the rows of `n` (1 or more).
+    pub fn row_sums<T: Real>(x: &[T], n: usize, out: &mut Vec<f64>) {
+        out.reserve(x.len() / n);
+        for row in x.chunks_exact(n) {
+            out.push(sum::<T>(row));
+        }
+    }
+
+    /// Appends the sums of the columns of each matrix of `n` (1 or more) rows of `inner`.
+    pub fn columns_of_each<T: Real>(x: &[T], n: usize, inner: usize, out: &mut Vec<f64>) {
+        if n * inner > 64 {
+            for part in x.chunks_exact(n * inner) {
+                column_sums::<T>(part, inner, out);
+            }
+            return;
+        }
+        // Too small for sums that stand apart.
+        for part in x.chunks_exact((n * inner).max(1)) {
+            for k in 0..inner {
+                let mut sum = T::default();
+                for i in 0..n {
+                    sum = sum + part[i * inner + k];
+                }
+                out.push(sum.to_f64());
+            }
+        }
+    }
+
+    /// Appends the sums of the columns of a matrix with rows of `inner`.
+    pub fn column_sums<T: Real>(part: &[T], inner: usize, out: &mut Vec<f64>) {
+        sums_of_columns::<T>(part, inner, 0, inner, out);
+    }
+
+    /// The same for columns `from` to `to`.
+    pub fn sums_of_columns<T: Real>(part: &[T], inner: usize, from: usize, to: usize, out: &mut Vec<f64>) {
+        let start = out.len();
+        out.resize(start + to - from, 0.0);
+        let totals = &mut out[start..];
+        let mut block_sum = vec![T::default(); to - from];
         for block in part.chunks(ROWS * inner.max(1)) {
             block_sum.fill(T::default());
             for row in block.chunks_exact(inner.max(1)) {
+                let row = &row[from..to];
                 let sums = &mut block_sum[..row.len()];
                 for k in 0..row.len() {
                     sums[k] = sums[k] + row[k];
@@ -142,6 +235,13 @@ mod tests {
             assert_eq!(sum_squares(&x), (n - 1.0) * n * (2.0 * n - 1.0) / 6.0);
             assert_eq!(spread(&x, 0.0), sum_squares(&x));
         }
+        for n in [0, 5, 16, 37, 1024, 1500, 3000] {
+            let x: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
+            let mut parts = vec![];
+            addends(&x, &mut parts);
+            let total: f64 = parts.iter().fold(0.0, |total, part| total + part);
+            assert_eq!(total.to_bits(), sum(&x).to_bits(), "{n}");
+        }
         let nan = [1.0, f64::NAN, 2.0];
         assert!(sum(&nan).is_nan() && sum_squares(&nan).is_nan());
     }
@@ -152,5 +252,22 @@ mod tests {
         let mut out = vec![7.0];
         column_sums(&x, 3, &mut out);
         assert_eq!(out, [7.0, 14850.0, 14950.0, 15050.0]);
+        let mut apart = vec![];
+        columns_of_each(&x[..24], 4, 3, &mut apart);
+        assert_eq!(apart, [18.0, 22.0, 26.0, 66.0, 70.0, 74.0]);
+        let mut far = vec![];
+        column_spreads(&x[..6], &[0.0, 1.0, 5.0], &mut far);
+        assert_eq!(far, [9.0, 9.0, 9.0]);
+    }
+
+    #[test]
+    fn products() {
+        for n in [0, 1, 15, 16, 17, 60] {
+            let x: Vec<f32> = (0..n).map(|i| if i % 2 == 0 { 2.0 } else { 0.5 }).collect();
+            assert_eq!(product(&x), if n % 2 == 0 { 1.0 } else { 2.0 });
+        }
+        let mut out = vec![];
+        column_products(&[1.0, 2.0, 3.0, 4.0], 2, &mut out);
+        assert_eq!(out, [3.0, 8.0]);
     }
 }
