@@ -315,7 +315,9 @@ impl Checker {
     pub(super) fn follow_test(&mut self, body: &Rc<FnDecl>) {
         let module = self.frame.module.clone();
         let Some(id) = module.resolved.function_ids.get(&body.id).copied() else { return };
+        self.in_test = true;
         let frame = self.run_body((module.id.0, id.0), &module, body, &[], &Rc::default(), &[]);
+        self.in_test = false;
         for problem in frame.problems {
             self.frame.add_problem(problem);
         }

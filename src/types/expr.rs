@@ -41,7 +41,7 @@ impl Checker {
             ExprKind::Bool(b) => Ty::Bool(Some(*b)),
             ExprKind::Int(n) => Ty::Int(Num::Known(*n)),
             ExprKind::Float(_) => Ty::Float,
-            ExprKind::Str(s) => Ty::Str((s.len() <= 64).then(|| s.clone())),
+            ExprKind::Str(s) => Ty::Str((s.len() <= 64 || self.telling).then(|| s.clone())),
             ExprKind::Format(parts) => self.format(parts),
             ExprKind::Name(_) => self.name(e),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, e.span),
@@ -97,15 +97,15 @@ impl Checker {
                 FormatPart::Text(t) => text.push_str(t),
                 FormatPart::Value { value, spec } => {
                     let ty = self.expr(value);
-                    match shown(&ty) {
-                        // The message of an assertion in a library.
-                        Some(part) if spec.is_empty() && self.frame.module.is_library => text.push_str(&part),
-                        _ => known = false,
+                    let part = if spec.is_empty() && self.telling { shown(&ty) } else { None };
+                    match part {
+                        Some(part) => text.push_str(&part),
+                        None => known = false,
                     }
                 }
             }
         }
-        let limit = if self.frame.module.is_library { 512 } else { 64 };
+        let limit = if self.telling { 512 } else { 64 };
         Ty::Str((known && text.len() <= limit).then(|| text.into()))
     }
 
@@ -230,7 +230,16 @@ impl Checker {
             return self.expr(value);
         }
         self.warn_nested(e);
-        let values = self.args(args);
+        let mut values = self.args(args);
+        if let ([condition, message], Ty::Fn(FnTy::Builtin("assert"))) = (values.as_mut_slice(), &f)
+            && condition.ty == Ty::Bool(Some(false))
+            && let Some(text) = args.get(1)
+        {
+            // It will be told, so it is worth putting together.
+            self.telling = true;
+            message.ty = self.expr(&text.value);
+            self.telling = false;
+        }
         let known = self.frame.problems.len();
         let first = values.first().map(|a| a.ty.clone());
         let outcome = self.call_value(&f, values, callee.span, e.span);
@@ -338,10 +347,11 @@ impl Checker {
     }
 }
 
-/// What an f-string shows of a known value.
+/// What the message of an assertion shows of a value: sizes are shown as in the types of messages.
 fn shown(ty: &Ty) -> Option<String> {
     match ty {
-        Ty::Int(_) => crate::ops::operand::known_int(Some(ty)).map(|n| n.to_string()),
+        Ty::Int(Num::Unknown) => None,
+        Ty::Int(n) => Some(n.to_string()),
         Ty::Str(Some(text)) => Some(text.to_string()),
         Ty::Tuple(items) => {
             let items: Option<Vec<String>> =

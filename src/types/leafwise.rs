@@ -98,7 +98,10 @@ fn infer_part(prim: &Prim, parts: &[Ty], depth: usize) -> Result<Ty> {
     if !parts.iter().all(numeric) {
         return Ok(Ty::Any);
     }
-    infer_prim(prim, parts)
+    match super::operator::fold_prim(prim.name, parts) {
+        Some(known) => Ok(known),
+        None => infer_prim(prim, parts),
+    }
 }
 
 fn part_of(ty: &Ty, i: usize) -> Ty {
