@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Checker;
+use super::call::ArgVal;
 use super::error::TypeError;
 use super::host::Host;
 use super::show::show_a;
@@ -230,16 +231,12 @@ impl Checker {
             return self.expr(value);
         }
         self.warn_nested(e);
-        let mut values = self.args(args);
-        if let ([condition, message], Ty::Fn(FnTy::Builtin("assert"))) = (values.as_mut_slice(), &f)
-            && condition.ty == Ty::Bool(Some(false))
-            && let Some(text) = args.get(1)
-        {
-            // It will be told, so it is worth putting together.
-            self.telling = true;
-            message.ty = self.expr(&text.value);
-            self.telling = false;
-        }
+        let values = match (args, &f) {
+            ([condition @ Arg { name: None, .. }, message @ Arg { name: None, .. }], Ty::Fn(FnTy::Builtin("assert"))) => {
+                self.assert_args(condition, message)
+            }
+            _ => self.args(args),
+        };
         let known = self.frame.problems.len();
         let first = values.first().map(|a| a.ty.clone());
         let outcome = self.call_value(&f, values, callee.span, e.span);
@@ -251,6 +248,28 @@ impl Checker {
         self.learn(&f, args);
         let ty = self.write_back(args, 0, outcome);
         self.refine_range(&f, args, ty)
+    }
+
+    /// The condition and message of an `assert`: the message is made only where the condition does not hold.
+    fn assert_args(&mut self, condition: &Arg, message: &Arg) -> Vec<ArgVal> {
+        let mut values = self.args(std::slice::from_ref(condition));
+        let holds = values.first().map_or(Ty::Any, |v| v.ty.clone());
+        if self.frame.dead {
+            return values;
+        }
+        let known = self.frame.problems.len();
+        let before = std::mem::replace(&mut self.telling, holds == Ty::Bool(Some(false)));
+        let certain = self.telling;
+        values.extend(self.perhaps(!certain, |c| c.args(std::slice::from_ref(message))));
+        self.telling = before;
+        if !certain {
+            self.frame.dead = false;
+        }
+        if holds == Ty::Bool(Some(true)) {
+            let seen = self.frame.problems.split_off(known);
+            self.frame.problems.extend(seen.into_iter().filter(|p| super::is_about_names(p.diagnostic.code)));
+        }
+        values
     }
 
     /// A dense layer made for another number of features: what to make instead.
