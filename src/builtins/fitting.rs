@@ -1,7 +1,8 @@
 //! `_expect_gradient`: what an optimizer is given must be the gradient of the parameters that it moves.
 //!
-//! In: parameters and gradient, as values or as types. Out: nothing, or the error that both the run and the checker give. Without it a
-//! loss in place of a gradient, or the gradient of another model, would broadcast and train something else.
+//! In: parameters, gradient and what the optimizer remembers of gradients, as values or as types. Out: nothing, or the error that both
+//! the run and the checker give. Without it a loss in place of a gradient, the gradient of another model, or an optimizer made for
+//! something else would broadcast and train something else.
 
 use crate::builtins::fail::{self, arity, with_article};
 use crate::builtins::{Builtin, infer};
@@ -16,20 +17,31 @@ pub static FAMILY: &[&Builtin] = &[&EXPECT_GRADIENT];
 
 static EXPECT_GRADIENT: Builtin = Builtin {
     name: "_expect_gradient",
-    doc: "Stops with an error unless `g` has the structure and shapes of `params`, with `none` for what has no derivative.",
-    sig: Sig { params: &[req("params"), req("g")] },
+    doc: "Stops with an error unless `g`, and the `memory` of earlier gradients, have the structure and shapes of `params`, with `none` for \
+          what has no derivative.",
+    sig: Sig { params: &[req("params"), req("g"), req("memory")] },
     infer: |args| match args {
-        [params, g] => match unlike_types(params, g, &mut vec![]) {
-            Some(unlike) => Err(unlike.error()),
-            None => infer::none(args),
-        },
+        [params, g, memory] => {
+            if let Some(unlike) = unlike_types(params, memory, &mut vec![]) {
+                return Err(unlike.of_optimizer());
+            }
+            match unlike_types(params, g, &mut vec![]) {
+                Some(unlike) => Err(unlike.error()),
+                None => infer::none(args),
+            }
+        }
         _ => infer::none(args),
     },
     run: |_, args| match &*args {
-        [params, g] => match unlike_values(params, g, &mut vec![])? {
-            Some(unlike) => Err(unlike.error()),
-            None => Ok(Value::None),
-        },
+        [params, g, memory] => {
+            if let Some(unlike) = unlike_values(params, memory, &mut vec![])? {
+                return Err(unlike.of_optimizer());
+            }
+            match unlike_values(params, g, &mut vec![])? {
+                Some(unlike) => Err(unlike.error()),
+                None => Ok(Value::None),
+            }
+        }
         _ => Err(arity("_expect_gradient")),
     },
 };
@@ -56,6 +68,20 @@ impl Unlike {
             true => "value_and_grad gives the value first: let (l, g) = value_and_grad(f)(model)",
             false => "take the gradient with respect to the very model that is updated: value_and_grad(f)(model), then opt.update(&model, g)",
         })
+    }
+}
+
+impl Unlike {
+    /// The same of an optimizer: it was made for what `gradient` is.
+    #[cold]
+    fn of_optimizer(self) -> Error {
+        let Unlike { path, param, gradient, .. } = self;
+        let message = match path.as_slice() {
+            [] => format!("this optimizer was made for {gradient}, but updates {param}"),
+            path => format!("this optimizer was made for {gradient} in `{}`, but updates {param} there", path.join(".")),
+        };
+        Error::new("E0439", message)
+            .help("give it the very parameters that it will update, and the rate by name: optim.adam(model, lr: 0.1)")
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::join::join;
 use super::ty::{DictTy, StructTy, Ty};
+use crate::ad::leafwise::met_array;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Eval, Prim};
 
@@ -32,6 +33,11 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
     }
     for (i, other) in args.iter().enumerate().filter(|(_, a)| a.is_structure()) {
         differ(prim, lead, other, i)?;
+    }
+    let is_array = |t: &Ty| matches!(t, Ty::Tensor(t) if t.dims.is_some());
+    if let ([_, _], Some(at)) = (args, args.iter().position(is_array)) {
+        let shown = |i: usize| args.get(i).map_or_else(String::new, super::show::show_kind);
+        return Err(met_array(prim.shown(), (1 - at, &shown(1 - at)), (at, &shown(at))));
     }
     let part = |i: usize| -> Result<Ty> {
         let parts: Vec<Ty> = args.iter().map(|a| part_of(a, i)).collect();
