@@ -109,7 +109,12 @@ fn unlike_types(params: &Ty, g: &Ty, path: &mut Vec<String>) -> Option<Unlike> {
             (Some(_), Some(_)) => found(path),
             _ => None,
         },
-        (Ty::Dict(_), Ty::Dict(_)) => None,
+        (Ty::Dict(a), Ty::Dict(b)) => match (&a.items, &b.items) {
+            (Some(a), Some(b)) if a.iter().map(|e| &e.0).eq(b.iter().map(|e| &e.0)) => {
+                unlike_parts(a.iter().zip(b).map(|((key, x), (_, y))| (key.to_string(), x, y)), path)
+            }
+            _ => None,
+        },
         (Ty::Float | Ty::Tensor(_), Ty::Float | Ty::Int(_) | Ty::Tensor(_)) => match (params.dims(), g.dims()) {
             (Some(a), Some(b)) => {
                 let differ = |(a, b): (&Dim, &Dim)| matches!((a, b), (Dim::Known(a), Dim::Known(b)) if a != b);

@@ -513,6 +513,7 @@ impl Walk<'_> {
                 self.target(base);
             }
             ExprKind::Field { base, .. } => self.target(base),
+            ExprKind::Name(name) if &**name == "_" => {}
             ExprKind::Name(name) => {
                 let later = super::mentions::top_level_binding(&self.input.tree.stmts, name).is_some();
                 if !later && self.try_lookup(name, None).is_none() {
@@ -696,6 +697,8 @@ impl Walk<'_> {
                     }
                 }
             }
+            // The validator has told it.
+            ExprKind::Name(name) if &**name == "_" => {}
             ExprKind::Name(name) => {
                 let found = self.lookup(name, expr.span);
                 self.bind(expr.id, found.res);

@@ -329,8 +329,19 @@ impl Checker {
                 }
             }
         }
-        // The constructor looks at the annotations again.
-        self.construct(&s.info, fields, span).ty
+        // The constructor looks at the annotations again, but a gradient has none where nothing moves.
+        let frozen: Vec<bool> = fields.iter().map(|f| f.ty == Ty::None).collect();
+        for field in fields.iter_mut().filter(|f| f.ty == Ty::None) {
+            field.ty = Ty::Any;
+        }
+        match self.construct(&s.info, fields, span).ty {
+            Ty::Struct(made) => {
+                let fields = made.fields.iter().zip(frozen);
+                let fields = fields.map(|(ty, none)| if none { Ty::None } else { ty.clone() }).collect();
+                Ty::Struct(Rc::new(StructTy { fields, ..(*made).clone() }))
+            }
+            other => other,
+        }
     }
 }
 
