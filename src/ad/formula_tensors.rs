@@ -166,7 +166,8 @@ fn is_ready(operands: &[Value]) -> bool {
             _ => false,
         });
     };
-    if !operands.iter().all(|v| if is_structure(v) { fit_together(lead, v) } else { !is_array(v) }) {
+    let is_struct = matches!(lead, Value::Struct(_));
+    if !operands.iter().all(|v| if is_structure(v) { fit_together(lead, v) } else { !is_struct || !is_array(v) }) {
         return false;
     }
     (0..length(lead)).all(|i| match parts(operands, i) {

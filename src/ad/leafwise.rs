@@ -18,8 +18,9 @@ impl Cx {
         for other in args.iter().filter(|a| is_structure(a)) {
             same_form(prim, lead, other)?;
         }
-        if let ([_, _], Some(at)) = (args, args.iter().position(is_array)) {
-            return Err(met_array(prim.shown(), (1 - at, lead.type_name().as_ref()), (at, args[at].type_name().as_ref())));
+        if let (Value::Struct(_), [_, _], Some(at)) = (lead, args, args.iter().position(is_array)) {
+            let tensor = args[at].type_name();
+            return Err(met_array(prim.shown(), (1 - at, &lead.type_name()), (at, &tensor)));
         }
         match lead {
             Value::Tuple(items) => Ok(Value::tuple(self.each(prim, args, items.len())?)),
@@ -123,7 +124,7 @@ pub(crate) fn is_array(value: &Value) -> bool {
     matches!(value, Value::Tensor(..) | Value::Batched(..)) && value.shape().is_some_and(|s| !s.is_empty())
 }
 
-/// An operator between a structure and a tensor, each with the index of the operand: broadcast against every leaf it would be
+/// An operator between a struct and a tensor, each with the index of the operand: broadcast against every leaf it would be
 /// something else than was meant.
 #[cold]
 pub(crate) fn met_array(operator: &str, structure: (usize, &str), tensor: (usize, &str)) -> Error {
@@ -131,7 +132,7 @@ pub(crate) fn met_array(operator: &str, structure: (usize, &str), tensor: (usize
     Error::new("E0304", format!("`{operator}` acts leaf by leaf on {kind}, and the other side is a tensor"))
         .operand(structure.0, format!("this is {kind}"))
         .operand(tensor.0, format!("this is {}", tensor.1))
-        .help("take the part that is meant, a field or an item; every leaf at once is reached by tree_map(|leaf| ..., x)")
+        .help("take the field that is meant; every leaf at once is reached by tree_map(|leaf| ..., x)")
 }
 
 /// What helps where two structures differ.

@@ -78,7 +78,9 @@ impl Unlike {
         let Unlike { path, param, gradient, .. } = self;
         let message = match path.as_slice() {
             [] => format!("this optimizer was made for {gradient}, but updates {param}"),
-            path => format!("this optimizer was made for {gradient} in `{}`, but updates {param} there", path.join(".")),
+            path => {
+                format!("this optimizer was made for {gradient} in `{}`, but updates {param} there", path.join("."))
+            }
         };
         Error::new("E0439", message)
             .help("give it the very parameters that it will update, and the rate by name: optim.adam(model, lr: 0.1)")

@@ -10,8 +10,10 @@
 mod annotations;
 pub mod builtin_names;
 pub mod error;
+pub mod foreign;
 pub mod hints;
 mod mentions;
+mod missing;
 mod scope;
 mod walk;
 

@@ -80,7 +80,7 @@ pub(super) struct Walk<'a> {
     /// Names that declared functions mention: such top-level variables are globals.
     shared: HashSet<Rc<str>>,
     /// Names that were assigned to without being there: that is told once.
-    missing: HashSet<Rc<str>>,
+    pub(super) missing: HashSet<Rc<str>>,
     pub(super) problems: Vec<NameError>,
 }
 
@@ -211,14 +211,9 @@ impl Walk<'_> {
         match position {
             Some(index) => Some(GlobalId { module, index: index as u32 }),
             None => {
-                let candidates = loaded.resolved.globals.iter().map(|g| &*g.name).filter(|n| !n.starts_with('_'));
-                let similar = did_you_mean(&name.name, candidates).map(str::to_string);
-                self.problems.push(NameError::NoExport {
-                    module: module_name,
-                    name: name.name.clone(),
-                    span: name.span,
-                    similar,
-                });
+                let (name, span) = (name.name.clone(), name.span);
+                let hint = loaded.export_hint(&name).map(|h| h.replace(&format!("mean `{}.", loaded.name), "mean `"));
+                self.problems.push(NameError::NoExport { module: module_name, name, span, hint });
                 None
             }
         }
@@ -578,48 +573,6 @@ impl Walk<'_> {
         self.problems.push(problem);
     }
 
-    /// Looks a name up; reports it if it is not there.
-    fn lookup(&mut self, name: &Rc<str>, span: Span) -> Found {
-        if let Some(found) = self.try_lookup(name, Some(span)) {
-            return found;
-        }
-        if self.missing.contains(name) {
-            return Found { res: Res::Unknown, captured: false };
-        }
-        if self.scopes.len() == 1
-            && let Some((ident, _)) = super::mentions::top_level_binding(&self.input.tree.stmts, name)
-        {
-            self.problems.push(NameError::TooEarly { name: name.clone(), span, defined: ident.span });
-            return Found { res: Res::Unknown, captured: false };
-        }
-        let mut candidates: Vec<String> = builtin_names::all().map(str::to_string).collect();
-        candidates.extend(self.globals.keys().map(|k| k.to_string()));
-        candidates.extend(self.input.outer.keys().map(|k| k.to_string()));
-        for scope in &self.scopes {
-            candidates.extend(scope.blocks.iter().flat_map(|b| b.keys()).map(|k| k.to_string()));
-        }
-        let similar = did_you_mean(name, candidates.iter().map(String::as_str)).map(str::to_string);
-        let hint = self.own_field(name).or_else(|| {
-            let home = crate::stdlib::home_of(name);
-            let there = home.map(|m| format!("it is in a module: `import {m}`, then `{m}.{name}`"));
-            super::hints::for_unknown(name).or(there)
-        });
-        self.problems.push(NameError::Unknown { name: name.clone(), span, similar, hint });
-        Found { res: Res::Unknown, captured: false }
-    }
-
-    /// In a method: the name is a field, which is read from `self`.
-    fn own_field(&self, name: &str) -> Option<String> {
-        let owner = self.scopes.iter().rev().find_map(|s| s.function.owner)?;
-        let decl = &self.out.structs.get(owner as usize)?.decl;
-        decl.fields.iter().any(|f| &*f.name.name == name).then(|| {
-            format!(
-                "it is a field of `{}`: write `self.{name}`, in a method with `self` as first parameter",
-                decl.name.name
-            )
-        })
-    }
-
     /// `use_at`: report a top-level variable that the body uses before its definition.
     pub(super) fn try_lookup(&mut self, name: &Rc<str>, use_at: Option<Span>) -> Option<Found> {
         let depth = self.scopes.len() - 1;
@@ -722,6 +675,7 @@ impl Walk<'_> {
             }
             ExprKind::Method { receiver, name, args } => {
                 self.expr(receiver);
+                self.name_elsewhere(receiver, name);
                 if let Some(found) = self.try_lookup(&name.name, None) {
                     self.out.functions_by_method.insert(expr.id, found.res);
                 }
@@ -731,7 +685,10 @@ impl Walk<'_> {
                 self.expr(base);
                 self.index_items(items);
             }
-            ExprKind::Field { base, .. } => self.expr(base),
+            ExprKind::Field { base, name } => {
+                self.expr(base);
+                self.name_elsewhere(base, name);
+            }
             ExprKind::Tuple(items) | ExprKind::Tensor(items) => items.iter().for_each(|e| self.expr(e)),
             ExprKind::Comprehension { element, clauses, .. } => {
                 self.scope().blocks.push(HashMap::default());

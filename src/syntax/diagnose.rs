@@ -446,10 +446,7 @@ impl<'s> Stop<'_, 's> {
             let first = self.span_at(self.start).to(self.span_at(self.at - 1));
             return SyntaxError::SameLine { found: self.found_words(), first, span: self.span() };
         }
-        if self.at == self.start
-            && self.at > 0
-            && self.found().is_some()
-            && is_operator(self.source_text(self.span()))
+        if self.at == self.start && self.at > 0 && self.found().is_some() && is_operator(self.source_text(self.span()))
         {
             let operator = self.source_text(self.span());
             let hint = format!("a line goes on after an operator at its end: move the `{operator}` up");

@@ -351,6 +351,16 @@ impl Checker {
 
     /// Builds a struct: fields are the parameters, defaults and annotations are evaluated in its constructor's scope.
     pub(super) fn construct(&mut self, info: &Rc<StructInfo>, args: Vec<ArgVal>, site: Span) -> Outcome {
+        let known = self.frame.problems.len();
+        let names: Vec<Rc<str>> = args.iter().filter_map(|a| a.name.clone()).collect();
+        let outcome = self.construct_fields(info, args, site);
+        if self.frame.problems.len() > known && !self.frame.module.is_library {
+            self.suggest_maker(known, info, &names);
+        }
+        outcome
+    }
+
+    fn construct_fields(&mut self, info: &Rc<StructInfo>, args: Vec<ArgVal>, site: Span) -> Outcome {
         let Some(module) = self.module(info.at.module) else { return Outcome::unknown(&args) };
         let Some(declared) = module.resolved.structs.get(info.at.index as usize) else {
             return Outcome::unknown(&args);

@@ -68,7 +68,9 @@ fn are_of_other_kinds(a: &Ty, b: &Ty) -> bool {
     let mut unknown = [a, b].into_iter();
     match (kind_of(a), kind_of(b)) {
         (Some(a), Some(b)) => a != b,
-        (Some(kind), None) | (None, Some(kind)) => kind == Kind::None && unknown.all(|t| !matches!(t, Ty::Any | Ty::Never)),
+        (Some(kind), None) | (None, Some(kind)) => {
+            kind == Kind::None && unknown.all(|t| !matches!(t, Ty::Any | Ty::Never))
+        }
         _ => false,
     }
 }

@@ -96,7 +96,7 @@ pub enum TypeError {
     NoExport {
         module: Rc<str>,
         name: Rc<str>,
-        candidates: Vec<Rc<str>>,
+        hint: Option<String>,
     },
     NotCallable {
         ty: Ty,
@@ -252,10 +252,10 @@ impl TypeError {
                 Diagnostic::error("E0206", format!("`{name}` is private to module `{module}`"))
                     .at(span, "names that start with _ are not exported")
             }
-            TypeError::NoExport { module, name, candidates } => {
+            TypeError::NoExport { module, name, hint } => {
                 let d = Diagnostic::error("E0204", format!("module `{module}` has no `{name}`")).at(span, "not there");
-                match did_you_mean(name, candidates.iter().map(|p| &**p)) {
-                    Some(near) => d.help(format!("did you mean `{module}.{near}`?")),
+                match hint {
+                    Some(hint) => d.help(hint.clone()),
                     None => d,
                 }
             }
@@ -450,10 +450,8 @@ fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagno
     let kind = if method { "method" } else { "field" };
     let d = Diagnostic::error("E0323", format!("{owner} has no {kind} `{name}`"));
     let is_struct = matches!(ty, Ty::Struct(_) | Ty::StructType(_));
-    let near = did_you_mean(name, candidates.iter().map(|p| &**p));
-    match (hints::for_member(name), near) {
-        (Some(hint), _) if !is_struct => d.help(hint),
-        (_, Some(near)) => d.help(format!("did you mean `{near}`?")),
+    match hints::for_member(name, is_struct, candidates.iter().map(|p| &**p)) {
+        Some(hint) => d.help(hint),
         // The names of all functions, which may be called as methods, are no help.
         _ if candidates.is_empty() || method && !is_struct => d,
         _ => d.help(format!("it has: {}", candidates.join(", "))),

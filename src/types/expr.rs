@@ -232,9 +232,10 @@ impl Checker {
         }
         self.warn_nested(e);
         let values = match (args, &f) {
-            ([condition @ Arg { name: None, .. }, message @ Arg { name: None, .. }], Ty::Fn(FnTy::Builtin("assert"))) => {
-                self.assert_args(condition, message)
-            }
+            (
+                [condition @ Arg { name: None, .. }, message @ Arg { name: None, .. }],
+                Ty::Fn(FnTy::Builtin("assert")),
+            ) => self.assert_args(condition, message),
             _ => self.args(args),
         };
         let known = self.frame.problems.len();

@@ -104,6 +104,16 @@ impl Checker {
             _ if method => crate::resolve::builtin_names::all().map(Rc::from).collect(),
             _ => vec![],
         };
+        if let Ty::StructType(info) = ty
+            && &*name.name == "new"
+            && !candidates.iter().any(|c| &**c == "new")
+        {
+            let made = self.made_by_calling(info);
+            let error = TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates: vec![], method };
+            let d = error.to_diagnostic(span).help(format!("there is no `new` to call: write {made}"));
+            self.note(d);
+            return Ty::Any;
+        }
         self.report(TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates, method }, span)
     }
 
@@ -133,10 +143,8 @@ impl Checker {
             }
             Some(index) => self.global(GlobalId { module: ModuleId(module), index: index as u32 }),
             None => {
-                let names = home.resolved.globals.iter().map(|g| g.name.clone());
-                let candidates = names.filter(|n| !n.starts_with('_')).collect();
-                let error = TypeError::NoExport { module: home.name.clone(), name: name.name.clone(), candidates };
-                self.report(error, name.span)
+                let hint = home.export_hint(&name.name);
+                self.report(TypeError::NoExport { module: home.name.clone(), name: name.name.clone(), hint }, name.span)
             }
         }
     }

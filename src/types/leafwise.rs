@@ -35,7 +35,7 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
         differ(prim, lead, other, i)?;
     }
     let is_array = |t: &Ty| matches!(t, Ty::Tensor(t) if t.dims.is_some());
-    if let ([_, _], Some(at)) = (args, args.iter().position(is_array)) {
+    if let (Ty::Struct(_), [_, _], Some(at)) = (lead, args, args.iter().position(is_array)) {
         let shown = |i: usize| args.get(i).map_or_else(String::new, super::show::show_kind);
         return Err(met_array(prim.shown(), (1 - at, &shown(1 - at)), (at, &shown(at))));
     }

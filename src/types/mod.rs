@@ -27,6 +27,7 @@ mod index;
 pub mod join;
 mod leafwise;
 mod literal;
+mod makers;
 mod operator;
 mod pattern;
 pub mod rename;

@@ -454,7 +454,8 @@ fn extreme(largest: bool, args: &HostArgs) -> Option<Ty> {
         (Ty::Int(a), Ty::Int(b)) if whole => pick(*a, *b),
         (Ty::Int(a), Ty::None) if whole => *a,
         (Ty::Tuple(items), Ty::None) if whole => {
-            let ints: Option<Vec<Num>> = items.iter().map(|t| if let Ty::Int(n) = t { Some(*n) } else { None }).collect();
+            let ints: Option<Vec<Num>> =
+                items.iter().map(|t| if let Ty::Int(n) = t { Some(*n) } else { None }).collect();
             ints?.into_iter().reduce(pick)?
         }
         _ => return None,

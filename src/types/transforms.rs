@@ -51,7 +51,7 @@ impl Checker {
                 let alone = self.parameter_names(&f).is_some_and(|names| names.len() == 1);
                 let xs = match (name, args.ty(1)) {
                     (_, Ty::Any) => return None,
-                    ("vjp", Ty::Tuple(xs)) if !alone => xs.to_vec(),
+                    ("vjp", Ty::Tuple(xs)) if !alone || xs.len() == 1 => xs.to_vec(),
                     (_, x) => vec![x.clone()],
                 };
                 for x in &xs {

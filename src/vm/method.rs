@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use crate::bytecode::chunk::CallSite;
-use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
 use crate::resolve::Res;
 use crate::symbol::Symbol;
@@ -223,9 +222,8 @@ fn callable(value: &Value) -> bool {
 
 fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>, is_struct: bool) -> Error {
     let error = Error::new("E0323", format!("{of} has no method `{name}`"));
-    match (crate::resolve::hints::for_member(name), did_you_mean(name, known)) {
-        (Some(hint), _) if !is_struct => error.help(hint),
-        (_, Some(near)) => error.help(format!("did you mean `{near}`?")),
-        _ => error,
+    match crate::resolve::hints::for_member(name, is_struct, known) {
+        Some(hint) => error.help(hint),
+        None => error,
     }
 }
