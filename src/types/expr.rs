@@ -328,7 +328,8 @@ impl Checker {
                     }
                 }
             }
-            if matches!(d.code, "E0301" | "E0303") && d.span() == Some(site) && problem.library.is_none() {
+            let told_by_it = problem.library.as_ref().is_none_or(|function| !function.is_empty());
+            if matches!(d.code, "E0301" | "E0303") && d.span() == Some(site) && told_by_it {
                 for (place, remark) in &origins {
                     if !d.labels.iter().any(|l| l.span == *place) {
                         *d = d.clone().also(*place, remark.clone());

@@ -1,7 +1,9 @@
-//! How a struct is made by others than its constructor: `Dense.new(2, 3)`, `adam(model)`. Said where the constructor was meant to be one.
+//! Where structs come from: how one is made by others than its constructor (`Dense.new(2, 3)`, `adam(model)`), and where a layer that does
+//! not fit was made.
 
 use super::Checker;
-use super::ty::StructInfo;
+use super::env::Problem;
+use super::ty::{Dim, Dims, StructInfo, Ty};
 use crate::resolve::{FnId, GlobalKind, LoadedModule};
 use crate::syntax::ast::TypeKind;
 use std::rc::Rc;
@@ -29,6 +31,74 @@ impl Checker {
         }
         for problem in self.frame.problems.iter_mut().skip(known).filter(|p| p.diagnostic.code == "E0320") {
             problem.diagnostic.help = Some(format!("its field is a list: {}(list(a, b))", info.name));
+        }
+    }
+
+    /// In a method of the library that a problem passes through: where the user's code made the struct that it is a method of,
+    /// unless something inside of it was told of.
+    pub(super) fn name_maker(&self, problem: &mut Problem) {
+        let (module, function) = (&self.frame.module, self.frame.function);
+        let d = &problem.diagnostic;
+        if !module.is_library || !matches!(d.code, "E0301" | "E0303") || d.labels.iter().any(|l| l.message.ends_with("` was made here")) {
+            return;
+        }
+        let Some(function) = module.resolved.functions.get(function.0 as usize) else { return };
+        let Some(Some(receiver)) = function.params.first().filter(|_| function.owner.is_some()) else { return };
+        let Ty::Struct(s) = self.frame.local(*receiver) else { return };
+        if let Some(origin) = s.origin.0.filter(|o| !self.is_library_place(*o)) {
+            problem.diagnostic = d.clone().also(origin, format!("this `{}` was made here", s.info.name));
+        }
+    }
+
+    /// A layer that was made for another number of features: what to make instead, or what stands before it. `slots` are the layer
+    /// and its input.
+    pub(super) fn layer_help(&self, slots: &[Option<Ty>]) -> Option<String> {
+        let [Some(Ty::Struct(layer)), Some(x), ..] = slots else { return None };
+        if !self.modules.get(layer.info.at.module as usize)?.is_library {
+            return None;
+        }
+        let known = |dims: Dims| -> Option<Vec<usize>> {
+            dims.iter().map(|d| if let Dim::Known(n) = d { Some(*n) } else { None }).collect()
+        };
+        let w = known(layer.fields.first()?.dims()?)?;
+        let x = x.dims()?;
+        let gets = |at: usize| if let Some(Dim::Known(n)) = x.get(at) { Some(*n) } else { None };
+        match (&*layer.info.name, w.as_slice()) {
+            ("Dense", [takes, gives]) => {
+                let gets = gets(x.len().checked_sub(1)?).filter(|n| n != takes)?;
+                let rest: Option<Vec<usize>> = known(x.iter().skip(1).copied().collect());
+                if x.len() > 2 && rest.is_some_and(|rest| rest.iter().product::<usize>() == *takes) {
+                    return Some(format!("it takes rows of {takes} features: put nn.Flatten() before it"));
+                }
+                Some(format!("it takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"))
+            }
+            ("Conv2d", [gives, takes, height, width]) if x.len() == 4 => {
+                let channels = gets(1).filter(|n| n != takes)?;
+                if gets(3) == Some(*takes) {
+                    return Some("channels come first, as in [batch, channels, h, w]: permute(x, 0, 3, 1, 2)".into());
+                }
+                let size = if height == width { height.to_string() } else { format!("({height}, {width})") };
+                Some(format!(
+                    "it takes {takes} channels and gets {channels}: nn.Conv2d.new({channels}, {gives}, {size}) would take them"
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// In the loop over the layers of a `Sequential`: which of them the problems from `known` on are about.
+    pub(super) fn name_layer(&mut self, known: usize, index: usize) {
+        if self.frame.problems.len() == known || !self.frame.module.is_library {
+            return;
+        }
+        if self.function_in_library() != "nn.Sequential.call" {
+            return;
+        }
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            for label in problem.diagnostic.labels.iter_mut().filter(|l| l.message.ends_with("` was made here")) {
+                let joint = if label.message.starts_with("layers[") { "." } else { ", " };
+                label.message = format!("layers[{index}]{joint}{}", label.message);
+            }
         }
     }
 
