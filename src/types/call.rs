@@ -187,8 +187,10 @@ impl Checker {
         for (param, slot) in params.iter().zip(&slots) {
             let Some(arg) = slot.and_then(|i| args.get(i)) else { continue };
             if param.inout && !arg.inout {
-                let param = param.name.clone();
-                self.report(TypeError::NeedsReference { function: function.into(), param, place: arg.span }, site);
+                let marked = |i: Option<usize>| i.and_then(|i| args.get(i)).is_some_and(|a| a.inout);
+                let swapped = params.iter().zip(&slots).any(|(param, at)| !param.inout && marked(*at));
+                let (function, param, place) = (function.into(), param.name.clone(), arg.span);
+                self.report(TypeError::NeedsReference { function, param, place, swapped }, site);
                 return None;
             }
             if !param.inout && arg.inout {

@@ -106,6 +106,8 @@ pub enum TypeError {
         function: String,
         param: Rc<str>,
         place: Span,
+        /// Another argument is marked in its stead.
+        swapped: bool,
     },
     NoReference {
         function: String,
@@ -274,10 +276,14 @@ impl TypeError {
                     _ => d,
                 }
             }
-            TypeError::NeedsReference { function, param, place } => {
-                Diagnostic::error("E0326", format!("{function} changes its argument `{param}`"))
-                    .at(*place, "this must be marked with `&`")
-                    .help("write `&name` to let the function change the variable")
+            TypeError::NeedsReference { function, param, place, swapped } => {
+                let d = Diagnostic::error("E0326", format!("{function} changes its argument `{param}`"));
+                match swapped {
+                    true => d
+                        .at(*place, format!("this stands where `{param}` belongs"))
+                        .help(format!("`{param}` is what changes: put the argument with the `&` there")),
+                    false => d.at(*place, MARK).help("write `&name` to let the function change the variable"),
+                }
             }
             TypeError::NoReference { function, place } => {
                 Diagnostic::error("E0326", format!("{function} does not change this argument"))
@@ -415,6 +421,9 @@ impl TypeError {
         }
     }
 }
+
+/// What is said of an argument that lacks its `&`.
+pub(super) const MARK: &str = "this must be marked with `&`";
 
 fn declared_at(d: Diagnostic, declared: Option<Span>) -> Diagnostic {
     match declared {

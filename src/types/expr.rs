@@ -317,6 +317,13 @@ impl Checker {
             _ => vec![],
         };
         let name = name.filter(|_| matches!(f, Ty::Struct(_)));
+        for problem in self.frame.problems.iter_mut().skip(known).filter(|p| p.diagnostic.code == "E0326") {
+            let d = &mut problem.diagnostic;
+            let unmarked = d.labels.iter().find(|l| l.message == super::error::MARK).map(|l| l.span);
+            if let Some(path) = operands.iter().find(|e| Some(e.span) == unmarked).and_then(|e| path_of(e)) {
+                d.help = Some(format!("write `&{path}` to let the function change it"));
+            }
+        }
         for problem in self.frame.problems.iter_mut().skip(known) {
             let d = &mut problem.diagnostic;
             if let Some(name) = &name {

@@ -75,8 +75,10 @@ impl Checker {
                 _ => Some(DType::F64),
             }),
             "t" => match (ty, dims) {
-                (Ty::Tensor(t), Some(dims)) if dims.len() == 2 => {
-                    Ty::of(t.dtype, Some(dims.into_iter().rev().collect()))
+                (Ty::Tensor(t), Some(mut dims)) if dims.len() >= 2 => {
+                    let n = dims.len();
+                    dims.swap(n - 2, n - 1);
+                    Ty::of(t.dtype, Some(dims))
                 }
                 (Ty::Tensor(t), Some(dims)) if dims.len() == 1 => Ty::of(t.dtype, Some(dims)),
                 (Ty::Tensor(t), _) => Checker::some_tensor(t.dtype),
