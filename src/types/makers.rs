@@ -39,7 +39,10 @@ impl Checker {
     pub(super) fn name_maker(&self, problem: &mut Problem) {
         let (module, function) = (&self.frame.module, self.frame.function);
         let d = &problem.diagnostic;
-        if !module.is_library || !matches!(d.code, "E0301" | "E0303") || d.labels.iter().any(|l| l.message.ends_with("` was made here")) {
+        if !module.is_library
+            || !matches!(d.code, "E0301" | "E0303")
+            || d.labels.iter().any(|l| l.message.ends_with("` was made here"))
+        {
             return;
         }
         let Some(function) = module.resolved.functions.get(function.0 as usize) else { return };
@@ -70,7 +73,9 @@ impl Checker {
                 if x.len() > 2 && rest.is_some_and(|rest| rest.iter().product::<usize>() == *takes) {
                     return Some(format!("it takes rows of {takes} features: put nn.Flatten() before it"));
                 }
-                Some(format!("it takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"))
+                Some(format!(
+                    "it takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"
+                ))
             }
             ("Conv2d", [gives, takes, height, width]) if x.len() == 4 => {
                 let channels = gets(1).filter(|n| n != takes)?;
