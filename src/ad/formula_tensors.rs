@@ -8,7 +8,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::ad::dispatch::{arg_shape, escaped, is_structure};
-use crate::ad::leafwise::{fit_together, part};
+use crate::ad::leafwise::{fit_together, is_array, part};
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::General;
 use crate::ad::{Cx, Watch};
@@ -169,7 +169,8 @@ fn is_ready(operands: &[Value]) -> bool {
             _ => false,
         });
     };
-    if !operands.iter().all(|v| !is_structure(v) || fit_together(lead, v)) {
+    let is_struct = matches!(lead, Value::Struct(_));
+    if !operands.iter().all(|v| if is_structure(v) { fit_together(lead, v) } else { !is_struct || !is_array(v) }) {
         return false;
     }
     (0..length(lead)).all(|i| match parts(operands, i) {

@@ -18,6 +18,10 @@ impl Cx {
         for other in args.iter().filter(|a| is_structure(a)) {
             same_form(prim, lead, other)?;
         }
+        if let (Value::Struct(_), [_, _], Some(at)) = (lead, args, args.iter().position(is_array)) {
+            let tensor = args[at].type_name();
+            return Err(met_array(prim.shown(), (1 - at, &lead.type_name()), (at, &tensor)));
+        }
         match lead {
             Value::Tuple(items) => Ok(Value::tuple(self.each(prim, args, items.len())?)),
             Value::List(items) => Ok(Value::list(self.each(prim, args, items.len())?)),
@@ -113,6 +117,22 @@ fn same_form(prim: &Prim, a: &Value, b: &Value) -> Result<()> {
         .operand(0, format!("this is {}", what(a)))
         .operand(1, format!("this is {}", what(b)))
         .help(BUILT_ALIKE))
+}
+
+/// True for a tensor that is not one number.
+pub(crate) fn is_array(value: &Value) -> bool {
+    matches!(value, Value::Tensor(..) | Value::Batched(..)) && value.shape().is_some_and(|s| !s.is_empty())
+}
+
+/// An operator between a struct and a tensor, each with the index of the operand: broadcast against every leaf it would be
+/// something else than was meant.
+#[cold]
+pub(crate) fn met_array(operator: &str, structure: (usize, &str), tensor: (usize, &str)) -> Error {
+    let kind = crate::builtins::fail::with_article(structure.1);
+    Error::new("E0304", format!("`{operator}` acts leaf by leaf on {kind}, and the other side is a tensor"))
+        .operand(structure.0, format!("this is {kind}"))
+        .operand(tensor.0, format!("this is {}", tensor.1))
+        .help("take the field that is meant; every leaf at once is reached by tree_map(|leaf| ..., x)")
 }
 
 /// What helps where two structures differ.

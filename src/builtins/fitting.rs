@@ -1,7 +1,8 @@
 //! `_expect_gradient`: what an optimizer is given must be the gradient of the parameters that it moves.
 //!
-//! In: parameters and gradient, as values or as types. Out: nothing, or the error that both the run and the checker give. Without it a
-//! loss in place of a gradient, or the gradient of another model, would broadcast and train something else.
+//! In: parameters, gradient and what the optimizer remembers of gradients, as values or as types. Out: nothing, or the error that both
+//! the run and the checker give. Without it a loss in place of a gradient, the gradient of another model, or an optimizer made for
+//! something else would broadcast and train something else.
 
 use crate::builtins::fail::{self, arity, with_article};
 use crate::builtins::{Builtin, infer};
@@ -16,20 +17,31 @@ pub static FAMILY: &[&Builtin] = &[&EXPECT_GRADIENT];
 
 static EXPECT_GRADIENT: Builtin = Builtin {
     name: "_expect_gradient",
-    doc: "Stops with an error unless `g` has the structure and shapes of `params`, with `none` for what has no derivative.",
-    sig: Sig { params: &[req("params"), req("g")] },
+    doc: "Stops with an error unless `g`, and the `memory` of earlier gradients, have the structure and shapes of `params`, with `none` for \
+          what has no derivative.",
+    sig: Sig { params: &[req("params"), req("g"), req("memory")] },
     infer: |args| match args {
-        [params, g] => match unlike_types(params, g, &mut vec![]) {
-            Some(unlike) => Err(unlike.error()),
-            None => infer::none(args),
-        },
+        [params, g, memory] => {
+            if let Some(unlike) = unlike_types(params, memory, &mut vec![]) {
+                return Err(unlike.of_optimizer());
+            }
+            match unlike_types(params, g, &mut vec![]) {
+                Some(unlike) => Err(unlike.error()),
+                None => infer::none(args),
+            }
+        }
         _ => infer::none(args),
     },
     run: |_, args| match &*args {
-        [params, g] => match unlike_values(params, g, &mut vec![])? {
-            Some(unlike) => Err(unlike.error()),
-            None => Ok(Value::None),
-        },
+        [params, g, memory] => {
+            if let Some(unlike) = unlike_values(params, memory, &mut vec![])? {
+                return Err(unlike.of_optimizer());
+            }
+            match unlike_values(params, g, &mut vec![])? {
+                Some(unlike) => Err(unlike.error()),
+                None => Ok(Value::None),
+            }
+        }
         _ => Err(arity("_expect_gradient")),
     },
 };
@@ -59,6 +71,22 @@ impl Unlike {
     }
 }
 
+impl Unlike {
+    /// The same of an optimizer: it was made for what `gradient` is.
+    #[cold]
+    fn of_optimizer(self) -> Error {
+        let Unlike { path, param, gradient, .. } = self;
+        let message = match path.as_slice() {
+            [] => format!("this optimizer was made for {gradient}, but updates {param}"),
+            path => {
+                format!("this optimizer was made for {gradient} in `{}`, but updates {param} there", path.join("."))
+            }
+        };
+        Error::new("E0439", message)
+            .help("give it the very parameters that it will update, and the rate by name: optim.adam(model, lr: 0.1)")
+    }
+}
+
 fn unlike_types(params: &Ty, g: &Ty, path: &mut Vec<String>) -> Option<Unlike> {
     let found = |path: &Vec<String>| {
         let is_number = matches!(g, Ty::Float | Ty::Int(_)) && params.is_structure();
@@ -83,7 +111,12 @@ fn unlike_types(params: &Ty, g: &Ty, path: &mut Vec<String>) -> Option<Unlike> {
             (Some(_), Some(_)) => found(path),
             _ => None,
         },
-        (Ty::Dict(_), Ty::Dict(_)) => None,
+        (Ty::Dict(a), Ty::Dict(b)) => match (&a.items, &b.items) {
+            (Some(a), Some(b)) if a.iter().map(|e| &e.0).eq(b.iter().map(|e| &e.0)) => {
+                unlike_parts(a.iter().zip(b).map(|((key, x), (_, y))| (key.to_string(), x, y)), path)
+            }
+            _ => None,
+        },
         (Ty::Float | Ty::Tensor(_), Ty::Float | Ty::Int(_) | Ty::Tensor(_)) => match (params.dims(), g.dims()) {
             (Some(a), Some(b)) => {
                 let differ = |(a, b): (&Dim, &Dim)| matches!((a, b), (Dim::Known(a), Dim::Known(b)) if a != b);

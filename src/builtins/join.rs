@@ -158,13 +158,27 @@ fn bounds(parts: &Value, n: usize, axis: usize) -> Result<Vec<(usize, usize)>> {
     Ok(with_start.collect())
 }
 
+/// Where another axis splits evenly, that is what was meant.
+fn name_other_axis(error: Error, parts: &Value, axis: usize, lengths: &[Option<usize>]) -> Error {
+    let Value::Int(k) = parts else { return error };
+    let Some(k) = usize::try_from(*k).ok().filter(|k| *k > 1) else { return error };
+    let even = |(i, n): (usize, &Option<usize>)| Some((i, (*n)?)).filter(|(i, n)| *i != axis && *n > 0 && n % k == 0);
+    match lengths.iter().enumerate().rev().find_map(even) {
+        Some((at, n)) => error.help(format!("axis {at} has length {n}, which does: split(x, {k}, axis: {at})")),
+        None => error,
+    }
+}
+
 /// A tensor in parts along an axis, as a list: as many equal ones, or ones of the given sizes.
 pub fn split(vm: &mut Vm, x: &Value, parts: &Value, axis: &Value) -> Result<Value> {
     let shape = x.shape().filter(|s| !s.is_empty()).ok_or_else(|| wrong_kind("split", 0, "a str or tensor", x))?;
     let axis = operand::axis("split", Some(axis), shape.len())?;
     let n = shape.get(axis).copied().unwrap_or(0);
-    let places =
-        bounds(parts, n, axis).map_err(|e| e.operand(0, format!("this is {}", with_article(&x.type_name()))))?;
+    let lengths: Vec<Option<usize>> = shape.iter().map(|n| Some(*n)).collect();
+    let places = bounds(parts, n, axis).map_err(|e| {
+        let e = e.operand(0, format!("this is {}", with_article(&x.type_name())));
+        name_other_axis(e, parts, axis, &lengths)
+    })?;
     let mut out = Vec::with_capacity(places.len());
     for (start, size) in places {
         let index = part_index(axis, slice(start, start + size));
@@ -184,8 +198,12 @@ pub fn infer_split(x: &Ty, parts: &Ty, axis: &Ty) -> Result<Ty> {
         (Ty::Int(_), [k]) => Value::Int(*k),
         _ => Value::tuple(sizes.iter().map(|k| Value::Int(*k)).collect()),
     };
-    let places =
-        bounds(&given, *n, axis).map_err(|e| e.operand(0, format!("this is {}", crate::types::show::show_a(x))))?;
+    let lengths: Vec<Option<usize>> =
+        dims.iter().map(|d| if let Dim::Known(n) = d { Some(*n) } else { None }).collect();
+    let places = bounds(&given, *n, axis).map_err(|e| {
+        let e = e.operand(0, format!("this is {}", crate::types::show::show_a(x)));
+        name_other_axis(e, &given, axis, &lengths)
+    })?;
     let part = |(_, size): (usize, usize)| {
         let mut dims = dims.clone();
         if let Some(dim) = dims.get_mut(axis) {

@@ -390,9 +390,9 @@ static CHR: Builtin = Builtin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::vecs::{float_tensor, int_tensor};
     use crate::ad::slot::Slot;
     use crate::show::repr;
+    use crate::tensor::vecs::{float_tensor, int_tensor};
 
     #[test]
     fn ints_from_all_kinds() {

@@ -1,4 +1,5 @@
-//! Builtins that extend a primitive of the same name to lists, tuples, ranges and strs: `sum max min mean any all split`.
+//! Builtins that extend a primitive of the same name to lists, tuples, ranges and strs: `sum prod max min mean var std median
+//! quantile any all split`.
 //!
 //! In: numbers and tensors go to the primitive, with all arguments by name. Sequences are folded with primitives, so derivatives flow.
 //! Names find builtins first, so a program meets these; where the checker knows that the argument is a number or tensor, the
@@ -15,7 +16,7 @@ use crate::value::Value;
 use crate::vm::Vm;
 
 /// What this file brings.
-pub static FAMILY: &[&Builtin] = &[&SUM, &MEAN, &MAX, &MIN, &ANY, &ALL, &SPLIT];
+pub static FAMILY: &[&Builtin] = &[&SUM, &PROD, &MEAN, &VAR, &STD, &MEDIAN, &QUANTILE, &MAX, &MIN, &ANY, &ALL, &SPLIT];
 
 /// The primitive that a builtin of this file is for numbers and tensors.
 pub fn wrapped(builtin: &Builtin) -> Option<&'static Prim> {
@@ -142,6 +143,95 @@ static MEAN: Builtin = Builtin {
 fn empty(name: &str) -> Error {
     Error::new(fail::BAD_ARGUMENT, format!("{name} of nothing: the sequence has no elements"))
         .operand(0, "this is empty")
+}
+
+static PROD: Builtin = Builtin {
+    name: "prod",
+    doc: "The product of all elements of a tensor, or along `axis`; of a list, tuple or range, the product of its elements; 1 for no \
+          elements. Its slopes are exact at zeros. `prod(x.shape)` is `x.size`.",
+    sig: Sig { params: REDUCE },
+    infer: |args| infer_by("prod", REDUCE, args),
+    run: |vm, args| {
+        if args.first().is_some_and(is_number) {
+            return forward(vm, "prod", REDUCE, args);
+        }
+        let items = elements(vm, "prod", args)?;
+        Ok(fold(vm, primitive("mul")?, items)?.unwrap_or(Value::Int(1)))
+    },
+};
+
+const MOMENT: &[Param] =
+    &[req("x"), opt("axis", Default::None), opt("keepdims", Default::Bool(false)), opt("ddof", Default::Int(0))];
+const LEVEL: &[Param] = &[req("x"), req("q"), opt("axis", Default::None), opt("keepdims", Default::Bool(false))];
+
+static VAR: Builtin = Builtin {
+    name: "var",
+    doc: "Variance of all elements of a tensor, or over `axis`; of a list, tuple or range, that of its elements: squared distances from \
+          the mean, divided by n - `ddof`. `var([1.0, 3.0])` is 1.0.",
+    sig: Sig { params: MOMENT },
+    infer: |args| infer_by("var", MOMENT, args),
+    run: |vm, args| over_elements(vm, "var", MOMENT, args),
+};
+
+static STD: Builtin = Builtin {
+    name: "std",
+    doc: "Standard deviation of all elements of a tensor, or over `axis`; of a list, tuple or range, that of its elements: the root of \
+          `var`. Slope 0 where all elements are equal. `std([1.0, 3.0])` is 1.0.",
+    sig: Sig { params: MOMENT },
+    infer: |args| infer_by("std", MOMENT, args),
+    run: |vm, args| over_elements(vm, "std", MOMENT, args),
+};
+
+static MEDIAN: Builtin = Builtin {
+    name: "median",
+    doc: "Median of all elements of a tensor, or over `axis`; of a list, tuple or range, that of its elements; the mean of the middle two \
+          of an even number; NaN if there is one; an error for no elements. Tied elements share the slope. `median([1.0, 2.0, 4.0])` is 2.0.",
+    sig: Sig { params: REDUCE },
+    infer: |args| infer_by("median", REDUCE, args),
+    run: |vm, args| over_elements(vm, "median", REDUCE, args),
+};
+
+static QUANTILE: Builtin = Builtin {
+    name: "quantile",
+    doc: "The value that a part `q` (a number from 0 to 1) of the elements of a tensor, or of those over `axis`, or of a list, tuple or \
+          range, lie below, straight between neighbours; NaN if there is one. Tied elements share the slope. \
+          `quantile([1.0, 2.0], 0.75)` is 1.75.",
+    sig: Sig { params: LEVEL },
+    infer: |args| infer_by("quantile", LEVEL, args),
+    run: |vm, args| over_elements(vm, "quantile", LEVEL, args),
+};
+
+/// A reduction that needs its elements side by side. Those of a list are scalars or tensors of one shape.
+fn over_elements(vm: &mut Vm, name: &str, params: &[Param], args: &[Value]) -> Result<Value> {
+    if args.first().is_some_and(is_number) {
+        return forward(vm, name, params, args);
+    }
+    let [x, ..] = args else { return Err(arity(name)) };
+    let flags: Vec<Value> = params
+        .iter()
+        .zip(args)
+        .filter(|(p, _)| matches!(p.name, "axis" | "keepdims"))
+        .map(|(_, value)| value.clone())
+        .collect();
+    let whole: Vec<Value> = std::iter::once(x.clone()).chain(flags).collect();
+    let items = elements(vm, name, &whole)?;
+    if items.is_empty() {
+        return Err(empty(name));
+    }
+    let float = |item: Value| if let Value::Int(n) = item { Value::float(n as f64) } else { item };
+    let parts: Vec<Value> = std::iter::once(Value::Int(0)).chain(items.into_iter().map(float)).collect();
+    let stacked = vm.cx.apply(primitive("_stack")?, &parts)?;
+    let given: Vec<Value> = params
+        .iter()
+        .zip(args)
+        .enumerate()
+        .map(|(i, (p, value))| match p.name {
+            _ if i == 0 => stacked.clone(),
+            "axis" => Value::Int(0),
+            _ => value.clone(),
+        })
+        .collect();
+    forward(vm, name, params, &given)
 }
 
 static MAX: Builtin = Builtin {

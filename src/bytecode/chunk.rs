@@ -30,6 +30,8 @@ pub struct Chunk {
     pub code: Vec<Op>,
     /// By instruction: the expression that it computes.
     pub spans: Vec<Places>,
+    /// Variables where the code reads them, for errors.
+    pub variables: Vec<Variable>,
     pub consts: Vec<Value>,
     pub names: Vec<Symbol>,
     pub operators: Vec<BinOp>,
@@ -52,6 +54,21 @@ pub struct Chunk {
 pub struct Places {
     pub span: Span,
     pub operands: Rc<[Span]>,
+}
+
+/// A variable that an expression names.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    pub span: Span,
+    pub name: Rc<str>,
+    pub home: Home,
+}
+
+/// Where a variable's value is.
+#[derive(Clone, Copy, Debug)]
+pub enum Home {
+    Register(Reg),
+    Global(u32),
 }
 
 /// A parameter.

@@ -23,6 +23,7 @@ impl FnCompiler<'_> {
         if let ExprKind::Name(_) = &e.kind
             && let Res::Local(local) = self.res(e.id)
         {
+            self.note_variable(e);
             return self.reg(local);
         }
         if let Some(reg) = self.leaf(e.id) {
@@ -107,7 +108,10 @@ impl FnCompiler<'_> {
             ExprKind::Float(x) => self.load(dst, Value::float(*x), span),
             ExprKind::Str(s) => self.load(dst, Value::str(&**s), span),
             ExprKind::Format(parts) => self.format(parts, dst, span),
-            ExprKind::Name(_) => self.load_res(self.res(e.id), dst, span),
+            ExprKind::Name(_) => {
+                self.note_variable(e);
+                self.load_res(self.res(e.id), dst, span);
+            }
             ExprKind::Unary(op, x) => match (number(e), op) {
                 (Some(Number::Int(i)), _) => self.load(dst, Value::Int(i), span),
                 (Some(Number::Float(x)), _) => self.load(dst, Value::float(x), span),

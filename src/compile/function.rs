@@ -1,13 +1,13 @@
 //! One function: its registers, its parameters' defaults and annotations, its body.
 
-use crate::bytecode::chunk::{CaptureSource, Chunk, FunctionSite, ParamInfo};
+use crate::bytecode::chunk::{CaptureSource, Chunk, FunctionSite, Home, ParamInfo, Variable};
 use crate::bytecode::op::{Op, Reg, Table};
 use crate::bytecode::writer::{Label, Writer};
 use crate::compile::ModuleContext;
 use crate::resolve::{CaptureFrom, FnId, Function, LocalId, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
-use crate::syntax::ast::{Expr, FnDecl, NodeId, Pattern};
+use crate::syntax::ast::{Expr, ExprKind, FnDecl, NodeId, Pattern};
 use crate::value::Value;
 
 /// Compiles one function.
@@ -247,6 +247,17 @@ impl<'a> FnCompiler<'a> {
             Res::DType(dtype) => self.load(dst, Value::DType(dtype), span),
             Res::Unknown => self.emit(Op::LoadNone { dst }, span),
         }
+    }
+
+    /// Notes that the code reads a variable here, and where its value is now.
+    pub fn note_variable(&mut self, e: &Expr) {
+        let ExprKind::Name(name) = &e.kind else { return };
+        let home = match self.res(e.id) {
+            Res::Local(local) => Home::Register(self.reg(local)),
+            Res::Global(id) => Home::Global(self.context.global(id)),
+            _ => return,
+        };
+        self.writer.chunk.variables.push(Variable { span: e.span, name: name.clone(), home });
     }
 
     /// Makes a closure of a nested function.

@@ -93,10 +93,13 @@ impl FnCompiler<'_> {
                 }
                 root
             }
-            _ => match self.res(place.id) {
-                Res::Local(local) => Root::Local(local),
-                res => Root::Other(res),
-            },
+            _ => {
+                self.note_variable(place);
+                match self.res(place.id) {
+                    Res::Local(local) => Root::Local(local),
+                    res => Root::Other(res),
+                }
+            }
         }
     }
 

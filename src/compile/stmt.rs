@@ -319,13 +319,12 @@ impl FnCompiler<'_> {
                     first
                 }
             };
-            for (i, item) in items.iter().enumerate() {
-                let mark = self.mark();
-                let open = self.open_place(item);
-                self.close_place(&open, Reg(first.0 + i as u16), span);
-                self.release(mark);
-            }
+            self.assign_parts(items, first, span);
             return;
+        }
+        if is_dropped(target) {
+            let unused = self.temp();
+            return self.expr(value, unused);
         }
         if let ExprKind::Name(_) = &target.kind
             && let Res::Local(local) = self.res(target.id)
@@ -362,6 +361,29 @@ impl FnCompiler<'_> {
             None => self.close_place(&open, src, span),
         }
     }
+
+    /// The values from `first` on into the parts of a tuple.
+    fn assign_parts(&mut self, items: &[Expr], first: Reg, span: Span) {
+        for (i, item) in items.iter().enumerate().filter(|(_, item)| !is_dropped(item)) {
+            let mark = self.mark();
+            let src = Reg(first.0 + i as u16);
+            if let ExprKind::Tuple(parts) = &item.kind {
+                let first = self.temps(parts.len());
+                let unpack = Op::Unpack { first, src, n: Count(parts.len() as u16) };
+                self.writer.emit(unpack, item.span, &[item.span, item.span]);
+                self.assign_parts(parts, first, span);
+            } else {
+                let open = self.open_place(item);
+                self.close_place(&open, src, span);
+            }
+            self.release(mark);
+        }
+    }
+}
+
+/// True for `_`, which takes what is dropped.
+fn is_dropped(target: &Expr) -> bool {
+    matches!(&target.kind, ExprKind::Name(name) if &**name == "_")
 }
 
 /// What a `let` annotates, in words.

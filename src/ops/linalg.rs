@@ -106,8 +106,11 @@ fn inner_clash(name: &str, a: (&str, &[Dim]), b: (&str, &[Dim]), turn: Turn) -> 
     let known = |d: Option<Dim>| if let Some(Dim::Known(n)) = d { Some(n) } else { None };
     let error = error.sizes(known(k).into_iter().chain(known(l)));
     let plain = a.len() <= 2 && b.len() <= 2;
-    if plain && b.len() == 2 && k.is_some() && k == n {
-        error.help("transpose the right one: `.t`")
+    if b.len() >= 2 && k.is_some() && k == n {
+        error.help(match b.len() {
+            2 => "transpose the right one: `.t`",
+            _ => "transpose the right one: `.t` swaps its last two axes",
+        })
     } else if plain && a.len() == 2 && m.is_some() && m == l {
         error.help("transpose the left one: `.t`")
     } else if plain && a.len() == 2 && b.len() == 2 && m.is_some() && m == n {

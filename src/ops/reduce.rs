@@ -13,9 +13,7 @@ use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::to_tensor;
 use crate::tensor::elementwise::{load_ints, wrong_kind};
-use crate::tensor::reduce::{
-    extrema, float_result, fold, int_sums, places, reduced_shape, resolve_axes, rows, sums,
-};
+use crate::tensor::reduce::{extrema, float_result, fold, int_sums, places, reduced_shape, resolve_axes, rows, sums};
 use crate::tensor::simd::ints::{Truth, count_true};
 use crate::tensor::{DType, Shape, Tensor, count, flat};
 use crate::types::ty::Ty;

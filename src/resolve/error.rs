@@ -11,7 +11,7 @@ pub enum NameError {
     Unknown { name: Rc<str>, span: Span, similar: Option<String>, hint: Option<String> },
     TooEarly { name: Rc<str>, span: Span, defined: Span },
     NoModule { path: String, span: Span, similar: Option<String>, is_file: bool },
-    NoExport { module: Rc<str>, name: Rc<str>, span: Span, similar: Option<String> },
+    NoExport { module: Rc<str>, name: Rc<str>, span: Span, hint: Option<String> },
     Private { module: Rc<str>, name: Rc<str>, span: Span },
     Twice { name: Rc<str>, span: Span, first: Span },
     ImplWithoutStruct { name: Rc<str>, span: Span, similar: Option<String> },
@@ -62,10 +62,13 @@ impl NameError {
                     maybe(d, similar)
                 }
             }
-            NoExport { module, name, span, similar } => maybe(
-                Diagnostic::error("E0204", format!("module `{module}` has no `{name}`")).at(*span, "not there"),
-                similar,
-            ),
+            NoExport { module, name, span, hint } => {
+                let d = Diagnostic::error("E0204", format!("module `{module}` has no `{name}`")).at(*span, "not there");
+                match hint {
+                    Some(hint) => d.help(hint),
+                    None => d,
+                }
+            }
             Private { module, name, span } => {
                 Diagnostic::error("E0206", format!("`{name}` is private to module `{module}`"))
                     .at(*span, "names that start with _ are not exported")

@@ -11,8 +11,10 @@ mod annotations;
 pub mod builtin_names;
 pub mod by_node;
 pub mod error;
+pub mod foreign;
 pub mod hints;
 mod mentions;
+mod missing;
 mod scope;
 mod walk;
 

@@ -81,9 +81,9 @@ pub(super) struct Walk<'a> {
     /// Names that declared functions mention: such top-level variables are globals.
     shared: HashSet<Rc<str>>,
     /// What the top level binds anywhere, see [`super::mentions::top_level_bindings`].
-    bound: HashMap<Rc<str>, (Ident, bool)>,
+    pub(super) bound: HashMap<Rc<str>, (Ident, bool)>,
     /// Names that were assigned to without being there: that is told once.
-    missing: HashSet<Rc<str>>,
+    pub(super) missing: HashSet<Rc<str>>,
     pub(super) problems: Vec<NameError>,
 }
 
@@ -214,14 +214,9 @@ impl Walk<'_> {
         match position {
             Some(index) => Some(GlobalId { module, index: index as u32 }),
             None => {
-                let candidates = loaded.resolved.globals.iter().map(|g| &*g.name).filter(|n| !n.starts_with('_'));
-                let similar = did_you_mean(&name.name, candidates).map(str::to_string);
-                self.problems.push(NameError::NoExport {
-                    module: module_name,
-                    name: name.name.clone(),
-                    span: name.span,
-                    similar,
-                });
+                let (name, span) = (name.name.clone(), name.span);
+                let hint = loaded.export_hint(&name).map(|h| h.replace(&format!("mean `{}.", loaded.name), "mean `"));
+                self.problems.push(NameError::NoExport { module: module_name, name, span, hint });
                 None
             }
         }
@@ -516,6 +511,7 @@ impl Walk<'_> {
                 self.target(base);
             }
             ExprKind::Field { base, .. } => self.target(base),
+            ExprKind::Name(name) if &**name == "_" => {}
             ExprKind::Name(name) => {
                 let later = self.bound.contains_key(name);
                 if !later && self.try_lookup(name, None).is_none() {
@@ -579,48 +575,6 @@ impl Walk<'_> {
             Res::Constant(_) | Res::DType(_) => NameError::AssignToFixed { name, span, what: "a constant" },
         };
         self.problems.push(problem);
-    }
-
-    /// Looks a name up; reports it if it is not there.
-    fn lookup(&mut self, name: &Rc<str>, span: Span) -> Found {
-        if let Some(found) = self.try_lookup(name, Some(span)) {
-            return found;
-        }
-        if self.missing.contains(name) {
-            return Found { res: Res::Unknown, captured: false };
-        }
-        if self.scopes.len() == 1
-            && let Some((ident, _)) = self.bound.get(name)
-        {
-            self.problems.push(NameError::TooEarly { name: name.clone(), span, defined: ident.span });
-            return Found { res: Res::Unknown, captured: false };
-        }
-        let mut candidates: Vec<String> = builtin_names::all().map(str::to_string).collect();
-        candidates.extend(self.globals.keys().map(|k| k.to_string()));
-        candidates.extend(self.input.outer.keys().map(|k| k.to_string()));
-        for scope in &self.scopes {
-            candidates.extend(scope.blocks.iter().flat_map(|b| b.keys()).map(|k| k.to_string()));
-        }
-        let similar = did_you_mean(name, candidates.iter().map(String::as_str)).map(str::to_string);
-        let hint = self.own_field(name).or_else(|| {
-            let home = crate::stdlib::home_of(name);
-            let there = home.map(|m| format!("it is in a module: `import {m}`, then `{m}.{name}`"));
-            super::hints::for_unknown(name).or(there)
-        });
-        self.problems.push(NameError::Unknown { name: name.clone(), span, similar, hint });
-        Found { res: Res::Unknown, captured: false }
-    }
-
-    /// In a method: the name is a field, which is read from `self`.
-    fn own_field(&self, name: &str) -> Option<String> {
-        let owner = self.scopes.iter().rev().find_map(|s| s.function.owner)?;
-        let decl = &self.out.structs.get(owner as usize)?.decl;
-        decl.fields.iter().any(|f| &*f.name.name == name).then(|| {
-            format!(
-                "it is a field of `{}`: write `self.{name}`, in a method with `self` as first parameter",
-                decl.name.name
-            )
-        })
     }
 
     /// `use_at`: report a top-level variable that the body uses before its definition.
@@ -700,6 +654,8 @@ impl Walk<'_> {
                     }
                 }
             }
+            // The validator has told it.
+            ExprKind::Name(name) if &**name == "_" => {}
             ExprKind::Name(name) => {
                 let found = self.lookup(name, expr.span);
                 self.bind(expr.id, found.res);
@@ -727,6 +683,7 @@ impl Walk<'_> {
                     let local = local.0 as usize;
                     self.scope().function.locals[local].changed = true;
                 }
+                self.name_elsewhere(receiver, name);
                 if let Some(found) = self.try_lookup(&name.name, None) {
                     self.out.functions_by_method.insert(expr.id, found.res);
                 }
@@ -736,7 +693,10 @@ impl Walk<'_> {
                 self.expr(base);
                 self.index_items(items);
             }
-            ExprKind::Field { base, .. } => self.expr(base),
+            ExprKind::Field { base, name } => {
+                self.expr(base);
+                self.name_elsewhere(base, name);
+            }
             ExprKind::Tuple(items) | ExprKind::Tensor(items) => items.iter().for_each(|e| self.expr(e)),
             ExprKind::Comprehension { element, clauses, .. } => {
                 self.scope().blocks.push(HashMap::default());

@@ -446,6 +446,14 @@ impl<'s> Stop<'_, 's> {
             let first = self.span_at(self.start).to(self.span_at(self.at - 1));
             return SyntaxError::SameLine { found: self.found_words(), first, span: self.span() };
         }
+        if self.at == self.start && self.at > 0 && self.found().is_some() && is_operator(self.source_text(self.span()))
+        {
+            let operator = self.source_text(self.span());
+            let hint = format!("a line goes on after an operator at its end: move the `{operator}` up");
+            if let Some(error) = self.unexpected(hint) {
+                return error;
+            }
+        }
         let in_list = matches!(in_bracket, Some(Token::LParen | Token::LSquare));
         let hint = (after_operand && starts_operand && in_list).then(|| "put a `,` or an operator before it".into());
         SyntaxError::Unexpected { found: self.found_words(), expected: self.expected_words(), hint, span: self.span() }

@@ -92,7 +92,7 @@ impl Validator {
             }
             StmtKind::Assign { target, op, value } => {
                 self.target(target, *op);
-                self.expr(target, around);
+                self.target_parts(target, around);
                 self.expr(value, around);
             }
             StmtKind::Fn(decl) => self.function(decl, false),
@@ -173,8 +173,24 @@ impl Validator {
                 Some(op) => self.problems.push(SyntaxError::UpdateOfTuple { op: op.symbol(), span: target.span }),
                 None => items.iter().for_each(|item| self.target(item, None)),
             },
+            ExprKind::Name(name) if &**name == "_" && op.is_some() => self.dropped(target.span),
             _ if target.is_place() => {}
             _ => self.problems.push(SyntaxError::NotAPlace { span: target.span }),
+        }
+    }
+
+    /// `_` where a value is due.
+    fn dropped(&mut self, span: Span) {
+        let (found, hint) = ("`_`".into(), Some("`_` drops a value and has none".into()));
+        self.problems.push(SyntaxError::Unexpected { found, expected: "an expression".into(), hint, span });
+    }
+
+    /// The expressions inside of a target. `_` takes what is dropped.
+    fn target_parts(&mut self, target: &Expr, around: Around) {
+        match &target.kind {
+            ExprKind::Tuple(items) => items.iter().for_each(|item| self.target_parts(item, around)),
+            ExprKind::Name(name) if &**name == "_" => {}
+            _ => self.expr(target, around),
         }
     }
 
@@ -251,6 +267,7 @@ impl Validator {
         use ExprKind::*;
         let around = Around { top: false, ..around };
         match &expr.kind {
+            Name(name) if &**name == "_" => self.dropped(expr.span),
             None | Bool(_) | Int(_) | Float(_) | Str(_) | Name(_) | Invalid => {}
             Format(parts) => {
                 for part in parts {

@@ -136,7 +136,12 @@ impl Rows {
     }
 
     /// Calls `f` with the lanes of some of the rows.
-    fn each<T: Copy>(&self, operands: &[(&[T], &[usize])], rows: Range<usize>, mut f: impl FnMut(usize, &[Lanes<'_, T>])) {
+    fn each<T: Copy>(
+        &self,
+        operands: &[(&[T], &[usize])],
+        rows: Range<usize>,
+        mut f: impl FnMut(usize, &[Lanes<'_, T>]),
+    ) {
         let inner = self.inner();
         // Rows too short for a call each are written out for many of them.
         if inner < SHORT_ROW {

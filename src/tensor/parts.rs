@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::map_dtype;
 use crate::tensor::create::{Element, array, article};
 use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
-use crate::tensor::view::{row_major, standard};
 use crate::tensor::lanes::Lanes;
 use crate::tensor::simd::kernels::choose_lanes;
+use crate::tensor::view::{row_major, standard};
 use crate::tensor::{Arr, DType, Tensor, flat, show_shape, strided};
 use crate::value::Value;
 

@@ -9,8 +9,8 @@ use std::ops::Range;
 use super::cast::Float;
 use super::create::article;
 use super::simd::extrema::{
-    Largest, Side, Smallest, any_nan, best_of, best_of_columns, best_of_rows, column_shares, first_best, first_best_of_columns,
-    row_shares,
+    Largest, Side, Smallest, any_nan, best_of, best_of_columns, best_of_rows, column_shares, first_best,
+    first_best_of_columns, row_shares,
 };
 use super::simd::ints::{Count, int_column_sums, int_sum};
 use super::simd::sums as simd_sums;

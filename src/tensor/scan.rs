@@ -41,7 +41,9 @@ pub fn zip_rows<T: Float>(
     axes: &[usize],
     f: impl Fn(&[T], &[T], &mut Vec<T>) + Sync,
 ) -> Vec<T> {
-    zip_blocks(a, b, shape, axes, |a, b, n, out| a.chunks_exact(n).zip(b.chunks_exact(n)).for_each(|(a, b)| f(a, b, out)))
+    zip_blocks(a, b, shape, axes, |a, b, n, out| {
+        a.chunks_exact(n).zip(b.chunks_exact(n)).for_each(|(a, b)| f(a, b, out))
+    })
 }
 
 fn zip_blocks<T: Float>(
@@ -292,7 +294,8 @@ impl<A: Copy, S, V> Running<A, S, V> {
         let mut ends = vec![self.start; outer * inner];
         if inner > 1 {
             let size = (n * inner).max(1);
-            for ((data, out), ends) in data.chunks_exact(size).zip(out.chunks_exact_mut(size)).zip(ends.chunks_exact_mut(inner))
+            for ((data, out), ends) in
+                data.chunks_exact(size).zip(out.chunks_exact_mut(size)).zip(ends.chunks_exact_mut(inner))
             {
                 for i in 0..n {
                     let at = if self.reverse { n - 1 - i } else { i } * inner;

@@ -24,13 +24,18 @@ type Axes = SmallVec<[Along; 6]>;
 
 /// The axes of an array without elements or of more; those that lie behind one another in the array and in the copy, whose steps are
 /// `to`, are one.
-fn merged_into(shape: &[usize], from: &[isize], to: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator) -> Axes {
+fn merged_into(
+    shape: &[usize],
+    from: &[isize],
+    to: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
+) -> Axes {
     let mut axes = Axes::new();
     for ((&len, &from), to) in shape.iter().zip(from).zip(to).rev() {
         match axes.last_mut() {
             _ if len == 1 => {}
             Some(inner)
-                if inner.from.checked_mul(inner.len as isize) == Some(from) && inner.to.checked_mul(inner.len) == Some(to) =>
+                if inner.from.checked_mul(inner.len as isize) == Some(from)
+                    && inner.to.checked_mul(inner.len) == Some(to) =>
             {
                 inner.len *= len;
             }

@@ -5,8 +5,8 @@
 //! lives. Work within a part, and work that finds them busy, is done by the thread that has it.
 
 use std::any::Any;
-use std::ops::Range;
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -182,8 +182,10 @@ impl Checker {
         for (param, slot) in params.iter().zip(&slots) {
             let Some(arg) = slot.and_then(|i| args.get(i)).map(Borrow::borrow) else { continue };
             if param.inout && !arg.inout {
-                let param = param.name.into();
-                self.report(TypeError::NeedsReference { function: function(), param, place: arg.span }, site);
+                let marked = |i: Option<usize>| i.and_then(|i| args.get(i)).is_some_and(|a| a.borrow().inout);
+                let swapped = params.iter().zip(&slots).any(|(param, at)| !param.inout && marked(*at));
+                let (function, param, place) = (function(), param.name.into(), arg.span);
+                self.report(TypeError::NeedsReference { function, param, place, swapped }, site);
                 return None;
             }
             if !param.inout && arg.inout {
@@ -310,7 +312,9 @@ impl Checker {
     pub(super) fn follow_test(&mut self, body: &Rc<FnDecl>) {
         let module = self.frame.module.clone();
         let Some(id) = module.resolved.function_ids.get(&body.id).copied() else { return };
+        self.in_test = true;
         let frame = self.run_body((module.id.0, id.0), &module, body, &[], &Rc::default(), &[]);
+        self.in_test = false;
         for problem in frame.problems {
             self.frame.add_problem(problem);
         }
@@ -344,6 +348,16 @@ impl Checker {
 
     /// Builds a struct: fields are the parameters, defaults and annotations are evaluated in its constructor's scope.
     pub(super) fn construct(&mut self, info: &Rc<StructInfo>, args: Vec<ArgVal>, site: Span) -> Outcome {
+        let known = self.frame.problems.len();
+        let names: Vec<Rc<str>> = args.iter().filter_map(|a| a.name.clone()).collect();
+        let outcome = self.construct_fields(info, args, site);
+        if self.frame.problems.len() > known && !self.frame.module.is_library {
+            self.suggest_maker(known, info, &names);
+        }
+        outcome
+    }
+
+    fn construct_fields(&mut self, info: &Rc<StructInfo>, args: Vec<ArgVal>, site: Span) -> Outcome {
         let Some(module) = self.module(info.at.module) else { return Outcome::unknown(&args) };
         let Some(declared) = module.resolved.structs.get(info.at.index as usize) else {
             return Outcome::unknown(&args);

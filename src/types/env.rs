@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::annot::DimBinding;
-use super::join::{Widen, is_deep, join, widen};
+use super::join::{Widen, is_deep, join, of_any_length, widen};
 use super::ty::Ty;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::resolve::{FnId, GlobalId, LoadedModule, LocalId};
@@ -124,7 +124,7 @@ impl State {
     pub fn widen_from(&mut self, head: &State, how: Widen) {
         for (new, old) in self.locals.iter_mut().zip(&head.locals).chain(self.globals.iter_mut().zip(&head.globals)) {
             if new != old {
-                *new = if is_deep(new, 6) { Ty::Any } else { widen(new, how) };
+                *new = if is_deep(new, 6) { Ty::Any } else { widen(&of_any_length(new, old), how) };
             }
         }
     }

@@ -96,7 +96,7 @@ pub enum TypeError {
     NoExport {
         module: Rc<str>,
         name: Rc<str>,
-        candidates: Vec<Rc<str>>,
+        hint: Option<String>,
     },
     NotCallable {
         ty: Ty,
@@ -106,6 +106,8 @@ pub enum TypeError {
         function: String,
         param: Rc<str>,
         place: Span,
+        /// Another argument is marked in its stead.
+        swapped: bool,
     },
     NoReference {
         function: String,
@@ -252,10 +254,10 @@ impl TypeError {
                 Diagnostic::error("E0206", format!("`{name}` is private to module `{module}`"))
                     .at(span, "names that start with _ are not exported")
             }
-            TypeError::NoExport { module, name, candidates } => {
+            TypeError::NoExport { module, name, hint } => {
                 let d = Diagnostic::error("E0204", format!("module `{module}` has no `{name}`")).at(span, "not there");
-                match did_you_mean(name, candidates.iter().map(|p| &**p)) {
-                    Some(near) => d.help(format!("did you mean `{module}.{near}`?")),
+                match hint {
+                    Some(hint) => d.help(hint.clone()),
                     None => d,
                 }
             }
@@ -274,10 +276,14 @@ impl TypeError {
                     _ => d,
                 }
             }
-            TypeError::NeedsReference { function, param, place } => {
-                Diagnostic::error("E0326", format!("{function} changes its argument `{param}`"))
-                    .at(*place, "this must be marked with `&`")
-                    .help("write `&name` to let the function change the variable")
+            TypeError::NeedsReference { function, param, place, swapped } => {
+                let d = Diagnostic::error("E0326", format!("{function} changes its argument `{param}`"));
+                match swapped {
+                    true => d
+                        .at(*place, format!("this stands where `{param}` belongs"))
+                        .help(format!("`{param}` is what changes: put the argument with the `&` there")),
+                    false => d.at(*place, MARK).help("write `&name` to let the function change the variable"),
+                }
             }
             TypeError::NoReference { function, place } => {
                 Diagnostic::error("E0326", format!("{function} does not change this argument"))
@@ -416,6 +422,9 @@ impl TypeError {
     }
 }
 
+/// What is said of an argument that lacks its `&`.
+pub(super) const MARK: &str = "this must be marked with `&`";
+
 fn declared_at(d: Diagnostic, declared: Option<Span>) -> Diagnostic {
     match declared {
         Some(span) => d.also(span, "declared here"),
@@ -450,10 +459,8 @@ fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagno
     let kind = if method { "method" } else { "field" };
     let d = Diagnostic::error("E0323", format!("{owner} has no {kind} `{name}`"));
     let is_struct = matches!(ty, Ty::Struct(_) | Ty::StructType(_));
-    let near = did_you_mean(name, candidates.iter().map(|p| &**p));
-    match (hints::for_member(name), near) {
-        (Some(hint), _) if !is_struct => d.help(hint),
-        (_, Some(near)) => d.help(format!("did you mean `{near}`?")),
+    match hints::for_member(name, is_struct, candidates.iter().map(|p| &**p)) {
+        Some(hint) => d.help(hint),
         // The names of all functions, which may be called as methods, are no help.
         _ if candidates.is_empty() || method && !is_struct => d,
         _ => d.help(format!("it has: {}", candidates.join(", "))),

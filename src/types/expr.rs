@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Checker;
+use super::call::ArgVal;
 use super::error::TypeError;
 use super::host::Host;
 use super::show::show_a;
@@ -41,7 +42,7 @@ impl Checker {
             ExprKind::Bool(b) => Ty::Bool(Some(*b)),
             ExprKind::Int(n) => Ty::Int(Num::Known(*n)),
             ExprKind::Float(_) => Ty::Float,
-            ExprKind::Str(s) => Ty::Str((s.len() <= 64).then(|| s.clone())),
+            ExprKind::Str(s) => Ty::Str((s.len() <= 64 || self.telling).then(|| s.clone())),
             ExprKind::Format(parts) => self.format(parts),
             ExprKind::Name(_) => self.name(e),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, e.span),
@@ -97,15 +98,15 @@ impl Checker {
                 FormatPart::Text(t) => text.push_str(t),
                 FormatPart::Value { value, spec } => {
                     let ty = self.expr(value);
-                    match shown(&ty) {
-                        // The message of an assertion in a library.
-                        Some(part) if spec.is_empty() && self.frame.module.is_library => text.push_str(&part),
-                        _ => known = false,
+                    let part = if spec.is_empty() && self.telling { shown(&ty) } else { None };
+                    match part {
+                        Some(part) => text.push_str(&part),
+                        None => known = false,
                     }
                 }
             }
         }
-        let limit = if self.frame.module.is_library { 512 } else { 64 };
+        let limit = if self.telling { 512 } else { 64 };
         Ty::Str((known && text.len() <= limit).then(|| text.into()))
     }
 
@@ -230,7 +231,13 @@ impl Checker {
             return self.expr(value);
         }
         self.warn_nested(e);
-        let values = self.args(args);
+        let values = match (args, &f) {
+            (
+                [condition @ Arg { name: None, .. }, message @ Arg { name: None, .. }],
+                Ty::Fn(FnTy::Builtin("assert")),
+            ) => self.assert_args(condition, message),
+            _ => self.args(args),
+        };
         let known = self.frame.problems.len();
         let first = values.first().map(|a| a.ty.clone());
         let outcome = self.call_value(&f, values, callee.span, e.span);
@@ -242,6 +249,28 @@ impl Checker {
         self.learn(&f, args);
         let ty = self.write_back(args, 0, outcome);
         self.refine_range(&f, args, ty)
+    }
+
+    /// The condition and message of an `assert`: the message is made only where the condition does not hold.
+    fn assert_args(&mut self, condition: &Arg, message: &Arg) -> Vec<ArgVal> {
+        let mut values = self.args(std::slice::from_ref(condition));
+        let holds = values.first().map_or(Ty::Any, |v| v.ty.clone());
+        if self.frame.dead {
+            return values;
+        }
+        let known = self.frame.problems.len();
+        let before = std::mem::replace(&mut self.telling, holds == Ty::Bool(Some(false)));
+        let certain = self.telling;
+        values.extend(self.perhaps(!certain, |c| c.args(std::slice::from_ref(message))));
+        self.telling = before;
+        if !certain {
+            self.frame.dead = false;
+        }
+        if holds == Ty::Bool(Some(true)) {
+            let seen = self.frame.problems.split_off(known);
+            self.frame.problems.extend(seen.into_iter().filter(|p| super::is_about_names(p.diagnostic.code)));
+        }
+        values
     }
 
     /// A dense layer made for another number of features: what to make instead.
@@ -288,6 +317,13 @@ impl Checker {
             _ => vec![],
         };
         let name = name.filter(|_| matches!(f, Ty::Struct(_)));
+        for problem in self.frame.problems.iter_mut().skip(known).filter(|p| p.diagnostic.code == "E0326") {
+            let d = &mut problem.diagnostic;
+            let unmarked = d.labels.iter().find(|l| l.message == super::error::MARK).map(|l| l.span);
+            if let Some(path) = operands.iter().find(|e| Some(e.span) == unmarked).and_then(|e| path_of(e)) {
+                d.help = Some(format!("write `&{path}` to let the function change it"));
+            }
+        }
         for problem in self.frame.problems.iter_mut().skip(known) {
             let d = &mut problem.diagnostic;
             if let Some(name) = &name {
@@ -299,7 +335,8 @@ impl Checker {
                     }
                 }
             }
-            if matches!(d.code, "E0301" | "E0303") && d.span() == Some(site) && problem.library.is_none() {
+            let told_by_it = problem.library.as_ref().is_none_or(|function| !function.is_empty());
+            if matches!(d.code, "E0301" | "E0303") && d.span() == Some(site) && told_by_it {
                 for (place, remark) in &origins {
                     if !d.labels.iter().any(|l| l.span == *place) {
                         *d = d.clone().also(*place, remark.clone());
@@ -338,10 +375,11 @@ impl Checker {
     }
 }
 
-/// What an f-string shows of a known value.
+/// What the message of an assertion shows of a value: sizes are shown as in the types of messages.
 fn shown(ty: &Ty) -> Option<String> {
     match ty {
-        Ty::Int(_) => crate::ops::operand::known_int(Some(ty)).map(|n| n.to_string()),
+        Ty::Int(Num::Unknown) => None,
+        Ty::Int(n) => Some(n.to_string()),
         Ty::Str(Some(text)) => Some(text.to_string()),
         Ty::Tuple(items) => {
             let items: Option<Vec<String>> =

@@ -75,8 +75,10 @@ impl Checker {
                 _ => Some(DType::F64),
             }),
             "t" => match (ty, dims) {
-                (Ty::Tensor(t), Some(dims)) if dims.len() == 2 => {
-                    Ty::of(t.dtype, Some(dims.into_iter().rev().collect()))
+                (Ty::Tensor(t), Some(mut dims)) if dims.len() >= 2 => {
+                    let n = dims.len();
+                    dims.swap(n - 2, n - 1);
+                    Ty::of(t.dtype, Some(dims))
                 }
                 (Ty::Tensor(t), Some(dims)) if dims.len() == 1 => Ty::of(t.dtype, Some(dims)),
                 (Ty::Tensor(t), _) => Checker::some_tensor(t.dtype),
@@ -104,6 +106,16 @@ impl Checker {
             _ if method => crate::resolve::builtin_names::all().map(Rc::from).collect(),
             _ => vec![],
         };
+        if let Ty::StructType(info) = ty
+            && &*name.name == "new"
+            && !candidates.iter().any(|c| &**c == "new")
+        {
+            let made = self.made_by_calling(info);
+            let error = TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates: vec![], method };
+            let d = error.to_diagnostic(span).help(format!("there is no `new` to call: write {made}"));
+            self.note(d);
+            return Ty::Any;
+        }
         self.report(TypeError::NoField { ty: ty.clone(), name: name.name.clone(), candidates, method }, span)
     }
 
@@ -133,10 +145,8 @@ impl Checker {
             }
             Some(index) => self.global(GlobalId { module: ModuleId(module), index: index as u32 }),
             None => {
-                let names = home.resolved.globals.iter().map(|g| g.name.clone());
-                let candidates = names.filter(|n| !n.starts_with('_')).collect();
-                let error = TypeError::NoExport { module: home.name.clone(), name: name.name.clone(), candidates };
-                self.report(error, name.span)
+                let hint = home.export_hint(&name.name);
+                self.report(TypeError::NoExport { module: home.name.clone(), name: name.name.clone(), hint }, name.span)
             }
         }
     }
@@ -329,8 +339,19 @@ impl Checker {
                 }
             }
         }
-        // The constructor looks at the annotations again.
-        self.construct(&s.info, fields, span).ty
+        // The constructor looks at the annotations again, but a gradient has none where nothing moves.
+        let frozen: Vec<bool> = fields.iter().map(|f| f.ty == Ty::None).collect();
+        for field in fields.iter_mut().filter(|f| f.ty == Ty::None) {
+            field.ty = Ty::Any;
+        }
+        match self.construct(&s.info, fields, span).ty {
+            Ty::Struct(made) => {
+                let fields = made.fields.iter().zip(frozen);
+                let fields = fields.map(|(ty, none)| if none { Ty::None } else { ty.clone() }).collect();
+                Ty::Struct(Rc::new(StructTy { fields, ..(*made).clone() }))
+            }
+            other => other,
+        }
     }
 }
 

@@ -128,15 +128,17 @@ impl Checker {
     /// Follows each iteration of a short loop.
     fn unroll(&mut self, pattern: &Pattern, items: &[Ty], place: Span, body: &Block) {
         self.frame.loops.push(Loop::default());
-        for item in items {
+        for (i, item) in items.iter().enumerate() {
             if self.frame.dead {
                 break;
             }
+            let known = self.frame.problems.len();
             if let Some(around) = self.frame.loops.last_mut() {
                 around.skipped = false;
             }
             self.bind_pattern(pattern, item, place);
             self.block(body);
+            self.name_layer(known, i);
             if let Some(continues) = self.frame.loops.last_mut().and_then(|l| l.continues.take()) {
                 self.join_state(&continues);
             }

@@ -12,6 +12,7 @@ use super::ty::{TensorTy, Ty};
 use crate::builtins::{Builtin, fail};
 use crate::error::Error;
 use crate::ops::prim::{Default, ParamKind, Prim, Sig};
+use crate::resolve::FnId;
 use crate::source::Span;
 use crate::tensor::DType;
 
@@ -106,10 +107,11 @@ impl Checker {
                 }
             }
         };
-        let result = match (name, matched.ty(0), matched.ty(1)) {
-            ("assert", Ty::Bool(Some(false)), Ty::Str(Some(text))) if self.frame.module.is_library => {
-                Err(Error::new(fail::ASSERTION, &**text))
-            }
+        let result = match (name, matched.ty(0)) {
+            ("assert", Ty::Bool(Some(false))) => match self.failed_assert(&matched, site) {
+                Some(error) => Err(error),
+                None => return Outcome::of(Ty::Never),
+            },
             _ => result,
         };
         self.hide_place =
@@ -124,6 +126,22 @@ impl Checker {
         };
         let outs = args.iter().enumerate().filter(|(_, a)| a.inout).map(|(i, _)| (i, Ty::Any)).collect();
         Outcome { ty, outs }
+    }
+
+    /// An assertion that certainly fails: what comes after it in the function is not reached. In the library it is told with
+    /// its message, and so it is in a function that turns down its arguments; elsewhere the run tells it.
+    fn failed_assert(&mut self, args: &HostArgs, site: Span) -> Option<Error> {
+        let Ty::Str(Some(text)) = args.ty(1) else { return None };
+        let error = Error::new(fail::ASSERTION, &**text);
+        if self.frame.module.is_library {
+            return Some(error);
+        }
+        if self.frame.function != FnId(0) && self.frame.is_certain() && !self.in_test {
+            let error = error.operand(0, "this is false");
+            self.report(TypeError::Operation { error, operands: args.spans.clone(), origins: vec![] }, site);
+            self.leave(Ty::Any, site, None);
+        }
+        None
     }
 
     /// A conversion: `int(x)`, `f32(x)` if names of dtypes are called.

@@ -115,7 +115,7 @@ impl Checker {
             Ty::Bool(_) | Ty::Int(_) | Ty::Float
                 if !items.iter().any(|i| matches!(i, IndexTy::At(Ty::Int(_), _) | IndexTy::Slice { .. })) =>
             {
-                Ty::Any
+                new_axes(base, items)
             }
             _ => self.report(TypeError::NotIndexable { ty: base.clone(), base: base_span }, span),
         }
@@ -378,6 +378,25 @@ impl Checker {
 }
 
 /// True for numbers that a tensor of this dtype certainly does not take: floats into ints, numbers into bools.
+/// `y[none, ...]` of one number.
+fn new_axes(number: &Ty, items: &[IndexTy]) -> Ty {
+    let mut dims = Dims::new();
+    for item in items {
+        match item {
+            IndexTy::At(Ty::None, _) => dims.push(Dim::Known(1)),
+            IndexTy::Ellipsis => {}
+            _ => return Ty::Any,
+        }
+    }
+    let dtype = match number {
+        Ty::Int(_) => Some(DType::Int),
+        Ty::Bool(_) => Some(DType::Bool),
+        // An example of a batch keeps the dtype of the batch.
+        _ => None,
+    };
+    if dims.is_empty() { number.clone() } else { Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) }
+}
+
 fn cannot_hold(dtype: DType, value: &Ty) -> bool {
     let given = match value {
         Ty::Float => DType::F64,

@@ -183,6 +183,23 @@ pub fn widen(ty: &Ty, how: Widen) -> Ty {
     }
 }
 
+/// Lists that have grown since `old` are of any length: they will grow on.
+pub fn of_any_length(new: &Ty, old: &Ty) -> Ty {
+    let all = |x: &[Ty], y: &[Ty]| x.iter().zip(y).map(|(x, y)| of_any_length(x, y)).collect::<Vec<Ty>>();
+    match (new, old) {
+        (Ty::List(x), Ty::List(y)) => match (&x.items, &y.items) {
+            (Some(a), Some(b)) if a.len() == b.len() => new.clone(),
+            (Some(_), _) => Ty::list_with(x.element.clone(), x.filled),
+            _ => new.clone(),
+        },
+        (Ty::Tuple(x), Ty::Tuple(y)) if x.len() == y.len() => Ty::tuple(all(x, y)),
+        (Ty::Struct(x), Ty::Struct(y)) if x.info == y.info => {
+            Ty::Struct(Rc::new(StructTy { fields: all(&x.fields, &y.fields), ..(**x).clone() }))
+        }
+        _ => new.clone(),
+    }
+}
+
 /// True if a type is nested deeper than `limit`; such types come from recursion and are not worth following.
 pub fn is_deep(ty: &Ty, limit: usize) -> bool {
     let any = |items: &[Ty]| items.iter().any(|t| limit == 0 || is_deep(t, limit - 1));

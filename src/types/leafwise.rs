@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::join::join;
 use super::ty::{DictTy, StructTy, Ty};
+use crate::ad::leafwise::met_array;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Eval, Prim};
 
@@ -37,6 +38,11 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
     }
     for (i, other) in args.iter().enumerate().filter(|(_, a)| a.is_structure()) {
         differ(prim, lead, other, i)?;
+    }
+    let is_array = |t: &Ty| matches!(t, Ty::Tensor(t) if t.dims.is_some());
+    if let (Ty::Struct(_), [_, _], Some(at)) = (lead, args, args.iter().position(is_array)) {
+        let shown = |i: usize| args.get(i).map_or_else(String::new, super::show::show_kind);
+        return Err(met_array(prim.shown(), (1 - at, &shown(1 - at)), (at, &shown(at))));
     }
     let part = |i: usize| -> Result<Ty> {
         let parts: SmallVec<[Ty; 3]> = args.iter().map(|a| part_of(a, i)).collect();
@@ -103,7 +109,10 @@ fn infer_part(prim: &Prim, parts: &[Ty], depth: usize) -> Result<Ty> {
     if !parts.iter().all(numeric) {
         return Ok(Ty::Any);
     }
-    infer_prim(prim, parts)
+    match super::operator::fold_prim(prim.name, parts) {
+        Some(known) => Ok(known),
+        None => infer_prim(prim, parts),
+    }
 }
 
 fn part_of(ty: &Ty, i: usize) -> Ty {

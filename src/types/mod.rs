@@ -16,6 +16,7 @@ mod call;
 mod counters;
 mod custom;
 mod env;
+mod equality;
 pub mod error;
 mod expr;
 mod field;
@@ -26,6 +27,7 @@ mod index;
 pub mod join;
 mod leafwise;
 mod literal;
+mod makers;
 mod operator;
 mod pattern;
 pub mod rename;
@@ -138,6 +140,8 @@ pub struct Checker {
     /// Default dtype of float tensors, while known.
     dtype: Option<DType>,
     tests: bool,
+    /// The body of a `test` is followed: its assertions fail when it runs.
+    in_test: bool,
     /// Modules whose uncalled functions were checked.
     finished: HashSet<ModuleId>,
     fuel: u64,
@@ -160,6 +164,8 @@ pub struct Checker {
     names_only: bool,
     /// The next problem is told without its place in the library.
     hide_place: bool,
+    /// What is followed is the message of an assertion that fails.
+    telling: bool,
     /// Tables whose files were looked at.
     tables: Vec<source_of::Table>,
     /// Files that the program writes, before what is followed now.
@@ -203,6 +209,7 @@ impl Checker {
             params_known: false,
             dtype: Some(DType::F32),
             tests: false,
+            in_test: false,
             finished: HashSet::default(),
             fuel: 0,
             place_was_read: false,
@@ -215,6 +222,7 @@ impl Checker {
             unrolled: 1,
             names_only: false,
             hide_place: false,
+            telling: false,
             tables: vec![],
             written: vec![],
             user_site: None,

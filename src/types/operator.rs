@@ -1,6 +1,7 @@
 //! Operators: constants are folded, strings join, structures go leaf by leaf, all else is asked of the primitive.
 
 use super::Checker;
+use super::equality::{contains, equality, no_container};
 use super::error::TypeError;
 use super::leafwise::infer_prim;
 use super::show::show_a;
@@ -268,6 +269,17 @@ fn names_of(op: BinOp) -> &'static [&'static str] {
     }
 }
 
+/// The same of a primitive, as arithmetic on tuples of ints has it.
+pub(super) fn fold_prim(name: &str, parts: &[Ty]) -> Option<Ty> {
+    let [Ty::Int(x), Ty::Int(y)] = parts else { return None };
+    let op = [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::FloorDiv, BinOp::Rem, BinOp::Pow];
+    let op = op.into_iter().find(|op| names_of(*op).contains(&name))?;
+    match (x, y) {
+        (Num::Known(x), Num::Known(y)) => fold(op, *x, *y),
+        _ => fold_sizes(op, *x, *y),
+    }
+}
+
 /// Ints with known values; overflow and division by zero are left to run time.
 fn fold(op: BinOp, x: i64, y: i64) -> Option<Ty> {
     let int = |n: Option<i64>| Some(Ty::Int(n.into()));
@@ -320,71 +332,5 @@ fn against_positive(op: BinOp, n: i64) -> Option<bool> {
         BinOp::Le | BinOp::Eq if n < 1 => Some(false),
         BinOp::Lt if n <= 1 => Some(false),
         _ => None,
-    }
-}
-
-/// `==` and `!=` as far as they do not work elementwise.
-fn equality(op: BinOp, a: &Ty, b: &Ty) -> Option<Ty> {
-    let answer = |same: Option<bool>| Some(Ty::Bool(same.map(|s| s == (op == BinOp::Eq))));
-    let tensor = |t: &Ty| matches!(t, Ty::Tensor(_));
-    match (a, b) {
-        (Ty::Any, t) | (t, Ty::Any) => Some(if tensor(t) || *t == Ty::Any { Ty::Any } else { any_equality(t) }),
-        (Ty::Bool(Some(x)), Ty::Bool(Some(y))) => answer(Some(x == y)),
-        (Ty::Str(Some(x)), Ty::Str(Some(y))) => answer(Some(x == y)),
-        (Ty::DType(Some(x)), Ty::DType(Some(y))) => answer(Some(x == y)),
-        (Ty::None, Ty::None) => answer(Some(true)),
-        (Ty::Tuple(x), Ty::Tuple(y)) => answer(same_tuples(x, y)),
-        (Ty::None, _) | (_, Ty::None) => answer(Some(false)),
-        _ if tensor(a) || tensor(b) => None,
-        (Ty::Int(_) | Ty::Float | Ty::Bool(_), Ty::Int(_) | Ty::Float | Ty::Bool(_)) => answer(None),
-        _ if a.is_structure() || b.is_structure() => Some(Ty::Any),
-        _ => answer(None),
-    }
-}
-
-/// Compared with something unknown, which may be a tensor and then works elementwise.
-fn any_equality(known: &Ty) -> Ty {
-    match known {
-        Ty::Str(_) | Ty::None | Ty::DType(_) => Ty::Bool(None),
-        _ => Ty::Any,
-    }
-}
-
-/// Tuples of known ints, as shapes are.
-fn same_tuples(x: &[Ty], y: &[Ty]) -> Option<bool> {
-    if x.len() != y.len() {
-        return Some(false);
-    }
-    let mut all = Some(true);
-    for (a, b) in x.iter().zip(y) {
-        match (a, b) {
-            (Ty::Int(a), Ty::Int(b)) if a == b && *a != Num::Unknown => {}
-            (Ty::Int(a), Ty::Int(b)) if a.differs(*b) => return Some(false),
-            _ => all = None,
-        }
-    }
-    all
-}
-
-/// `in` looks into collections.
-fn no_container(ty: &Ty) -> Option<Error> {
-    let other = matches!(
-        ty,
-        Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Struct(_) | Ty::Fn(_) | Ty::DType(_) | Ty::Module(_)
-    );
-    let message = format!("`in` looks into a list, tuple, range, dict, str or tensor, not {}", show_a(ty));
-    other.then(|| Error::new("E0310", message).operand(1, format!("this is {}", show_a(ty))))
-}
-
-fn contains(op: BinOp, item: &Ty, all: &Ty) -> Ty {
-    if let (Ty::Str(Some(key)), Ty::Dict(d)) = (item, all)
-        && let Some(items) = &d.items
-    {
-        let found = items.iter().any(|(k, _)| k == key);
-        return Ty::Bool(Some(found == (op == BinOp::In)));
-    }
-    match all {
-        Ty::Any => Ty::Any,
-        _ => Ty::Bool(None),
     }
 }

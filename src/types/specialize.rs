@@ -233,7 +233,16 @@ impl Checker {
             }
         }
         for problem in problems.iter() {
-            self.take_problem(problem, site);
+            let mut problem = problem.clone();
+            let of_layer = |f: &String| f == "nn.Dense.call" || f == "convolution.Conv2d.call";
+            if problem.diagnostic.code == "E0303"
+                && problem.library.as_ref().is_some_and(of_layer)
+                && let Some(slots) = self.memo.get(&key).and_then(|s| s.get(spec)).map(|s| s.slots.as_slice())
+                && let Some(help) = self.layer_help(slots)
+            {
+                problem.diagnostic.help = Some(help);
+            }
+            self.take_problem(&problem, site);
         }
         if exits {
             self.frame.may_exit();
@@ -254,6 +263,9 @@ impl Checker {
         {
             // What is private to the library is told by the function that called it.
             *function = self.function_in_library();
+        }
+        if problem.library.is_some() {
+            self.name_maker(&mut problem);
         }
         if !self.frame.module.is_library {
             if let Some(function) = problem.library.take() {

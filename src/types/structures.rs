@@ -1,6 +1,7 @@
 //! Builtins that take functions or structures, followed instead of asked: `map`, `filter`, `zip`, `enumerate`, `range`,
 //! `len`, `list`, `dict`, `tree_map`, `sorted`, `push` and their like.
 
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::Checker;
@@ -14,7 +15,7 @@ use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::source::Span;
 use crate::tensor::DType;
-use crate::value::RangeValue;
+use crate::value::{RangeValue, Value};
 
 /// Entries of lists and dicts that are kept one by one.
 const MAX_ITEMS: usize = 64;
@@ -54,9 +55,14 @@ impl Checker {
                 }
             }
             "range" => self.make_range(args)?,
+            "min" | "max" => extreme(name == "max", args)?,
             "len" => Ty::Int(length(args.ty(0)).or_else(|| range_length(args.ty(0)))?),
             "tree_map" => self.tree_map(args, site)?,
             "type" => Ty::Str(type_name(args.ty(0))),
+            "repr" if self.telling => match args.ty(0) {
+                Ty::Str(Some(text)) => Ty::Str(Some(crate::show::repr(&Value::str(&**text)).into())),
+                _ => return None,
+            },
             "sum" => match args.ty(0) {
                 Ty::Tuple(_) | Ty::List(_) => Ty::Any,
                 _ => return None,
@@ -432,6 +438,31 @@ fn range_length(ty: &Ty) -> Option<Num> {
     }
 }
 
+/// `min` and `max` of known ints.
+fn extreme(largest: bool, args: &HostArgs) -> Option<Ty> {
+    let pick = |a: Num, b: Num| match (largest, a, b) {
+        (false, a, b) => a.min(b),
+        (true, Num::Known(a), Num::Known(b)) => Num::Known(a.max(b)),
+        (true, a, b) => match a.order(b) {
+            Some(Ordering::Less) => b,
+            Some(_) => a,
+            None => Num::Unknown,
+        },
+    };
+    let whole = (2..args.types.len()).all(|i| !args.is_given(i));
+    let picked = match (args.ty(0), args.ty(1)) {
+        (Ty::Int(a), Ty::Int(b)) if whole => pick(*a, *b),
+        (Ty::Int(a), Ty::None) if whole => *a,
+        (Ty::Tuple(items), Ty::None) if whole => {
+            let ints: Option<Vec<Num>> =
+                items.iter().map(|t| if let Ty::Int(n) = t { Some(*n) } else { None }).collect();
+            ints?.into_iter().reduce(pick)?
+        }
+        _ => return None,
+    };
+    (picked != Num::Unknown).then_some(Ty::Int(picked))
+}
+
 /// What `type(x)` gives.
 fn type_name(ty: &Ty) -> Option<Rc<str>> {
     let name = match ty {
@@ -444,7 +475,13 @@ fn type_name(ty: &Ty) -> Option<Rc<str>> {
         Ty::Tuple(_) => "tuple",
         Ty::List(_) => "list",
         Ty::Dict(_) => "dict",
+        Ty::Range | Ty::SomeRange | Ty::RangeOf(_) => "range",
         Ty::Struct(s) => return Some(s.info.name.clone()),
+        // What is only known to be a function may be a struct that can be called.
+        Ty::Fn(FnTy::User { .. } | FnTy::Builtin(_) | FnTy::Made { .. }) => "function",
+        Ty::StructType(_) => "struct",
+        Ty::DType(_) => "dtype",
+        Ty::Module(_) => "module",
         _ => return None,
     };
     Some(name.into())

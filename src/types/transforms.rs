@@ -47,10 +47,11 @@ impl Checker {
             "stop_grad" => Some(Outcome::of(args.ty(0).clone())),
             "vjp" | "jvp" | "hvp" => {
                 let f = args.ty(0).clone();
-                // `vjp` takes several points, as a tuple.
+                // `vjp` takes several points, as a tuple, unless the function has one parameter.
+                let alone = self.parameter_names(&f).is_some_and(|names| names.len() == 1);
                 let xs = match (name, args.ty(1)) {
                     (_, Ty::Any) => return None,
-                    ("vjp", Ty::Tuple(xs)) => xs.to_vec(),
+                    ("vjp", Ty::Tuple(xs)) if !alone || xs.len() == 1 => xs.to_vec(),
                     (_, x) => vec![x.clone()],
                 };
                 for x in &xs {

@@ -136,6 +136,9 @@ pub fn get(cx: &mut Cx, object: &Value, index: &Value) -> Result<Value> {
             let picked = t.iter_f64().map(|i| Ok(items[position(i as i64, items.len())?].clone()));
             Ok(Value::list(picked.collect::<Result<Vec<_>>>()?))
         }
+        (Value::Float(..) | Value::Int(_) | Value::Bool(_), Value::None) => {
+            arith::brackets(cx, std::slice::from_ref(object))
+        }
         _ => Err(no_index(object, index)),
     }
 }
@@ -237,6 +240,9 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
     if let Value::Tensor(..) | Value::Batched(..) = object {
         return cx.apply(&GET_INDEX, &[object.clone(), encode(parts, values)]);
     }
+    if matches!(object, Value::Float(..) | Value::Int(_) | Value::Bool(_)) {
+        return new_axes(cx, object, parts, values);
+    }
     let [IndexPart::Slice { .. }] = parts else {
         if parts.len() > 1 && matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_)) {
             return Err(Error::new("E0335", format!("{} has one axis, not {}", a_value(object), parts.len()))
@@ -261,6 +267,23 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
         }
         other => Err(no_index(other, &Value::None)),
     }
+}
+
+/// `y[none, ...]` of one number: a tensor with an axis of length 1 for each `none`.
+fn new_axes(cx: &mut Cx, number: &Value, parts: &[IndexPart], values: &[Value]) -> Result<Value> {
+    let mut out = number.clone();
+    let mut next = values.iter();
+    for part in parts {
+        match part {
+            IndexPart::Ellipsis => {}
+            IndexPart::At => match next.next() {
+                Some(Value::None) => out = arith::brackets(cx, std::slice::from_ref(&out))?,
+                other => return Err(no_index(number, other.unwrap_or(&Value::None))),
+            },
+            IndexPart::Slice { .. } => return Err(no_index(number, &Value::None)),
+        }
+    }
+    Ok(out)
 }
 
 fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use crate::bytecode::chunk::CallSite;
-use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
 use crate::resolve::Res;
 use crate::symbol::Symbol;
@@ -171,19 +170,28 @@ impl Vm {
         }
         let mut copy: StructValue = (*s).clone();
         let first = at + 1 + count - site.names.len();
+        let mut alike = true;
         for (i, name) in site.names.iter().enumerate() {
             let Some(field) = copy.def.field(*name) else {
                 return Err(fields::no_field(&Value::Struct(s.clone()), *name).operand(i + 1, "not a field"));
             };
-            copy.fields[field] = std::mem::take(&mut self.stack[first + i]);
+            let new = std::mem::take(&mut self.stack[first + i]);
+            alike &= stands_for(&new, &copy.fields[field]);
+            copy.fields[field] = new;
         }
-        let def = copy.def.clone();
-        // The constructor checks annotations of the new fields.
-        let constructor = def.constructor.borrow().clone();
+        let constructor = copy.def.constructor.borrow().clone();
+        let has_none = copy.fields.iter().any(|f| matches!(f, Value::None));
         let value = match constructor {
+            // The constructor checks annotations of the new fields.
             Some(closure) => {
-                let args = crate::value::Args { positional: copy.fields, named: vec![] };
-                self.call_args_above(at + 1 + count, &Value::Fn(closure), args)?
+                let args = crate::value::Args { positional: copy.fields.clone(), named: vec![] };
+                match self.call_args_above(at + 1 + count, &Value::Fn(closure), args) {
+                    // A gradient has none where nothing moves, whatever the annotation says.
+                    Err(error) if has_none && alike && matches!(error.0.code, "E0330" | "E0331") => {
+                        Value::Struct(Rc::new(copy))
+                    }
+                    result => result?,
+                }
             }
             None => Value::Struct(Rc::new(copy)),
         };
@@ -192,6 +200,15 @@ impl Vm {
         }
         self.stack[at] = value;
         Ok(())
+    }
+}
+
+/// True for `none`, and for what may be the gradient in place of another.
+fn stands_for(new: &Value, old: &Value) -> bool {
+    match (new, old) {
+        (Value::None, _) | (_, Value::None) => true,
+        (Value::Struct(a), Value::Struct(b)) => Rc::ptr_eq(&a.def, &b.def),
+        _ => new.shape() == old.shape() && (new.shape().is_some() || new.type_name() == old.type_name()),
     }
 }
 
@@ -205,9 +222,8 @@ fn callable(value: &Value) -> bool {
 
 fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>, is_struct: bool) -> Error {
     let error = Error::new("E0323", format!("{of} has no method `{name}`"));
-    match (crate::resolve::hints::for_member(name), did_you_mean(name, known)) {
-        (Some(hint), _) if !is_struct => error.help(hint),
-        (_, Some(near)) => error.help(format!("did you mean `{near}`?")),
-        _ => error,
+    match crate::resolve::hints::for_member(name, is_struct, known) {
+        Some(hint) => error.help(hint),
+        None => error,
     }
 }

@@ -17,6 +17,7 @@ mod method;
 mod rare;
 mod run;
 pub mod typetest;
+mod values;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};

@@ -180,8 +180,10 @@ impl Vm {
         let Some(frame) = self.frames.last() else { return };
         let places = &frame.chunk().spans[frame.pc.saturating_sub(1)];
         error.0.span = Some(places.span);
+        let operands = places.operands.clone();
+        self.note_values(error);
         for (operand, message) in std::mem::take(&mut error.0.operands) {
-            if let Some(&span) = places.operands.get(operand) {
+            if let Some(&span) = operands.get(operand) {
                 error.0.labels.push(Label { span, message, primary: false });
             } else {
                 error.0.notes.push(message);

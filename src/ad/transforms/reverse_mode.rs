@@ -6,7 +6,7 @@ use crate::ad::lift;
 use crate::ad::reverse::{Bars, sweep};
 use crate::ad::slot::{Level, Node};
 use crate::ad::tape::Tape;
-use crate::ad::transforms::target::{Wrt, expect_differentiable};
+use crate::ad::transforms::target::{Wrt, expect_differentiable, parameter_names};
 use crate::ad::transforms::{describe, expect_function, unlike_cotangent};
 use crate::ad::{LevelState, Mode};
 use crate::builtins::Builtin;
@@ -275,8 +275,10 @@ pub fn vjp(vm: &mut Vm, f: &Value, x: &Value) -> Result<Value> {
 
 fn vjp_many(vm: &mut Vm, f: &Value, xs: &Value) -> Result<Value> {
     expect_differentiable("vjp", xs)?;
+    // A function of one argument takes the tuple as it is.
+    let whole = parameter_names(f).is_some_and(|names| names.len() == 1);
     let recorded = record(vm, xs, |vm, lifted| match lifted {
-        Value::Tuple(items) => vm.call(f, items),
+        Value::Tuple(items) if !whole => vm.call(f, items),
         other => vm.call(f, std::slice::from_ref(other)),
     })?;
     Ok(with_pullback(vm, recorded))

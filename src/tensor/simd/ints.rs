@@ -432,13 +432,15 @@ mod tests {
         let numbers = [-edge, -edge + 1, -1_000_001, -8, -7, -3, -1, 1, 2, 3, 7, 49, 999_999_937, edge - 1, edge];
         for b in numbers {
             for shift in [0, 1] {
-                let a: Vec<i64> = numbers.iter().flat_map(|&n| [n - n.signum() * shift, n / b * b, n / b * b - 1]).collect();
+                let a: Vec<i64> =
+                    numbers.iter().flat_map(|&n| [n - n.signum() * shift, n / b * b, n / b * b - 1]).collect();
                 let a: Vec<i64> = a.into_iter().filter(|a| a.abs() <= edge).collect();
                 let (mut q, mut r) = (vec![], vec![]);
                 assert!(divide_small::<Quotient>(Lanes::Each(&a), Lanes::Same(b), &mut q));
                 assert!(divide_small::<Remainder>(Lanes::Each(&a), Lanes::Each(&vec![b; a.len()]), &mut r));
                 for (i, &a) in a.iter().enumerate() {
-                    let floor = (a as i128).div_euclid(b as i128) - i128::from(b < 0 && (a as i128).rem_euclid(b as i128) != 0);
+                    let floor =
+                        (a as i128).div_euclid(b as i128) - i128::from(b < 0 && (a as i128).rem_euclid(b as i128) != 0);
                     assert_eq!(i128::from(q[i]), floor, "{a} // {b}");
                     assert_eq!(i128::from(r[i]), a as i128 - floor * b as i128, "{a} % {b}");
                 }

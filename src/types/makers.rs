@@ -1,0 +1,148 @@
+//! Where structs come from: how one is made by others than its constructor (`Dense.new(2, 3)`, `adam(model)`), and where a layer that does
+//! not fit was made.
+
+use super::Checker;
+use super::env::Problem;
+use super::ty::{Dim, Dims, StructInfo, Ty};
+use crate::resolve::{FnId, GlobalKind, LoadedModule};
+use crate::syntax::ast::TypeKind;
+use std::rc::Rc;
+
+impl Checker {
+    /// Adds to the problems from `known` on, of a constructor called with other than its fields, how such a struct is made.
+    /// `names` are those of the arguments.
+    pub(super) fn suggest_maker(&mut self, known: usize, info: &StructInfo, names: &[Rc<str>]) {
+        let Some(maker) = self.maker(info, names) else { return self.suggest_list(known, info) };
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = &mut problem.diagnostic;
+            if matches!(d.code, "E0320" | "E0321" | "E0322" | "E0323" | "E0330" | "E0331") {
+                d.help = Some(format!("the struct itself takes its fields; one is made by {maker}"));
+            }
+        }
+    }
+
+    /// `Sequential(a, b)`, whose only field is a list.
+    fn suggest_list(&mut self, known: usize, info: &StructInfo) {
+        let Some(home) = self.modules.get(info.at.module as usize) else { return };
+        let Some(declared) = home.resolved.structs.get(info.at.index as usize) else { return };
+        let [field] = declared.decl.fields.as_slice() else { return };
+        if !matches!(field.ty.as_ref().map(|t| &t.kind), Some(TypeKind::List(_))) {
+            return;
+        }
+        for problem in self.frame.problems.iter_mut().skip(known).filter(|p| p.diagnostic.code == "E0320") {
+            problem.diagnostic.help = Some(format!("its field is a list: {}(list(a, b))", info.name));
+        }
+    }
+
+    /// In a method of the library that a problem passes through: where the user's code made the struct that it is a method of,
+    /// unless something inside of it was told of.
+    pub(super) fn name_maker(&self, problem: &mut Problem) {
+        let (module, function) = (&self.frame.module, self.frame.function);
+        let d = &problem.diagnostic;
+        if !module.is_library
+            || !matches!(d.code, "E0301" | "E0303")
+            || d.labels.iter().any(|l| l.message.ends_with("` was made here"))
+        {
+            return;
+        }
+        let Some(function) = module.resolved.functions.get(function.0 as usize) else { return };
+        let Some(Some(receiver)) = function.params.first().filter(|_| function.owner.is_some()) else { return };
+        let Ty::Struct(s) = self.frame.local(*receiver) else { return };
+        if let Some(origin) = s.origin.0.filter(|o| !self.is_library_place(*o)) {
+            problem.diagnostic = d.clone().also(origin, format!("this `{}` was made here", s.info.name));
+        }
+    }
+
+    /// A layer that was made for another number of features: what to make instead, or what stands before it. `slots` are the layer
+    /// and its input.
+    pub(super) fn layer_help(&self, slots: &[Option<Ty>]) -> Option<String> {
+        let [Some(Ty::Struct(layer)), Some(x), ..] = slots else { return None };
+        if !self.modules.get(layer.info.at.module as usize)?.is_library {
+            return None;
+        }
+        let known = |dims: Dims| -> Option<Vec<usize>> {
+            dims.iter().map(|d| if let Dim::Known(n) = d { Some(*n) } else { None }).collect()
+        };
+        let w = known(layer.fields.first()?.dims()?)?;
+        let x = x.dims()?;
+        let gets = |at: usize| if let Some(Dim::Known(n)) = x.get(at) { Some(*n) } else { None };
+        match (&*layer.info.name, w.as_slice()) {
+            ("Dense", [takes, gives]) => {
+                let gets = gets(x.len().checked_sub(1)?).filter(|n| n != takes)?;
+                let rest: Option<Vec<usize>> = known(x.iter().skip(1).copied().collect());
+                if x.len() > 2 && rest.is_some_and(|rest| rest.iter().product::<usize>() == *takes) {
+                    return Some(format!("it takes rows of {takes} features: put nn.Flatten() before it"));
+                }
+                Some(format!(
+                    "it takes {takes} features and gets {gets}: nn.Dense.new({gets}, {gives}) would take them"
+                ))
+            }
+            ("Conv2d", [gives, takes, height, width]) if x.len() == 4 => {
+                let channels = gets(1).filter(|n| n != takes)?;
+                if gets(3) == Some(*takes) {
+                    return Some("channels come first, as in [batch, channels, h, w]: permute(x, 0, 3, 1, 2)".into());
+                }
+                let size = if height == width { height.to_string() } else { format!("({height}, {width})") };
+                Some(format!(
+                    "it takes {takes} channels and gets {channels}: nn.Conv2d.new({channels}, {gives}, {size}) would take them"
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// In the loop over the layers of a `Sequential`: which of them the problems from `known` on are about.
+    pub(super) fn name_layer(&mut self, known: usize, index: usize) {
+        if self.frame.problems.len() == known || !self.frame.module.is_library {
+            return;
+        }
+        if self.function_in_library() != "nn.Sequential.call" {
+            return;
+        }
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            for label in problem.diagnostic.labels.iter_mut().filter(|l| l.message.ends_with("` was made here")) {
+                let joint = if label.message.starts_with("layers[") { "." } else { ", " };
+                label.message = format!("layers[{index}]{joint}{}", label.message);
+            }
+        }
+    }
+
+    /// The call that makes one: a function of the struct that has a parameter of such a name, `new`, or a function of its module that is
+    /// called like the struct.
+    fn maker(&self, info: &StructInfo, names: &[Rc<str>]) -> Option<String> {
+        let home = self.modules.get(info.at.module as usize)?;
+        let of_struct = &home.resolved.structs.get(info.at.index as usize)?.methods;
+        let made_by = |id: &FnId| parameters(home, *id).filter(|p| p.first().is_none_or(|p| &**p != "self"));
+        let takes = |id: &FnId| made_by(id).is_some_and(|all| names.iter().any(|name| all.contains(name)));
+        let of_it = of_struct.iter().find(|(_, id)| takes(id));
+        let of_it = of_it.or_else(|| of_struct.iter().find(|(name, id)| &**name == "new" && made_by(id).is_some()));
+        if let Some((name, id)) = of_it {
+            return Some(format!("{}.{name}({})", info.name, required(home, *id)?));
+        }
+        let lower = info.name.to_lowercase();
+        home.resolved.globals.iter().find_map(|global| match global.kind {
+            GlobalKind::Function(id) if global.name.replace('_', "") == lower => {
+                Some(format!("{}({})", global.name, required(home, id)?))
+            }
+            _ => None,
+        })
+    }
+
+    /// How the values of a struct without a function of this name are made.
+    pub(super) fn made_by_calling(&self, info: &StructInfo) -> String {
+        let fields: Vec<&str> = info.fields.iter().map(|f| &*f.name).collect();
+        self.maker(info, &[]).unwrap_or_else(|| format!("{}({})", info.name, fields.join(", ")))
+    }
+}
+
+fn parameters(home: &LoadedModule, id: FnId) -> Option<Vec<Rc<str>>> {
+    let decl = home.resolved.functions.get(id.0 as usize)?.decl.as_ref()?;
+    Some(decl.params.iter().map(|p| p.pattern.name().map_or_else(|| "_".into(), |n| n.name.clone())).collect())
+}
+
+/// Its parameters without those that have defaults.
+fn required(home: &LoadedModule, id: FnId) -> Option<String> {
+    let decl = home.resolved.functions.get(id.0 as usize)?.decl.as_ref()?;
+    let required = decl.params.iter().filter(|p| p.default.is_none()).filter_map(|p| p.pattern.name());
+    Some(required.map(|n| &*n.name).collect::<Vec<_>>().join(", "))
+}
