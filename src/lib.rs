@@ -13,6 +13,7 @@ pub mod compile;
 pub mod diagnostic;
 pub mod env;
 pub mod error;
+pub mod few;
 pub mod formats;
 pub mod ops;
 pub mod pipeline;

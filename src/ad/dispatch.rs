@@ -10,6 +10,7 @@ use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
 use crate::ad::{Cx, Dual, Mode, Tangent, Watch};
 use crate::error::{Error, Result};
+use crate::few::few;
 use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::lanes::{self, Elementwise, Scalar};
@@ -201,7 +202,7 @@ impl Cx {
         if let Some(args) = self.settled(prim, args)? {
             return self.apply(prim, &args);
         }
-        let primals: Values = args.iter().map(|a| self.primal(a, level)).collect();
+        let primals: Values = few(args.iter().map(|a| self.primal(a, level)));
         let out = self.apply(prim, &primals)?;
         match &prim.diff {
             Diff::Zero => return Ok(out),
@@ -210,7 +211,7 @@ impl Cx {
             _ => {}
         }
         let nodes: SmallVec<[Node; 3]> =
-            args.iter().map(|a| if a.slot().level() == level { a.slot().node() } else { Node(0) }).collect();
+            few(args.iter().map(|a| if a.slot().level() == level { a.slot().node() } else { Node(0) }));
         let batched = self.tape_mut(level).is_some_and(|t| t.batched);
         // A zero cotangent that may move itself needs its rule: an entry of numbers can't tell it from a slope of zero.
         let moves = primals.first().is_some_and(|p| ends_slope(prim, scalar_f64(p)) && !p.slot().is_const());
@@ -223,7 +224,7 @@ impl Cx {
         for (i, node) in nodes.iter().enumerate() {
             wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
         }
-        let shapes = args.iter().map(arg_shape).collect();
+        let shapes = few(args.iter().map(arg_shape));
         let primal_slot = out.slot();
         // The NaN trap shows operands that the rule itself does not read.
         let (kept_args, kept_out) =
@@ -522,11 +523,11 @@ fn kept(prim: &'static Prim, primals: &[Value], out: &Value, wanted: u32) -> (Va
         Diff::Linear { keep, .. } | Diff::Rules { keep, .. } => keep_mask(*keep, arity),
         Diff::Zero | Diff::Refused(_) => 0,
     };
-    let args = primals
-        .iter()
-        .enumerate()
-        .map(|(i, v)| if reads & arg_bit(i) != 0 || !v.is_differentiable() { v.clone() } else { Value::None })
-        .collect();
+    let keep = |(i, v): (usize, &Value)| match reads & arg_bit(i) != 0 || !v.is_differentiable() {
+        true => v.clone(),
+        false => Value::None,
+    };
+    let args = few(primals.iter().enumerate().map(keep));
     (args, if reads & arg_bit(arity) != 0 { out.clone() } else { Value::None })
 }
 

@@ -2,16 +2,19 @@
 //!
 //! Their derivatives are products again, with operands read transposed in place (`_matmul`), so no transpose is made.
 
+use smallvec::SmallVec;
+
 use super::prim::{Batch, Call, Cotangents, Default, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, opt, req};
 use super::shape_rules;
 use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::few::few;
 use crate::tensor::broadcast::{broadcast_shapes, shapes_clash};
 use crate::tensor::cast::Float;
 use crate::tensor::create::article;
 use crate::tensor::matmul::{Product, Strong, matmul, mend, outer_products, row_dots};
-use crate::tensor::{Arr, DType, Shape, Tensor, room};
+use crate::tensor::{Arr, DType, Shape, Tensor, room, small};
 use crate::types::show::show_dim;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
@@ -232,6 +235,13 @@ fn product(name: &str, args: &[Value], turn: Turn) -> Result<Value> {
         let kind = |i: usize| args.get(i).map_or_else(String::new, Value::type_name);
         return Err(inner_clash(name, (&kind(0), &known(a)), (&kind(1), &known(b)), turn));
     }
+    if a.rank() <= 2 && b.rank() <= 2 {
+        let shape: SmallVec<[usize; 2]> = few(m.into_iter().chain(n));
+        let dims = [m.unwrap_or(1), k.unwrap_or(0), n.unwrap_or(1)];
+        if let Some(product) = small::product(a, b, turn, dims, &shape, strong_of(args).is_some()) {
+            return Ok(Value::tensor(product));
+        }
+    }
     let Ok(batch) = broadcast_shapes(leading(a.shape()), leading(b.shape())) else {
         let kind = |i: usize| args.get(i).map_or_else(String::new, Value::type_name);
         return Err(batch_clash(name, &kind(0), a.shape(), &kind(1), b.shape()));
@@ -391,6 +401,19 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
         }
         return Ok(out);
     }
+    // A row times a matrix: its cotangent is a row too.
+    if let ([_], [_, _], true, false) = (sx, sy, call.wants(0), tx) {
+        give(0, times(cx, c, y, (false, !ty), beside(call, 1, Strong::Left))?);
+        if !call.wants(1) {
+            return Ok(out);
+        }
+    }
+    let rest = call.wants(0) && out.first().is_none_or(Option::is_none);
+    let mut give = |i: usize, bar: Value| {
+        if let Some(place) = out.get_mut(i) {
+            *place = Some(bar);
+        }
+    };
     // Vectors become matrices of one row or one column, and the cotangent gets the axes that they lack.
     let (mut sc, mut x, mut y) = (Shape::from_slice(c.shape().unwrap_or(&[])), x.clone(), y.clone());
     if let [n] = sx {
@@ -403,7 +426,7 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
     }
     let mut c = cx.reshape(c, &sc)?;
     let batch = Shape::from_slice(leading(&sc));
-    if call.wants(0) {
+    if rest {
         let bar = if tx {
             times(cx, &y, &c, (ty, true), beside(call, 1, Strong::Right))?
         } else {

@@ -14,6 +14,7 @@ use super::simd::kernels::add_to;
 use super::{DType, Shape, Tensor, count, flat};
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::few::few;
 use crate::ops::lanes::{Elementwise, Ints, LaneKernel, PullKernel, Scalar};
 use crate::ops::num::Ex;
 use crate::ops::prim::{Eval, Prim};
@@ -175,6 +176,15 @@ pub enum Loaded<'a, T: Clone> {
     Buffer(Cow<'a, [T]>, &'a [usize]),
 }
 
+impl<T: Copy> Loaded<'_, T> {
+    fn lanes(&self) -> Lanes<'_, T> {
+        match self {
+            Loaded::Scalar(x) => Lanes::Same(*x),
+            Loaded::Buffer(data, _) => Lanes::Each(data),
+        }
+    }
+}
+
 /// A number or tensor as lanes of `T`.
 pub fn load<T: Float>(v: &Value) -> Loaded<'_, T> {
     match v {
@@ -195,20 +205,21 @@ fn float_tensor<T: Float>(prim: &'static Prim, kernel: LaneKernel<T>, args: &[Va
             }
         }
     }
-    let loaded: SmallVec<[Loaded<T>; 3]> = args.iter().map(load).collect();
     if one_shape && let Some(shape) = shape {
         let n = count(shape);
         let mut out = Vec::with_capacity(n);
-        let lanes: Run<T> = loaded
-            .iter()
-            .map(|l| match l {
-                Loaded::Scalar(x) => Lanes::Same(*x),
-                Loaded::Buffer(data, _) => Lanes::Each(data),
-            })
-            .collect();
-        run_whole(n, &lanes, &mut out, kernel);
+        match args {
+            [a] => run_whole(n, &[load(a).lanes()], &mut out, kernel),
+            [a, b] => run_whole(n, &[load(a).lanes(), load(b).lanes()], &mut out, kernel),
+            _ => {
+                let loaded: SmallVec<[Loaded<T>; 3]> = args.iter().map(load).collect();
+                let lanes: Run<T> = loaded.iter().map(Loaded::lanes).collect();
+                run_whole(n, &lanes, &mut out, kernel);
+            }
+        }
         return Ok(Value::tensor(Tensor::from_vec(shape, out)));
     }
+    let loaded: SmallVec<[Loaded<T>; 3]> = args.iter().map(load).collect();
     let shape = broadcast_values(prim.name, args)?;
     let mut out = Vec::with_capacity(count(&shape));
     run_shared(&shape, &operands(&loaded), &mut out, kernel);
@@ -278,11 +289,24 @@ fn pull_tensor<T: Float>(
     let e = special.unwrap_or(e);
     let Some(kernel) = kernels(e).get(i).copied() else { return Ok(full_value(&shape, T::DTYPE, 0.0)) };
     // What is not kept is not read either; the cotangent stands in for it.
-    let loaded: SmallVec<[Loaded<T>; 5]> = (args.iter().take(e.arity()))
-        .chain([out, y_bar])
-        .map(|v| load(if v.shape().is_some() { v } else { y_bar }))
-        .collect();
-    let mut result = Vec::with_capacity(count(&shape));
+    let operands_of = (args.iter().take(e.arity())).chain([out, y_bar]);
+    let loaded: SmallVec<[Loaded<T>; 5]> = few(operands_of.map(|v| load(if v.shape().is_some() { v } else { y_bar })));
+    let n = count(&shape);
+    let mut result = Vec::with_capacity(n);
+    if n <= BLOCK {
+        let mut slices: [&[T]; 5] = [&[]; 5];
+        let alike = slices.iter_mut().zip(&loaded).all(|(slice, l)| match l {
+            Loaded::Buffer(data, own) if *own == shape.as_slice() => {
+                *slice = data;
+                true
+            }
+            _ => false,
+        });
+        if alike && let Some([args @ .., out, y_bar]) = slices.get(..loaded.len()) {
+            kernel(args, out, y_bar, &mut result);
+            return Ok(Value::tensor(Tensor::from_vec(&shape, result)));
+        }
+    }
     run_shared(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst));
     Ok(Value::tensor(Tensor::from_vec(&shape, result)))
 }

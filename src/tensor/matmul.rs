@@ -17,7 +17,7 @@ use super::{Arr, Shape, count, strided};
 use crate::error::{Error, Result};
 
 /// Below this many multiplications the call of the tuned kernel costs more than the product.
-const TINY: usize = 1 << 9;
+pub(super) const TINY: usize = 1 << 9;
 
 /// What the kernels multiply.
 pub trait Product: Element {
@@ -228,7 +228,7 @@ where
 }
 
 /// Sum of products in `LANES` running sums, which the compiler keeps in vector registers.
-fn dot_slices<T, const LANES: usize>(a: &[T], b: &[T]) -> T
+pub(super) fn dot_slices<T, const LANES: usize>(a: &[T], b: &[T]) -> T
 where
     T: Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {

@@ -26,6 +26,7 @@ pub mod reduce;
 pub mod room;
 pub mod scan;
 pub mod simd;
+pub mod small;
 pub mod sort;
 pub mod strided;
 pub mod threads;
