@@ -119,7 +119,18 @@ fn wholes_are_their_parts() {
         let operands = OPERANDS[round % OPERANDS.len()];
         let depth = rng.random_range(2..5);
         let both = expression(&mut rng, depth, &["x", "y", "z", "k"], &mut 0);
-        let whole = format!("fn whole(x: any, y: any, z: any, k: any) = {} + 0.0 * x * y * z * k\n", both.whole);
+        // As it is, through a function, and through one that captures.
+        let inside = &both.whole;
+        let (before, call) = match round % 3 {
+            0 => (String::new(), inside.clone()),
+            1 => (format!("fn inside(x, y, z, k) {{ let a = {inside}; a }}\n"), "inside(x, y, z, k)".into()),
+            _ => (String::new(), "inside(y, k)".into()),
+        };
+        let body = match round % 3 {
+            2 => format!("{{ let inside = |y, k| {inside}; {call} + 0.0 * x * y * z * k }}"),
+            _ => format!("= {call} + 0.0 * x * y * z * k"),
+        };
+        let whole = format!("{before}fn whole(x: any, y: any, z: any, k: any) {body}\n");
         let parts = format!(
             "fn parts(x: any, y: any, z: any, k: any) {{\n{}    let a = 0.0 * x\n    let b = a * y\n    let c = b * z\n    let d = c * k\n    {} + d\n}}\n",
             both.parts, both.last

@@ -33,7 +33,7 @@ impl Cx {
         }
         let (at, x) = element(t, index)?;
         let whole = tape.whole(slot.node(), t);
-        let node = tape.push(Entry::element(whole, at))?;
+        let node = tape.element(whole, at)?;
         Ok(Some(Value::Float(Slot::new(slot.level(), node), x)))
     }
 
@@ -71,6 +71,25 @@ impl Cx {
 }
 
 impl Tape {
+    /// The node of an element: `x[i]` in one turn of a loop is often `x[i + 1]` of the turn before.
+    fn element(&mut self, whole: u32, at: usize) -> Result<Node> {
+        const KEPT: usize = 64;
+        if self.recent.is_empty() {
+            self.recent.resize(KEPT, (0, 0, Node(0)));
+        }
+        let place = (at + 17 * whole as usize) % KEPT;
+        match self.recent.get(place) {
+            Some(&(w, i, node)) if node.0 != 0 && w == whole && i == at => Ok(node),
+            _ => {
+                let node = self.push(Entry::element(whole, at))?;
+                if let Some(kept) = self.recent.get_mut(place) {
+                    *kept = (whole, at, node);
+                }
+                Ok(node)
+            }
+        }
+    }
+
     /// Index of a tensor in `wholes`; a loop reads from few tensors in turn.
     fn whole(&mut self, node: Node, t: &Tensor) -> u32 {
         const LOOKED_AT: usize = 8;

@@ -84,6 +84,8 @@ pub struct Tape {
     pub places: Vec<u64>,
     /// Tensors that elements were read from.
     pub wholes: Vec<Whole>,
+    /// Elements read lately, by position: read again they are the same node. Empty before the first.
+    pub recent: Vec<(u32, usize, Node)>,
     /// Where entries came from, as far as the NaN trap was on; else empty.
     pub origins: Vec<Origin>,
     /// Primals may have slots of lower levels.
@@ -151,6 +153,7 @@ impl Tape {
             general: vec![],
             places: vec![],
             wholes: vec![],
+            recent: vec![],
             origins: vec![],
             nested,
             batched: false,
@@ -171,6 +174,7 @@ impl Tape {
         self.general.shrink_to(KEPT);
         self.places = vec![];
         self.wholes.clear();
+        self.recent.clear();
         self.wholes.shrink_to(KEPT);
         self.origins = vec![];
         self.nested = nested;

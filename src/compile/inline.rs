@@ -69,7 +69,7 @@ impl<'a> FnCompiler<'a> {
         let mut inside = Scope { bound: vec![], around: scope };
         for ((arg, param), local) in args.iter().zip(&decl.params).zip(&function.params) {
             let part = self.draft(&arg.value, draft, scope)?;
-            if param.ty.is_some() {
+            if param.ty.as_ref().is_some_and(|ty| !is_name(ty, "any")) {
                 draft.is_scalar = true;
                 match part {
                     Part::Leaf(leaf) => draft.floats.push(leaf),
@@ -79,7 +79,7 @@ impl<'a> FnCompiler<'a> {
             }
             inside.bound.push(((*local)?, Bound::Part(part)));
         }
-        draft.is_scalar |= decl.ret.is_some();
+        draft.is_scalar |= decl.ret.as_ref().is_some_and(|ty| !is_name(ty, "any"));
         for capture in &function.captures {
             inside.bound.push((capture.local, self.captured(capture.from)?));
         }
@@ -121,10 +121,10 @@ impl<'a> FnCompiler<'a> {
         let plain = decl.params.iter().all(|p| {
             !p.inout
                 && p.default.is_none()
-                && p.ty.as_ref().is_none_or(is_float)
+                && p.ty.as_ref().is_none_or(is_fit)
                 && matches!(p.pattern, Pattern::Name { .. })
         });
-        (plain && decl.ret.as_ref().is_none_or(is_float)).then_some(id)
+        (plain && decl.ret.as_ref().is_none_or(is_fit)).then_some(id)
     }
 
     /// What a captured name is here: those functions stand in the one that is being compiled. Variables that may change are
@@ -150,6 +150,10 @@ impl<'a> FnCompiler<'a> {
     }
 }
 
-fn is_float(ty: &TypeExpr) -> bool {
-    matches!(&ty.kind, TypeKind::Name { module: None, name } if &*name.name == "float")
+fn is_fit(ty: &TypeExpr) -> bool {
+    is_name(ty, "float") || is_name(ty, "any")
+}
+
+fn is_name(ty: &TypeExpr, wanted: &str) -> bool {
+    matches!(&ty.kind, TypeKind::Name { module: None, name } if &*name.name == wanted)
 }

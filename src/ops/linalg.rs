@@ -362,7 +362,8 @@ fn bilinear_term(cx: &mut Cx, call: &Call<'_>, a: &Value, b: &Value, i: usize) -
             let n = call.shape(0).last().copied().unwrap_or(0);
             let a = if row { cx.reshape(a, &[1, n])? } else { a.clone() };
             let b = if column { cx.reshape(b, &[n, 1])? } else { b.clone() };
-            let product = times(cx, &a, &b, (false, false), side)?;
+            let (tx, ty) = turn_of(call.args);
+            let product = times(cx, &a, &b, (tx && !row, ty && !column), beside(call, 1 - i, side))?;
             let mut shape = Shape::from_slice(product.shape().unwrap_or(&[]));
             if column {
                 shape.pop();
@@ -401,8 +402,12 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
         }
         return Ok(out);
     }
-    // A row times a matrix: its cotangent is a row too.
-    if let ([_], [_, _], true, false) = (sx, sy, call.wants(0), tx) {
+    // A row times a matrix: its cotangent is a row too. Recorded, it would need rules for vectors.
+    let constant = |v: &Value| matches!(v, Value::Tensor(slot, _) if slot.is_const());
+    if let ([_], [_, _], true, false) = (sx, sy, call.wants(0), tx)
+        && constant(c)
+        && constant(y)
+    {
         give(0, times(cx, c, y, (false, !ty), beside(call, 1, Strong::Left))?);
         if !call.wants(1) {
             return Ok(out);
