@@ -6,7 +6,7 @@
 #![allow(
     clippy::boxed_local,
     clippy::vec_box,
-    reason = "large nodes travel in boxes: the parser moves a value through its stack once per level of precedence"
+    reason = "large nodes travel in boxes: the parser moves a value through its stack at each step"
 )]
 
 use std::cell::{Cell, RefCell};
