@@ -275,6 +275,8 @@ fn machine_readable_messages() {
 fn explain_and_help() {
     let page = dlang(&["explain", "e0301"]);
     assert!(page.status == 0 && page.out.starts_with("# E0301: "), "{page:?}");
+    let (wrong, right) = (page.out.find("Wrong:\n\n```dl"), page.out.find("Right:\n\n```dl"));
+    assert!(wrong.is_some() && wrong < right, "{page:?}");
     let list = dlang(&["explain"]);
     assert!(list.out.lines().count() > 50 && list.out.contains("E0501  there is no such file"), "{list:?}");
     assert!(dlang(&["help", "exit-codes"]).out.contains("130  interrupted"));
