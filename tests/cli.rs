@@ -372,7 +372,8 @@ fn json_tells_all_that_the_drawing_tells() {
     let value: serde_json::Value = serde_json::from_str(json.err.lines().next().unwrap_or_default()).unwrap();
     assert_eq!(value["code"], "E0401");
     assert_eq!(value["children"][0]["severity"], "note", "{value:#}");
-    assert!(value["notes"][0].as_str().unwrap().starts_with("in f, called at"), "{value:#}");
+    assert_eq!(value["notes"][0], "where n = 3");
+    assert!(value["notes"][1].as_str().unwrap().starts_with("in f, called at"), "{value:#}");
 }
 
 #[test]
