@@ -275,6 +275,8 @@ fn machine_readable_messages() {
 fn explain_and_help() {
     let page = dlang(&["explain", "e0301"]);
     assert!(page.status == 0 && page.out.starts_with("# E0301: "), "{page:?}");
+    let (wrong, right) = (page.out.find("Wrong:\n\n```dl"), page.out.find("Right:\n\n```dl"));
+    assert!(wrong.is_some() && wrong < right, "{page:?}");
     let list = dlang(&["explain"]);
     assert!(list.out.lines().count() > 50 && list.out.contains("E0501  there is no such file"), "{list:?}");
     assert!(dlang(&["help", "exit-codes"]).out.contains("130  interrupted"));
@@ -370,7 +372,8 @@ fn json_tells_all_that_the_drawing_tells() {
     let value: serde_json::Value = serde_json::from_str(json.err.lines().next().unwrap_or_default()).unwrap();
     assert_eq!(value["code"], "E0401");
     assert_eq!(value["children"][0]["severity"], "note", "{value:#}");
-    assert!(value["notes"][0].as_str().unwrap().starts_with("in f, called at"), "{value:#}");
+    assert_eq!(value["notes"][0], "where n = 3");
+    assert!(value["notes"][1].as_str().unwrap().starts_with("in f, called at"), "{value:#}");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use crate::builtins::fail::{self, arity, with_article};
 use crate::builtins::{Builtin, infer};
 use crate::error::{Error, Result};
-use crate::ops::prim::{Sig, req};
+use crate::ops::prim::{Default, Sig, opt, req};
 use crate::types::show::show_a;
 use crate::types::ty::{Dim, Ty};
 use crate::value::{Key, Value};
@@ -19,7 +19,7 @@ static EXPECT_GRADIENT: Builtin = Builtin {
     name: "_expect_gradient",
     doc: "Stops with an error unless `g`, and the `memory` of earlier gradients, have the structure and shapes of `params`, with `none` for \
           what has no derivative.",
-    sig: Sig { params: &[req("params"), req("g"), req("memory")] },
+    sig: Sig { params: &[req("params"), req("g"), opt("memory", Default::None)] },
     infer: |args| match args {
         [params, g, memory] => {
             if let Some(unlike) = unlike_types(params, memory, &mut vec![]) {

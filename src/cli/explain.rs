@@ -14,7 +14,7 @@ pub fn run(code: Option<&str>) -> Exit {
     };
     match codes::page(code) {
         Some(page) => {
-            out::print(page);
+            out::print(&marked(page));
             Exit::Fine
         }
         None => {
@@ -26,4 +26,21 @@ pub fn run(code: Option<&str>) -> Exit {
             Exit::Usage
         }
     }
+}
+
+/// A page shows two programs: the wrong one, then the right one. Says which is which.
+fn marked(page: &str) -> String {
+    let mut names = ["Wrong:", "Right:"].into_iter();
+    let mut out = String::with_capacity(page.len() + 32);
+    for line in page.lines() {
+        if line == "```dl"
+            && let Some(name) = names.next()
+        {
+            out.push_str(name);
+            out.push_str("\n\n");
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
