@@ -56,6 +56,10 @@ impl Cx {
         if profile::is_on() {
             profile::works_fused();
         }
+        let is_float = |(i, v): (usize, &Value)| formula.floats & (1 << i) == 0 || matches!(v, Value::Float(..));
+        if formula.floats != 0 && !registers().enumerate().all(is_float) {
+            return Ok(None);
+        }
         let operands: Operands = registers().cloned().collect();
         if operands.len() != formula.registers.len() {
             return Ok(None);

@@ -86,7 +86,7 @@ instructions! {
     LoadNone { dst: Reg }
     /// R[dst] = globals[global]; an error if it is not set yet
     GetGlobal { dst: Reg, global: GlobalSlot }
-    /// R[dst] = globals[global]; none if it is not set yet: the receiver may have a method of that name
+    /// R[dst] = globals[global]; none if it is not set yet: the receiver may have a method of that name, and formulas do not apply then
     PeekGlobal { dst: Reg, global: GlobalSlot }
     /// globals[global] = R[src], which moves
     SetGlobal { src: Reg, global: GlobalSlot }

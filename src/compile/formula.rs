@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::builtins::wraps::wrapped;
 use crate::bytecode::formula::{Binary, Formula, MOST, Step, Total, Unary};
-use crate::bytecode::op::{Count, Op, Reg};
+use crate::bytecode::op::{Count, GlobalSlot, Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::inline::{Bound, Scope};
 use crate::compile::literal::{Number, number};
@@ -40,8 +40,9 @@ pub struct Draft<'e> {
     steps: Vec<Planned>,
     /// Calls of functions that became part of it.
     pub calls: usize,
-    /// Leaves that an annotation wants to be floats; and then nothing may be a tensor.
+    /// Leaves that an annotation wants to be floats.
     pub floats: Vec<usize>,
+    /// An annotation wants a number where a tensor might come.
     pub is_scalar: bool,
     /// A part is evaluated that may do anything, after an operation.
     disorder: bool,
@@ -130,7 +131,8 @@ impl<'a> FnCompiler<'a> {
                 Leaf::Local(local) => self.reg(local),
                 Leaf::Global(id, span) => {
                     let reg = self.temp();
-                    self.load_res(Res::Global(id), reg, span);
+                    let global = GlobalSlot(self.context.global(id));
+                    self.emit(Op::PeekGlobal { dst: reg, global }, span);
                     reg
                 }
             };

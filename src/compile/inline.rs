@@ -70,11 +70,11 @@ impl<'a> FnCompiler<'a> {
         for ((arg, param), local) in args.iter().zip(&decl.params).zip(&function.params) {
             let part = self.draft(&arg.value, draft, scope)?;
             if param.ty.as_ref().is_some_and(|ty| !is_name(ty, "any")) {
-                draft.is_scalar = true;
                 match part {
                     Part::Leaf(leaf) => draft.floats.push(leaf),
-                    _ if draft.is_int(part) => return None,
-                    _ => {}
+                    Part::Step(_) => draft.is_scalar = true,
+                    Part::Constant(_) if draft.is_int(part) => return None,
+                    Part::Constant(_) => {}
                 }
             }
             inside.bound.push(((*local)?, Bound::Part(part)));
