@@ -171,12 +171,11 @@ impl Rows {
         let mut lanes: [Lanes<'_, T>; MOST] = [Lanes::Each(&[]); MOST];
         let mut steps = [0; MOST];
         let count = operands.len().min(MOST);
-        (0..count).for_each(|k| steps[k] = self.step(k));
+        steps.iter_mut().enumerate().for_each(|(k, step)| *step = self.step(k));
         self.bases(rows, |bases| {
-            for k in 0..count {
-                let (base, data) = (bases[k], operands[k].0);
-                lanes[k] = match data.get(base) {
-                    Some(&x) if steps[k] == 0 => Lanes::Same(x),
+            for (lane, ((&base, &step), (data, _))) in lanes.iter_mut().zip(bases.iter().zip(&steps).zip(operands)) {
+                *lane = match data.get(base) {
+                    Some(&x) if step == 0 => Lanes::Same(x),
                     _ => Lanes::Each(data.get(base..base + inner).unwrap_or(&[])),
                 };
             }
@@ -214,9 +213,7 @@ impl Rows {
             let end = (row - row % len + len).min(rows.end);
             for _ in row..end {
                 f(&bases);
-                for k in 0..MOST {
-                    bases[k] += steps[k];
-                }
+                bases.iter_mut().zip(&steps).for_each(|(base, step)| *base += step);
             }
             row = end;
         }

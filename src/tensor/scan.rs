@@ -300,10 +300,9 @@ impl<A: Copy, S, V> Running<A, S, V> {
                 for i in 0..n {
                     let at = if self.reverse { n - 1 - i } else { i } * inner;
                     let (data, out) = (&data[at..at + inner], &mut out[at..at + inner]);
-                    let ends = &mut ends[..inner];
-                    for k in 0..inner {
-                        ends[k] = (self.step)(ends[k], data[k]);
-                        out[k] = (self.value)(ends[k]);
+                    for ((end, &x), y) in ends.iter_mut().zip(data).zip(out) {
+                        *end = (self.step)(*end, x);
+                        *y = (self.value)(*end);
                     }
                 }
             }

@@ -222,8 +222,11 @@ pub fn append<T: Copy + Send>(
 
 /// How many of `n` items of `weight` elements make up a part; all of them if they are not worth another thread.
 pub fn part_of(n: usize, weight: usize) -> usize {
+    if n < 2 || n.saturating_mul(weight) < MANY {
+        return n;
+    }
     let threads = available();
-    if threads == 1 || n < 2 || n.saturating_mul(weight) < MANY {
+    if threads == 1 {
         return n;
     }
     // So many parts that no thread waits long for the last one.

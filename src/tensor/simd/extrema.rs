@@ -34,10 +34,9 @@ impl Side for Smallest {
     }
 }
 
-/// The better of two, or NaN once either is. Of the form of the machine's own maximum: as one choice between the two it would become
-/// a masked store where it is written to `best` again, which takes some processors twenty times as long.
+/// The better of two, or NaN once either is.
 #[inline(always)]
-fn better<S: Side, T: Comparable>(x: T, best: T) -> T {
+pub(super) fn better<S: Side, T: Comparable>(x: T, best: T) -> T {
     let beats = if S::beats(x, best) { x } else { best };
     pick(is_nan(x), x, beats)
 }
@@ -107,11 +106,28 @@ wide! {
 
     /// Puts the best of each column and of what stands there already into `best`.
     pub fn best_of_columns<S: Side, T: Comparable>(x: &[T], best: &mut [T]) {
+        // Made elsewhere and copied: a choice between a place's content and something else would become a masked store, which takes
+        // some processors twenty times as long.
         let n = best.len();
-        for row in x.chunks_exact(n.max(1)) {
-            let row = &row[..n];
-            for k in 0..n {
-                best[k] = better::<S, T>(row[k], best[k]);
+        let mut made = best.to_vec();
+        for block in x.chunks(4 * n.max(1)) {
+            let made = &mut made[..n];
+            let mut rows = block.chunks_exact(n.max(1));
+            if let (Some(a), Some(b), Some(c), Some(d)) = (rows.next(), rows.next(), rows.next(), rows.next()) {
+                let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+                for k in 0..n {
+                    let half = better::<S, T>(b[k], better::<S, T>(a[k], best[k]));
+                    made[k] = better::<S, T>(d[k], better::<S, T>(c[k], half));
+                }
+                best.copy_from_slice(made);
+                continue;
+            }
+            for row in block.chunks_exact(n.max(1)) {
+                let row = &row[..n];
+                for k in 0..n {
+                    made[k] = better::<S, T>(row[k], best[k]);
+                }
+                best.copy_from_slice(made);
             }
         }
     }
@@ -119,7 +135,7 @@ wide! {
     /// Appends the positions of the first best elements of the columns of a matrix with rows of `inner`.
     pub fn first_best_of_columns<S: Side, T: Comparable>(x: &[T], inner: usize, out: &mut Vec<i64>) {
         let (first, others) = x.split_at(inner.min(x.len()));
-        // From one pair of buffers to the other and back: see `better`.
+        // From one pair of buffers to the other and back: see `best_of_columns`.
         let (mut best, mut places) = (first.to_vec(), vec![0u32; inner]);
         let (mut next_best, mut next_places) = (best.clone(), places.clone());
         for (i, row) in others.chunks_exact(inner.max(1)).enumerate() {
@@ -186,12 +202,7 @@ wide! {
     pub fn column_shares<S: Side, T: Real>(x: &[T], inner: usize, out: &mut Vec<T>) {
         let (mut best, mut share) = (x[..inner].to_vec(), vec![T::c(0.0); inner]);
         let (best, share) = (&mut best[..inner], &mut share[..inner]);
-        for row in x.chunks_exact(inner) {
-            let row = &row[..inner];
-            for k in 0..inner {
-                best[k] = better::<S, T>(row[k], best[k]);
-            }
-        }
+        best_of_columns::<S, T>(x, best);
         for row in x.chunks_exact(inner) {
             let row = &row[..inner];
             for k in 0..inner {

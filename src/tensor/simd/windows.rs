@@ -1,5 +1,6 @@
 //! Contests for the largest element of each window of a row.
 
+use super::extrema::{Largest, better};
 use super::poly::pick;
 use crate::ops::real::Real;
 use crate::wide;
@@ -73,12 +74,11 @@ wide! {
         if step == 1 {
             let x = &x[..n];
             for i in 0..n {
-                best[i] = pick(wins(x[i], best[i]), x[i], best[i]);
+                best[i] = better::<Largest, T>(x[i], best[i]);
             }
         } else {
             for i in 0..n {
-                let x = x[i * step];
-                best[i] = pick(wins(x, best[i]), x, best[i]);
+                best[i] = better::<Largest, T>(x[i * step], best[i]);
             }
         }
     }
