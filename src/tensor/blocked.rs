@@ -99,8 +99,7 @@ pub fn cholesky(n: usize, a: &[f64]) -> Result<std::result::Result<Vec<f64>, usi
             for j in k..end.min(i + 1) {
                 if j == i {
                     let rest = row[j] - dot(&row[k..j], &row[k..j]);
-                    // Also of NaN.
-                    if !(rest > 0.0) {
+                    if rest <= 0.0 || rest.is_nan() {
                         return Ok(Err(i + 1));
                     }
                     row[j] = rest.sqrt();

@@ -371,12 +371,16 @@ pub fn set_index(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()
         && let Tensor::Bool(m) = &**mask
         && m.shape() == x.shape()
     {
+        let mut done = true;
         match (Rc::make_mut(x), v) {
-            (Tensor::F32(a), Value::Float(_, y)) => return Ok(write_masked(a, m, *y as f32)),
-            (Tensor::F64(a), Value::Float(_, y)) => return Ok(write_masked(a, m, *y)),
-            (Tensor::Int(a), Value::Int(y)) => return Ok(write_masked(a, m, *y)),
-            (Tensor::Bool(a), Value::Bool(y)) => return Ok(write_masked(a, m, *y)),
-            _ => {}
+            (Tensor::F32(a), Value::Float(_, y)) => write_masked(a, m, *y as f32),
+            (Tensor::F64(a), Value::Float(_, y)) => write_masked(a, m, *y),
+            (Tensor::Int(a), Value::Int(y)) => write_masked(a, m, *y),
+            (Tensor::Bool(a), Value::Bool(y)) => write_masked(a, m, *y),
+            _ => done = false,
+        }
+        if done {
+            return Ok(());
         }
     }
     let plan = plan(x.shape(), spec)?;
