@@ -75,8 +75,11 @@ pub static TOP_PLACES: Prim = Prim {
             let mut dims = t.dims.clone().unwrap_or_default();
             if let Some(axis) = known_axis("topk", args.get(2), dims.len())? {
                 if let Some(dim) = dims.get_mut(axis) {
-                    *dim = match args.get(1) {
-                        Some(Ty::Int(Num::Known(k))) => usize::try_from(*k).map_or(Dim::Unknown, Dim::Known),
+                    // No more than there are.
+                    *dim = match (args.get(1), &*dim) {
+                        (Some(Ty::Int(Num::Known(k))), Dim::Known(n)) => {
+                            usize::try_from(*k).map_or(Dim::Unknown, |k| Dim::Known(k.min(*n)))
+                        }
                         _ => Dim::Unknown,
                     };
                 }

@@ -27,8 +27,8 @@ fn map_blocks<T: Float>(
     let (rows, n) = rows(data, shape, axes);
     let mut out = Vec::with_capacity(data.len());
     let block = |range: Range<usize>| rows.get(range.start * n..range.end * n).unwrap_or(&[]);
-    if n > 0 {
-        threads::append(rows.len() / n, n, n, &mut out, |range, out| in_blocks(range, n, |r| f(block(r), n, out)));
+    if let Some(count) = rows.len().checked_div(n) {
+        threads::append(count, n, n, &mut out, |range, out| in_blocks(range, n, |r| f(block(r), n, out)));
     }
     unrows(out, shape, axes)
 }
@@ -58,8 +58,8 @@ fn zip_blocks<T: Float>(
     fn block<T>(x: &[T], range: Range<usize>, n: usize) -> &[T] {
         x.get(range.start * n..range.end * n).unwrap_or(&[])
     }
-    if n > 0 {
-        threads::append(a.len() / n, n, n, &mut out, |range, out| {
+    if let Some(count) = a.len().checked_div(n) {
+        threads::append(count, n, n, &mut out, |range, out| {
             in_blocks(range, n, |r| f(block(&a, r.clone(), n), block(&b, r, n), n, out));
         });
     }

@@ -31,7 +31,7 @@ pub struct Linear {
 
 enum How {
     Factored(Lu),
-    Products { equation: Rc<Residual>, recorded: RefCell<Recorded>, tol: f64 },
+    Products { equation: Rc<Residual>, recorded: Box<RefCell<Recorded>>, tol: f64 },
 }
 
 impl Linear {
@@ -47,7 +47,11 @@ impl Linear {
             record(vm, &Value::tuple(unknown.clone()), |vm, x| Ok(Value::tuple(equation.at(vm, &parts(x))?)))?;
         let residual = parts(&recorded.value);
         let tol = if single { 1e-6 } else { 1e-11 };
-        Ok(Linear { unknown, residual, how: How::Products { equation, recorded: RefCell::new(recorded), tol } })
+        Ok(Linear {
+            unknown,
+            residual,
+            how: How::Products { equation, recorded: Box::new(RefCell::new(recorded)), tol },
+        })
     }
 
     /// On plain numbers.
