@@ -135,7 +135,10 @@ impl<'a> FnCompiler<'a> {
                 let fixed = self.function.locals.get(local.0 as usize).is_some_and(|l| !l.changed);
                 fixed.then_some(Bound::Local(local))
             }
-            CaptureFrom::Global(id) => Some(Bound::Global(id)),
+            CaptureFrom::Global(id) => {
+                let global = self.context.program.global(id);
+                (!global.mutable && !global.again).then_some(Bound::Global(id))
+            }
             CaptureFrom::Itself => None,
         }
     }

@@ -161,6 +161,7 @@ fn numbers(program: &Program, module: ModuleId) -> HashMap<u32, Number> {
         if let StmtKind::Let { mutable: false, pattern: Pattern::Name { id, .. }, ty: None, value } = &stmt.kind
             && let Some(n) = literal::number(value)
             && let Some(Res::Global(global)) = loaded.resolved.names.get(id)
+            && loaded.resolved.globals.get(global.index as usize).is_some_and(|g| !g.again)
         {
             numbers.insert(global.index, n);
         } else if calls(stmt) {

@@ -161,6 +161,8 @@ pub struct Global {
     pub name: Rc<str>,
     pub span: Span,
     pub mutable: bool,
+    /// It is bound more than once: `let n = 1`, and later `let n = 2`.
+    pub again: bool,
     pub kind: GlobalKind,
 }
 

@@ -235,7 +235,7 @@ impl Walk<'_> {
 
     fn new_global(&mut self, ident: &Ident, mutable: bool, kind: GlobalKind) -> GlobalId {
         let index = self.out.globals.len() as u32;
-        self.out.globals.push(Global { name: ident.name.clone(), span: ident.span, mutable, kind });
+        self.out.globals.push(Global { name: ident.name.clone(), span: ident.span, mutable, again: false, kind });
         self.globals.insert(ident.name.clone(), index);
         GlobalId { module: self.input.id, index }
     }
@@ -490,7 +490,7 @@ impl Walk<'_> {
             let global = &mut self.out.globals[index as usize];
             if matches!(global.kind, GlobalKind::Variable) {
                 global.mutable = mutable;
-                self.defined.insert(index);
+                global.again |= !self.defined.insert(index);
                 return GlobalId { module: self.input.id, index };
             }
             let first = global.span;
