@@ -11,9 +11,9 @@ use super::index_rules::{infer_get, infer_write};
 use super::prim::{Batch, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::only;
 use super::select::WHERE;
-use crate::ad::Cx;
 use crate::ad::batch::is_batched;
 use crate::ad::slot::Slot;
+use crate::ad::{Cx, Watch};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::article;
@@ -129,7 +129,14 @@ fn get(_: &mut Env, args: &[Value]) -> Result<Value> {
 /// Zeros of argument 0, with `v` added at the index.
 pub(super) fn spread(cx: &mut Cx, call: &Call<'_>, index: &Value, v: &Value) -> Result<Value> {
     let dtype = call.shapes.first().and_then(|s| s.dtype).unwrap_or(DType::F64);
-    let zeros = cx.zeros(call.shape(0), dtype);
+    let mut zeros = cx.zeros(call.shape(0), dtype);
+    // Constants are added in place: as an argument the zeros would be shared, and copied.
+    if let (Value::Tensor(_, t), true, None) = (&mut zeros, v.slot().is_const(), cx.innermost_batch())
+        && cx.watch == Watch::Off
+    {
+        add_in_place(t, index, v)?;
+        return Ok(zeros);
+    }
     cx.apply(&INDEX_ADD, &[zeros, index.clone(), v.clone()])
 }
 
