@@ -41,7 +41,11 @@ element!(f64, F64);
 pub fn array<T: Element>(shape: &[usize], mut data: Vec<T>) -> Arr<T> {
     debug_assert_eq!(count(shape), data.len(), "buffer and shape disagree");
     data.resize(count(shape), T::default());
-    // SAFETY: the buffer has been made to hold exactly the elements of the shape.
+    let whole = shape.iter().filter(|n| **n != 0).try_fold(1usize, |whole, n| whole.checked_mul(*n));
+    if whole.is_none_or(|n| n > isize::MAX as usize) {
+        return Arr::default(IxDyn(&[0]));
+    }
+    // SAFETY: the buffer has been made to hold exactly the elements of the shape, whose strides do not overflow.
     unsafe { ArrayD::from_shape_vec_unchecked(IxDyn(shape), data) }.into_shared()
 }
 
