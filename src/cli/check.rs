@@ -34,6 +34,7 @@ pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: b
         };
         let mut session = Session::new(settings.options());
         session.lean = true;
+        session.keep_types = types;
         let (mut fresh, mut module) = session.check_main(&text.name, &text.text);
         if module.is_none() {
             session = Session::new(settings.options());

@@ -92,6 +92,8 @@ pub struct Session {
     /// Library modules are loaded as far as the program may need them. If it has errors, it is to be loaded again without,
     /// as hints know all names then.
     pub lean: bool,
+    /// The types of expressions are kept, for those who ask for them after loading.
+    pub keep_types: bool,
     /// What the checker says is dropped: a program runs as far as it gets (for tests of the checker).
     pub unchecked: bool,
     /// What earlier REPL lines defined.
@@ -114,6 +116,7 @@ impl Session {
             checker: Checker::new().with_dtype(options.dtype),
             choose_params: None,
             lean: false,
+            keep_types: true,
             unchecked: false,
             options,
             program: Program::default(),
