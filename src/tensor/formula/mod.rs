@@ -88,7 +88,8 @@ impl<'a, T: Float> Machine<'a, T> {
             _ => None,
         });
         let row = row.max().unwrap_or(1).max(1);
-        Some(Machine { layout, held, buffers: vec![], spread: SmallVec::new(), block: most / row * row })
+        let block = (most / row * row).min(count(&layout.shape).next_multiple_of(row)).max(1);
+        Some(Machine { layout, held, buffers: vec![], spread: SmallVec::new(), block })
     }
 
     fn reach(&self, i: u8) -> Reach {
