@@ -372,9 +372,6 @@ impl Cx {
         {
             return self.apply_leafwise(prim, args);
         }
-        if self.is_alone() && args.iter().any(|a| matches!(a, Value::Tensor(..))) && is_recorded(prim) {
-            return self.record_tensors(prim, args, level);
-        }
         if let Some(args) = self.settled(prim, args)? {
             return self.apply(prim, &args);
         }

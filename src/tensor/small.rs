@@ -86,7 +86,13 @@ where
     let (rows, _) = a.as_chunks::<K>();
     let (columns, _) = b.as_chunks::<K>();
     for row in rows {
-        out.extend(columns.iter().map(|column| dot(row, column)));
+        let start = out.len();
+        out.resize(start + columns.len(), T::default());
+        for (sum, column) in out.iter_mut().skip(start).zip(columns) {
+            for (&x, &y) in row.iter().zip(column) {
+                *sum += x * y;
+            }
+        }
     }
 }
 
@@ -95,16 +101,25 @@ fn columns<T, const N: usize>(a: &[T], b: &[T], step: (usize, usize), m: usize, 
 where
     T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
-    let (rows, _) = b.as_chunks::<N>();
-    for i in 0..m {
+    fn sums<T, const N: usize>(left: impl Iterator<Item = T>, b: &[[T; N]]) -> [T; N]
+    where
+        T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
+    {
         let mut sums = [T::default(); N];
-        let left = a.get(i * step.0..).unwrap_or(&[]).iter().step_by(step.1);
-        for (&x, row) in left.zip(rows) {
+        for (x, row) in left.zip(b) {
             for (sum, &y) in sums.iter_mut().zip(row) {
                 *sum += x * y;
             }
         }
-        out.extend(sums);
+        sums
+    }
+    let (rows, _) = b.as_chunks::<N>();
+    for i in 0..m {
+        let left = a.get(i * step.0..).unwrap_or(&[]);
+        match step.1 {
+            1 => out.extend_from_slice(&sums(left.iter().copied(), rows)),
+            _ => out.extend_from_slice(&sums(left.iter().copied().step_by(step.1), rows)),
+        }
     }
 }
 
@@ -186,12 +201,26 @@ fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
         return false;
     }
     let Some(sum) = sum.as_slice_mut() else { return false };
-    for (row, &x) in sum.chunks_exact_mut(y.len()).zip(x) {
-        add_outer_row(row, x, y);
+    match y {
+        [a] => add_rows(sum, x, [*a]),
+        [a, b] => add_rows(sum, x, [*a, *b]),
+        [a, b, c] => add_rows(sum, x, [*a, *b, *c]),
+        [a, b, c, d] => add_rows(sum, x, [*a, *b, *c, *d]),
+        _ => sum.chunks_exact_mut(y.len()).zip(x).for_each(|(row, &x)| add_outer_row(row, x, y)),
     }
     true
 }
 
 fn all_finite<T: Float>(x: &[T]) -> bool {
     x.iter().fold(true, |finite, x| finite & (x.abs() < T::INFINITY))
+}
+
+/// The same for rows of a few elements.
+fn add_rows<T: Float, const N: usize>(sum: &mut [T], x: &[T], y: [T; N]) {
+    let (rows, _) = sum.as_chunks_mut::<N>();
+    for (row, &x) in rows.iter_mut().zip(x) {
+        for (sum, y) in row.iter_mut().zip(y) {
+            *sum = *sum + (T::default() + x * y);
+        }
+    }
 }
