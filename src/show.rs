@@ -219,7 +219,6 @@ fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::collections::HashMap;
     use std::rc::Rc;
 
     use super::*;
@@ -235,7 +234,7 @@ mod tests {
         let def = StructDef {
             name: "Dense".into(),
             fields: fields.into(),
-            methods: RefCell::new(HashMap::new()),
+            methods: RefCell::default(),
             constructor: RefCell::new(None),
         };
         Value::Struct(Rc::new(StructValue { def: Rc::new(def), fields: values }))

@@ -3,23 +3,32 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap as HashMap;
+use rustc_hash::FxHashMap;
 
 /// A name known by number; equal names have equal symbols.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Symbol(pub u32);
 
-#[derive(Default)]
 struct Interner {
     names: Vec<Rc<str>>,
-    ids: HashMap<Rc<str>, u32>,
+    ids: FxHashMap<Rc<str>, u32>,
+}
+
+impl Interner {
+    fn new() -> Interner {
+        let call: Rc<str> = "call".into();
+        Interner { names: vec![call.clone()], ids: FxHashMap::from_iter([(call, Symbol::CALL.0)]) }
+    }
 }
 
 thread_local! {
-    static INTERNER: RefCell<Interner> = RefCell::default();
+    static INTERNER: RefCell<Interner> = RefCell::new(Interner::new());
 }
 
 impl Symbol {
+    /// `call`, the method that makes structs functions.
+    pub const CALL: Symbol = Symbol(0);
+
     /// The symbol of a name.
     pub fn new(name: &str) -> Symbol {
         INTERNER.with_borrow_mut(|interner| {

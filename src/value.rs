@@ -1,7 +1,7 @@
 //! What a program computes with. A [`Value`] is 16 bytes: tag, derivative slot, payload.
 
+use rustc_hash::FxHashMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
@@ -103,7 +103,7 @@ pub struct StructDef {
     pub name: Rc<str>,
     pub fields: Vec<FieldDef>,
     /// Filled by `impl` blocks.
-    pub methods: RefCell<HashMap<Symbol, Value>>,
+    pub methods: RefCell<FxHashMap<Symbol, Value>>,
     /// Called with the given fields (missing ones as `Value::None` plus a mask) to check types and fill defaults;
     /// see `compile/structs.rs`.
     pub constructor: RefCell<Option<Rc<Closure>>>,
@@ -140,7 +140,7 @@ pub struct Closure {
 /// A module's names at run time: name to index into the VM's globals.
 pub struct ModuleValue {
     pub name: Rc<str>,
-    pub exports: HashMap<Symbol, u32>,
+    pub exports: FxHashMap<Symbol, u32>,
 }
 
 /// Arguments of a call that is not a plain positional one.
@@ -245,6 +245,15 @@ impl Value {
             Value::Batched(_, b) => Value::Batched(slot, b.clone()),
             other => other.clone(),
         }
+    }
+
+    /// The same without a copy of the payload's count.
+    pub fn into_slot(mut self, slot: Slot) -> Value {
+        match &mut self {
+            Value::Float(own, _) | Value::Tensor(own, _) => *own = slot,
+            _ => return self.with_slot(slot),
+        }
+        self
     }
 
     /// True if it can carry a derivative: a float or a float tensor.

@@ -16,6 +16,7 @@ use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::lanes::{self, Elementwise, Scalar};
 use crate::ops::prim::{ArgShape, Batch, Call, Diff, Eval, Keep, Prim, arg_bit};
 use crate::profile;
+use crate::tensor::Shape;
 use crate::value::Value;
 
 type Values = SmallVec<[Value; 3]>;
@@ -199,6 +200,9 @@ impl Cx {
         {
             return self.apply_leafwise(prim, args);
         }
+        if self.is_alone() && args.iter().any(|a| matches!(a, Value::Tensor(..))) && is_recorded(prim) {
+            return self.record_tensors(prim, args, level);
+        }
         if let Some(args) = self.settled(prim, args)? {
             return self.apply(prim, &args);
         }
@@ -233,6 +237,40 @@ impl Cx {
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Prim(entry), primal_slot)?;
         Ok(out.with_slot(Slot::new(level, node)))
+    }
+
+    /// Nothing but one level, and nobody watching.
+    fn is_alone(&self) -> bool {
+        self.levels.len() == 1 && self.watch == Watch::Off && !self.trap.records
+    }
+
+    /// Records an application on tensors at the only level. The arguments are their primals but for the slots, which
+    /// evaluation does not read.
+    fn record_tensors(&mut self, prim: &'static Prim, args: &[Value], level: Level) -> Result<Value> {
+        let out = self.evaluate(prim, args)?;
+        if !out.is_differentiable() {
+            return Ok(out);
+        }
+        let nodes: SmallVec<[Node; 3]> = few(args.iter().map(|a| a.slot().node()));
+        let wanted = nodes.iter().enumerate().filter(|(_, n)| n.0 != 0).fold(0, |mask, (i, _)| mask | arg_bit(i));
+        let reads = reads(prim, args.len(), wanted);
+        let keep = |(i, v): (usize, &Value)| match v {
+            Value::Float(..) | Value::Tensor(..) if reads & arg_bit(i) == 0 && v.is_differentiable() => Value::None,
+            Value::Float(_, x) => Value::float(*x),
+            Value::Tensor(_, t) => Value::Tensor(Slot::CONST, t.clone()),
+            other => other.clone(),
+        };
+        let out = out.into_slot(Slot::CONST);
+        let entry = PrimEntry {
+            prim,
+            args: few(args.iter().enumerate().map(keep)),
+            nodes,
+            shapes: few(args.iter().map(arg_shape)),
+            out: if reads & arg_bit(args.len()) != 0 { out.clone() } else { Value::None },
+        };
+        let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
+        let node = tape.push_general(General::Prim(entry), Slot::CONST)?;
+        Ok(out.into_slot(Slot::new(level, node)))
     }
 
     /// Rules read axes, widths and the like as numbers: a batched one must be the same for all examples, or they part.
@@ -518,17 +556,27 @@ fn scalar_parts(value: Value) -> (Slot, f64) {
 /// What an entry keeps alive: only what its rule reads.
 fn kept(prim: &'static Prim, primals: &[Value], out: &Value, wanted: u32) -> (Values, Value) {
     let arity = primals.len();
-    let reads: u32 = match &prim.diff {
-        Diff::Elementwise => lanes::reads(prim, wanted),
-        Diff::Linear { keep, .. } | Diff::Rules { keep, .. } => keep_mask(*keep, arity),
-        Diff::Zero | Diff::Refused(_) => 0,
-    };
+    let reads = reads(prim, arity, wanted);
     let keep = |(i, v): (usize, &Value)| match reads & arg_bit(i) != 0 || !v.is_differentiable() {
         true => v.clone(),
         false => Value::None,
     };
     let args = few(primals.iter().enumerate().map(keep));
     (args, if reads & arg_bit(arity) != 0 { out.clone() } else { Value::None })
+}
+
+/// Bit `i`: the rule reads argument `i` for the cotangents of the `wanted` ones; behind them, the result.
+fn reads(prim: &'static Prim, arity: usize, wanted: u32) -> u32 {
+    match &prim.diff {
+        Diff::Elementwise => lanes::reads(prim, wanted),
+        Diff::Linear { keep, .. } | Diff::Rules { keep, .. } => keep_mask(*keep, arity),
+        Diff::Zero | Diff::Refused(_) => 0,
+    }
+}
+
+/// Whether its applications become entries of a tape.
+fn is_recorded(prim: &Prim) -> bool {
+    matches!(prim.diff, Diff::Elementwise | Diff::Linear { .. } | Diff::Rules { .. })
 }
 
 fn keep_mask(keep: Keep, arity: usize) -> u32 {
@@ -539,8 +587,9 @@ fn keep_mask(keep: Keep, arity: usize) -> u32 {
 /// Shape and dtype of an argument.
 pub(crate) fn arg_shape(value: &Value) -> ArgShape {
     match value {
-        Value::Tensor(..) | Value::Batched(..) => {
-            ArgShape { shape: value.shape().unwrap_or(&[]).into(), dtype: value.tensor_dtype() }
+        Value::Tensor(_, t) => ArgShape { shape: Shape::from_slice(t.shape()), dtype: Some(t.dtype()) },
+        Value::Batched(..) => {
+            ArgShape { shape: Shape::from_slice(value.shape().unwrap_or(&[])), dtype: value.tensor_dtype() }
         }
         _ => ArgShape::default(),
     }

@@ -14,6 +14,7 @@ use crate::ad::tape::General;
 use crate::ad::{Cx, Watch};
 use crate::bytecode::formula::{Formula, Total};
 use crate::error::{Error, Result};
+use crate::few::few;
 use crate::ops::arith::MUL;
 use crate::ops::prim::ArgShape;
 use crate::profile;
@@ -23,6 +24,7 @@ use crate::tensor::formula::{evaluate, forward};
 use crate::value::{Dict, StructValue, Value};
 
 type Operands = SmallVec<[Value; 6]>;
+type Nodes = SmallVec<[Node; 4]>;
 
 /// A formula on tensors, as a tape has it.
 pub struct FormulaEntry {
@@ -32,7 +34,7 @@ pub struct FormulaEntry {
     operands: Operands,
     shapes: SmallVec<[ArgShape; 4]>,
     /// Node of each operand; the sink for constants.
-    pub nodes: SmallVec<[Node; 4]>,
+    pub nodes: Nodes,
     out: Value,
 }
 
@@ -60,7 +62,7 @@ impl Cx {
         if formula.floats != 0 && !registers().enumerate().all(is_float) {
             return Ok(None);
         }
-        let operands: Operands = registers().cloned().collect();
+        let operands: Operands = few(registers().cloned());
         if operands.len() != formula.registers.len() {
             return Ok(None);
         }
@@ -79,23 +81,26 @@ impl Cx {
         if self.watch != Watch::Off || self.trap.records || !self.tape_mut(level).is_some_and(|tape| tape.plain) {
             return Ok(None);
         }
-        let primals: Operands = operands.iter().map(|v| v.clone().with_slot(Slot::CONST)).collect();
+        let nodes: Nodes = few(operands.iter().map(|v| v.slot().node()));
+        let mut primals: Operands = few(operands.into_iter().map(|v| v.into_slot(Slot::CONST)));
         let Some(Laid::Tensors(layout)) = lay(formula, &primals) else { return Ok(None) };
         if let Some(total) = formula.total {
-            return self.record_total(formula, total, &operands, &primals, &layout, level);
+            return self.record_total(formula, total, nodes, &primals, &layout, level);
         }
         let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
-        let nodes: SmallVec<[Node; 4]> = operands.iter().map(|v| v.slot().node()).collect();
         let needed = needed(formula, wanted(&nodes));
-        let keep = |(i, v): (usize, Value)| if needed & (1 << i) != 0 { v } else { Value::None };
-        let shapes = primals.iter().map(arg_shape).collect();
-        let operands = primals.into_iter().enumerate().map(keep).collect();
+        let shapes = few(primals.iter().map(arg_shape));
+        for (i, primal) in primals.iter_mut().enumerate() {
+            if needed & (1 << i) == 0 {
+                *primal = Value::None;
+            }
+        }
         let last = formula.value(formula.steps.len()) - 1;
         let kept = if needed & (1 << last) != 0 { out.clone() } else { Value::None };
-        let entry = FormulaEntry { formula: formula.clone(), layout, operands, shapes, nodes, out: kept };
+        let entry = FormulaEntry { formula: formula.clone(), layout, operands: primals, shapes, nodes, out: kept };
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Formula(Box::new(entry)), Slot::CONST)?;
-        Ok(Some(out.with_slot(Slot::new(level, node))))
+        Ok(Some(out.into_slot(Slot::new(level, node))))
     }
 }
 
@@ -105,13 +110,12 @@ impl Cx {
         &mut self,
         formula: &Formula,
         total: Total,
-        operands: &[Value],
+        nodes: Nodes,
         primals: &[Value],
         layout: &Layout,
         level: Level,
     ) -> Result<Option<Value>> {
-        let nodes: SmallVec<[Node; 4]> = operands.iter().map(|v| v.slot().node()).collect();
-        let shapes: SmallVec<[ArgShape; 4]> = primals.iter().map(arg_shape).collect();
+        let shapes: SmallVec<[ArgShape; 4]> = few(primals.iter().map(arg_shape));
         let out = &Value::None;
         let applied = Applied { formula, layout, operands: primals, shapes: &shapes, out, wanted: wanted(&nodes) };
         let Some((value, gradient)) = pull_total(&applied, total) else { return Ok(None) };

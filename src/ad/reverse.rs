@@ -3,6 +3,7 @@
 //! A zero cotangent is skipped, so it contributes exactly zero whatever the partial (the strong zero).
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use smallvec::SmallVec;
 
@@ -18,9 +19,11 @@ use crate::ops::compare::{ISFINITE, NE, OR};
 use crate::ops::elementwise::ZMUL;
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
+use crate::ops::linalg::MATMUL;
 use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
 use crate::profile;
 use crate::tensor::broadcast::broadcast_shapes;
+use crate::tensor::small;
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -224,32 +227,28 @@ fn sweep_from(
                     }
                 }
             }
-            General::Prim(_) => {
+            General::Prim(p) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
-                let entry =
-                    if consume { std::mem::replace(&mut tape.general[general], General::Leaf) } else { General::Leaf };
-                let entry = if consume { &entry } else { &tape.general[general] };
-                if let General::Prim(p) = entry {
-                    if add_part(tape, &mut bars, p, &y_bar)? {
-                        continue;
-                    }
+                if !add_part(tape, &mut bars, p, &y_bar)? {
                     let finite = trap.is_none() || all_finite(&y_bar);
                     if let Some(trap) = trap
                         && !finite
                     {
                         trap.sum(&mut vm.cx, &tape.origin(index), &y_bar)?;
                     }
-                    let cotangents = pull(vm, p, y_bar)?;
+                    let added = if plain { add_outer(tape, &mut bars, p, &y_bar) } else { 0 };
+                    let cotangents = pull(vm, p, y_bar, added)?;
                     if let Some(trap) = trap {
                         trap.general(&mut vm.cx, &tape.origin(index), p, finite, &cotangents)?;
                     }
                     for (node, cotangent) in p.nodes.iter().zip(cotangents) {
-                        if let Some(c) = cotangent
-                            && node.0 != 0
-                        {
+                        if let Some(c) = cotangent {
                             add(vm, tape, &mut bars, *node, c)?;
                         }
                     }
+                }
+                if consume {
+                    tape.general[general] = General::Leaf;
                 }
             }
             General::Group(_) if consume => {
@@ -293,6 +292,24 @@ fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> R
             Ok(true)
         }
         _ => Ok(false),
+    }
+}
+
+/// The cotangent of a matrix that a vector was multiplied with adds to what there is in place; the bit of the argument for which
+/// that is done.
+fn add_outer(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> u32 {
+    let ([Value::Tensor(_, x), _], [_, node]) = (&entry.args[..], &entry.nodes[..]) else { return 0 };
+    if !std::ptr::eq(entry.prim, &MATMUL) || x.rank() != 1 || node.0 == 0 {
+        return 0;
+    }
+    let general = tape.entries.get(node.0 as usize).and_then(Entry::in_general);
+    let (Some(general), Value::Tensor(slot, c)) = (general, y_bar) else { return 0 };
+    match bars.general.get_mut(general) {
+        Some(Some(Value::Tensor(own, bar))) if own.is_const() && slot.is_const() => {
+            let done = Rc::get_mut(bar).is_some_and(|bar| small::add_outer(bar, x, c));
+            if done { arg_bit(1) } else { 0 }
+        }
+        _ => 0,
     }
 }
 
@@ -356,18 +373,23 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
     Ok(())
 }
 
-/// Cotangents of the arguments of one application, each with its argument's shape and dtype.
-fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value) -> Result<Cotangents> {
+/// Cotangents of the arguments of one application, each with its argument's shape and dtype; without those that are `done`.
+fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value, done: u32) -> Result<Cotangents> {
     let mut wanted = 0u32;
     for (i, node) in entry.nodes.iter().enumerate() {
-        wanted |= if node.0 != 0 { arg_bit(i) } else { 0 };
+        wanted |= if node.0 != 0 { arg_bit(i) & !done } else { 0 };
+    }
+    if wanted == 0 {
+        return Ok(Cotangents::new());
     }
     let call = Call { prim: entry.prim, args: &entry.args, out: &entry.out, shapes: &entry.shapes, wanted };
     let mut cotangents = vm.cx.cotangents(&call, &y_bar)?;
     for (i, cotangent) in cotangents.iter_mut().enumerate() {
         if !call.wants(i) {
             *cotangent = None;
-        } else if let Some(c) = cotangent.take() {
+        } else if cotangent.as_ref().is_some_and(|c| !fits(c, &call, i))
+            && let Some(c) = cotangent.take()
+        {
             *cotangent = Some(fit(vm, c, &call, i)?);
         }
     }
@@ -393,15 +415,23 @@ fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
         y_bar.slot().is_const() && call.out.slot().is_const() && call.args.iter().all(|a| a.slot().is_const());
     let mut cotangents = SmallVec::new();
     for i in 0..call.args.len() {
-        let y_bar = &beside_zeros(cx, call, y_bar, i)?;
-        cotangents.push(if !call.wants(i) {
-            None
-        } else if constant {
-            Some(lanes::pull_elementwise(call.prim, call.args, call.out, y_bar, i)?)
+        if !call.wants(i) {
+            cotangents.push(None);
+            continue;
+        }
+        let beside;
+        let y_bar = if i == 1 && std::ptr::eq(call.prim, &ZMUL) {
+            beside = beside_zeros(cx, call, y_bar, i)?;
+            &beside
+        } else {
+            y_bar
+        };
+        cotangents.push(Some(if constant {
+            lanes::pull_elementwise(call.prim, call.args, call.out, y_bar, i)?
         } else {
             let partial = lanes::eval_partial(cx, call.prim, i, call.args, call.out)?;
-            Some(cx.zmul(y_bar, &partial)?)
-        });
+            cx.zmul(y_bar, &partial)?
+        }));
     }
     Ok(cotangents)
 }
@@ -409,7 +439,7 @@ fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
 /// The cotangent of a product of a cotangent and a slope as the slope gets it: where the former is 0, so is what the slope
 /// gets, even of an infinity or NaN.
 fn beside_zeros(cx: &mut Cx, call: &Call<'_>, y_bar: &Value, i: usize) -> Result<Value> {
-    if i != 1 || !std::ptr::eq(call.prim, &ZMUL) || !call.wants(i) || all_finite(y_bar) {
+    if !call.wants(i) || all_finite(y_bar) {
         return Ok(y_bar.clone());
     }
     let Some(bar) = call.args.first() else { return Ok(y_bar.clone()) };
@@ -417,6 +447,12 @@ fn beside_zeros(cx: &mut Cx, call: &Call<'_>, y_bar: &Value, i: usize) -> Result
     let finite = cx.apply(&ISFINITE, std::slice::from_ref(y_bar))?;
     let keep = cx.apply(&OR, &[some, finite])?;
     cx.where_(&keep, y_bar, &Value::float(0.0))
+}
+
+/// Whether it is a tensor of the argument's shape and dtype already.
+fn fits(cotangent: &Value, call: &Call<'_>, i: usize) -> bool {
+    let (Value::Tensor(_, c), Some(want)) = (cotangent, call.shapes.get(i)) else { return false };
+    want.dtype == Some(c.dtype()) && want.shape.as_slice() == c.shape()
 }
 
 /// Sums broadcast axes back and casts to the argument's dtype.

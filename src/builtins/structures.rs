@@ -388,7 +388,6 @@ fn set_fields(t: &Value, name: &str, to: &Value, depth: usize) -> Result<Value> 
 #[cfg(test)]
 pub mod tests {
     use std::cell::RefCell;
-    use std::collections::HashMap;
 
     use super::*;
     use crate::show::repr;
@@ -407,7 +406,7 @@ pub mod tests {
         let def = StructDef {
             name: name.into(),
             fields: defs.collect(),
-            methods: RefCell::new(HashMap::new()),
+            methods: RefCell::default(),
             constructor: RefCell::new(None),
         };
         Value::Struct(Rc::new(StructValue {

@@ -1,5 +1,7 @@
 //! The inside of an elementwise primitive: scalar functions, lane kernels, partials, all made from one generic rule.
 
+use std::sync::OnceLock;
+
 use super::num::{Ex, Num};
 use super::real::Real;
 use crate::error::Result;
@@ -32,6 +34,17 @@ pub struct Elementwise {
     pub special: Option<Specialize>,
     /// Refuses arguments that no result exists for.
     pub check: Option<Check>,
+    /// What is known of the partials, once it was asked for.
+    pub slopes: OnceLock<[Slope; 3]>,
+}
+
+/// What a partial is made of.
+#[derive(Clone, Copy, Default)]
+pub struct Slope {
+    /// Bit `i` is set if argument `i` (or the result, as index `arity`) is read.
+    pub reads: u32,
+    /// The number that it is everywhere, if it is one.
+    pub constant: Option<f64>,
 }
 
 /// Finds a cheaper equivalent for some arguments.
@@ -159,6 +172,7 @@ pub const fn unary<R: UnaryRule>(ints: Ints) -> Elementwise {
         partials: || vec![R::d(Ex::Arg(0), Ex::Arg(1))],
         special: None,
         check: None,
+        slopes: OnceLock::new(),
     }
 }
 
@@ -177,6 +191,7 @@ pub const fn binary<R: BinaryRule>(ints: Ints) -> Elementwise {
         },
         special: None,
         check: None,
+        slopes: OnceLock::new(),
     }
 }
 
@@ -199,6 +214,7 @@ pub const fn ternary<R: TernaryRule>(ints: Ints) -> Elementwise {
         },
         special: None,
         check: None,
+        slopes: OnceLock::new(),
     }
 }
 
@@ -231,6 +247,19 @@ impl Elementwise {
         self.pull32 = [cos_pull::<f32>; 3];
         self.pull64 = [cos_pull::<f64>; 3];
         self
+    }
+
+    /// What is known of the partials; the same for arguments that there are not.
+    #[inline]
+    pub fn slopes(&self) -> &[Slope; 3] {
+        self.slopes.get_or_init(|| {
+            let mut slopes = [Slope::default(); 3];
+            for (slope, ex) in slopes.iter_mut().zip((self.partials)()) {
+                let constant = if let Ex::Const(c) = ex { Some(c) } else { None };
+                *slope = Slope { reads: ex.reads(), constant };
+            }
+            slopes
+        })
     }
 
     /// Number of arguments.

@@ -402,6 +402,13 @@ fn matmul_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
         }
         return Ok(out);
     }
+    if let (Value::Tensor(slot, c), Value::Tensor(_, left), Value::Tensor(_, right)) = (c, x, y)
+        && (slot.0 | x.slot().0 | y.slot().0) == 0
+        && call.args.len() == 2
+        && let Some(bars) = small::pull(left, right, c, [call.wants(0), call.wants(1)])
+    {
+        return Ok(Cotangents::from_iter(bars));
+    }
     // A row times a matrix: its cotangent is a row too. Recorded, it would need rules for vectors.
     let constant = |v: &Value| matches!(v, Value::Tensor(slot, _) if slot.is_const());
     if let ([_], [_, _], true, false) = (sx, sy, call.wants(0), tx)

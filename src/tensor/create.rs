@@ -2,7 +2,7 @@
 //!
 //! In: Rust buffers or scalars and tensors. Out: row-major tensors. Nothing here carries a derivative.
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{Array1, Array2, ArrayD, IxDyn};
 
 use super::{Arr, DType, Shape, Tensor, count, flat, show_shape};
 use crate::each_dtype;
@@ -38,8 +38,20 @@ element!(f32, F32);
 element!(f64, F64);
 
 /// A row-major array; `data` holds exactly the elements of `shape` (a shorter one is padded, a longer one cut).
-pub fn array<T: Element>(shape: &[usize], mut data: Vec<T>) -> Arr<T> {
+#[inline]
+pub fn array<T: Element>(shape: &[usize], data: Vec<T>) -> Arr<T> {
     debug_assert_eq!(count(shape), data.len(), "buffer and shape disagree");
+    match *shape {
+        [n] if n == data.len() => Array1::from_vec(data).into_shared().into_dyn(),
+        [m, n] if n.checked_mul(m) == Some(data.len()) && n != 0 => {
+            // SAFETY: the buffer holds as many elements as the shape, whose strides are below that.
+            unsafe { Array2::from_shape_vec_unchecked((m, n), data) }.into_shared().into_dyn()
+        }
+        _ => array_of(shape, data),
+    }
+}
+
+fn array_of<T: Element>(shape: &[usize], mut data: Vec<T>) -> Arr<T> {
     data.resize(count(shape), T::default());
     let whole = shape.iter().filter(|n| **n != 0).try_fold(1usize, |whole, n| whole.checked_mul(*n));
     if whole.is_none_or(|n| n > isize::MAX as usize) {

@@ -282,21 +282,22 @@ fn pull_tensor<T: Float>(
     i: usize,
 ) -> Result<Value> {
     let shape = pull_shape(prim, args, out, y_bar)?;
-    if let Some(Ex::Const(c)) = partial_program(prim, i) {
-        return scaled::<T>(y_bar, *c, &shape);
+    let shape = shape.as_slice();
+    if let Some(c) = e.slopes().get(i).and_then(|slope| slope.constant) {
+        return scaled::<T>(y_bar, c, shape);
     }
     let special = if i == 0 { e.special.and_then(|special| special(args)) } else { None };
     let e = special.unwrap_or(e);
-    let Some(kernel) = kernels(e).get(i).copied() else { return Ok(full_value(&shape, T::DTYPE, 0.0)) };
+    let Some(kernel) = kernels(e).get(i).copied() else { return Ok(full_value(shape, T::DTYPE, 0.0)) };
     // What is not kept is not read either; the cotangent stands in for it.
     let operands_of = (args.iter().take(e.arity())).chain([out, y_bar]);
     let loaded: SmallVec<[Loaded<T>; 5]> = few(operands_of.map(|v| load(if v.shape().is_some() { v } else { y_bar })));
-    let n = count(&shape);
+    let n = count(shape);
     let mut result = Vec::with_capacity(n);
     if n <= BLOCK {
         let mut slices: [&[T]; 5] = [&[]; 5];
         let alike = slices.iter_mut().zip(&loaded).all(|(slice, l)| match l {
-            Loaded::Buffer(data, own) if *own == shape.as_slice() => {
+            Loaded::Buffer(data, own) if *own == shape => {
                 *slice = data;
                 true
             }
@@ -304,11 +305,11 @@ fn pull_tensor<T: Float>(
         });
         if alike && let Some([args @ .., out, y_bar]) = slices.get(..loaded.len()) {
             kernel(args, out, y_bar, &mut result);
-            return Ok(Value::tensor(Tensor::from_vec(&shape, result)));
+            return Ok(Value::tensor(Tensor::from_vec(shape, result)));
         }
     }
-    run_shared(&shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst));
-    Ok(Value::tensor(Tensor::from_vec(&shape, result)))
+    run_shared(shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst));
+    Ok(Value::tensor(Tensor::from_vec(shape, result)))
 }
 
 /// The shape that what is present broadcasts to.
@@ -319,7 +320,7 @@ fn pull_shape(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Value) -
     });
     let first = tensors.next().unwrap_or(&[]);
     if tensors.all(|s| s == first) {
-        return Ok(first.into());
+        return Ok(Shape::from_slice(first));
     }
     let numeric = |v: &&Value| v.shape().is_some();
     let present: SmallVec<[Value; 5]> = args.iter().chain([out, y_bar]).filter(numeric).cloned().collect();
@@ -362,6 +363,7 @@ fn scaled<T: Float>(y_bar: &Value, c: f64, shape: &[usize]) -> Result<Value> {
         return Ok(full_value(shape, T::DTYPE, 0.0));
     }
     match y_bar {
+        Value::Tensor(_, t) if c == 1.0 && t.dtype() == T::DTYPE && t.shape() == shape => Ok(y_bar.clone()),
         Value::Tensor(_, t) => {
             let t = if c == 1.0 {
                 t.cast(T::DTYPE)?
@@ -383,8 +385,9 @@ pub fn push_elementwise(prim: &'static Prim, args: &[Value], out: &Value, x_dot:
 
 /// Bit `k` is set if a partial for one of the `wanted` arguments reads argument `k` (or the result, as index `arity`).
 pub fn reads(prim: &'static Prim, wanted: u32) -> u32 {
-    let programs = partial_programs(prim).iter().enumerate();
-    programs.filter(|(i, _)| wanted & (1 << i) != 0).fold(0, |mask, (_, ex)| mask | ex.reads())
+    let Eval::Elementwise(e) = &prim.eval else { return 0 };
+    let slopes = e.slopes().iter().enumerate();
+    slopes.filter(|(i, _)| wanted & (1 << i) != 0).fold(0, |mask, (_, slope)| mask | slope.reads)
 }
 
 /// Sum of two constant floats or float tensors of one shape; takes the first one's buffer if it is not shared.

@@ -3,12 +3,144 @@
 use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
-use super::{Arr, Tensor};
+use super::{Arr, Shape, Tensor};
+use crate::tensor::simd::kernels::{add_outer_row, add_scaled, scaled};
+use crate::value::Value;
+
+/// Columns that are summed in registers, at most.
+const FEW: usize = 4;
+
+/// Elements of a product in row-major order: `m` by `k` times `k` by `n`, either operand read transposed. With `finite` `None`
+/// if one of them is NaN: where zeros win, they have to be looked for.
+fn elements<T: Float>(a: &[T], b: &[T], turn: (bool, bool), [m, k, n]: [usize; 3], finite: bool) -> Option<Vec<T>>
+where
+    T: Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
+{
+    if m * k * n > TINY || m * k * n == 0 || a.len() != m * k || b.len() != k * n {
+        return None;
+    }
+    let lanes = 64 / size_of::<T>();
+    let mut out = Vec::with_capacity(m * n);
+    // A column lies as a row does.
+    let rows_of_b = turn.1 || n == 1;
+    if rows_of_b && !turn.0 {
+        // Shorter than a block of lanes, the sum is the plain one.
+        match k {
+            1 => dots::<T, 1>(a, b, &mut out),
+            2 => dots::<T, 2>(a, b, &mut out),
+            3 => dots::<T, 3>(a, b, &mut out),
+            4 => dots::<T, 4>(a, b, &mut out),
+            _ if k < lanes => {
+                for row in a.chunks_exact(k) {
+                    out.extend(b.chunks_exact(k).map(|column| dot(row, column)));
+                }
+            }
+            _ => {
+                for row in a.chunks_exact(k) {
+                    let long = |column| {
+                        if lanes == 16 { dot_slices::<T, 16>(row, column) } else { dot_slices::<T, 8>(row, column) }
+                    };
+                    out.extend(b.chunks_exact(k).map(long));
+                }
+            }
+        }
+    } else if turn.1 {
+        return None;
+    } else {
+        // Element `i, l` of the left operand.
+        let step = if turn.0 { (1, m) } else { (k, 1) };
+        match n {
+            1 => columns::<T, 1>(a, b, step, m, &mut out),
+            2 => columns::<T, 2>(a, b, step, m, &mut out),
+            3 => columns::<T, 3>(a, b, step, m, &mut out),
+            FEW => columns::<T, FEW>(a, b, step, m, &mut out),
+            _ => {
+                for i in 0..m {
+                    let start = out.len();
+                    for (l, row) in b.chunks_exact(n).enumerate() {
+                        let x = *a.get(i * step.0 + l * step.1)?;
+                        match out.get_mut(start..).unwrap_or(&mut []) {
+                            [] => scaled(x, row, &mut out),
+                            sums => add_scaled(sums, x, row),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let whole = !finite || !out.iter().fold(false, |nan, x| nan | x.is_nan());
+    (whole && out.len() == m * n).then_some(out)
+}
+
+fn dot<T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign>(row: &[T], column: &[T]) -> T {
+    let mut sum = T::default();
+    row.iter().zip(column).for_each(|(&x, &y)| sum += x * y);
+    sum
+}
+
+/// Rows of `K` elements times such.
+fn dots<T, const K: usize>(a: &[T], b: &[T], out: &mut Vec<T>)
+where
+    T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
+{
+    let (rows, _) = a.as_chunks::<K>();
+    let (columns, _) = b.as_chunks::<K>();
+    for row in rows {
+        let start = out.len();
+        out.resize(start + columns.len(), T::default());
+        for (sum, column) in out.iter_mut().skip(start).zip(columns) {
+            for (&x, &y) in row.iter().zip(column) {
+                *sum += x * y;
+            }
+        }
+    }
+}
+
+/// Products with a matrix of `N` columns.
+fn columns<T, const N: usize>(a: &[T], b: &[T], step: (usize, usize), m: usize, out: &mut Vec<T>)
+where
+    T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
+{
+    fn sums<T, const N: usize>(left: impl Iterator<Item = T>, b: &[[T; N]]) -> [T; N]
+    where
+        T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
+    {
+        let mut sums = [T::default(); N];
+        for (x, row) in left.zip(b) {
+            for (sum, &y) in sums.iter_mut().zip(row) {
+                *sum += x * y;
+            }
+        }
+        sums
+    }
+    let (rows, _) = b.as_chunks::<N>();
+    for i in 0..m {
+        let left = a.get(i * step.0..).unwrap_or(&[]);
+        match step.1 {
+            1 => out.extend_from_slice(&sums(left.iter().copied(), rows)),
+            _ => out.extend_from_slice(&sums(left.iter().copied().step_by(step.1), rows)),
+        }
+    }
+}
 
 /// The product of two float tensors of one dtype and at most two axes, either read transposed, if it takes few
-/// multiplications and both lie densely: `m` by `k` times `k` by `n`. `None` for all others; with `finite` also where an element is
-/// infinite or NaN.
+/// multiplications and both lie densely: `m` by `k` times `k` by `n`. `None` for all others; with `finite` also where an element
+/// is NaN.
 pub fn product(
+    a: &Tensor,
+    b: &Tensor,
+    turn: (bool, bool),
+    dims: [usize; 3],
+    shape: &[usize],
+    finite: bool,
+) -> Option<Tensor> {
+    // A vector lies as a row and as a column.
+    let turn = (turn.0 && a.rank() == 2, turn.1 && b.rank() == 2);
+    as_matrices(a, b, turn, dims, shape, finite)
+}
+
+/// The same with vectors taken for the matrices that `turn` and `dims` tell.
+fn as_matrices(
     a: &Tensor,
     b: &Tensor,
     turn: (bool, bool),
@@ -16,67 +148,79 @@ pub fn product(
     shape: &[usize],
     finite: bool,
 ) -> Option<Tensor> {
-    if m * k * n > TINY || m * k * n == 0 {
+    if m * k * n > TINY {
         return None;
     }
-    let turn = (turn.0 && a.rank() == 2, turn.1 && b.rank() == 2);
     Some(match (a, b) {
-        (Tensor::F32(a), Tensor::F32(b)) => Tensor::from_vec(shape, of::<f32, 16>(a, b, turn, [m, k, n], finite)?),
-        (Tensor::F64(a), Tensor::F64(b)) => Tensor::from_vec(shape, of::<f64, 8>(a, b, turn, [m, k, n], finite)?),
+        (Tensor::F32(a), Tensor::F32(b)) => {
+            Tensor::from_vec(shape, elements(a.as_slice()?, b.as_slice()?, turn, [m, k, n], finite)?)
+        }
+        (Tensor::F64(a), Tensor::F64(b)) => {
+            Tensor::from_vec(shape, elements(a.as_slice()?, b.as_slice()?, turn, [m, k, n], finite)?)
+        }
         _ => return None,
     })
 }
 
-fn of<T, const LANES: usize>(
-    a: &Arr<T>,
-    b: &Arr<T>,
-    turn: (bool, bool),
-    [m, k, n]: [usize; 3],
-    finite: bool,
-) -> Option<Vec<T>>
-where
-    T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
-{
-    let (a, b) = (a.as_slice()?, b.as_slice()?);
-    // Only an infinity or NaN times 0 is not 0.
-    let zeros = |all: &[T]| {
-        let mut sum = T::default();
-        all.iter().for_each(|&x| sum += x * T::default());
-        sum == T::default()
+/// The cotangents of the wanted operands of the product `x @ y` of a vector or matrix and another, if all of it is small and no element is
+/// NaN: `c @ y.t` and `x.t @ c`. Zeros of `c` win.
+pub fn pull(x: &Tensor, y: &Tensor, c: &Tensor, wanted: [bool; 2]) -> Option<[Option<Value>; 2]> {
+    let (m, k, n) = match (x.shape(), y.shape()) {
+        ([m, k], [_, n]) => (*m, *k, *n),
+        ([k], [_, n]) => (1, *k, *n),
+        ([m, k], [_]) => (*m, *k, 1),
+        _ => return None,
     };
-    if finite && !(zeros(a) && zeros(b)) {
-        return None;
+    let shape = |t: &Tensor| Shape::from_slice(t.shape());
+    let x_bar = match wanted[0] {
+        true => Some(Value::tensor(as_matrices(c, y, (false, true), [m, n, k], &shape(x), true)?)),
+        false => None,
+    };
+    let y_bar = match wanted[1] {
+        true => Some(Value::tensor(as_matrices(x, c, (true, false), [k, m, n], &shape(y), true)?)),
+        false => None,
+    };
+    Some([x_bar, y_bar])
+}
+
+/// Adds `x[i] * y[j]` to `sum[i, j]`, for vectors; false, with nothing done, if they do not fit, or something is infinite or NaN.
+pub fn add_outer(sum: &mut Tensor, x: &Tensor, y: &Tensor) -> bool {
+    match (sum, x, y) {
+        (Tensor::F32(sum), Tensor::F32(x), Tensor::F32(y)) => add_outer_of(sum, x, y),
+        (Tensor::F64(sum), Tensor::F64(x), Tensor::F64(y)) => add_outer_of(sum, x, y),
+        _ => false,
     }
-    // A column lies as a row does.
-    let rows_of_b = turn.1 || n == 1;
-    if rows_of_b && !turn.0 {
-        let mut out = Vec::with_capacity(m * n);
-        // Shorter than a block of lanes, the sum is the plain one.
-        let dot = |row: &[T], column: &[T]| {
-            let mut sum = T::default();
-            row.iter().zip(column).for_each(|(&x, &y)| sum += x * y);
-            sum
-        };
-        for row in a.chunks_exact(k) {
-            if k < LANES {
-                out.extend(b.chunks_exact(k).map(|column| dot(row, column)));
-            } else {
-                out.extend(b.chunks_exact(k).map(|column| dot_slices::<T, LANES>(row, column)));
-            }
+}
+
+fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
+    if sum.ndim() != 2 || !sum.is_standard_layout() {
+        return false;
+    }
+    let (Some(x), Some(y)) = (x.as_slice(), y.as_slice()) else { return false };
+    if y.is_empty() || sum.shape() != [x.len(), y.len()] || !(all_finite(x) && all_finite(y)) {
+        return false;
+    }
+    let Some(sum) = sum.as_slice_mut() else { return false };
+    match y {
+        [a] => add_rows(sum, x, [*a]),
+        [a, b] => add_rows(sum, x, [*a, *b]),
+        [a, b, c] => add_rows(sum, x, [*a, *b, *c]),
+        [a, b, c, d] => add_rows(sum, x, [*a, *b, *c, *d]),
+        _ => sum.chunks_exact_mut(y.len()).zip(x).for_each(|(row, &x)| add_outer_row(row, x, y)),
+    }
+    true
+}
+
+fn all_finite<T: Float>(x: &[T]) -> bool {
+    x.iter().fold(true, |finite, x| finite & (x.abs() < T::INFINITY))
+}
+
+/// The same for rows of a few elements.
+fn add_rows<T: Float, const N: usize>(sum: &mut [T], x: &[T], y: [T; N]) {
+    let (rows, _) = sum.as_chunks_mut::<N>();
+    for (row, &x) in rows.iter_mut().zip(x) {
+        for (sum, y) in row.iter_mut().zip(y) {
+            *sum = *sum + (T::default() + x * y);
         }
-        return Some(out);
     }
-    if turn.1 {
-        return None;
-    }
-    let mut out = vec![T::default(); m * n];
-    for (i, out) in out.chunks_exact_mut(n).enumerate() {
-        for (l, row) in b.chunks_exact(n).enumerate() {
-            let x = *a.get(if turn.0 { l * m + i } else { i * k + l })?;
-            for (out, &y) in out.iter_mut().zip(row) {
-                *out += x * y;
-            }
-        }
-    }
-    Some(out)
 }

@@ -6,7 +6,7 @@ use crate::builtins::iterate::default_value;
 use crate::bytecode::chunk::{CallSite, Chunk};
 use crate::diagnostic::did_you_mean;
 use crate::error::{Error, Result};
-use crate::ops::prim::{ParamKind, Sig};
+use crate::ops::prim::{Param, ParamKind, Sig};
 use crate::symbol::Symbol;
 use crate::value::Value;
 
@@ -88,6 +88,15 @@ fn inout_differs(chunk: &Chunk, inout: u64, place: &[usize]) -> Error {
 
 /// Arguments of a host function in the order of its signature, and where each came from.
 type Bound = (SmallVec<[Value; 8]>, SmallVec<[usize; 8]>);
+
+/// Whether a call gives every parameter by its place, so that there is nothing to bind.
+pub fn is_whole(sig: Sig, site: &CallSite) -> bool {
+    let by_place = |p: &Param| matches!(p.kind, ParamKind::Required | ParamKind::Optional(_));
+    sig.params.len() == site.count as usize
+        && site.names.is_empty()
+        && site.inout == 0
+        && sig.params.iter().all(by_place)
+}
 
 /// Binds arguments to a host function's signature, filling in defaults and collecting the rest.
 pub fn to_signature(

@@ -9,6 +9,7 @@ use crate::ad::Watch;
 use crate::builtins;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::error::{Error, Result};
+use crate::few::few;
 use crate::ops::prim::{ParamKind, Prim};
 use crate::symbol::Symbol;
 use crate::value::{Args, Closure, Value};
@@ -101,7 +102,7 @@ impl Vm {
                 Ok(())
             }
             Value::Struct(s) => {
-                let method = s.def.methods.borrow().get(&Symbol::new("call")).cloned();
+                let method = s.def.methods.borrow().get(&Symbol::CALL).cloned();
                 let Some(Value::Fn(closure)) = method else {
                     return Err(Error::new("E0325", format!("a `{}` cannot be called", s.def.name))
                         .operand(0, "called here")
@@ -180,7 +181,13 @@ impl Vm {
     fn host_from_stack(&mut self, host: Host, at: usize, site: &CallSite) -> Result<()> {
         let count = site.count as usize;
         let range = at + 1..at + 1 + count;
-        let mut args: SmallVec<[Value; 8]> = self.stack[range.clone()].iter_mut().map(std::mem::take).collect();
+        let mut args: SmallVec<[Value; 8]> = few(self.stack[range.clone()].iter_mut().map(std::mem::take));
+        if let Host::Prim(prim) = host
+            && (site.arranged || bind::is_whole(prim.sig, site))
+        {
+            self.stack[at] = self.above(at + 1 + count, |vm| vm.apply_prim(prim, &args))?;
+            return Ok(());
+        }
         let mut homes: SmallVec<[usize; 8]> = (0..count).collect();
         if !site.arranged {
             let sig = match host {

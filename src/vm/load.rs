@@ -1,7 +1,8 @@
 //! Putting a compiled module into the machine: its functions, structs and imports become globals.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::bytecode::chunk::Chunk;
 use crate::compile::{CompiledExtension, CompiledModule};
@@ -61,7 +62,7 @@ pub fn closure(chunk: Rc<Chunk>) -> Rc<Closure> {
 }
 
 fn module_value(module: &LoadedModule, bases: &[u32]) -> ModuleValue {
-    let mut exports = HashMap::new();
+    let mut exports = FxHashMap::default();
     for (i, global) in module.resolved.globals.iter().enumerate() {
         // What a module imports is not its own to export.
         let own = !matches!(global.kind, GlobalKind::Module(_) | GlobalKind::Imported(_));

@@ -254,7 +254,11 @@ impl UnaryRule for Root {
 }
 
 /// Its kernel forgets that a zero cotangent stays zero at an infinite slope.
-static WEAK_ZERO_INSIDE: Elementwise = Elementwise { pull64: [weak_pull; 3], ..unary::<Root>(Ints::Promote) };
+static WEAK_ZERO_INSIDE: Elementwise = {
+    let mut inside = unary::<Root>(Ints::Promote);
+    inside.pull64 = [weak_pull; 3];
+    inside
+};
 
 fn weak_pull(_: &[&[f64]], out: &[f64], y_bar: &[f64], dst: &mut Vec<f64>) {
     dst.extend(out.iter().zip(y_bar).map(|(y, g)| g * (0.5 / y)));

@@ -109,7 +109,7 @@ pub fn parameter_names(f: &Value) -> Option<Vec<Symbol>> {
         Value::Prim(prim) => Some(prim.sig.params.iter().map(|p| Symbol::new(p.name)).collect()),
         Value::Builtin(b) => Some(b.sig.params.iter().map(|p| Symbol::new(p.name)).collect()),
         Value::Native(native) => native.0.inner().and_then(parameter_names),
-        Value::Struct(s) => match s.def.methods.borrow().get(&Symbol::new("call")) {
+        Value::Struct(s) => match s.def.methods.borrow().get(&Symbol::CALL) {
             Some(Value::Fn(c)) => Some(c.chunk.params.iter().skip(1).map(|p| p.name).collect()),
             _ => None,
         },

@@ -46,7 +46,7 @@ pub fn lay(formula: &Formula, operands: &[Value]) -> Option<Operands> {
                     return None;
                 }
                 if dtype.is_none() {
-                    shape = t.shape().into();
+                    shape = Shape::from_slice(t.shape());
                 } else if shape.as_slice() != t.shape() {
                     shape = broadcast_shapes(&shape, t.shape()).ok()?;
                 }

@@ -7,6 +7,7 @@
 
 pub mod layout;
 pub mod pull;
+pub mod small;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -39,6 +40,10 @@ pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
 /// The value for a layout of these operands.
 pub fn forward(formula: &Formula, operands: &[Value], layout: &Layout) -> Option<Value> {
     match layout.dtype {
+        dtype if formula.total.is_none() && small::is_small(layout) => match dtype {
+            DType::F32 => small::forward::<f32>(formula, operands, layout, |e| e.lanes32),
+            _ => small::forward::<f64>(formula, operands, layout, |e| e.lanes64),
+        },
         DType::F32 => run::<f32>(formula, operands, layout, |e| e.lanes32),
         _ => run::<f64>(formula, operands, layout, |e| e.lanes64),
     }
@@ -88,7 +93,8 @@ impl<'a, T: Float> Machine<'a, T> {
             _ => None,
         });
         let row = row.max().unwrap_or(1).max(1);
-        Some(Machine { layout, held, buffers: vec![], spread: SmallVec::new(), block: most / row * row })
+        let block = (most / row * row).min(count(&layout.shape).next_multiple_of(row)).max(1);
+        Some(Machine { layout, held, buffers: vec![], spread: SmallVec::new(), block })
     }
 
     fn reach(&self, i: u8) -> Reach {

@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::layout::{Layout, Reach};
-use super::{BLOCK, Held, Machine, total_of};
+use super::{BLOCK, Held, Machine, small, total_of};
 use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel, Scalar};
 use crate::ops::prim::ArgShape;
@@ -32,7 +32,7 @@ pub struct Applied<'a> {
 }
 
 /// Which values depend on the wanted registers.
-fn live(formula: &Formula, wanted: u32) -> u32 {
+pub fn live(formula: &Formula, wanted: u32) -> u32 {
     let mut live = wanted;
     for (k, step) in formula.steps.iter().enumerate() {
         let (a, b) = step.operands();
@@ -68,6 +68,12 @@ pub type Pulled = SmallVec<[Option<Value>; 6]>;
 
 /// Cotangents of the registers; `None` if this is no such formula, which is a bug.
 pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
+    if applied.formula.total.is_none() && small::is_small(applied.layout) {
+        return match applied.layout.dtype {
+            DType::F32 => small::pull::<f32>(applied, y_bar, |e| e.lanes32, |e| e.pull32),
+            _ => small::pull::<f64>(applied, y_bar, |e| e.lanes64, |e| e.pull64),
+        };
+    }
     Some(both(applied, y_bar)?.1)
 }
 
@@ -313,7 +319,7 @@ fn back<T: Float>(
 }
 
 /// The slope of a sum or difference.
-fn factor(step: Step, operand: usize) -> Option<f64> {
+pub fn factor(step: Step, operand: usize) -> Option<f64> {
     match (step, operand) {
         (Step::Add(..), _) | (Step::Sub(..), 0) => Some(1.0),
         (Step::Sub(..), _) | (Step::Neg(_), _) => Some(-1.0),
@@ -392,7 +398,11 @@ fn slope<T: Float>(step: Step, operand: usize, machine: &Machine<'_, T>, value: 
         _ => f64::NAN,
     };
     let (a, b) = step.operands();
-    let (a, b, y) = (number(a as usize), b.map_or(0.0, |b| number(b as usize)), number(value));
+    slope_of(step, operand, number(a as usize), b.map_or(0.0, |b| number(b as usize)), number(value))
+}
+
+/// The slope of a step in an operand, at these operands and result.
+pub fn slope_of(step: Step, operand: usize, a: f64, b: f64, y: f64) -> Option<f64> {
     Some(match &step.inside()?.scalar {
         Scalar::Unary { d, .. } => d(a, y),
         Scalar::Binary { d, .. } => d.get(operand)?(a, b, y),

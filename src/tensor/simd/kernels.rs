@@ -107,6 +107,29 @@ wide! {
         }
     }
 
+    /// Adds `a` times the elements of `y` to those of `x`.
+    pub fn add_scaled<T: Real>(x: &mut [T], a: T, y: &[T]) {
+        let n = x.len().min(y.len());
+        let (x, y) = (&mut x[..n], &y[..n]);
+        for i in 0..n {
+            x[i] = x[i] + a * y[i];
+        }
+    }
+
+    /// The same for products that were made apart, from zero on, and then are added: a zero is positive.
+    pub fn add_outer_row<T: Real>(x: &mut [T], a: T, y: &[T]) {
+        let n = x.len().min(y.len());
+        let (x, y) = (&mut x[..n], &y[..n]);
+        for i in 0..n {
+            x[i] = x[i] + (T::default() + a * y[i]);
+        }
+    }
+
+    /// Appends the first addends of sums: `a` times the elements.
+    pub fn scaled<T: Real>(a: T, x: &[T], out: &mut Vec<T>) {
+        fill!(out, [x], T::default() + a * x);
+    }
+
     /// Adds the elements of `x` to wider sums and leaves zeros.
     pub fn move_to<T: Real>(sums: &mut [f64], x: &mut [T]) {
         let n = sums.len().min(x.len());
