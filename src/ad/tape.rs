@@ -21,6 +21,7 @@ use crate::value::Value;
 
 /// One scalar operation: `y_bar * pa` flows to `a`, `y_bar * pb` to `b`.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Entry {
     pub a: u32,
     pub b: u32,
