@@ -6,7 +6,20 @@ use dlang::tensor::DType;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-const FLOATS: [&str; 5] = ["x", "y", "z", "scale", "0.75"];
+const FLOATS: [&str; 12] = [
+    "x",
+    "y",
+    "z",
+    "scale",
+    "0.75",
+    "x",
+    "w[i % 4]",
+    "q[n % 3]",
+    "q[-1]",
+    "u[m % 2]",
+    "grid[i % 2, n % 3]",
+    "k[m % 2, -1]",
+];
 const INTS: [&str; 5] = ["i", "n", "m", "step", "3"];
 const FUNCTIONS: [&str; 9] = ["sin", "cos", "tanh", "exp", "sqrt", "abs", "sigmoid", "log1p", "sign"];
 
@@ -61,7 +74,18 @@ fn statements(rng: &mut impl Rng, depth: usize, indent: usize) -> String {
     let mut text = String::new();
     for _ in 0..rng.random_range(1..4) {
         let pad = "    ".repeat(indent);
-        let line = match rng.random_range(0..14) {
+        let line = match rng.random_range(0..18) {
+            14 => format!("q[{} % 3] = {}", int(rng, 0), float(rng, 1)),
+            15 => {
+                format!("q[{}] {} {}", pick(rng, &["-1", "i % 3", "1"]), pick(rng, &["+=", "-=", "*="]), float(rng, 1))
+            }
+            16 => format!(
+                "u[{} % 2] {} {}",
+                int(rng, 0),
+                pick(rng, &["=", "+=", "*="]),
+                pick(rng, &["0.9", "scale", "u[0]", "grid[0, 1]"])
+            ),
+            17 => pick(rng, &["w[n % 4] = 0.5", "u[0] = x", "y = q[n]", "k[0, 1] += 0.1", "x = w[m]"]).into(),
             0..4 => format!("{} = tanh({})", pick(rng, &["x", "y", "z"]), float(rng, 3)),
             4 => format!("{} = {}", pick(rng, &["x", "y", "z"]), float(rng, 2)),
             5 => format!("{} {} {}", pick(rng, &["x", "y", "z"]), pick(rng, &["+=", "-=", "*="]), float(rng, 1)),
@@ -74,7 +98,7 @@ fn statements(rng: &mut impl Rng, depth: usize, indent: usize) -> String {
                 format!("if {} {{\n{yes}{pad}}} else {{\n{no}{pad}}}", condition(rng))
             }
             11 if depth > 0 => {
-                format!("for i in 0..{} {{\n{}{pad}}}", int(rng, 0), statements(rng, depth - 1, indent + 1))
+                format!("for i in 0..({} % 5) {{\n{}{pad}}}", int(rng, 0), statements(rng, depth - 1, indent + 1))
             }
             12 => format!("if {} {{ {} }}", condition(rng), pick(rng, &["continue", "y = 0.3 * x", "z = 1.0"])),
             _ => format!("z = if {} {{ {} }} else {{ {} }}", condition(rng), float(rng, 1), float(rng, 1)),
@@ -95,7 +119,11 @@ fn program(rng: &mut impl Rng) -> String {
         "set_dtype(f64)
 let scale = 1.25
 let step = 2
-fn f(a, b, c) {{
+let grid = [[0.1, -0.2, 0.3], [0.4, 0.5, -0.6]]
+fn f(a, b, c, w = [0.5, -0.25, 1.0, 2.0]) {{
+    var q = list(a, 0.5 * b, 1.0)
+    var u = [1.0, 0.5]
+    var k = tensor(grid[:, :2], dtype: f32)
     var (x, y, z, n, m, flag) = (a, b, c, 1, 2, true)
     {head}
 {}        {last}
@@ -108,6 +136,8 @@ for start in list((0.3, -0.7, 1.1), (0.0, 0.2, -0.4)) {{
     print(show(|| f(a, b, c)))
     print(show(|| grad(f, wrt: (0, 1, 2))(a, b, c)))
     print(show(|| grad(f, wrt: 1)(a, b, c)))
+    print(show(|| grad(f, wrt: (0, 3))(a, b, c, [0.1, 0.2, 0.3, -0.4])))
+    print(show(|| grad(|w| f(a, b, c, w))([0.1, 0.2, 0.3, -0.4])))
     print(show(|| derivative(|a| f(a, b, c))(a)))
     print(show(|| grad(|a| a * f(a, b, c))(2)))
 }}

@@ -12,11 +12,12 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use std::mem::offset_of;
 
-use crate::ad::tape::Entry;
-use crate::bytecode::formula::Formula;
+use crate::ad::element::{RECENT, RECENT_STRIDE};
+use crate::ad::tape::{ELEMENT, Entry, Recent};
+use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
 use crate::native::code::{self, Code};
-use crate::native::frame::{Cell, Frame, Tag, grow};
+use crate::native::frame::{Cell, Frame, Object, Tag, What, grow, read_item, write_item};
 use crate::native::region::{Action, IntOp, Kind, Order, Place, Region};
 use crate::native::slopes::{Calls, Partial, Writer};
 use crate::value;
@@ -48,13 +49,20 @@ struct Vars {
     tag: Variable,
 }
 
+/// Signatures of what compiled code calls.
+#[derive(Clone, Copy)]
+struct Helpers {
+    grow: SigRef,
+    read: SigRef,
+    write: SigRef,
+}
+
 /// The end of the tape.
 #[derive(Clone, Copy)]
 struct Tape {
     top: Variable,
     end: Variable,
     node: Variable,
-    grow: SigRef,
     /// Entries between two looks at the room that is left.
     most: usize,
 }
@@ -66,6 +74,7 @@ struct Emitter<'a> {
     vars: Vec<Vars>,
     blocks: Vec<Option<Block>>,
     calls: Calls,
+    helpers: Helpers,
     tape: Option<Tape>,
     frame: Variable,
     exits: Vec<Way>,
@@ -92,7 +101,11 @@ impl<'a> Emitter<'a> {
             one: signature(&[types::F64, types::I64], types::F64),
             two: signature(&[types::F64, types::F64, types::I64], types::F64),
         };
-        let grow = signature(&[types::I64, types::I64, types::I64], types::I64);
+        let helpers = Helpers {
+            grow: signature(&[types::I64; 3], types::I64),
+            read: signature(&[types::I64; 4], types::I64),
+            write: signature(&[types::I64, types::I64, types::I64, types::I64, types::F64, types::I32], types::I64),
+        };
         let variables = |b: &mut FunctionBuilder<'_>| Vars {
             float: b.declare_var(types::F64),
             node: b.declare_var(types::I32),
@@ -100,17 +113,16 @@ impl<'a> Emitter<'a> {
             tag: b.declare_var(types::I32),
         };
         let vars = region.named.iter().map(|_| variables(&mut b)).collect();
-        let most = region.places.iter().flatten().map(entries).sum();
+        let most = region.places.iter().flatten().map(|place| entries(region, place)).sum();
         let tape = (most > 0).then(|| Tape {
             top: b.declare_var(types::I64),
             end: b.declare_var(types::I64),
             node: b.declare_var(types::I64),
-            grow,
             most,
         });
         let frame = b.declare_var(types::I64);
         let blocks = region.places.iter().map(|place| place.as_ref().map(|_| b.create_block())).collect();
-        Some(Emitter { isa, region, b, vars, blocks, calls, tape, frame, exits: vec![] })
+        Some(Emitter { isa, region, b, vars, blocks, calls, helpers, tape, frame, exits: vec![] })
     }
 
     fn run(mut self) -> Option<Vec<Exit>> {
@@ -176,7 +188,13 @@ impl<'a> Emitter<'a> {
         let mut heads = vec![self.region.entry];
         for (i, place) in self.region.places.iter().enumerate() {
             if let Some(place) = place {
-                heads.extend(place.ways().iter().map(|(to, _)| *to).filter(|to| *to <= self.region.first + i));
+                heads.extend(
+                    place
+                        .ways(&self.region.objects)
+                        .iter()
+                        .map(|(to, _)| *to)
+                        .filter(|to| *to <= self.region.first + i),
+                );
             }
         }
         heads
@@ -201,7 +219,7 @@ impl<'a> Emitter<'a> {
         let (frame, node) = (self.b.use_var(self.frame), self.b.use_var(tape.node));
         let count = self.b.ins().iconst(types::I64, tape.most as i64);
         let callee = self.b.ins().iconst(types::I64, grow as *const () as i64);
-        let call = self.b.ins().call_indirect(tape.grow, callee, &[frame, node, count]);
+        let call = self.b.ins().call_indirect(self.helpers.grow, callee, &[frame, node, count]);
         let done = self.b.inst_results(call)[0];
         self.b.ins().brif(done, more, &[], out, &[]);
         self.b.switch_to_block(more);
@@ -230,7 +248,7 @@ impl<'a> Emitter<'a> {
             let (float, node) = ((vars.float, offset_of!(Cell, float)), (vars.node, offset_of!(Cell, node)));
             let (int, tag) = ((vars.int, offset_of!(Cell, int)), (vars.tag, offset_of!(Cell, tag)));
             let stores = match kind {
-                Kind::Untouched | Kind::None => vec![],
+                Kind::Untouched | Kind::None | Kind::Object(_) => vec![],
                 Kind::Bool | Kind::Int => vec![int],
                 Kind::Float { active: true } => vec![float, node],
                 Kind::Float { active: false } => vec![float],
@@ -302,7 +320,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn place(&mut self, at: usize, place: &Place) -> Option<()> {
-        let ways = place.ways();
+        let ways = place.ways(&self.region.objects);
         match &place.action {
             Action::Skip | Action::Goto { .. } => {}
             Action::Copy { dst, src } => {
@@ -332,6 +350,18 @@ impl<'a> Emitter<'a> {
                 }
             },
             Action::Compute { dst, formula } => self.compute(*dst, formula, place)?,
+            Action::Element { dst, object, index } => {
+                let (x, node) = self.element(*object, index, at, place)?;
+                self.set_float(*dst, x, node)?;
+            }
+            Action::Store { object, index, value } => {
+                let x = self.float(*value, place)?;
+                let node = self.node_of(*value, place)?;
+                self.store(*object, index, (x, node), at, place)?;
+            }
+            Action::Update { object, index, value, step } => {
+                self.update((*object, index), *value, *step, at, place)?;
+            }
             Action::Whole { op, dst, a, b } => {
                 let value = self.whole(*op, (at, place), *a, *b)?;
                 self.set_int(*dst, value, Tag::Int)?;
@@ -409,6 +439,151 @@ impl<'a> Emitter<'a> {
         Some(())
     }
 
+    /// An element and its node, if it may have one.
+    fn element(&mut self, object: u16, index: &[Reg], at: usize, place: &Place) -> Option<(Value, Option<Value>)> {
+        let (_, what) = *self.region.objects.get(object as usize)?;
+        let frame = self.b.use_var(self.frame);
+        match what {
+            What::List { active } => {
+                let i = self.int(*index.first()?)?;
+                let callee = self.b.ins().iconst(types::I64, read_item as *const () as i64);
+                let number = self.b.ins().iconst(types::I64, i64::from(object));
+                let may = self.b.ins().iconst(types::I64, i64::from(active));
+                let call = self.b.ins().call_indirect(self.helpers.read, callee, &[frame, number, i, may]);
+                let done = self.b.inst_results(call)[0];
+                let failed = self.b.ins().icmp_imm_s(IntCC::Equal, done, 0);
+                self.leave_if(failed, at, place)?;
+                let item = offset_of!(Frame, item);
+                let x = self.b.ins().load(types::F64, TRUSTED, frame, (item + offset_of!(Cell, float)) as i32);
+                let node = self.b.ins().load(types::I32, TRUSTED, frame, (item + offset_of!(Cell, node)) as i32);
+                Some((x, active.then_some(node)))
+            }
+            What::Tensor { single, active, .. } => {
+                let objects = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, objects) as i32);
+                let field = |offset: usize| (object as usize * size_of::<Object>() + offset) as i32;
+                let mut address = self.b.ins().load(types::I64, TRUSTED, objects, field(offset_of!(Object, data)));
+                let mut position: Option<Value> = None;
+                for (axis, reg) in index.iter().enumerate() {
+                    let i = self.int(*reg)?;
+                    let size = field(offset_of!(Object, sizes) + 8 * axis);
+                    let size = self.b.ins().load(types::I64, TRUSTED, objects, size);
+                    let from_end = self.b.ins().iadd(i, size);
+                    let below = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, i, 0);
+                    let i = self.b.ins().select(below, from_end, i);
+                    let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, i, size);
+                    self.leave_if(outside, at, place)?;
+                    let stride = field(offset_of!(Object, strides) + 8 * axis);
+                    let stride = self.b.ins().load(types::I64, TRUSTED, objects, stride);
+                    let bytes = self.b.ins().imul(i, stride);
+                    address = self.b.ins().iadd(address, bytes);
+                    position = Some(match position {
+                        Some(rows) => {
+                            let before = self.b.ins().imul(rows, size);
+                            self.b.ins().iadd(before, i)
+                        }
+                        None => i,
+                    });
+                }
+                let x = if single {
+                    let x = self.b.ins().load(types::F32, TRUSTED, address, 0);
+                    self.b.ins().fpromote(types::F64, x)
+                } else {
+                    self.b.ins().load(types::F64, TRUSTED, address, 0)
+                };
+                if !active {
+                    return Some((x, None));
+                }
+                let whole = self.b.ins().load(types::I32, TRUSTED, objects, field(offset_of!(Object, whole)));
+                Some((x, Some(self.node_of_element(position?, whole)?)))
+            }
+        }
+    }
+
+    /// The node of an element, which may have been read lately; as `Tape::element`.
+    fn node_of_element(&mut self, position: Value, whole: Value) -> Option<Value> {
+        let frame = self.b.use_var(self.frame);
+        let recent = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, recent) as i32);
+        let wide = self.b.ins().uextend(types::I64, whole);
+        let stride = self.b.ins().iconst(types::I64, RECENT_STRIDE as i64);
+        let wide = self.b.ins().imul(wide, stride);
+        let place = self.b.ins().iadd(position, wide);
+        let place = self.b.ins().band_imm_u(place, RECENT as i64 - 1);
+        let size = self.b.ins().iconst(types::I64, size_of::<Recent>() as i64);
+        let place = self.b.ins().imul(place, size);
+        let place = self.b.ins().iadd(recent, place);
+        let field = |offset: usize| offset as i32;
+        let (at, of, node) = (offset_of!(Recent, at), offset_of!(Recent, whole), offset_of!(Recent, node));
+        let kept_at = self.b.ins().load(types::I64, TRUSTED, place, field(at));
+        let kept_of = self.b.ins().load(types::I32, TRUSTED, place, field(of));
+        let kept = self.b.ins().load(types::I32, TRUSTED, place, field(node));
+        let same_at = self.b.ins().icmp(IntCC::Equal, kept_at, position);
+        let same_of = self.b.ins().icmp(IntCC::Equal, kept_of, whole);
+        let is_set = self.b.ins().icmp_imm_s(IntCC::NotEqual, kept, 0);
+        let same = self.b.ins().band(same_at, same_of);
+        let same = self.b.ins().band(same, is_set);
+        let found = self.b.declare_var(types::I32);
+        self.b.def_var(found, kept);
+        let (new, go) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(same, go, &[], new, &[]);
+        self.b.switch_to_block(new);
+        let element = self.b.ins().iconst(types::I32, i64::from(ELEMENT));
+        let bits = self.b.ins().bitcast(types::F64, MemFlagsData::new(), position);
+        let nothing = self.b.ins().f64const(0.0);
+        let pushed = self.push((element, Partial::Is(bits)), (whole, Partial::Is(nothing)))?;
+        for (value, offset) in [(position, at), (whole, of), (pushed, node)] {
+            self.b.ins().store(TRUSTED, value, place, field(offset));
+        }
+        self.b.def_var(found, pushed);
+        self.b.ins().jump(go, &[]);
+        self.b.switch_to_block(go);
+        Some(self.b.use_var(found))
+    }
+
+    /// The node of a number, if it may have one.
+    fn node_of(&mut self, reg: Reg, place: &Place) -> Option<Option<Value>> {
+        let vars = self.vars(reg)?;
+        let active = place.kinds[reg.0 as usize] == Kind::Float { active: true };
+        Some(active.then(|| self.b.use_var(vars.node)))
+    }
+
+    fn store(
+        &mut self,
+        object: u16,
+        index: &[Reg],
+        (x, node): (Value, Option<Value>),
+        at: usize,
+        place: &Place,
+    ) -> Option<()> {
+        let frame = self.b.use_var(self.frame);
+        let number = self.b.ins().iconst(types::I64, i64::from(object));
+        let i = self.int(*index.first()?)?;
+        let j = match index.get(1) {
+            Some(reg) => self.int(*reg)?,
+            None => i,
+        };
+        let node = node.unwrap_or_else(|| self.b.ins().iconst(types::I32, 0));
+        let callee = self.b.ins().iconst(types::I64, write_item as *const () as i64);
+        let call = self.b.ins().call_indirect(self.helpers.write, callee, &[frame, number, i, j, x, node]);
+        let done = self.b.inst_results(call)[0];
+        let failed = self.b.ins().icmp_imm_s(IntCC::Equal, done, 0);
+        self.leave_if(failed, at, place)
+    }
+
+    fn update(
+        &mut self,
+        (object, index): (u16, &[Reg]),
+        value: Reg,
+        step: Step,
+        at: usize,
+        place: &Place,
+    ) -> Option<()> {
+        let (old, old_node) = self.element(object, index, at, place)?;
+        let (x, x_node) = (self.float(value, place)?, self.node_of(value, place)?);
+        let formula = Formula::new(vec![value, value], vec![], vec![step], 0);
+        let (y, node) = self.differentiate(&formula, &[old, x], &[old_node, x_node])?;
+        self.store(object, index, (y, node), at, place)
+    }
+
     fn whole(&mut self, op: IntOp, (at, place): (usize, &Place), a: Reg, b: Reg) -> Option<Value> {
         let (x, y) = (self.int(a)?, self.int(b)?);
         let (value, over) = match op {
@@ -467,22 +642,26 @@ impl<'a> Emitter<'a> {
 
     /// The value of a formula and, if it has variables, its entries on the tape: in the order of `Cx::formula`.
     fn compute(&mut self, dst: Reg, formula: &Formula, place: &Place) -> Option<()> {
-        let mut operands = vec![];
-        let mut wanted = 0;
-        for (i, reg) in formula.registers.iter().enumerate() {
+        let (mut operands, mut nodes) = (vec![], vec![]);
+        for reg in &formula.registers {
             operands.push(self.float(*reg, place)?);
-            if place.kinds[reg.0 as usize] == (Kind::Float { active: true }) {
-                wanted |= 1 << i;
-            }
+            nodes.push(self.node_of(*reg, place)?);
         }
-        let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, &operands, wanted);
-        let mut parts = vec![];
-        for (reg, partial) in formula.registers.iter().zip(&computed.partials) {
-            if let Some(partial) = partial {
-                let vars = self.vars(*reg)?;
-                parts.push((self.b.use_var(vars.node), *partial));
-            }
-        }
+        let (value, node) = self.differentiate(formula, &operands, &nodes)?;
+        self.set_float(dst, value, node)
+    }
+
+    /// The value of a formula of operands, and its node if one of theirs is given.
+    fn differentiate(
+        &mut self,
+        formula: &Formula,
+        operands: &[Value],
+        nodes: &[Option<Value>],
+    ) -> Option<(Value, Option<Value>)> {
+        let wanted = nodes.iter().enumerate().filter(|(_, n)| n.is_some()).fold(0, |mask, (i, _)| mask | 1 << i);
+        let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, operands, wanted);
+        let parts: Vec<(Value, Partial)> =
+            nodes.iter().zip(&computed.partials).filter_map(|(node, partial)| Some(((*node)?, (*partial)?))).collect();
         let node = match parts[..] {
             [] => None,
             [(node, Partial::One)] => Some(node),
@@ -499,7 +678,7 @@ impl<'a> Emitter<'a> {
                 Some(sum.0)
             }
         };
-        self.set_float(dst, computed.value, node)
+        Some((computed.value, node))
     }
 
     /// Writes an entry; its node.
@@ -530,8 +709,11 @@ impl<'a> Emitter<'a> {
 }
 
 /// How many entries an instruction may write.
-fn entries(place: &Place) -> usize {
+fn entries(region: &Region, place: &Place) -> usize {
+    let is_active = |k: u16| region.objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
     match &place.action {
+        Action::Element { object, .. } => usize::from(is_active(*object)),
+        Action::Update { object, .. } if is_active(*object) => 3,
         Action::Compute { formula, .. } => {
             let active = |r: &&Reg| place.kinds[r.0 as usize] == Kind::Float { active: true };
             formula.registers.iter().filter(active).count()

@@ -24,7 +24,7 @@ use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::{GlobalSlot, Reg};
 use crate::native::code::Code;
 use crate::native::emit::Exit;
-use crate::native::frame::{Cell as Kept, Frame, Tag};
+use crate::native::frame::{Cell as Kept, Frame, OBJECT, Object, Tag, What};
 use crate::native::region::{Kind, Region};
 use crate::value::Value;
 
@@ -76,6 +76,8 @@ struct Variant {
     /// Register and its kind, by cell.
     cells: Vec<(Reg, Kind)>,
     globals: Vec<GlobalSlot>,
+    /// What the loop reads elements of, by register.
+    objects: Vec<(Reg, What)>,
     /// Writes entries.
     records: bool,
     /// Exits in the middle of a turn that are left.
@@ -139,13 +141,9 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
     variant.run(cx, chunk, regs, globals)
 }
 
-fn kind_of_global(globals: &[Option<Value>], slot: GlobalSlot) -> Kind {
-    globals.get(slot.0 as usize).and_then(Option::as_ref).map_or(Kind::Untouched, Kind::of)
-}
-
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
-    let kinds: Vec<Kind> = regs.iter().map(Kind::of).collect();
-    let region = Region::new(chunk, (first, first), kinds, |slot| kind_of_global(globals, slot))?;
+    let global = |slot: GlobalSlot| globals.get(slot.0 as usize).cloned().flatten().unwrap_or_default();
+    let region = Region::new(chunk, (first, first), regs, global)?;
     let records = region.records();
     if records && cx.outermost_tape().is_none() {
         return None;
@@ -154,7 +152,8 @@ fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]
     let at_entry = &region.at(first)?.kinds;
     let cells: Vec<(Reg, Kind)> = region.named.iter().map(|r| (*r, at_entry[r.0 as usize])).collect();
     let span = (first, first + region.places.len());
-    Some(Variant { code, exits, cells, globals: region.globals, records, patience: Cell::new(LEFT), span })
+    let objects = region.objects;
+    Some(Variant { code, exits, cells, globals: region.globals, objects, records, patience: Cell::new(LEFT), span })
 }
 
 impl Variant {
@@ -171,15 +170,45 @@ impl Variant {
 
     /// True if the registers hold what the code was made for.
     fn fits(&self, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]) -> bool {
-        self.cells.iter().all(|(reg, kind)| {
-            let value = self.value(chunk, regs, globals, *reg);
-            match (kind, value) {
-                // Told apart when it runs.
-                (Kind::Mixed, _) => true,
-                (Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
-                _ => Kind::of(value) == *kind,
+        let objects =
+            self.objects.iter().all(|(reg, what)| What::of(self.value(chunk, regs, globals, *reg)) == Some(*what));
+        objects
+            && self.cells.iter().all(|(reg, kind)| {
+                let value = self.value(chunk, regs, globals, *reg);
+                match (kind, value) {
+                    // Told apart when it runs.
+                    (Kind::Mixed | Kind::Object(_), _) => true,
+                    (Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
+                    _ => Kind::of(value) == *kind,
+                }
+            })
+    }
+
+    /// The tensors and lists, as code sees them.
+    fn objects(
+        &self,
+        cx: &mut Cx,
+        regs: &mut [Value],
+        globals: &[Option<Value>],
+        chunk: &Chunk,
+    ) -> Option<smallvec::SmallVec<[Object; 4]>> {
+        let mut objects = smallvec::SmallVec::new();
+        for (reg, what) in &self.objects {
+            let value: *mut Value = match regs.get_mut(reg.0 as usize) {
+                Some(value) => value,
+                // Only read: what is written stands in a register of the frame.
+                None => std::ptr::from_ref(self.value(chunk, regs, globals, *reg)).cast_mut(),
+            };
+            // SAFETY: a register or a global, which stay where they are while the code runs.
+            let (mut object, value) = unsafe { (Object::new(value, *what)?, &*value) };
+            if let (Value::Tensor(slot, t), true) = (value, what.is_active()) {
+                let tape = cx.outermost_tape()?;
+                tape.entries.get(slot.node().0 as usize)?.in_general()?;
+                object.whole = tape.whole(slot.node(), t);
             }
-        })
+            objects.push(object);
+        }
+        Some(objects)
     }
 
     fn run(&self, cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
@@ -192,7 +221,10 @@ impl Variant {
                 Value::Int(i) => Kept { int: *i, tag: Tag::Int as u32, ..Kept::default() },
                 Value::Bool(b) => Kept { int: i64::from(*b), tag: Tag::Bool as u32, ..Kept::default() },
                 Value::None => Kept { tag: Tag::None as u32, ..Kept::default() },
-                _ => Kept::default(),
+                _ => match self.objects.iter().position(|(r, _)| r == reg) {
+                    Some(object) => Kept { tag: OBJECT + object as u32, ..Kept::default() },
+                    None => Kept::default(),
+                },
             });
         }
         let mut frame = Frame {
@@ -200,10 +232,17 @@ impl Variant {
             top: std::ptr::null_mut(),
             end: std::ptr::null_mut(),
             node: 0,
+            objects: std::ptr::null(),
+            recent: std::ptr::null_mut(),
+            item: Kept::default(),
             tape: std::ptr::null_mut(),
         };
+        let objects = self.objects(cx, regs, globals, chunk)?;
+        frame.objects = objects.as_ptr();
         if self.records {
-            frame.point_to(cx.outermost_tape()?);
+            let tape = cx.outermost_tape()?;
+            tape.keep_recent();
+            frame.point_to(tape);
         }
         // SAFETY: the code was made for these cells (`fits`), and writes entries only within the room of the frame.
         let exit = unsafe { (self.code.entry)(&raw mut frame) };
@@ -213,8 +252,11 @@ impl Variant {
             unsafe { tape.entries.set_len(frame.node as usize) };
         }
         let exit = self.exits.get(exit as usize)?;
+        // Copies of objects are taken before their registers change.
+        let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
+        let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.value(chunk, regs, globals, *reg).clone());
         for (cell, reg, kind) in &exit.cells {
-            let (cell, Some(register)) = (&cells[*cell], regs.get_mut(reg.0 as usize)) else { continue };
+            let cell = &cells[*cell];
             let slot = || if cell.node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(cell.node)) };
             let value = match kind {
                 Kind::Untouched => continue,
@@ -223,15 +265,22 @@ impl Variant {
                 Kind::Int => Value::Int(cell.int),
                 Kind::Float { active: true } => Value::Float(slot(), cell.float),
                 Kind::Float { active: false } => Value::float(cell.float),
+                Kind::Object(k) => object(*k as usize).unwrap_or_default(),
                 Kind::Mixed => match cell.tag {
                     t if t == Tag::None as u32 => Value::None,
                     t if t == Tag::Bool as u32 => Value::Bool(cell.int != 0),
                     t if t == Tag::Int as u32 => Value::Int(cell.int),
                     t if t == Tag::Float as u32 => Value::Float(slot(), cell.float),
-                    _ => continue,
+                    0 => continue,
+                    k => object(k.saturating_sub(OBJECT) as usize).unwrap_or_default(),
                 },
             };
-            register.put(value);
+            values.push((*reg, value));
+        }
+        for (reg, value) in values {
+            if let Some(register) = regs.get_mut(reg.0 as usize) {
+                register.put(value);
+            }
         }
         if (self.span.0..self.span.1).contains(&exit.to) {
             self.patience.set(self.patience.get().saturating_sub(1));

@@ -5,9 +5,10 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{Chunk, Host, TypeTest};
+use crate::bytecode::chunk::{Chunk, Host, IndexPart, TypeTest};
 use crate::bytecode::formula::{Binary, Formula, Step, Unary};
-use crate::bytecode::op::{GlobalSlot, Op, Reg};
+use crate::bytecode::op::{GlobalSlot, Op, Operand, Reg, Table};
+use crate::native::frame::What;
 use crate::ops::elementwise::{FLOORDIV, POW, REM};
 use crate::ops::lanes::{Ints, Scalar};
 use crate::ops::prim::{Diff, Eval, Prim};
@@ -26,6 +27,8 @@ pub enum Kind {
     Float {
         active: bool,
     },
+    /// This one of [`Region::objects`].
+    Object(u16),
     /// One or another of these, as the run went.
     Mixed,
 }
@@ -141,6 +144,25 @@ pub enum Action {
         when: bool,
         to: usize,
     },
+    /// An element of an object.
+    Element {
+        dst: Reg,
+        object: u16,
+        index: Vec<Reg>,
+    },
+    /// Writes one.
+    Store {
+        object: u16,
+        index: Vec<Reg>,
+        value: Reg,
+    },
+    /// Changes one by the step, of the old one and the value.
+    Update {
+        object: u16,
+        index: Vec<Reg>,
+        value: Reg,
+        step: Step,
+    },
     /// State of a loop over `lo..hi`.
     Range {
         iter: Reg,
@@ -173,6 +195,8 @@ pub struct Region {
     pub places: Vec<Option<Place>>,
     /// Globals that it reads: they stand in registers above those of the frame.
     pub globals: Vec<GlobalSlot>,
+    /// Tensors and lists, by the register that holds them on entry.
+    pub objects: Vec<(Reg, What)>,
     /// Registers of numbers that it names.
     pub named: Vec<Reg>,
     /// Those that it writes.
@@ -185,29 +209,46 @@ impl Region {
     pub fn new(
         chunk: &Chunk,
         (first, entry): (usize, usize),
-        mut kinds: Vec<Kind>,
-        global: impl Fn(GlobalSlot) -> Kind,
+        regs: &[Value],
+        global: impl Fn(GlobalSlot) -> Value,
     ) -> Option<Region> {
         let back = |op: &Op| match op {
             Op::Jump { to } | Op::ForLoop { to, .. } => to.0 as usize == first,
             _ => false,
         };
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
+        let mut values = regs.to_vec();
         let mut globals = vec![];
         for op in &chunk.code[first..=last] {
             if let Op::GetGlobal { global: slot, .. } = op
                 && !globals.contains(slot)
             {
                 globals.push(*slot);
-                kinds.push(global(*slot));
+                values.push(global(*slot));
             }
         }
         let mut places: Vec<Option<Place>> = vec![];
         places.resize_with(last + 1 - first, || None);
-        let mut region = Region { first, entry, places, globals, named: vec![], written: vec![] };
+        // Of all that the frame holds only what the loop names.
+        let names = |reg: usize| {
+            let operand = |(_, o): (&str, Operand)| matches!(o, Operand::Reg(r) if r.0 as usize == reg);
+            reg >= regs.len() || chunk.code[first..=last].iter().any(|op| op.operands().into_iter().any(operand))
+        };
+        let mut objects = vec![];
+        let mut kinds: Vec<Kind> = vec![];
+        for (i, value) in values.iter().enumerate() {
+            kinds.push(match What::of(value) {
+                Some(what) if names(i) => {
+                    objects.push((Reg(u16::try_from(i).ok()?), what));
+                    Kind::Object(u16::try_from(objects.len() - 1).ok()?)
+                }
+                _ => Kind::of(value),
+            });
+        }
+        let mut region = Region { first, entry, places, globals, objects, named: vec![], written: vec![] };
         region.follow(chunk, kinds)?;
         region.collect();
-        Some(region)
+        (!region.stores_what_is_shared()).then_some(region)
     }
 
     /// The instruction at a place, if it is part of the region and reached.
@@ -218,7 +259,9 @@ impl Region {
     /// Does it write entries of the tape?
     pub fn records(&self) -> bool {
         let active = |k: &Kind| *k == Kind::Float { active: true };
+        let is_active = |k: u16| self.objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
         self.places.iter().flatten().any(|p| match &p.action {
+            Action::Element { object, .. } | Action::Update { object, .. } => is_active(*object),
             Action::Compute { formula, .. } => formula.registers.iter().any(|r| active(&p.kinds[r.0 as usize])),
             _ => false,
         })
@@ -228,7 +271,7 @@ impl Region {
     fn follow(&mut self, chunk: &Chunk, kinds: Vec<Kind>) -> Option<()> {
         let mut todo = vec![(self.entry, kinds)];
         while let Some((at, mut kinds)) = todo.pop() {
-            let Some(place) = at.checked_sub(self.first).and_then(|i| self.places.get_mut(i)) else { continue };
+            let Some(place) = at.checked_sub(self.first).and_then(|i| self.places.get(i)) else { continue };
             if let Some(known) = place {
                 let joined: Vec<Kind> = known.kinds.iter().zip(&kinds).map(|(a, b)| a.join(*b)).collect();
                 if joined == known.kinds {
@@ -236,12 +279,25 @@ impl Region {
                 }
                 kinds = joined;
             }
-            let (action, next) = self::read(chunk, &self.globals, at, &kinds)?;
+            let (action, next) = self::read(chunk, self, at, &kinds)?;
             let reached = Place { action, kinds, next };
-            todo.extend(reached.ways());
+            todo.extend(reached.ways(&self.objects));
+            let place = &mut self.places[at - self.first];
             *place = Some(reached);
         }
         Some(())
+    }
+
+    /// Two registers hold what is written to: after a copy on write they would not.
+    fn stores_what_is_shared(&self) -> bool {
+        let actions = || self.places.iter().flatten();
+        actions().any(|p| match p.action {
+            Action::Store { object, .. } | Action::Update { object, .. } => actions().any(|p| match p.action {
+                Action::Copy { src, .. } => p.kinds[src.0 as usize] == Kind::Object(object),
+                _ => false,
+            }),
+            _ => false,
+        })
     }
 
     fn collect(&mut self) {
@@ -265,7 +321,7 @@ impl Region {
 
 impl Place {
     /// Where it goes on, with the kinds there.
-    pub fn ways(&self) -> Vec<(usize, Vec<Kind>)> {
+    pub fn ways(&self, objects: &[(Reg, What)]) -> Vec<(usize, Vec<Kind>)> {
         let mut after = self.kinds.clone();
         let float = |formula: &Formula, kinds: &[Kind]| Kind::Float {
             active: formula.registers.iter().any(|r| kinds[r.0 as usize] == Kind::Float { active: true }),
@@ -275,6 +331,11 @@ impl Place {
             Action::Copy { dst, src } => after[dst.0 as usize] = self.kinds[src.0 as usize],
             Action::Set { dst, value } => after[dst.0 as usize] = Kind::of(value),
             Action::Compute { dst, formula } => after[dst.0 as usize] = float(formula, &self.kinds),
+            Action::Element { dst, object, .. } => {
+                let active = objects.get(*object as usize).is_some_and(|(_, what)| what.is_active());
+                after[dst.0 as usize] = Kind::Float { active };
+            }
+            Action::Store { .. } | Action::Update { .. } => {}
             Action::Whole { dst, .. } => after[dst.0 as usize] = Kind::Int,
             Action::Compare { dst, .. } | Action::Not { dst, .. } | Action::Both { dst, .. } => {
                 after[dst.0 as usize] = Kind::Bool;
@@ -303,6 +364,10 @@ impl Action {
             Action::Copy { dst, src } | Action::Not { dst, src } => (vec![*src], vec![*dst]),
             Action::Set { dst, .. } => (vec![], vec![*dst]),
             Action::Compute { dst, formula } => (formula.registers.clone(), vec![*dst]),
+            Action::Element { dst, index, .. } => (index.clone(), vec![*dst]),
+            Action::Store { index, value, .. } | Action::Update { index, value, .. } => {
+                (index.iter().chain([value]).copied().collect(), vec![])
+            }
             Action::Whole { dst, a, b, .. } | Action::Compare { dst, a, b, .. } | Action::Both { dst, a, b, .. } => {
                 (vec![*a, *b], vec![*dst])
             }
@@ -315,7 +380,8 @@ impl Action {
 }
 
 /// What the instruction at a place does, and the place behind it.
-fn read(chunk: &Chunk, globals: &[GlobalSlot], at: usize, kinds: &[Kind]) -> Option<(Action, usize)> {
+fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option<(Action, usize)> {
+    let globals = &region.globals;
     let kind = |reg: Reg| kinds[reg.0 as usize];
     let floats =
         |a: Reg, b: Reg| kind(a).is_number() && kind(b).is_number() && (kind(a).is_float() || kind(b).is_float());
@@ -341,6 +407,38 @@ fn read(chunk: &Chunk, globals: &[GlobalSlot], at: usize, kinds: &[Kind]) -> Opt
         }
         _ => None,
     };
+    // The object in a register, if it has an element there, and the value may be written to it.
+    let object_of = |reg: Reg, index: &[Reg], value: Option<Reg>| {
+        let Kind::Object(object) = kind(reg) else { return None };
+        let (_, what) = region.objects.get(object as usize)?;
+        let axes = match what {
+            What::Tensor { rank, .. } => *rank as usize,
+            What::List { .. } => 1,
+        };
+        let fits = match (value.map(kind), what) {
+            (None, _) => true,
+            (Some(Kind::Float { active }), What::List { active: may }) => *may || !active,
+            (Some(Kind::Float { active }), What::Tensor { active: recorded, .. }) => !active && !recorded,
+            _ => false,
+        };
+        (fits && axes == index.len() && index.iter().all(|r| kind(*r) == Kind::Int)).then_some(object)
+    };
+    // The registers of an index behind `first`, if it is ints.
+    let indices = |first: Reg, index: Table| {
+        let parts = chunk.indices.get(index.0 as usize)?;
+        let ints = parts.iter().all(|p| *p == IndexPart::At);
+        ints.then(|| (0..parts.len()).map(|i| Reg(first.0 + 1 + i as u16)).collect::<Vec<Reg>>())
+    };
+    let update = |at: usize| match chunk.code.get(at)? {
+        Op::Operator { op } => match chunk.operators.get(op.0 as usize)? {
+            BinOp::Add => Some(Step::Add(0, 1)),
+            BinOp::Sub => Some(Step::Sub(0, 1)),
+            BinOp::Mul => Some(Step::Mul(0, 1)),
+            BinOp::Div => Some(Step::Div(0, 1)),
+            _ => None,
+        },
+        _ => None,
+    };
     let plain = |reg: Reg| !matches!(kind(reg), Kind::Untouched | Kind::Mixed);
     let mut next = at + 1;
     let action = match *chunk.code.get(at)? {
@@ -360,6 +458,31 @@ fn read(chunk: &Chunk, globals: &[GlobalSlot], at: usize, kinds: &[Kind]) -> Opt
                 return None;
             }
             Action::Copy { dst, src }
+        }
+        Op::GetItem { dst, object, index } => {
+            Action::Element { dst, object: object_of(object, &[index], None)?, index: vec![index] }
+        }
+        Op::GetIndex { dst, first, index } => {
+            let index = indices(first, index)?;
+            Action::Element { dst, object: object_of(first, &index, None)?, index }
+        }
+        Op::SetItem { object, index, value } => {
+            Action::Store { object: object_of(object, &[index], Some(value))?, index: vec![index], value }
+        }
+        Op::SetIndex { object, first, index } => {
+            let index = indices(first, index)?;
+            Action::Store { object: object_of(object, &index, Some(first))?, index, value: first }
+        }
+        Op::UpdateItem { object, index, value } => {
+            next += 1;
+            let object = object_of(object, &[index], Some(value))?;
+            Action::Update { object, index: vec![index], value, step: update(at + 1)? }
+        }
+        Op::UpdateIndex { object, first, index } => {
+            next += 1;
+            let index = indices(first, index)?;
+            let object = object_of(object, &index, Some(first))?;
+            Action::Update { object, index, value: first, step: update(at + 1)? }
         }
         Op::Add { dst, a, b } => operator(dst, a, b, IntOp::Add, Step::Add(0, 1))?,
         Op::Sub { dst, a, b } => operator(dst, a, b, IntOp::Sub, Step::Sub(0, 1))?,
