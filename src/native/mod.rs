@@ -32,6 +32,8 @@ use crate::value::Value;
 const LOOK: u32 = 128;
 /// Looks at a loop before it is compiled.
 const HOT: u32 = 8;
+/// Attempts to compile it. The next run may be of other kinds or without forward mode.
+const FAILURES: u32 = 6;
 /// Kinds of registers that a loop is compiled for.
 const VARIANTS: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up.
@@ -115,11 +117,11 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
             None => {
-                if !looks || this.failures > 1 || this.variants.len() >= VARIANTS || !ON.get() {
+                if !looks || this.failures >= FAILURES || this.variants.len() >= VARIANTS || !ON.get() {
                     return None;
                 }
                 this.looks += 1;
-                if this.looks < HOT {
+                if this.looks < HOT << this.failures {
                     return None;
                 }
                 this.looks = 0;
