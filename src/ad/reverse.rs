@@ -20,7 +20,7 @@ use crate::ops::elementwise::ZMUL;
 use crate::ops::index::{GET_INDEX, add_in_place};
 use crate::ops::lanes;
 use crate::ops::linalg::MATMUL;
-use crate::ops::prim::{Call, Cotangents, Diff, arg_bit};
+use crate::ops::prim::{Call, Cotangents, Diff, Eval, Prim, arg_bit};
 use crate::profile;
 use crate::tensor::broadcast::broadcast_shapes;
 use crate::tensor::small;
@@ -419,6 +419,12 @@ fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
             cotangents.push(None);
             continue;
         }
+        if let (Value::Tensor(..), true) = (y_bar, passes(call.prim, i))
+            && fits(y_bar, call, i)
+        {
+            cotangents.push(Some(y_bar.clone()));
+            continue;
+        }
         let beside;
         let y_bar = if i == 1 && std::ptr::eq(call.prim, &ZMUL) {
             beside = beside_zeros(cx, call, y_bar, i)?;
@@ -434,6 +440,11 @@ fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotan
         }));
     }
     Ok(cotangents)
+}
+
+/// Whether argument `i` gets the cotangent of the result as it is.
+fn passes(prim: &Prim, i: usize) -> bool {
+    matches!(&prim.eval, Eval::Elementwise(e) if e.slopes().get(i).is_some_and(|s| s.constant == Some(1.0)))
 }
 
 /// The cotangent of a product of a cotangent and a slope as the slope gets it: where the former is 0, so is what the slope

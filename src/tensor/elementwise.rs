@@ -11,7 +11,7 @@ use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
 use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::simd::kernels::add_to;
-use super::{DType, Shape, Tensor, count, flat};
+use super::{Arr, DType, Shape, Tensor, count, dense, flat};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::few::few;
@@ -32,6 +32,9 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
     }
     let e = e.special.and_then(|special| special(args)).unwrap_or(e);
     let args = args.get(..e.arity()).unwrap_or(args);
+    if let Some(done) = few_lanes(e, args) {
+        return Ok(done);
+    }
     let Some(kind) = promote(env, args) else {
         return Err(wrong_kind(prim.name, args));
     };
@@ -48,6 +51,51 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
         Kind::Float(DType::F64) => float_tensor::<f64>(prim, e.lanes64, args),
         Kind::Int | Kind::Bool if env.dtype == DType::F64 => float_tensor::<f64>(prim, e.lanes64, args),
         _ => float_tensor::<f32>(prim, e.lanes32, args),
+    }
+}
+
+/// Elements for which preparations would cost more than they are worth.
+const FEW: usize = 512;
+
+/// The value for one or two small float tensors alike, or one and a number.
+fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Value> {
+    let ([Value::Tensor(_, t)] | [Value::Tensor(_, t), _] | [Value::Float(..) | Value::Int(_), Value::Tensor(_, t)]) =
+        args
+    else {
+        return None;
+    };
+    match **t {
+        Tensor::F32(ref a) => few_lanes_of(a, e.lanes32, args),
+        Tensor::F64(ref a) => few_lanes_of(a, e.lanes64, args),
+        _ => None,
+    }
+}
+
+fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) -> Option<Value> {
+    let shape = lead.shape();
+    let n = count(shape);
+    if n > FEW {
+        return None;
+    }
+    let mut out = Vec::with_capacity(n);
+    match args {
+        [_] => kernel(n, &[Lanes::Each(dense(lead)?)], &mut out),
+        [a, b] => kernel(n, &[few_of(a, shape)?, few_of(b, shape)?], &mut out),
+        _ => return None,
+    }
+    Some(Value::tensor(Tensor::from_vec(shape, out)))
+}
+
+/// Lanes of a number or of a tensor of this shape.
+fn few_of<'a, T: Float>(v: &'a Value, shape: &[usize]) -> Option<Lanes<'a, T>> {
+    match v {
+        Value::Tensor(_, t) => {
+            let a = T::array(t)?;
+            if a.shape() == shape { dense(a).map(Lanes::Each) } else { None }
+        }
+        Value::Float(_, x) => Some(Lanes::Same(T::c(*x))),
+        Value::Int(i) => Some(Lanes::Same(T::c(*i as f64))),
+        _ => None,
     }
 }
 
@@ -248,6 +296,16 @@ pub fn pull_elementwise(prim: &'static Prim, args: &[Value], out: &Value, y_bar:
         let g = scalar_f64(y_bar).unwrap_or(0.0);
         return Ok(Value::float(if g == 0.0 { 0.0 } else { g * slope }));
     }
+    if let Value::Tensor(_, t) = y_bar {
+        let done = match **t {
+            Tensor::F32(ref bar) => pull_few(e, |e| e.pull32, args, out, bar, i),
+            Tensor::F64(ref bar) => pull_few(e, |e| e.pull64, args, out, bar, i),
+            _ => None,
+        };
+        if let Some(done) = done {
+            return Ok(done);
+        }
+    }
     let float = |v: &Value| match v {
         Value::Tensor(_, t) if t.dtype().is_float() => Some(t.dtype()),
         _ => None,
@@ -256,6 +314,46 @@ pub fn pull_elementwise(prim: &'static Prim, args: &[Value], out: &Value, y_bar:
     match [y_bar, out].into_iter().chain(args).filter_map(float).max() {
         Some(DType::F32) => pull_tensor::<f32>(prim, e, |e| e.pull32, args, out, y_bar, i),
         _ => pull_tensor::<f64>(prim, e, |e| e.pull64, args, out, y_bar, i),
+    }
+}
+
+/// The pullback for a few elements, if what is present are tensors alike.
+fn pull_few<T: Float>(
+    e: &Elementwise,
+    kernels: fn(&Elementwise) -> [PullKernel<T>; 3],
+    args: &[Value],
+    out: &Value,
+    bar: &Arr<T>,
+    i: usize,
+) -> Option<Value> {
+    let shape = bar.shape();
+    let n = count(shape);
+    if n > FEW || e.slopes().get(i)?.constant.is_some() {
+        return None;
+    }
+    let special = if i == 0 { e.special.and_then(|special| special(args)) } else { None };
+    let e = special.unwrap_or(e);
+    let bar = dense(bar)?;
+    // What is not kept is not read either; the cotangent stands in for it.
+    let mut slices: [&[T]; 3] = [&[]; 3];
+    let arity = e.arity().min(args.len());
+    for (slice, v) in slices.iter_mut().zip(args.get(..arity)?) {
+        *slice = alike(v, shape, bar)?;
+    }
+    let mut result = Vec::with_capacity(n);
+    kernels(e).get(i)?(slices.get(..arity)?, alike(out, shape, bar)?, bar, &mut result);
+    Some(Value::tensor(Tensor::from_vec(shape, result)))
+}
+
+/// The elements of a tensor of this shape; others in the place of what is absent.
+fn alike<'a, T: Float>(v: &'a Value, shape: &[usize], absent: &'a [T]) -> Option<&'a [T]> {
+    match v {
+        Value::None => Some(absent),
+        Value::Tensor(_, t) => {
+            let a = T::array(t)?;
+            if a.shape() == shape { dense(a) } else { None }
+        }
+        _ => None,
     }
 }
 
@@ -417,10 +515,10 @@ pub fn add(mut a: Value, b: Value) -> Result<Value> {
 
 /// `x += y` if both are row-major; copies `x` first if it is shared.
 fn add_into<T: Float>(x: &mut super::Arr<T>, y: &super::Arr<T>) -> bool {
-    if !x.is_standard_layout() {
+    if dense(x).is_none() {
         return false;
     }
-    match (x.as_slice_mut(), y.as_slice()) {
+    match (x.as_slice_mut(), dense(y)) {
         (Some(x), Some(y)) => {
             add_to(x, y);
             true

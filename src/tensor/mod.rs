@@ -211,9 +211,22 @@ fn every<T>(a: &Arr<T>, holds: impl Fn(&T) -> bool) -> bool {
     }
 }
 
+/// The elements of an array if they lie in row-major order without gaps.
+#[inline]
+pub fn dense<T>(a: &Arr<T>) -> Option<&[T]> {
+    let n = match (a.shape(), a.strides()) {
+        (&[n], &[1]) if n > 0 => n,
+        (&[m, n], &[step, 1]) if m > 0 && n > 0 && step == n as isize => m * n,
+        _ => return a.as_slice(),
+    };
+    // SAFETY: `ndarray` guarantees that the elements of an array lie where pointer and strides say, and by these strides they are
+    // `n` neighbours.
+    Some(unsafe { std::slice::from_raw_parts(a.as_ptr(), n) })
+}
+
 /// The elements of an array in row-major order: borrowed if they lie so, else copied.
 pub fn flat<T: Copy>(a: &Arr<T>) -> Cow<'_, [T]> {
-    match a.as_slice() {
+    match dense(a) {
         Some(slice) => Cow::Borrowed(slice),
         None => Cow::Owned(strided::copied(a)),
     }

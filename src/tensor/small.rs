@@ -3,7 +3,7 @@
 use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
-use super::{Arr, Shape, Tensor};
+use super::{Arr, Shape, Tensor, dense};
 use crate::tensor::simd::kernels::{add_outer_row, add_scaled, scaled};
 use crate::value::Value;
 
@@ -153,10 +153,10 @@ fn as_matrices(
     }
     Some(match (a, b) {
         (Tensor::F32(a), Tensor::F32(b)) => {
-            Tensor::from_vec(shape, elements(a.as_slice()?, b.as_slice()?, turn, [m, k, n], finite)?)
+            Tensor::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
         }
         (Tensor::F64(a), Tensor::F64(b)) => {
-            Tensor::from_vec(shape, elements(a.as_slice()?, b.as_slice()?, turn, [m, k, n], finite)?)
+            Tensor::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
         }
         _ => return None,
     })
@@ -196,7 +196,7 @@ fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
     if sum.ndim() != 2 || !sum.is_standard_layout() {
         return false;
     }
-    let (Some(x), Some(y)) = (x.as_slice(), y.as_slice()) else { return false };
+    let (Some(x), Some(y)) = (dense(x), dense(y)) else { return false };
     if y.is_empty() || sum.shape() != [x.len(), y.len()] || !(all_finite(x) && all_finite(y)) {
         return false;
     }
