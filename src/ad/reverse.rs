@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::rc::Rc;
 
 use smallvec::SmallVec;
 
@@ -23,6 +24,7 @@ use crate::ops::linalg::MATMUL;
 use crate::ops::prim::{Call, Cotangents, Diff, Eval, Prim, arg_bit};
 use crate::profile;
 use crate::tensor::broadcast::broadcast_shapes;
+use crate::tensor::parts::add_at;
 use crate::tensor::small;
 use crate::value::Value;
 use crate::vm::Vm;
@@ -148,6 +150,9 @@ fn sweep_from(
         let index = rest;
         let entry = tape.entries[index];
         if let Kind::Element { whole, at } = entry.kind() {
+            if plain && add_plain_element(tape, &mut bars, index, (whole, at)) {
+                continue;
+            }
             let y_bar = if wide {
                 bars.wide[index].clone()
             } else {
@@ -276,6 +281,26 @@ fn sweep_scalars(entries: &[Entry], bars: &mut [Bar], mut index: usize) -> usize
         index -= 1;
     }
     index
+}
+
+/// Adds the cotangent of an element to that of its tensor in place; false if that takes more.
+#[inline]
+fn add_plain_element(tape: &Tape, bars: &mut Bars, index: usize, (whole, at): (usize, usize)) -> bool {
+    let y = bars.scalars[index];
+    let node = tape.wholes.get(whole).and_then(|w| tape.entries.get(w.node.0 as usize));
+    let bar = node.and_then(Entry::in_general).and_then(|general| bars.general.get_mut(general));
+    match bar {
+        Some(Some(Value::Tensor(slot, t))) if slot.is_const() && y.slot.is_const() => match Rc::get_mut(t) {
+            Some(t) => {
+                if y.x != 0.0 {
+                    add_at(t, at, y.x);
+                }
+                true
+            }
+            None => false,
+        },
+        _ => false,
+    }
 }
 
 /// The cotangent of a part that was read adds to that of the whole in place, if there is one already: a loop over the
