@@ -679,3 +679,42 @@ fn what_is_refused_would_not_run() {
     // A writer that makes only one kind of program tests nothing.
     assert!(refused > 20 && warned > 20 && fine > 2, "{refused} refused, {warned} warned, {fine} fine");
 }
+
+/// What is told does not depend on how `dlang check` saves time: it keeps few types and compiles large functions only.
+#[test]
+fn checking_alone_tells_the_same() {
+    let told = |file: &Path, keep_types: bool| {
+        let text = fs::read_to_string(file).unwrap();
+        let mut session = Session::new(options());
+        session.keep_types = keep_types;
+        let name = file.display().to_string();
+        let (found, sound) = match keep_types {
+            true => {
+                let loaded = session.load_main(&name, &text, Mode::Test);
+                (loaded.diagnostics, loaded.unit.is_some())
+            }
+            false => {
+                let (found, module) = session.check_main(&name, &text);
+                (found, module.is_some())
+            }
+        };
+        (found.iter().map(|d| dlang::render::plain::render(d, &session.sources)).collect::<Vec<_>>(), sound)
+    };
+    let files = ["tests/golden/check", "tests/golden/error", "examples"].map(|dir| files(dir, "dl")).concat();
+    assert!(files.len() > 100);
+    for file in files {
+        assert_eq!(told(&file, true), told(&file, false), "{}", file.display());
+    }
+}
+
+#[test]
+fn checking_alone_tells_what_is_too_large() {
+    let numbers = (0..70_000).map(|i| format!("{i}.5")).collect::<Vec<_>>().join(", ");
+    for (text, is_too_large) in
+        [(format!("fn f() = ({numbers})\nf()"), true), ("fn f() = (0.5, 1.5)\nf()".into(), false)]
+    {
+        let (found, module) = Session::new(options()).check_main("large.dl", &text);
+        assert_eq!(found.iter().any(|d| d.code == "E0217"), is_too_large);
+        assert_eq!(module.is_none(), is_too_large);
+    }
+}

@@ -299,6 +299,10 @@ fn docs_of_all_kinds() {
     says("nn.Conv2d", &["struct Conv2d"]);
     says("nn.Dense.new", &["fn new(inputs", "Random weights"]);
     says("prob.Normal.log_prob", &["fn log_prob"]);
+    // Values with a name, too.
+    says("ode", &["  rk4 ", "  solve "]);
+    says("ode.dopri5", &["let dopri5\n", "Dormand"]);
+    says("integrators.euler", &["let euler = RungeKutta(1", "order 1"]);
     let list = dlang(&["doc"]);
     assert!(list.out.contains("  optim ") && list.out.lines().count() > 20, "{list:?}");
 }

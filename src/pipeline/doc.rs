@@ -52,12 +52,9 @@ impl Text {
         let mut rows: Vec<(String, String)> = vec![];
         for stmt in &self.tree.stmts {
             match &stmt.kind {
-                StmtKind::Fn(decl) => {
-                    let name = decl.name.as_ref().map_or("", |n| &*n.name);
+                StmtKind::Fn(_) | StmtKind::Struct(_) | StmtKind::Let { .. } => {
+                    let name = declared(stmt).unwrap_or("");
                     rows.push((name.to_string(), sentence(stmt.doc.as_deref().unwrap_or(""))));
-                }
-                StmtKind::Struct(decl) => {
-                    rows.push((decl.name.name.to_string(), sentence(stmt.doc.as_deref().unwrap_or(""))));
                 }
                 StmtKind::Import(Import::Names { path, names }) => {
                     let Some(from) = Text::of(&path.path) else { continue };
@@ -68,7 +65,7 @@ impl Text {
                 _ => {}
             }
         }
-        rows.retain(|(name, _)| !name.starts_with('_'));
+        rows.retain(|(name, _)| !name.starts_with('_') && !name.is_empty());
         let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, about) in rows {
             let _ = writeln!(out, "  {name:width$}  {about}");
@@ -84,18 +81,18 @@ impl Text {
     }
 
     fn doc_of(&self, item: &str) -> String {
-        let named = |stmt: &&Stmt| match &stmt.kind {
-            StmtKind::Fn(decl) => decl.name.as_ref().is_some_and(|n| &*n.name == item),
-            StmtKind::Struct(decl) => &*decl.name.name == item,
-            _ => false,
-        };
-        self.tree.stmts.iter().find(named).and_then(|stmt| stmt.doc.clone()).unwrap_or_default()
+        let named = self.tree.stmts.iter().find(|stmt| declared(stmt) == Some(item));
+        named.and_then(|stmt| stmt.doc.clone()).unwrap_or_default()
     }
 
     fn item(&self, item: &str) -> Option<String> {
         self.tree.stmts.iter().find_map(|stmt| match &stmt.kind {
-            StmtKind::Fn(decl) if decl.name.as_ref().is_some_and(|n| &*n.name == item) => {
-                Some(self.function(decl, stmt))
+            StmtKind::Fn(decl) if declared(stmt) == Some(item) => Some(self.function(decl, stmt)),
+            // A long value says less than its doc.
+            StmtKind::Let { .. } if declared(stmt) == Some(item) => {
+                let text = self.slice(stmt.span);
+                let shown = if text.contains('\n') { format!("let {item}") } else { text.to_string() };
+                Some(format!("{shown}\n{}", stmt.doc.as_deref().unwrap_or("")))
             }
             StmtKind::Struct(decl) if &*decl.name.name == item => {
                 let mut out = format!("{}\n{}", self.slice(decl.span), stmt.doc.as_deref().unwrap_or(""));
@@ -154,6 +151,16 @@ impl Text {
 
     fn slice(&self, span: Span) -> &str {
         self.text.get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+}
+
+/// The name that a function, a struct or a `let` gives to what it declares.
+fn declared(stmt: &Stmt) -> Option<&str> {
+    match &stmt.kind {
+        StmtKind::Fn(decl) => decl.name.as_ref().map(|n| &*n.name),
+        StmtKind::Struct(decl) => Some(&decl.name.name),
+        StmtKind::Let { pattern, .. } => pattern.name().map(|n| &*n.name),
+        _ => None,
     }
 }
 

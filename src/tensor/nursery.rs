@@ -33,12 +33,19 @@ struct Own {
     /// The rest of its chunk.
     rest: Cell<*mut u8>,
     left: Cell<usize>,
+    /// There are no more chunks.
+    spent: Cell<bool>,
 }
 
 thread_local! {
     /// Nothing has to be dropped, so it works to the last.
     static OWN: Own = const {
-        Own { heads: [const { Cell::new(ptr::null_mut()) }; SMALL / STEP], rest: Cell::new(ptr::null_mut()), left: Cell::new(0) }
+        Own {
+            heads: [const { Cell::new(ptr::null_mut()) }; SMALL / STEP],
+            rest: Cell::new(ptr::null_mut()),
+            left: Cell::new(0),
+            spent: Cell::new(false),
+        }
     };
 }
 
@@ -93,19 +100,28 @@ pub unsafe fn free_small(block: *mut u8, size: usize) {
 impl Own {
     #[inline]
     fn cut(&self, size: usize) -> *mut u8 {
-        if size > self.left.get() {
-            let chunk = large(CHUNK);
-            if chunk.is_null() {
-                return chunk;
-            }
-            self.rest.set(chunk);
-            self.left.set(CHUNK);
+        let left = self.left.get();
+        if size > left {
+            return if self.spent.get() { ptr::null_mut() } else { self.cut_anew(size) };
         }
         let block = self.rest.get();
         // SAFETY: the chunk has that many bytes left, as was just seen.
         self.rest.set(unsafe { block.add(size) });
-        self.left.set(self.left.get() - size);
+        self.left.set(left - size);
         block
+    }
+
+    /// The same from the next chunk.
+    #[cold]
+    fn cut_anew(&self, size: usize) -> *mut u8 {
+        let chunk = large(CHUNK);
+        if chunk.is_null() {
+            self.spent.set(true);
+            return chunk;
+        }
+        self.rest.set(chunk);
+        self.left.set(CHUNK);
+        self.cut(size)
     }
 }
 
