@@ -10,11 +10,11 @@ use super::pull::{Applied, Pulled, factor, live, needed, slope_of};
 use crate::bytecode::formula::{Formula, MOST, Step};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
+use crate::tensor::count;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::{Lanes, Run};
 use crate::tensor::simd::kernels::{add_to, negate};
 use crate::tensor::simd::sums::sum;
-use crate::tensor::{Tensor, count};
 use crate::value::Value;
 
 /// Elements that are few.
