@@ -28,6 +28,7 @@ fn load(text: &str) -> usize {
     let options = Options { dtype: dlang::tensor::DType::F32, seed: 0, check_nan: false, profile: false, threads: 1 };
     let mut session = Session::new(options);
     session.lean = true;
+    session.keep_types = false;
     let loaded = session.load_main("bench.dl", text, Mode::Script);
     loaded.diagnostics.iter().filter(|d| d.is_error()).count()
 }

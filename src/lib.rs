@@ -15,6 +15,7 @@ pub mod env;
 pub mod error;
 pub mod few;
 pub mod formats;
+pub mod native;
 pub mod ops;
 pub mod pipeline;
 pub mod plot;

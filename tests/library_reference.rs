@@ -10,7 +10,7 @@ const WHOLES: [(&str, &[&str]); 6] = [
     ("data", &["tables"]),
     ("nn", &["activation", "attention", "convolution", "normalization", "recurrent"]),
     ("ode", &["integrators"]),
-    ("optim", &["schedules"]),
+    ("optim", &["schedules", "wrappers"]),
     ("prob", &["bijectors", "circular", "discrete", "distributions", "mcmc", "multivariate", "vi"]),
     ("rl", &["off_policy"]),
 ];

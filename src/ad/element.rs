@@ -6,13 +6,17 @@
 use std::rc::Rc;
 
 use crate::ad::slot::{Node, Slot};
-use crate::ad::tape::{Entry, Tape};
+use crate::ad::tape::{Entry, Recent, Tape};
 use crate::ad::{Cx, Mode};
 use crate::error::Result;
 use crate::ops::index::INDEX_ADD;
 use crate::tensor::parts::{add_at, element};
 use crate::tensor::{DType, Shape, Tensor};
 use crate::value::Value;
+
+/// How many elements read lately are known again, and how far apart those of two tensors are.
+pub const RECENT: usize = 64;
+pub const RECENT_STRIDE: usize = 17;
 
 /// A tensor that elements were read from.
 pub struct Whole {
@@ -73,25 +77,29 @@ impl Cx {
 impl Tape {
     /// The node of an element: `x[i]` in one turn of a loop is often `x[i + 1]` of the turn before.
     fn element(&mut self, whole: u32, at: usize) -> Result<Node> {
-        const KEPT: usize = 64;
-        if self.recent.is_empty() {
-            self.recent.resize(KEPT, (0, 0, Node(0)));
-        }
-        let place = (at + 17 * whole as usize) % KEPT;
+        self.keep_recent();
+        let place = (at + RECENT_STRIDE * whole as usize) % RECENT;
         match self.recent.get(place) {
-            Some(&(w, i, node)) if node.0 != 0 && w == whole && i == at => Ok(node),
+            Some(kept) if kept.node != 0 && kept.whole == whole && kept.at == at as u64 => Ok(Node(kept.node)),
             _ => {
                 let node = self.push(Entry::element(whole, at))?;
                 if let Some(kept) = self.recent.get_mut(place) {
-                    *kept = (whole, at, node);
+                    *kept = Recent { at: at as u64, whole, node: node.0 };
                 }
                 Ok(node)
             }
         }
     }
 
+    /// Makes the places for [`RECENT`] elements.
+    pub fn keep_recent(&mut self) {
+        if self.recent.is_empty() {
+            self.recent.resize(RECENT, Recent::default());
+        }
+    }
+
     /// Index of a tensor in `wholes`; a loop reads from few tensors in turn.
-    fn whole(&mut self, node: Node, t: &Tensor) -> u32 {
+    pub fn whole(&mut self, node: Node, t: &Tensor) -> u32 {
         const LOOKED_AT: usize = 8;
         let recent = self.wholes.len().saturating_sub(LOOKED_AT);
         if let Some(i) = self.wholes[recent..].iter().rposition(|w| w.node == node) {

@@ -46,6 +46,8 @@ pub struct Cx {
     pub noted: Option<Noted>,
     pub trap: Trap,
     scratch: Scratch,
+    /// Turns of loops, to find those that are worth compiling.
+    pub turns: u32,
 }
 
 /// A derivative that is being taken.
@@ -123,6 +125,15 @@ impl Cx {
         self.next_serial += 1;
         self.levels.push(LevelState { serial: self.next_serial, mode });
         Ok(Level(self.levels.len() as u8))
+    }
+
+    /// The tape of the outermost level, if that is one of reverse mode and nobody watches: scalars of level 1 may be
+    /// recorded by writing entries.
+    pub fn outermost_tape(&mut self) -> Option<&mut Tape> {
+        match self.levels.first_mut().map(|l| &mut l.mode) {
+            Some(Mode::Reverse(tape)) if self.watch == Watch::Off && !self.trap.records && !tape.nested => Some(tape),
+            _ => None,
+        }
     }
 
     /// How many levels are open.

@@ -21,6 +21,7 @@ use crate::value::Value;
 
 /// One scalar operation: `y_bar * pa` flows to `a`, `y_bar * pb` to `b`.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub struct Entry {
     pub a: u32,
     pub b: u32,
@@ -85,7 +86,7 @@ pub struct Tape {
     /// Tensors that elements were read from.
     pub wholes: Vec<Whole>,
     /// Elements read lately, by position: read again they are the same node. Empty before the first.
-    pub recent: Vec<(u32, usize, Node)>,
+    pub recent: Vec<Recent>,
     /// Where entries came from, as far as the NaN trap was on; else empty.
     pub origins: Vec<Origin>,
     /// Primals may have slots of lower levels.
@@ -94,6 +95,15 @@ pub struct Tape {
     pub batched: bool,
     /// Every cotangent will be a plain number or tensor: the outermost level, swept once from 1.
     pub plain: bool,
+}
+
+/// An element read lately; node 0 for none.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct Recent {
+    pub at: u64,
+    pub whole: u32,
+    pub node: u32,
 }
 
 /// What an entry is.
@@ -109,7 +119,7 @@ pub enum Kind {
 /// In `Entry::a`: the entry is general, `b` is its index.
 const GENERAL: u32 = u32::MAX;
 /// In `Entry::a`: an element, `b` is its whole, and the bits of `pa` its position. Nodes are below both.
-const ELEMENT: u32 = GENERAL - 1;
+pub const ELEMENT: u32 = GENERAL - 1;
 
 impl Entry {
     fn general(index: u32) -> Entry {

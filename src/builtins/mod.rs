@@ -95,5 +95,11 @@ pub fn table() -> impl Iterator<Item = &'static Builtin> {
 /// The builtin of this name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
     static BY_NAME: OnceLock<FxHashMap<&str, &Builtin>> = OnceLock::new();
-    BY_NAME.get_or_init(|| table().map(|b| (b.name, b)).collect()).get(name).copied()
+    let all = || {
+        let count = FAMILIES.iter().map(|family| family.len()).sum();
+        let mut all = FxHashMap::with_capacity_and_hasher(count, Default::default());
+        all.extend(table().map(|b| (b.name, b)));
+        all
+    };
+    BY_NAME.get_or_init(all).get(name).copied()
 }

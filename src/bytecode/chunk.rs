@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::builtins::Builtin;
 use crate::bytecode::formula::Formula;
 use crate::bytecode::op::{Op, Reg};
+use crate::native::Loops;
 use crate::ops::prim::Prim;
 use crate::source::Span;
 use crate::symbol::Symbol;
@@ -45,6 +46,8 @@ pub struct Chunk {
     pub annotated: Vec<Rc<str>>,
     pub hosts: Vec<Host>,
     pub formulas: Vec<Rc<Formula>>,
+    /// Those that have become native code.
+    pub loops: Loops,
     /// Text of the signature, for printing.
     pub signature: RefCell<Option<String>>,
 }

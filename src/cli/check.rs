@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::settings::Settings;
 use super::{files, out, report};
-use crate::diagnostic::Diagnostic;
-use crate::pipeline::{Mode, Session};
+use crate::pipeline::Session;
 use crate::render::plain;
 use crate::source::SourceMap;
 
@@ -35,19 +34,19 @@ pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: b
         };
         let mut session = Session::new(settings.options());
         session.lean = true;
-        let mut loaded = session.load_main(&text.name, &text.text, Mode::Test);
-        if loaded.unit.is_none() {
+        session.keep_types = types;
+        let (mut fresh, mut module) = session.check_main(&text.name, &text.text);
+        if module.is_none() {
             session = Session::new(settings.options());
-            loaded = session.load_main(&text.name, &text.text, Mode::Test);
+            (fresh, module) = session.check_main(&text.name, &text.text);
         }
-        let mut fresh: Vec<Diagnostic> = loaded.diagnostics;
         fresh.retain(|d| told.insert(plain::render(d, &session.sources)));
         report::show(settings, &fresh, &session.sources);
-        if fresh.iter().any(|d| d.is_error() || deny_warnings) || loaded.unit.is_none() {
+        if fresh.iter().any(|d| d.is_error() || deny_warnings) || module.is_none() {
             exit = Exit::Failed;
         }
-        if types && let Some(unit) = &loaded.unit {
-            out::print(&session.signatures(unit.module));
+        if types && let Some(module) = module {
+            out::print(&session.signatures(module));
         }
         all.extend(fresh);
         if i + 1 == programs.len() {

@@ -84,6 +84,7 @@ pub fn prepare(
     let load = |lean: bool| {
         let mut session = Session::new(settings.options());
         session.lean = lean;
+        session.keep_types = false;
         session.vm.script_args = call.rest.clone();
         let (name, given) = (text.name.clone(), call.clone());
         // What is wrong with the choice is told once the program is known to be right.

@@ -65,6 +65,7 @@ fn summary(tally: &Tally) -> String {
 
 fn test_file(settings: &Settings, text: &files::Text, filter: Option<&str>, tally: &mut Tally) {
     let mut session = Session::new(settings.options());
+    session.keep_types = false;
     let loaded = session.load_main(&text.name, &text.text, Mode::Test);
     let unit = match loaded.unit {
         Some(unit) if !loaded.diagnostics.iter().any(Diagnostic::is_error) => unit,

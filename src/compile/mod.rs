@@ -22,7 +22,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use crate::bytecode::chunk::Chunk;
 use crate::compile::literal::Number;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::{FnId, GlobalId, GlobalKind, ModuleId, Program, Res};
+use crate::resolve::{FnId, GlobalId, GlobalKind, LoadedModule, ModuleId, Program, Res};
 use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::{ExprKind, Pattern, Stmt, StmtKind};
@@ -150,6 +150,24 @@ pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<Com
         }
         _ => Err(problems),
     }
+}
+
+/// Bytes of source from which a function may be too large. A byte needs less than 8 registers, constants or entries of a table: the
+/// most is needed by the call of a function that is written out, with up to [`MOST`](crate::bytecode::formula::MOST) values.
+const LARGE: u32 = 8000;
+
+/// True for a module of which no function can be too large.
+pub fn is_small(module: &LoadedModule) -> bool {
+    let size = |span: Span| span.end - span.start;
+    let is_body = |stmt: &&Stmt| {
+        !matches!(stmt.kind, StmtKind::Fn(_) | StmtKind::Struct(_) | StmtKind::Impl { .. } | StmtKind::Test { .. })
+    };
+    let body: u32 = module.tree.stmts.iter().filter(is_body).map(|stmt| size(stmt.span)).sum();
+    let functions = &module.resolved.functions;
+    let structs = &module.resolved.structs;
+    body < LARGE
+        && functions.iter().filter_map(|f| f.decl.as_ref()).all(|decl| size(decl.span) < LARGE)
+        && structs.iter().all(|s| size(s.decl.span) < LARGE)
 }
 
 /// `let n = 100` and `let dt = 0.01` at the top level, before anything is called: a function that is called earlier must find that

@@ -169,6 +169,12 @@ static CUBE: Elementwise = unary::<Power<3>>(Ints::Promote);
 static FOURTH: Elementwise = unary::<Power<4>>(Ints::Promote);
 static RECIPROCAL: Elementwise = unary::<Power<-1>>(Ints::Promote);
 
+/// The exponent, if that is the inside of a fixed power.
+pub fn cheap_power(inside: &'static Elementwise) -> Option<i32> {
+    let powers = [(2, &SQUARE), (3, &CUBE), (4, &FOURTH), (-1, &RECIPROCAL)];
+    powers.into_iter().find(|(_, power)| std::ptr::eq(*power, inside)).map(|(k, _)| k)
+}
+
 /// The general power on floats, for ints with a negative exponent.
 struct FloatPower;
 impl super::lanes::BinaryRule for FloatPower {

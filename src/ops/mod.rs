@@ -116,5 +116,11 @@ pub fn table() -> impl Iterator<Item = &'static Prim> {
 /// The primitive of this name.
 pub fn find(name: &str) -> Option<&'static Prim> {
     static BY_NAME: OnceLock<FxHashMap<&str, &Prim>> = OnceLock::new();
-    BY_NAME.get_or_init(|| table().map(|p| (p.name, p)).collect()).get(name).copied()
+    let all = || {
+        let count = FAMILIES.iter().map(|family| family.len()).sum();
+        let mut all = FxHashMap::with_capacity_and_hasher(count, Default::default());
+        all.extend(table().map(|p| (p.name, p)));
+        all
+    };
+    BY_NAME.get_or_init(all).get(name).copied()
 }

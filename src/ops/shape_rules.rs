@@ -93,11 +93,15 @@ pub fn broadcast(name: &str, args: &[Ty]) -> Result<Option<Dims>> {
     let mut sum = Dims::new();
     let mut known = true;
     for ty in args {
-        let Some(own) = ty.dims() else {
-            known = false;
-            continue;
+        let own = match ty {
+            Ty::Bool(_) | Ty::Int(_) | Ty::Float => continue,
+            Ty::Tensor(TensorTy { dims: Some(dims), .. }) => dims,
+            _ => {
+                known = false;
+                continue;
+            }
         };
-        let Some(joined) = join(&sum, &own) else { return Err(clash(name, args)) };
+        let Some(joined) = join(&sum, own) else { return Err(clash(name, args)) };
         sum = joined;
     }
     Ok((known && !args.is_empty()).then_some(sum))
@@ -105,23 +109,21 @@ pub fn broadcast(name: &str, args: &[Ty]) -> Result<Option<Dims>> {
 
 /// `None`: they certainly clash.
 fn join(a: &[Dim], b: &[Dim]) -> Option<Dims> {
-    let rank = a.len().max(b.len());
-    let at = |s: &[Dim], axis: usize| {
-        let missing = rank - s.len();
-        if axis < missing { Dim::Known(1) } else { s[axis - missing] }
-    };
-    (0..rank)
-        .map(|axis| match (at(a, axis), at(b, axis)) {
-            (m, n) if m == n => Some(m),
-            (Dim::Known(1), n) => Some(n),
-            (m, Dim::Known(1)) => Some(m),
-            (m, n) if m.differs(n) && m.differs(Dim::Known(1)) && n.differs(Dim::Known(1)) => None,
+    let (long, short) = if a.len() < b.len() { (b, a) } else { (a, b) };
+    let mut both = Dims::from_slice(long);
+    for (dim, n) in both.iter_mut().skip(long.len() - short.len()).zip(short) {
+        *dim = match (*dim, *n) {
+            (m, n) if m == n => m,
+            (Dim::Known(1), n) => n,
+            (m, Dim::Known(1)) => m,
+            (m, n) if m.differs(n) && m.differs(Dim::Known(1)) && n.differs(Dim::Known(1)) => return None,
             // An unknown dim must be this one, or 1.
-            (Dim::Known(n), _) | (_, Dim::Known(n)) => Some(Dim::Known(n)),
-            (m, n) if m.is_positive() && n.is_positive() => Some(Dim::Some),
-            _ => Some(Dim::Unknown),
-        })
-        .collect()
+            (Dim::Known(n), _) | (_, Dim::Known(n)) => Dim::Known(n),
+            (m, n) if m.is_positive() && n.is_positive() => Dim::Some,
+            _ => Dim::Unknown,
+        };
+    }
+    Some(both)
 }
 
 /// The error for the first two arguments that clash, as evaluation words it.

@@ -79,6 +79,7 @@ impl<'a> Load<'a> {
             _ => resolve::Mode::Script,
         };
         self.session.checker.follow_tests(self.mode == Mode::Test);
+        self.session.checker.keep_types(self.session.keep_types);
         self.path.push(name.to_string());
         // A library module's own file, as for its tests, sees what library modules see.
         let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();

@@ -92,6 +92,8 @@ pub struct Session {
     /// Library modules are loaded as far as the program may need them. If it has errors, it is to be loaded again without,
     /// as hints know all names then.
     pub lean: bool,
+    /// The types of expressions are kept, for those who ask for them after loading.
+    pub keep_types: bool,
     /// What the checker says is dropped: a program runs as far as it gets (for tests of the checker).
     pub unchecked: bool,
     /// What earlier REPL lines defined.
@@ -114,6 +116,7 @@ impl Session {
             checker: Checker::new().with_dtype(options.dtype),
             choose_params: None,
             lean: false,
+            keep_types: true,
             unchecked: false,
             options,
             program: Program::default(),
@@ -133,22 +136,46 @@ impl Session {
                 self.vm.cx.set_watch(Watch::Note);
             }
         }
-        let mut load = load::Load::new(self, mode);
-        let module = load.main(name, text);
-        let (mut diagnostics, incomplete) = load.finish();
+        let (mut diagnostics, incomplete, module) = self.load_sound(name, text, mode);
         if mode == Mode::Repl && incomplete {
             return Loaded { diagnostics, unit: None, incomplete };
         }
         let mut unit = None;
-        if !diagnostics.iter().any(Diagnostic::is_error)
-            && let Some(module) = module
-        {
+        if let Some(module) = module {
             match self.unit(module, mode) {
                 Ok(ready) => unit = Some(ready),
                 Err(limits) => diagnostics.extend(limits),
             }
         }
         Loaded { diagnostics, unit, incomplete }
+    }
+
+    /// What is wrong with the main text, its `test` blocks included, and all it imports; and the main module if there are no
+    /// errors. It is compiled only where the compiler might find a function too large.
+    pub fn check_main(&mut self, name: &str, text: &str) -> (Vec<Diagnostic>, Option<ModuleId>) {
+        let (mut diagnostics, _, module) = self.load_sound(name, text, Mode::Test);
+        let Some(module) = module else { return (diagnostics, None) };
+        let mut all = vec![];
+        self.imports_of(module, &mut all);
+        all.push(module);
+        for id in all {
+            if !crate::compile::is_small(self.program.module(id))
+                && let Err(limits) = crate::compile::compile(&self.program, id, &self.bases)
+            {
+                diagnostics.extend(limits);
+                return (diagnostics, None);
+            }
+        }
+        (diagnostics, Some(module))
+    }
+
+    /// Loads and checks: the diagnostics, whether the text ends too early, and the main module if there are no errors.
+    fn load_sound(&mut self, name: &str, text: &str, mode: Mode) -> (Vec<Diagnostic>, bool, Option<ModuleId>) {
+        let mut load = load::Load::new(self, mode);
+        let module = load.main(name, text);
+        let (diagnostics, incomplete) = load.finish();
+        let sound = !diagnostics.iter().any(Diagnostic::is_error);
+        (diagnostics, incomplete, module.filter(|_| sound))
     }
 
     /// Compiles what is not compiled yet.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use self::scan::{Kind, outward, words};
+use self::scan::{Kind, words_and_outward};
 
 /// A library module, as the build script lists it.
 pub struct Module {
@@ -82,12 +82,14 @@ struct Kept {
 impl Lean {
     /// For the text of a program, with those of all its files.
     pub fn new(program: &str) -> Lean {
-        // Each word once: most are found again and again.
-        let mut all: FxHashSet<&str> = words(program).collect();
-        all.retain(|word| module(word).is_some());
-        all.extend(outward(program));
+        // Each word once, as most are found again and again; and whether it stands where names of modules are wanted.
+        let mut all: FxHashMap<&str, bool> = FxHashMap::with_capacity_and_hasher(512, Default::default());
+        for (word, is_outward) in words_and_outward(program) {
+            *all.entry(word).or_default() |= is_outward;
+        }
         let known = |word: &str| NAMES.binary_search(&word).ok().and_then(|i| NAMES.get(i)).copied();
-        Lean { wanted: all.into_iter().filter_map(known).collect(), made: RefCell::default() }
+        let wanted = all.into_iter().filter(|(word, is_outward)| *is_outward || module(word).is_some());
+        Lean { wanted: wanted.filter_map(|(word, _)| known(word)).collect(), made: RefCell::default() }
     }
 
     /// The text of a module: blanks stand for what is left out, so that places stay; line breaks need not. A declaration is needed if an importer
@@ -203,7 +205,7 @@ pub fn home_of(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::scan::pieces;
+    use super::scan::{outward, pieces};
     use super::*;
 
     #[test]

@@ -91,19 +91,31 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Names that it may want of the modules that it imports: behind a dot, or in an import.
 pub fn outward(text: &str) -> impl Iterator<Item = &str> {
-    let imports = text.split('\n').scan(false, |goes_on, line| {
-        let inside = *goes_on || line.trim_start().starts_with("from ");
-        *goes_on = inside && line.split('#').next().is_some_and(|line| line.trim_end().ends_with([',', '(']));
-        Some(if inside { line } else { "" })
-    });
-    let behind_dots =
-        spans(text).filter(|(start, _)| text[..*start].ends_with('.')).map(|(start, end)| &text[start..end]);
-    behind_dots.chain(imports.flat_map(words))
+    words_and_outward(text).filter(|(_, is_outward)| *is_outward).map(|(word, _)| word)
+}
+
+/// All of [`words`], and which of them are [`outward`].
+pub fn words_and_outward(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut goes_on = false;
+    text.split('\n').flat_map(move |line| {
+        let inside = goes_on || line.trim_start().starts_with("from ");
+        goes_on = inside && line.split('#').next().is_some_and(|line| line.trim_end().ends_with([',', '(']));
+        spans(line).map(move |(start, end)| (&line[start..end], inside || line[..start].ends_with('.')))
+    })
 }
 
 fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
     // By bytes, which is faster: those of other scripts count as letters.
-    let in_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
+    const LETTERS: [bool; 256] = {
+        let mut all = [false; 256];
+        let mut b = 0;
+        while b < 256 {
+            all[b] = (b as u8).is_ascii_alphanumeric() || b as u8 == b'_' || b >= 0x80;
+            b += 1;
+        }
+        all
+    };
+    let in_name = |b: u8| LETTERS[b as usize];
     let bytes = text.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {

@@ -50,9 +50,16 @@ impl Docs {
 
     /// Gives the comments seen so far to the item that starts with `token`; at the head of a file those above an
     /// empty line, or above something that takes no doc, are the file's own.
+    #[inline]
     pub fn attach_leading(&mut self, start: u32, token: &Token<'_>, blank_before: impl Fn() -> bool) {
+        // Few tokens have any above them.
+        if let Some(doc) = self.pending.take() {
+            self.attach(doc, start, token, blank_before);
+        }
+    }
+
+    fn attach(&mut self, doc: String, start: u32, token: &Token<'_>, blank_before: impl Fn() -> bool) {
         use Token::*;
-        let Some(doc) = self.pending.take() else { return };
         let takes_doc = matches!(token, Fn | Let | Var | Struct | Impl | Param | Test);
         if std::mem::take(&mut self.at_head) && self.module.is_none() && (!takes_doc || blank_before()) {
             self.module = Some(doc);

@@ -45,7 +45,7 @@ pub fn lex(source: SourceId, text: &str) -> Lexed<'_> {
         text,
         logos,
         // Most of a library module may be blank.
-        out: Vec::with_capacity((text.len() / 4).min(2048)),
+        out: Vec::with_capacity((text.len() / 3).min(4096)),
         open: vec![],
         docs: Docs::default(),
         depth: 0,
@@ -196,12 +196,14 @@ impl<'s> Lexer<'s> {
         self.logos.remainder().starts_with('(') && !(starts && is_assigned(self.logos.remainder()))
     }
 
-    /// Blanks stand for what a program does not need of a library module: passed over in long steps.
+    /// At the start of a line. Many blanks stand for what a program does not need of a library module: passed over in long steps.
     fn skip_blanks(&mut self) {
         const STEP: usize = 64;
-        let steps = self.logos.remainder().as_bytes().chunks_exact(STEP).take_while(|chunk| **chunk == [b' '; STEP]);
+        let rest = self.logos.remainder().as_bytes();
+        let steps = rest.chunks_exact(STEP).take_while(|chunk| **chunk == [b' '; STEP]);
         let len = STEP * steps.count();
-        self.logos.bump(len);
+        let few = rest.iter().skip(len).take_while(|b| **b == b' ').count();
+        self.logos.bump(len + few);
     }
 
     fn problem(&mut self, problem: SyntaxError) {

@@ -67,6 +67,9 @@ pub fn float<'s>(lex: &mut Lex<'s>) -> f64 {
 /// A name: letters, digits and `_`, not beginning with a digit.
 pub fn name<'s>(lex: &mut Lex<'s>) -> Result<&'s str, ()> {
     let text = lex.slice();
+    if text.is_ascii() {
+        return Ok(text);
+    }
     let mut chars = text.chars();
     let starts = chars.next().is_some_and(|c| c.is_alphabetic() || c == '_');
     if starts && chars.all(|c| c.is_alphanumeric() || c == '_') { Ok(text) } else { Err(()) }

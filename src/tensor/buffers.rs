@@ -3,11 +3,14 @@
 //! A loop over tensors takes and frees the same few sizes again and again. To the system each return costs a fault for every
 //! page that is touched again, which is more than the arithmetic. Blocks from [`SMALLEST`] to [`LARGEST`] go by size classes,
 //! eight to a doubling; freed ones wait in lists of their thread, the last freed first, as it may be in the cache still.
-//! A thread keeps at most [`MOST_KEPT`] bytes. All other blocks are the inner allocator's.
+//! A thread keeps at most [`MOST_KEPT`] bytes. Other blocks are the inner allocator's, but for those in the
+//! [nursery](super::nursery).
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::RefCell;
 use std::ptr;
+
+use super::nursery;
 
 /// Blocks below this size (in bytes) are not kept.
 pub const SMALLEST: usize = 1 << 10;
@@ -18,6 +21,8 @@ pub const MOST_KEPT: usize = 1 << 28;
 
 /// Blocks from this size on begin at a pair of cache lines, as the buffers of matrix products want it.
 const LARGE: usize = 1 << 15;
+/// Blocks of classes up to this size may lie in the nursery.
+const LARGEST_FRESH: usize = 1 << 18;
 /// Classes to a doubling of the size, as a power of two.
 const STEPS: u32 = 3;
 const CLASSES: usize = ((LARGEST.ilog2() - SMALLEST.ilog2()) << STEPS) as usize + 1;
@@ -105,39 +110,72 @@ impl<A: GlobalAlloc> Keeping<A> {
     }
 }
 
+/// Whether such blocks may lie in the nursery, given that they are not kept.
+#[inline]
+fn may_be_small(layout: Layout) -> bool {
+    layout.align() <= nursery::STEP && layout.size() < nursery::SMALL
+}
+
+/// A block of the nursery for a class, all zeros, or null.
+fn fresh(class: usize) -> *mut u8 {
+    let size = layout_of(class).size();
+    if size <= LARGEST_FRESH { nursery::large(size) } else { ptr::null_mut() }
+}
+
 // SAFETY: blocks come from the inner allocator with the layout of their class (which their own layout tells and which is no
 // smaller), are handed out to one owner at a time, and go back with that layout.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
+    #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class(layout) {
-            // SAFETY: the caller's; the class has a layout of some size.
-            None => unsafe { self.0.alloc(layout) },
+            None => {
+                let block = if may_be_small(layout) { nursery::small(layout.size()) } else { ptr::null_mut() };
+                // SAFETY: the caller's.
+                if block.is_null() { unsafe { self.0.alloc(layout) } } else { block }
+            }
             Some(class) => match self.reuse(class) {
                 Some(block) => block,
-                None => unsafe { self.0.alloc(layout_of(class)) },
+                None => match fresh(class) {
+                    // SAFETY: the class has a layout of some size.
+                    block if block.is_null() => unsafe { self.0.alloc(layout_of(class)) },
+                    block => block,
+                },
             },
         }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        match class(layout) {
-            // SAFETY: as in `alloc`.
-            None => unsafe { self.0.alloc_zeroed(layout) },
+        let used = match class(layout) {
+            None if may_be_small(layout) => nursery::small(layout.size()),
+            None => ptr::null_mut(),
             Some(class) => match self.reuse(class) {
-                Some(block) => {
-                    // SAFETY: the block has that many bytes.
-                    unsafe { block.write_bytes(0, layout.size()) };
-                    block
-                }
-                None => unsafe { self.0.alloc_zeroed(layout_of(class)) },
+                Some(block) => block,
+                None => match fresh(class) {
+                    // SAFETY: the class has a layout of some size.
+                    block if block.is_null() => return unsafe { self.0.alloc_zeroed(layout_of(class)) },
+                    block => return block,
+                },
             },
+        };
+        if used.is_null() {
+            // SAFETY: the caller's.
+            return unsafe { self.0.alloc_zeroed(layout) };
         }
+        // SAFETY: the block has that many bytes.
+        unsafe { used.write_bytes(0, layout.size()) };
+        used
     }
 
+    #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(own) = class(layout) else {
-            // SAFETY: such blocks are the inner allocator's.
-            return unsafe { self.0.dealloc(block, layout) };
+            return if may_be_small(layout) && nursery::contains(block) {
+                // SAFETY: what lies in the nursery came from it; the layout is that of the block.
+                unsafe { nursery::free_small(block, layout.size()) }
+            } else {
+                // SAFETY: such blocks are the inner allocator's.
+                unsafe { self.0.dealloc(block, layout) }
+            };
         };
         let done = KEPT.try_with(|kept| {
             let Ok(mut kept) = kept.try_borrow_mut() else { return false };
@@ -146,6 +184,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
             while kept.bytes > MOST_KEPT {
                 let class = kept.next;
                 match kept.take(class) {
+                    // Nothing takes it back; it is little.
+                    Some(block) if nursery::contains(block) => {}
                     // SAFETY: kept blocks came with the layout of their class.
                     Some(block) => unsafe { self.0.dealloc(block, layout_of(class)) },
                     None => kept.next = (class + 1) % CLASSES,
@@ -153,7 +193,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
             }
             true
         });
-        if done != Ok(true) {
+        if done != Ok(true) && !nursery::contains(block) {
             // SAFETY: it came with the layout of its class.
             unsafe { self.0.dealloc(block, layout_of(own)) }
         }
@@ -163,19 +203,22 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
         // SAFETY: the caller's; the alignment is one.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (class(layout), class(new)) {
-            (None, None) => unsafe { self.0.realloc(block, layout, size) },
-            (Some(old), Some(new)) if old == new => block,
-            _ => {
-                // SAFETY: the new block is another one and holds the smaller of the two sizes.
-                unsafe {
-                    let moved = self.alloc(new);
-                    if !moved.is_null() {
-                        ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
-                        self.dealloc(block, layout);
-                    }
-                    moved
-                }
+            (None, None) if !(may_be_small(layout) && nursery::contains(block)) => {
+                // SAFETY: the block is the inner allocator's.
+                return unsafe { self.0.realloc(block, layout, size) };
             }
+            (None, None) if nursery::are_alike(layout.size(), size) => return block,
+            (Some(old), Some(new)) if old == new => return block,
+            _ => {}
+        }
+        // SAFETY: the new block is another one and holds the smaller of the two sizes.
+        unsafe {
+            let moved = self.alloc(new);
+            if !moved.is_null() {
+                ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                self.dealloc(block, layout);
+            }
+            moved
         }
     }
 }

@@ -58,6 +58,7 @@ impl Checker {
             }
             ExprKind::Field { base, name } => {
                 let ty = self.expr(base);
+                self.record_again(base.id, &ty);
                 self.field(&ty, name, e.span)
             }
             ExprKind::Tuple(items) => {

@@ -158,6 +158,7 @@ impl Checker {
         if self.frame.dead {
             return Ty::Never;
         }
+        self.record_again(receiver.id, &ty);
         match &ty {
             Ty::Module(_) | Ty::StructType(_) => {
                 let f = self.field(&ty, name, name.span);

@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use super::join::join;
 use super::ty::{DictTy, StructTy, Ty};
 use crate::ad::leafwise::met_array;
@@ -45,8 +43,12 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
         return Err(met_array(prim.shown(), (1 - at, &shown(1 - at)), (at, &shown(at))));
     }
     let part = |i: usize| -> Result<Ty> {
-        let parts: SmallVec<[Ty; 3]> = args.iter().map(|a| part_of(a, i)).collect();
-        infer_part(prim, &parts, depth)
+        // Nearly all have one or two operands.
+        match args {
+            [a] => infer_part(prim, &[part_of(a, i)], depth),
+            [a, b] => infer_part(prim, &[part_of(a, i), part_of(b, i)], depth),
+            _ => infer_part(prim, &args.iter().map(|a| part_of(a, i)).collect::<Vec<Ty>>(), depth),
+        }
     };
     match lead {
         Ty::Tuple(items) => Ok(Ty::tuple((0..items.len()).map(part).collect::<Result<_>>()?)),

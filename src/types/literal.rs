@@ -150,6 +150,7 @@ impl Checker {
             },
             Clause::For { pattern, iter } => {
                 let ty = self.expr(iter);
+                self.record_again(iter.id, &ty);
                 if self.frame.dead {
                     return;
                 }

@@ -140,6 +140,8 @@ pub struct Checker {
     /// Default dtype of float tensors, while known.
     dtype: Option<DType>,
     tests: bool,
+    /// The types of all expressions are kept; else of those alone that the checker itself looks at again.
+    keeps_types: bool,
     /// The body of a `test` is followed: its assertions fail when it runs.
     in_test: bool,
     /// Modules whose uncalled functions were checked.
@@ -209,6 +211,7 @@ impl Checker {
             params_known: false,
             dtype: Some(DType::F32),
             tests: false,
+            keeps_types: true,
             in_test: false,
             finished: HashSet::default(),
             fuel: 0,
@@ -241,6 +244,11 @@ impl Checker {
     /// Takes `test` blocks as called (`dlang test`), or not.
     pub fn follow_tests(&mut self, follow: bool) {
         self.tests = follow;
+    }
+
+    /// Whether to keep the types of all expressions, for [`Types::get`] and [`Checker::signatures`]; else nobody asks for them.
+    pub fn keep_types(&mut self, keep: bool) {
+        self.keeps_types = keep;
     }
 
     /// Forgets what variables hold: a line of the REPL has failed half-way.
@@ -385,7 +393,21 @@ impl Checker {
         !self.gave_up
     }
 
+    /// Keeps the type of an expression or name for others than the checker.
     fn record(&mut self, node: NodeId, ty: &Ty) {
+        if self.keeps_types {
+            self.remember(node, ty);
+        }
+    }
+
+    /// Keeps the type of an expression for [`slope`] and [`literal`], which look at it again; it is kept already where all are.
+    fn record_again(&mut self, node: NodeId, ty: &Ty) {
+        if !self.keeps_types {
+            self.remember(node, ty);
+        }
+    }
+
+    fn remember(&mut self, node: NodeId, ty: &Ty) {
         let slot = self.types.modules.get_mut(self.frame.module.id.0 as usize).and_then(|m| m.get_mut(node.0 as usize));
         if let Some(slot) = slot {
             match slot {

@@ -20,6 +20,10 @@ impl Checker {
             return self.logic(op, &left, a, b, span);
         }
         let right = self.expr(b);
+        if matches!(op, BinOp::Eq | BinOp::Ne) {
+            self.record_again(a.id, &left);
+            self.record_again(b.id, &right);
+        }
         if self.frame.dead {
             return Ty::Never;
         }
@@ -150,9 +154,8 @@ impl Checker {
         if let Some(error) = refuse(op, left, right) {
             return self.report(TypeError::Operation { error, operands: spans.to_vec(), origins: vec![] }, span);
         }
-        let args = [left.clone(), right.clone()];
         let Some(prim) = names_of(op).iter().find_map(|name| crate::ops::find(name)) else { return Ty::Any };
-        match infer_prim(prim, &args) {
+        match infer_prim(prim, &[left.clone(), right.clone()]) {
             Ok(ty) => ty,
             Err(error) => {
                 let origins = if error.0.operands.is_empty() { vec![] } else { self.origins_of(named) };

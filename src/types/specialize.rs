@@ -110,13 +110,13 @@ impl Checker {
         }
         let mut params = Params::of(slots.iter().flatten().chain(captures.iter()));
         let (given, given_captures) = (slots, captures);
-        let (numbered, numbered_captures) = if params.is_empty() {
-            (given.clone(), given_captures.clone())
-        } else {
-            let numbered = given.iter().map(|t| t.as_ref().map(|t| params.number(t))).collect();
+        // Without variables the arguments are as they are numbered.
+        let numbered = (!params.is_empty()).then(|| {
+            let numbered: Vec<Option<Ty>> = given.iter().map(|t| t.as_ref().map(|t| params.number(t))).collect();
             (numbered, map_all_with(&given_captures, |t| params.number(t)))
-        };
-        if let Some(found) = self.find_spec(key, &numbered, &numbered_captures) {
+        });
+        let (looked_for, with_captures) = numbered.as_ref().map_or((&given, &given_captures), |(n, c)| (n, c));
+        if let Some(found) = self.find_spec(key, looked_for, with_captures) {
             return self.use_spec(key, found, &params, site);
         }
         if self.stack.len() >= MAX_CALLS || self.gave_up {
@@ -125,11 +125,12 @@ impl Checker {
             return (Ty::Any, outs);
         }
         let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
-        let (slots, captures) = if params.is_empty() {
-            (given, given_captures)
-        } else {
-            let slots = given.iter().map(|t| t.as_ref().map(|t| params.stand_in(t))).collect();
-            (slots, map_all_with(&given_captures, |t| params.stand_in(t)))
+        let (numbered, numbered_captures, slots, captures) = match numbered {
+            None => (given.clone(), given_captures.clone(), given, given_captures),
+            Some((numbered, numbered_captures)) => {
+                let slots = given.iter().map(|t| t.as_ref().map(|t| params.stand_in(t))).collect();
+                (numbered, numbered_captures, slots, map_all_with(&given_captures, |t| params.stand_in(t)))
+            }
         };
         let specs = self.memo.entry(key).or_default();
         let spec = specs.len();

@@ -10,7 +10,7 @@ use crate::tensor::DType;
 use crate::value::RangeValue;
 
 /// The type of a value, refined by what is known of it. As equality is total (`Eq`), what is shared is equal without a look.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, Eq, Default)]
 pub enum Ty {
     /// Nothing is known.
     #[default]
@@ -40,6 +40,14 @@ pub enum Ty {
     Module(u32),
     /// An expression that never yields a value (`return`, `error(...)`).
     Never,
+}
+
+impl PartialEq for Ty {
+    /// Most comparisons are of different kinds: those are decided without a call.
+    #[inline]
+    fn eq(&self, other: &Ty) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.equals_of_its_kind(other)
+    }
 }
 
 /// dtype and dims of a tensor of rank 1 or more.
@@ -175,6 +183,26 @@ impl std::fmt::Debug for FnTy {
 }
 
 impl Ty {
+    fn equals_of_its_kind(&self, other: &Ty) -> bool {
+        match (self, other) {
+            (Ty::Any | Ty::None | Ty::Float | Ty::Range | Ty::SomeRange | Ty::Never, _) => true,
+            (Ty::Bool(a), Ty::Bool(b)) => a == b,
+            (Ty::Int(a), Ty::Int(b)) => a == b,
+            (Ty::Str(a), Ty::Str(b)) => a == b,
+            (Ty::Tensor(a), Ty::Tensor(b)) => a == b,
+            (Ty::Tuple(a), Ty::Tuple(b)) => a == b,
+            (Ty::List(a), Ty::List(b)) => a == b,
+            (Ty::Dict(a), Ty::Dict(b)) => a == b,
+            (Ty::RangeOf(a), Ty::RangeOf(b)) => a == b,
+            (Ty::Struct(a), Ty::Struct(b)) => a == b,
+            (Ty::Fn(a), Ty::Fn(b)) => a == b,
+            (Ty::DType(a), Ty::DType(b)) => a == b,
+            (Ty::StructType(a), Ty::StructType(b)) => a == b,
+            (Ty::Module(a), Ty::Module(b)) => a == b,
+            _ => false,
+        }
+    }
+
     /// A tensor with known dims.
     pub fn tensor(dtype: DType, shape: &[usize]) -> Ty {
         let dims = shape.iter().map(|&n| Dim::Known(n)).collect();

@@ -8,6 +8,7 @@ use crate::ad::{Cx, Place, Watch};
 use crate::bytecode::chunk::{Chunk, Host, IndexPart};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
+use crate::native;
 use crate::ops::compare::{EQ, GE, GT, LE, LT, NE};
 use crate::ops::elementwise::{ADD, DIV, MUL, NEG, POW, SUB};
 use crate::ops::lanes::Scalar;
@@ -158,6 +159,18 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                 }
             }
         }};
+    }
+
+    // A loop's next turn begins at `at`: it may be native code.
+    macro_rules! turn {
+        () => {
+            if cx.turns(chunk)
+                && !told
+                && let Some(next) = native::turn(cx, chunk, regs, globals, at)
+            {
+                at = next;
+            }
+        };
     }
 
     loop {
@@ -347,10 +360,14 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
             }
 
             Op::Jump { to } => {
-                if (to.0 as usize) < at && INTERRUPT.load(Ordering::Relaxed) {
+                let back = (to.0 as usize) < at;
+                if back && INTERRUPT.load(Ordering::Relaxed) {
                     ok!(Err(Error::leave(Cause::Interrupt)));
                 }
                 at = to.0 as usize;
+                if back {
+                    turn!();
+                }
             }
             Op::JumpUnless { cond, to } => match &r!(cond) {
                 Value::Bool(true) => {}
@@ -448,6 +465,7 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                         if INTERRUPT.load(Ordering::Relaxed) {
                             ok!(Err(Error::leave(Cause::Interrupt)));
                         }
+                        turn!();
                     }
                 } else if let &Value::Int(index) = &regs[i] {
                     match ok!(items::next(cx, &regs[i + 1], index as usize)) {

@@ -8,7 +8,7 @@
 mod arith;
 pub(crate) mod bind;
 mod call;
-mod elements;
+pub mod elements;
 mod exec;
 mod fields;
 pub(crate) mod items;

@@ -1,5 +1,5 @@
-"""Writes off_policy.json: the losses of soft actor-critic and their gradients by PyTorch in float64, for off_policy.dl to compare
-with. Needs torch. Written from the paper's equations with torch.distributions for the density of actions."""
+"""Writes off_policy.json: the losses of soft actor-critic and their gradients, and five updates of TD3, by PyTorch in float64, for
+off_policy.dl to compare with. Needs torch. Written from the papers' equations with torch.distributions for the density of actions."""
 
 import json
 import pathlib
@@ -85,6 +85,47 @@ record = {
     "critics_bar": [plain(g) for g in torch.autograd.grad(critic_loss, critics)],
     "actor_bar": [plain(g) for g in torch.autograd.grad(actor_loss, actors)],
     "log_temperature_bar": float(torch.autograd.grad(temperature_loss, log_temperature)[0]),
+}
+
+# TD3: the actor and the older copies move in every second update.
+UPDATES, FOLLOW, SMOOTHING, CLIP = 5, 0.1, 0.2, 0.5
+nets = {"actor": layers(3, 4, 2), "critic_a": layers(5, 4, 1), "critic_b": layers(5, 4, 1)}
+record["td3"] = {"start": {k: [{"w": plain(w), "b": plain(b)} for w, b in net] for k, net in nets.items()}}
+older = {k: [(w.clone(), b.clone()) for w, b in net] for k, net in nets.items()}
+flat = lambda *names: [p for k in names for pair in nets[k] for p in pair]  # noqa: E731
+for p in flat(*nets):
+    p.requires_grad_()
+actor_opt = torch.optim.Adam(flat("actor"), lr=1e-2)
+critic_opt = torch.optim.Adam(flat("critic_a", "critic_b"), lr=2e-2)
+act = lambda net, o: LIMIT * torch.tanh(run(net, o))  # noqa: E731
+value = lambda net, o, a: run(net, torch.cat([o, a], -1))[:, 0]  # noqa: E731
+noises, losses = torch.randn(UPDATES, n, 2), []
+for step in range(UPDATES):
+    with torch.no_grad():
+        shake = (SMOOTHING * LIMIT * noises[step]).clamp(-CLIP * LIMIT, CLIP * LIMIT)
+        a_next = (act(older["actor"], sample["next"]) + shake).clamp(-LIMIT, LIMIT)
+        future = torch.min(*(value(older[k], sample["next"], a_next) for k in ("critic_a", "critic_b")))
+        target = sample["rewards"] + DISCOUNT * (1.0 - sample["done"]) * future
+    loss = sum(((value(nets[k], sample["observations"], sample["actions"]) - target) ** 2).mean() for k in ("critic_a", "critic_b"))
+    critic_opt.zero_grad()
+    loss.backward()
+    critic_opt.step()
+    losses.append(float(loss))
+    if step % 2 == 1:
+        actor_opt.zero_grad()
+        (-value(nets["critic_a"], sample["observations"], act(nets["actor"], sample["observations"])).mean()).backward()
+        actor_opt.step()
+        with torch.no_grad():
+            for k in nets:
+                for pair, new in zip(older[k], nets[k]):
+                    for old_p, new_p in zip(pair, new):
+                        old_p += FOLLOW * (new_p - old_p)
+record["td3"] |= {
+    "follow": FOLLOW,
+    "noises": plain(noises),
+    "losses": losses,
+    "end": {k: [plain(p) for p in flat(k)] for k in nets},
+    "end_older": {k: [plain(p) for pair in older[k] for p in pair] for k in nets},
 }
 path = pathlib.Path(__file__).with_name("off_policy.json")
 path.write_text(json.dumps(record) + "\n")

@@ -78,6 +78,35 @@ def optax_run(rule):
     return {"losses": losses, "sums": sums, "final": {k: np.asarray(v).tolist() for k, v in p.items()}}
 
 
+def lookahead_run():
+    rule = optax.lookahead(optax.adam(0.05), sync_period=5, slow_step_size=0.5)
+    params = optax.LookaheadParams.init_synced({k: jax.numpy.array(v) for k, v in start.items()})
+    state = rule.init(params)
+    losses, sums = [], []
+    for _ in range(STEPS):
+        loss, g = jax.value_and_grad(lambda p: net_loss(p, x, y, jax.numpy.tanh, jax.numpy.mean))(params.fast)
+        updates, state = rule.update(g, state, params)
+        params = optax.apply_updates(params, updates)
+        losses.append(float(loss))
+        sums.append(summary(params.fast))
+    return {"losses": losses, "sums": sums, "final": {k: np.asarray(v).tolist() for k, v in params.fast.items()}}
+
+
+def sharpness_run():
+    """From the definition: the gradient at the end of a step of length 0.1 uphill."""
+    p = {k: jax.numpy.array(v) for k, v in start.items()}
+    slope = jax.value_and_grad(lambda p: net_loss(p, x, y, jax.numpy.tanh, jax.numpy.mean))
+    losses, sums = [], []
+    for _ in range(STEPS):
+        loss, g = slope(p)
+        size = optax.global_norm(g)
+        _, g = slope({k: p[k] + 0.1 * g[k] / size for k in p})
+        p = {k: p[k] - 0.1 * g[k] for k in p}
+        losses.append(float(loss))
+        sums.append(summary(p))
+    return {"losses": losses, "sums": sums, "final": {k: np.asarray(v).tolist() for k, v in p.items()}}
+
+
 o = torch.optim
 
 
@@ -125,15 +154,23 @@ runs = {
     "lamb": optax_run(optax.lamb(0.05, weight_decay=0.1)),
     "muon": muon_run(),
     "clipped": optax_run(optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.1))),
+    "adabelief": optax_run(optax.adabelief(0.05)),
+    "matrices_decay": optax_run(optax.adamw(0.05, weight_decay=0.1, mask=lambda p: {k: v.ndim == 2 for k, v in p.items()})),
+    "matrices_decay_lion": optax_run(optax.lion(0.02, weight_decay=0.1, mask=lambda p: {k: v.ndim == 2 for k, v in p.items()})),
+    "adaptive": optax_run(optax.chain(optax.adaptive_grad_clip(0.05), optax.sgd(0.1))),
+    "centralized": optax_run(optax.chain(optax.centralize(), optax.clip(0.3), optax.sgd(0.1))),
+    "lookahead": lookahead_run(),
+    "sharpness": sharpness_run(),
 }
 
 
-def ema_run():
+def ema_run(rule=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9), first=True):
     p = {k: torch.tensor(v, requires_grad=True) for k, v in start.items()}
     model = torch.nn.ParameterDict(p)
     optimizer = o.SGD(model.parameters(), lr=0.05)
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9))
-    average.update_parameters(model)
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=rule)
+    if first:
+        average.update_parameters(model)
     for _ in range(20):
         optimizer.zero_grad()
         net_loss(model, torch.tensor(x), torch.tensor(y), torch.tanh, torch.mean).backward()
@@ -210,6 +247,7 @@ recording = {
     "start": {k: v.tolist() for k, v in start.items()},
     "runs": runs,
     "ema": ema_run(),
+    "average": ema_run(torch.optim.swa_utils.get_swa_multi_avg_fn(), first=False),
     "schedules": schedules,
     "minima": minima,
 }

@@ -1,0 +1,215 @@
+//! What compiled code and the machine hand each other: registers, and the end of the tape.
+
+use std::rc::Rc;
+
+use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::tape::{Entry, Recent, Tape};
+use crate::tensor::{DType, Tensor};
+use crate::value::Value;
+use crate::vm::elements;
+
+/// A register, by all that it may hold.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Cell {
+    pub float: f64,
+    /// An int, or a bool.
+    pub int: i64,
+    /// Node of the float on the tape; 0 for a constant.
+    pub node: u32,
+    /// A [`Tag`].
+    pub tag: u32,
+}
+
+/// The tag of a register that holds object 0; those of others follow.
+pub const OBJECT: u32 = 100;
+
+/// What a [`Cell`] holds; 0 for what it held on entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Tag {
+    None = 1,
+    Bool,
+    Int,
+    Float,
+}
+
+/// What a register holds that elements are read from or written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// Of floats, `single` for f32; `active`: a node of the tape.
+    Tensor { single: bool, rank: u8, active: bool },
+    /// `active`: of floats that may have slots.
+    List { active: bool },
+}
+
+impl What {
+    /// Of a value, if it is such.
+    pub fn of(value: &Value) -> Option<What> {
+        match value {
+            Value::Tensor(slot, t) if slot.level().0 <= 1 && (1..=2).contains(&t.rank()) && t.dtype().is_float() => {
+                let single = t.dtype() == DType::F32;
+                Some(What::Tensor { single, rank: t.rank() as u8, active: !slot.is_const() })
+            }
+            Value::List(items) => match (items.first(), items.last()) {
+                (Some(Value::Float(first, _)), Some(Value::Float(last, _))) => {
+                    Some(What::List { active: !first.is_const() || !last.is_const() })
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether its elements may have slots.
+    pub fn is_active(self) -> bool {
+        let (What::Tensor { active, .. } | What::List { active }) = self;
+        active
+    }
+}
+
+/// A tensor or list while code runs. Only the value is set for a list.
+#[repr(C)]
+pub struct Object {
+    pub value: *mut Value,
+    pub data: *const u8,
+    /// Of the axes; those of a vector stand first.
+    pub sizes: [i64; 2],
+    /// In bytes.
+    pub strides: [i64; 2],
+    /// Its number among `Tape::wholes`.
+    pub whole: u32,
+}
+
+impl Object {
+    /// Of a value of this kind.
+    ///
+    /// # Safety
+    /// `value` is alive.
+    pub unsafe fn new(value: *mut Value, what: What) -> Option<Object> {
+        let mut object = Object { value, data: std::ptr::null(), sizes: [1; 2], strides: [0; 2], whole: 0 };
+        let What::Tensor { rank, .. } = what else { return Some(object) };
+        // SAFETY: the caller's.
+        let Value::Tensor(_, t) = (unsafe { &*value }) else { return None };
+        let (data, size): (*const u8, i64) = match &**t {
+            Tensor::F32(a) => (a.as_ptr().cast(), 4),
+            Tensor::F64(a) => (a.as_ptr().cast(), 8),
+            _ => return None,
+        };
+        let strides = match &**t {
+            Tensor::F32(a) => a.strides(),
+            Tensor::F64(a) => a.strides(),
+            _ => return None,
+        };
+        object.data = data;
+        for i in 0..rank as usize {
+            object.sizes[i] = i64::try_from(*t.shape().get(i)?).ok()?;
+            object.strides[i] = *strides.get(i)? as i64 * size;
+        }
+        Some(object)
+    }
+}
+
+/// Reads an item of a list into `Frame::item`: 0 if it is none, or no float that may stand there.
+///
+/// # Safety
+/// `frame` and what it points to are alive.
+pub unsafe extern "C" fn read_item(frame: *mut Frame, object: u64, index: i64, active: u64) -> u64 {
+    // SAFETY: the caller's.
+    let (frame, value) = unsafe { (&mut *frame, &*(*(*frame).objects.add(object as usize)).value) };
+    let Value::List(items) = value else { return 0 };
+    match position(index, items.len()).and_then(|i| items.get(i)) {
+        Some(Value::Float(slot, x)) if slot.is_const() || active != 0 && slot.level().0 == 1 => {
+            frame.item = Cell { float: *x, node: slot.node().0, ..Cell::default() };
+            1
+        }
+        _ => 0,
+    }
+}
+
+/// Writes an item of a list, or an element of a tensor without slot, that nothing else holds: 0 if that has to go another
+/// way. `other` is the index of the second axis, of a matrix.
+///
+/// # Safety
+/// `frame` and what it points to are alive.
+pub unsafe extern "C" fn write_item(frame: *mut Frame, object: u64, index: i64, other: i64, x: f64, node: u32) -> u64 {
+    // SAFETY: the caller's; nothing else refers to the value while code runs.
+    let value = unsafe { &mut *(*(*frame).objects.add(object as usize)).value };
+    let done = match value {
+        Value::List(items) => {
+            let place = position(index, items.len());
+            match place.and_then(|i| Rc::get_mut(items).and_then(|items| items.get_mut(i))) {
+                Some(item) => {
+                    let slot = if node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(node)) };
+                    item.put(Value::Float(slot, x));
+                    true
+                }
+                None => false,
+            }
+        }
+        Value::Tensor(_, t) if node == 0 => {
+            let rank = t.rank();
+            elements::write(value, &[index, other][..rank.min(2)], x)
+        }
+        _ => false,
+    };
+    u64::from(done)
+}
+
+/// Where an index points to, from the end if it is negative.
+fn position(index: i64, len: usize) -> Option<usize> {
+    let index = if index < 0 { index.checked_add(len as i64)? } else { index };
+    usize::try_from(index).ok().filter(|i| *i < len)
+}
+
+/// The argument of compiled code.
+#[repr(C)]
+pub struct Frame {
+    /// One for each register that the code names.
+    pub cells: *mut Cell,
+    /// Where the next entry of the tape goes, and the end of the room for entries; null without a tape.
+    pub top: *mut Entry,
+    pub end: *mut Entry,
+    /// Number of the next node.
+    pub node: u64,
+    /// What elements are read from.
+    pub objects: *const Object,
+    /// Elements read lately; see [`Tape::recent`].
+    pub recent: *mut Recent,
+    /// The result of [`read_item`].
+    pub item: Cell,
+    /// The tape, for [`grow`].
+    pub tape: *mut Tape,
+}
+
+/// Makes room for `more` entries: 0 if the tape is full.
+///
+/// # Safety
+/// `frame` and what it points to are alive, and entries up to `node` are written.
+pub unsafe extern "C" fn grow(frame: *mut Frame, node: u64, more: u64) -> u64 {
+    // SAFETY: the caller's.
+    let (frame, tape) = unsafe { (&mut *frame, &mut *(*frame).tape) };
+    let (used, more) = (node as usize, more as usize);
+    if used + more > Slot::MAX_NODES {
+        return 0;
+    }
+    // SAFETY: written up to there, says the caller.
+    unsafe { tape.entries.set_len(used) };
+    tape.entries.reserve(more.max(1 << 10));
+    frame.point_to(tape);
+    1
+}
+
+impl Frame {
+    /// Sets the pointers to the end of a tape.
+    pub fn point_to(&mut self, tape: &mut Tape) {
+        let used = tape.entries.len();
+        let room = tape.entries.spare_capacity_mut();
+        self.top = room.as_mut_ptr().cast();
+        // SAFETY: one behind the last of the same allocation.
+        self.end = unsafe { self.top.add(room.len().min(Slot::MAX_NODES - used.min(Slot::MAX_NODES))) };
+        self.node = used as u64;
+        self.recent = tape.recent.as_mut_ptr();
+        self.tape = tape;
+    }
+}

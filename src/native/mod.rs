@@ -1,0 +1,292 @@
+//! Native code for loops over numbers.
+//!
+//! ```text
+//! bytecode ─region─▶ typed actions ─emit, slopes─▶ cranelift ─code─▶ machine code, which works on a frame
+//! ```
+//!
+//! A loop that has turned often enough is compiled for the kinds of values that its registers hold then, if all it does is
+//! compute with floats, ints and bools: at the outermost reverse level with the entries of the tape, of the same bits that
+//! the machine would write. Everything else, and whatever goes wrong inside, stays with the machine, which goes on at the
+//! instruction where the code left.
+
+mod code;
+mod emit;
+mod frame;
+mod region;
+mod slopes;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::ad::Cx;
+use crate::ad::slot::{Level, Node, Slot};
+use crate::bytecode::chunk::Chunk;
+use crate::bytecode::op::{GlobalSlot, Reg};
+use crate::native::code::Code;
+use crate::native::emit::Exit;
+use crate::native::frame::{Cell as Kept, Frame, OBJECT, Object, Tag, What};
+use crate::native::region::{Kind, Region};
+use crate::value::Value;
+
+/// Turns of loops between two looks.
+const LOOK: u32 = 128;
+/// Looks at a loop before it is compiled.
+const HOT: u32 = 8;
+/// Attempts to compile it. The next run may be of other kinds or without forward mode.
+const FAILURES: u32 = 6;
+/// Kinds of registers that a loop is compiled for.
+const VARIANTS: usize = 4;
+/// How often code may leave in the middle of a turn before it is given up.
+const LEFT: u32 = 1000;
+
+thread_local! {
+    static COMPILED: Cell<usize> = const { Cell::new(0) };
+    static ON: Cell<bool> = Cell::new(std::env::var_os("DLANG_NATIVE").is_none_or(|wish| wish != "off"));
+}
+
+/// Compiles loops from now on, or leaves all to the machine: to find out whether native code is to blame. The environment
+/// variable `DLANG_NATIVE=off` does it from the start.
+pub fn switch(on: bool) {
+    ON.set(on);
+}
+
+/// How many loops were compiled on this thread, for tests.
+pub fn compiled() -> usize {
+    COMPILED.get()
+}
+
+/// The compiled loops of a chunk.
+#[derive(Default)]
+pub struct Loops {
+    /// One at least is compiled.
+    any: Cell<bool>,
+    loops: RefCell<Vec<Loop>>,
+}
+
+#[derive(Default)]
+struct Loop {
+    first: usize,
+    looks: u32,
+    failures: u32,
+    variants: Vec<Rc<Variant>>,
+}
+
+/// A loop compiled for some kinds of registers.
+struct Variant {
+    code: Code,
+    exits: Vec<Exit>,
+    /// Register and its kind, by cell.
+    cells: Vec<(Reg, Kind)>,
+    globals: Vec<GlobalSlot>,
+    /// What the loop reads elements of, by register.
+    objects: Vec<(Reg, What)>,
+    /// Writes entries.
+    records: bool,
+    /// Exits in the middle of a turn that are left.
+    patience: Cell<u32>,
+    span: (usize, usize),
+}
+
+impl Cx {
+    /// Called at each turn of a loop: is it worth a look?
+    #[inline(always)]
+    pub fn turns(&mut self, chunk: &Chunk) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        chunk.loops.any.get() || self.turns % LOOK == 0
+    }
+}
+
+/// Runs the loop that begins at `first` in native code, if there is such; where the machine goes on.
+#[cold]
+#[inline(never)]
+pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Value>], first: usize) -> Option<usize> {
+    let variant = {
+        let mut loops = chunk.loops.loops.borrow_mut();
+        let looks = cx.turns % LOOK == 0;
+        let place = loops.iter().position(|l| l.first == first);
+        let place = match place {
+            Some(place) => place,
+            None if looks => {
+                loops.push(Loop { first, ..Loop::default() });
+                loops.len() - 1
+            }
+            None => return None,
+        };
+        let this = &mut loops[place];
+        match this.variants.iter().find(|v| v.fits(chunk, regs, globals)) {
+            Some(variant) if variant.patience.get() == 0 => return None,
+            Some(variant) => variant.clone(),
+            None => {
+                if !looks || this.failures >= FAILURES || this.variants.len() >= VARIANTS || !ON.get() {
+                    return None;
+                }
+                this.looks += 1;
+                if this.looks < HOT << this.failures {
+                    return None;
+                }
+                this.looks = 0;
+                let Some(variant) = compile(cx, chunk, regs, globals, first) else {
+                    this.failures += 1;
+                    return None;
+                };
+                let variant = Rc::new(variant);
+                COMPILED.set(COMPILED.get() + 1);
+                this.variants.push(variant.clone());
+                chunk.loops.any.set(true);
+                if !variant.fits(chunk, regs, globals) {
+                    return None;
+                }
+                variant
+            }
+        }
+    };
+    variant.run(cx, chunk, regs, globals)
+}
+
+fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
+    let global = |slot: GlobalSlot| globals.get(slot.0 as usize).cloned().flatten().unwrap_or_default();
+    let region = Region::new(chunk, (first, first), regs, global)?;
+    let records = region.records();
+    if records && cx.outermost_tape().is_none() {
+        return None;
+    }
+    let (code, exits) = emit::emit(code::isa()?, &region)?;
+    let at_entry = &region.at(first)?.kinds;
+    let cells: Vec<(Reg, Kind)> = region.named.iter().map(|r| (*r, at_entry[r.0 as usize])).collect();
+    let span = (first, first + region.places.len());
+    let objects = region.objects;
+    Some(Variant { code, exits, cells, globals: region.globals, objects, records, patience: Cell::new(LEFT), span })
+}
+
+impl Variant {
+    /// What a register holds, or the global that stands for it.
+    fn value<'a>(&self, chunk: &Chunk, regs: &'a [Value], globals: &'a [Option<Value>], reg: Reg) -> &'a Value {
+        match regs.get(reg.0 as usize) {
+            Some(value) => value,
+            None => {
+                let global = self.globals.get(reg.0.wrapping_sub(chunk.registers) as usize);
+                global.and_then(|g| globals.get(g.0 as usize)).and_then(Option::as_ref).unwrap_or(&Value::None)
+            }
+        }
+    }
+
+    /// True if the registers hold what the code was made for.
+    fn fits(&self, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]) -> bool {
+        let objects =
+            self.objects.iter().all(|(reg, what)| What::of(self.value(chunk, regs, globals, *reg)) == Some(*what));
+        objects
+            && self.cells.iter().all(|(reg, kind)| {
+                let value = self.value(chunk, regs, globals, *reg);
+                match (kind, value) {
+                    // Told apart when it runs.
+                    (Kind::Mixed | Kind::Object(_), _) => true,
+                    (Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
+                    _ => Kind::of(value) == *kind,
+                }
+            })
+    }
+
+    /// The tensors and lists, as code sees them.
+    fn objects(
+        &self,
+        cx: &mut Cx,
+        regs: &mut [Value],
+        globals: &[Option<Value>],
+        chunk: &Chunk,
+    ) -> Option<smallvec::SmallVec<[Object; 4]>> {
+        let mut objects = smallvec::SmallVec::new();
+        for (reg, what) in &self.objects {
+            let value: *mut Value = match regs.get_mut(reg.0 as usize) {
+                Some(value) => value,
+                // Only read: what is written stands in a register of the frame.
+                None => std::ptr::from_ref(self.value(chunk, regs, globals, *reg)).cast_mut(),
+            };
+            // SAFETY: a register or a global, which stay where they are while the code runs.
+            let (mut object, value) = unsafe { (Object::new(value, *what)?, &*value) };
+            if let (Value::Tensor(slot, t), true) = (value, what.is_active()) {
+                let tape = cx.outermost_tape()?;
+                tape.entries.get(slot.node().0 as usize)?.in_general()?;
+                object.whole = tape.whole(slot.node(), t);
+            }
+            objects.push(object);
+        }
+        Some(objects)
+    }
+
+    fn run(&self, cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
+        let mut cells: smallvec::SmallVec<[Kept; 32]> = smallvec::SmallVec::new();
+        for (reg, _) in &self.cells {
+            cells.push(match self.value(chunk, regs, globals, *reg) {
+                Value::Float(slot, x) => {
+                    Kept { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Kept::default() }
+                }
+                Value::Int(i) => Kept { int: *i, tag: Tag::Int as u32, ..Kept::default() },
+                Value::Bool(b) => Kept { int: i64::from(*b), tag: Tag::Bool as u32, ..Kept::default() },
+                Value::None => Kept { tag: Tag::None as u32, ..Kept::default() },
+                _ => match self.objects.iter().position(|(r, _)| r == reg) {
+                    Some(object) => Kept { tag: OBJECT + object as u32, ..Kept::default() },
+                    None => Kept::default(),
+                },
+            });
+        }
+        let mut frame = Frame {
+            cells: cells.as_mut_ptr(),
+            top: std::ptr::null_mut(),
+            end: std::ptr::null_mut(),
+            node: 0,
+            objects: std::ptr::null(),
+            recent: std::ptr::null_mut(),
+            item: Kept::default(),
+            tape: std::ptr::null_mut(),
+        };
+        let objects = self.objects(cx, regs, globals, chunk)?;
+        frame.objects = objects.as_ptr();
+        if self.records {
+            let tape = cx.outermost_tape()?;
+            tape.keep_recent();
+            frame.point_to(tape);
+        }
+        // SAFETY: the code was made for these cells (`fits`), and writes entries only within the room of the frame.
+        let exit = unsafe { (self.code.entry)(&raw mut frame) };
+        if self.records {
+            let tape = cx.outermost_tape()?;
+            // SAFETY: the code has written all entries up to there, within the capacity.
+            unsafe { tape.entries.set_len(frame.node as usize) };
+        }
+        let exit = self.exits.get(exit as usize)?;
+        // Copies of objects are taken before their registers change.
+        let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
+        let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.value(chunk, regs, globals, *reg).clone());
+        for (cell, reg, kind) in &exit.cells {
+            let cell = &cells[*cell];
+            let slot = || if cell.node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(cell.node)) };
+            let value = match kind {
+                Kind::Untouched => continue,
+                Kind::None => Value::None,
+                Kind::Bool => Value::Bool(cell.int != 0),
+                Kind::Int => Value::Int(cell.int),
+                Kind::Float { active: true } => Value::Float(slot(), cell.float),
+                Kind::Float { active: false } => Value::float(cell.float),
+                Kind::Object(k) => object(*k as usize).unwrap_or_default(),
+                Kind::Mixed => match cell.tag {
+                    t if t == Tag::None as u32 => Value::None,
+                    t if t == Tag::Bool as u32 => Value::Bool(cell.int != 0),
+                    t if t == Tag::Int as u32 => Value::Int(cell.int),
+                    t if t == Tag::Float as u32 => Value::Float(slot(), cell.float),
+                    0 => continue,
+                    k => object(k.saturating_sub(OBJECT) as usize).unwrap_or_default(),
+                },
+            };
+            values.push((*reg, value));
+        }
+        for (reg, value) in values {
+            if let Some(register) = regs.get_mut(reg.0 as usize) {
+                register.put(value);
+            }
+        }
+        if (self.span.0..self.span.1).contains(&exit.to) {
+            self.patience.set(self.patience.get().saturating_sub(1));
+        }
+        Some(exit.to)
+    }
+}

@@ -1,0 +1,178 @@
+//! Random loops over numbers, run by the machine and as native code: the same bits in values and gradients, the same errors.
+
+use dlang::native;
+use dlang::pipeline::{Mode, Options, Session};
+use dlang::tensor::DType;
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+const FLOATS: [&str; 12] = [
+    "x",
+    "y",
+    "z",
+    "scale",
+    "0.75",
+    "x",
+    "w[i % 4]",
+    "q[n % 3]",
+    "q[-1]",
+    "u[m % 2]",
+    "grid[i % 2, n % 3]",
+    "k[m % 2, -1]",
+];
+const INTS: [&str; 5] = ["i", "n", "m", "step", "3"];
+const FUNCTIONS: [&str; 9] = ["sin", "cos", "tanh", "exp", "sqrt", "abs", "sigmoid", "log1p", "sign"];
+
+fn pick<'a>(rng: &mut impl Rng, from: &[&'a str]) -> &'a str {
+    from[rng.random_range(0..from.len())]
+}
+
+/// An expression with a float value.
+fn float(rng: &mut impl Rng, depth: usize) -> String {
+    if depth == 0 {
+        return pick(rng, &FLOATS).into();
+    }
+    match rng.random_range(0..12) {
+        0..6 => {
+            let op = pick(rng, &["+", "-", "*", "/", "*", "+"]);
+            format!("({} {op} {})", float(rng, depth - 1), float(rng, depth - 1))
+        }
+        6 => format!("({} * {})", int(rng, 1), float(rng, depth - 1)),
+        7 => format!("(-{})", float(rng, depth - 1)),
+        8 => format!("({} % {})", float(rng, depth - 1), pick(rng, &["0.7", "3", "-1.5"])),
+        9 => format!("{}^{}", pick(rng, &["x", "y", "z"]), pick(rng, &["2", "3", "4", "-1", "0.5", "1.5"])),
+        10 => format!("({} // 0.5)", float(rng, depth - 1)),
+        _ => format!("{}({})", pick(rng, &FUNCTIONS), float(rng, depth - 1)),
+    }
+}
+
+/// An expression with an int value, which may overflow or divide by zero.
+fn int(rng: &mut impl Rng, depth: usize) -> String {
+    if depth == 0 {
+        return pick(rng, &INTS).into();
+    }
+    let op = pick(rng, &["+", "-", "*", "//", "%", "+"]);
+    format!("({} {op} {})", int(rng, depth - 1), int(rng, depth - 1))
+}
+
+fn condition(rng: &mut impl Rng) -> String {
+    let order = pick(rng, &["<", "<=", ">", ">=", "==", "!="]);
+    let one = match rng.random_range(0..3) {
+        0 => format!("{} {order} {}", int(rng, 1), int(rng, 1)),
+        1 => format!("{} {order} {}", float(rng, 1), int(rng, 0)),
+        _ => format!("{} {order} {}", float(rng, 1), float(rng, 1)),
+    };
+    match rng.random_range(0..6) {
+        0 => format!("{one} and flag"),
+        1 => format!("{one} or {}", float(rng, 0) + " < 0.2"),
+        2 => "not flag".into(),
+        _ => one,
+    }
+}
+
+fn statements(rng: &mut impl Rng, depth: usize, indent: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..rng.random_range(1..4) {
+        let pad = "    ".repeat(indent);
+        let line = match rng.random_range(0..18) {
+            14 => format!("q[{} % 3] = {}", int(rng, 0), float(rng, 1)),
+            15 => {
+                format!("q[{}] {} {}", pick(rng, &["-1", "i % 3", "1"]), pick(rng, &["+=", "-=", "*="]), float(rng, 1))
+            }
+            16 => format!(
+                "u[{} % 2] {} {}",
+                int(rng, 0),
+                pick(rng, &["=", "+=", "*="]),
+                pick(rng, &["0.9", "scale", "u[0]", "grid[0, 1]"])
+            ),
+            17 => pick(rng, &["w[n % 4] = 0.5", "u[0] = x", "y = q[n]", "k[0, 1] += 0.1", "x = w[m]"]).into(),
+            0..4 => format!("{} = tanh({})", pick(rng, &["x", "y", "z"]), float(rng, 3)),
+            4 => format!("{} = {}", pick(rng, &["x", "y", "z"]), float(rng, 2)),
+            5 => format!("{} {} {}", pick(rng, &["x", "y", "z"]), pick(rng, &["+=", "-=", "*="]), float(rng, 1)),
+            6 => format!("let t = {}\n{pad}x = 0.5 * t + 0.1", float(rng, 2)),
+            7 => format!("{} = {} % 11", pick(rng, &["n", "m"]), int(rng, 2)),
+            8 => format!("n = ({} + 1) // 2", int(rng, 1)),
+            9 => format!("flag = {}", condition(rng)),
+            10 if depth > 0 => {
+                let (yes, no) = (statements(rng, depth - 1, indent + 1), statements(rng, depth - 1, indent + 1));
+                format!("if {} {{\n{yes}{pad}}} else {{\n{no}{pad}}}", condition(rng))
+            }
+            11 if depth > 0 => {
+                format!("for i in 0..({} % 5) {{\n{}{pad}}}", int(rng, 0), statements(rng, depth - 1, indent + 1))
+            }
+            12 => format!("if {} {{ {} }}", condition(rng), pick(rng, &["continue", "y = 0.3 * x", "z = 1.0"])),
+            _ => format!("z = if {} {{ {} }} else {{ {} }}", condition(rng), float(rng, 1), float(rng, 1)),
+        };
+        text += &format!("{pad}{line}\n");
+    }
+    text
+}
+
+fn program(rng: &mut impl Rng) -> String {
+    let head = match rng.random_range(0..3) {
+        0 => "for i in 0..1500 {",
+        1 => "var i = 0\n    while i < 1500 {\n        i += 1",
+        _ => "for i in range(2000, 300, -1) {",
+    };
+    let last = pick(rng, &["", "if x != x { break }", "if n > 1000000 { break }"]);
+    format!(
+        "set_dtype(f64)
+let scale = 1.25
+let step = 2
+let grid = [[0.1, -0.2, 0.3], [0.4, 0.5, -0.6]]
+fn f(a, b, c, w = [0.5, -0.25, 1.0, 2.0]) {{
+    var q = list(a, 0.5 * b, 1.0)
+    var u = [1.0, 0.5]
+    var k = tensor(grid[:, :2], dtype: f32)
+    var (x, y, z, n, m, flag) = (a, b, c, 1, 2, true)
+    {head}
+{}        {last}
+    }}
+    x + 2.0 * y + 3.0 * z + 0.1 * n + m
+}}
+fn show(f) = try {{ f\"{{f()}}\" }} catch e {{ e.message }}
+for start in list((0.3, -0.7, 1.1), (0.0, 0.2, -0.4)) {{
+    let (a, b, c) = start
+    print(show(|| f(a, b, c)))
+    print(show(|| grad(f, wrt: (0, 1, 2))(a, b, c)))
+    print(show(|| grad(f, wrt: 1)(a, b, c)))
+    print(show(|| grad(f, wrt: (0, 3))(a, b, c, [0.1, 0.2, 0.3, -0.4])))
+    print(show(|| grad(|w| f(a, b, c, w))([0.1, 0.2, 0.3, -0.4])))
+    print(show(|| derivative(|a| f(a, b, c))(a)))
+    print(show(|| grad(|a| a * f(a, b, c))(2)))
+}}
+",
+        statements(rng, 2, 2)
+    )
+}
+
+fn run(program: &str) -> Result<String, String> {
+    let options = Options { dtype: DType::F32, seed: 0, check_nan: false, profile: false, threads: 1 };
+    let mut session = Session::new(options);
+    session.vm.capture_output();
+    let loaded = session.load_main("loop.dl", program, Mode::Script);
+    if let Some(problem) = loaded.diagnostics.iter().find(|d| d.is_error()) {
+        return Err(problem.message.clone());
+    }
+    let unit = loaded.unit.ok_or("nothing to run")?;
+    session.run(&unit).map_err(|e| e.to_diagnostic(|span| session.sources.place(span)).message)?;
+    Ok(session.vm.take_output())
+}
+
+#[test]
+fn native_code_computes_what_the_machine_does() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+    let rounds = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let (mut ran, before) = (0, native::compiled());
+    for _ in 0..rounds {
+        let program = program(&mut rng);
+        native::switch(false);
+        let Ok(expected) = run(&program) else { continue };
+        native::switch(true);
+        let found = run(&program).unwrap();
+        assert!(found == expected, "{program}\nby the machine\n{expected}\nnative\n{found}");
+        ran += 1;
+    }
+    let compiled = native::compiled() - before;
+    assert!(ran > rounds / 2 && compiled > ran, "{ran} of {rounds} programs ran, {compiled} loops were compiled");
+}
