@@ -131,7 +131,7 @@ pub fn forward<T: Float>(
         out.clear();
     }
     values.compute(*last, kernel(last.inside()?), layout, &mut out)?;
-    (out.len() == values.n).then(|| Value::tensor(Tensor::from_vec(&layout.shape, out)))
+    (out.len() == values.n).then(|| Value::from_vec(&layout.shape, out))
 }
 
 /// Cotangents of the registers, for a small layout.
@@ -242,7 +242,7 @@ pub fn pull<T: Float>(
         } else if is_number(i) {
             Some(Value::float(sums[i]))
         } else {
-            Some(Value::tensor(Tensor::from_vec(&shape.shape, values.at(*bars.get(i)?)?.to_vec())))
+            Some(Value::from_vec(&shape.shape, values.at(*bars.get(i)?)?.to_vec()))
         });
     }
     Some(pulled)
