@@ -12,6 +12,7 @@ use crate::bytecode::chunk::Chunk;
 use crate::error::Result;
 use crate::ops::prim::Prim;
 use crate::symbol::Symbol;
+use crate::tensor::create::Element;
 use crate::tensor::{DType, Tensor};
 use crate::vm::Vm;
 
@@ -206,6 +207,15 @@ impl Value {
     /// A constant tensor; rank 0 becomes the scalar of its dtype.
     pub fn tensor(t: Tensor) -> Value {
         if t.rank() == 0 { t.scalar_value() } else { Value::Tensor(Slot::CONST, Rc::new(t)) }
+    }
+
+    /// A constant tensor from its elements in row-major order; rank 0 becomes the scalar of its dtype.
+    #[inline]
+    pub fn from_vec<T: Element>(shape: &[usize], data: Vec<T>) -> Value {
+        if shape.is_empty() {
+            return Value::tensor(Tensor::from_vec(shape, data));
+        }
+        Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(shape, data)))
     }
 
     pub fn str(s: impl Into<String>) -> Value {

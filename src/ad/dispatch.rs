@@ -251,23 +251,30 @@ impl Cx {
         if !out.is_differentiable() {
             return Ok(out);
         }
-        let nodes: SmallVec<[Node; 3]> = few(args.iter().map(|a| a.slot().node()));
-        let wanted = nodes.iter().enumerate().filter(|(_, n)| n.0 != 0).fold(0, |mask, (i, _)| mask | arg_bit(i));
+        let mut wanted = 0;
+        for (i, a) in args.iter().enumerate() {
+            wanted |= if a.slot().is_const() { 0 } else { arg_bit(i) };
+        }
         let reads = reads(prim, args.len(), wanted);
-        let keep = |(i, v): (usize, &Value)| match v {
-            Value::Float(..) | Value::Tensor(..) if reads & arg_bit(i) == 0 && v.is_differentiable() => Value::None,
-            Value::Float(_, x) => Value::float(*x),
-            Value::Tensor(_, t) => Value::Tensor(Slot::CONST, t.clone()),
-            other => other.clone(),
-        };
         let out = out.into_slot(Slot::CONST);
-        let entry = PrimEntry {
+        let mut entry = PrimEntry {
             prim,
-            args: few(args.iter().enumerate().map(keep)),
-            nodes,
-            shapes: few(args.iter().map(arg_shape)),
+            args: SmallVec::new(),
+            nodes: SmallVec::new(),
+            shapes: SmallVec::new(),
             out: if reads & arg_bit(args.len()) != 0 { out.clone() } else { Value::None },
         };
+        for (i, arg) in args.iter().enumerate() {
+            entry.nodes.push(arg.slot().node());
+            entry.shapes.push(arg_shape(arg));
+            let is_read = reads & arg_bit(i) != 0;
+            entry.args.push(match arg {
+                Value::Tensor(_, t) if is_read || !t.dtype().is_float() => Value::Tensor(Slot::CONST, t.clone()),
+                Value::Float(_, x) if is_read => Value::float(*x),
+                Value::Tensor(..) | Value::Float(..) => Value::None,
+                other => other.clone(),
+            });
+        }
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Prim(entry), Slot::CONST)?;
         Ok(out.into_slot(Slot::new(level, node)))

@@ -239,7 +239,7 @@ fn product(name: &str, args: &[Value], turn: Turn) -> Result<Value> {
         let shape: SmallVec<[usize; 2]> = few(m.into_iter().chain(n));
         let dims = [m.unwrap_or(1), k.unwrap_or(0), n.unwrap_or(1)];
         if let Some(product) = small::product(a, b, turn, dims, &shape, strong_of(args).is_some()) {
-            return Ok(Value::tensor(product));
+            return Ok(product);
         }
     }
     let Ok(batch) = broadcast_shapes(leading(a.shape()), leading(b.shape())) else {

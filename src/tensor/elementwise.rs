@@ -83,7 +83,7 @@ fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) 
         [a, b] => kernel(n, &[few_of(a, shape)?, few_of(b, shape)?], &mut out),
         _ => return None,
     }
-    Some(Value::tensor(Tensor::from_vec(shape, out)))
+    Some(Value::from_vec(shape, out))
 }
 
 /// Lanes of a number or of a tensor of this shape.
@@ -199,7 +199,7 @@ fn int_tensor(prim: &'static Prim, e: &Elementwise, args: &[Value]) -> Result<Va
     });
     match failed {
         Some(operands) => Err(int_error(prim.name, &operands[..e.arity().min(3)])),
-        None => Ok(Value::tensor(Tensor::from_vec(&shape, out))),
+        None => Ok(Value::from_vec(&shape, out)),
     }
 }
 
@@ -265,13 +265,13 @@ fn float_tensor<T: Float>(prim: &'static Prim, kernel: LaneKernel<T>, args: &[Va
                 run_whole(n, &lanes, &mut out, kernel);
             }
         }
-        return Ok(Value::tensor(Tensor::from_vec(shape, out)));
+        return Ok(Value::from_vec(shape, out));
     }
     let loaded: SmallVec<[Loaded<T>; 3]> = args.iter().map(load).collect();
     let shape = broadcast_values(prim.name, args)?;
     let mut out = Vec::with_capacity(count(&shape));
     run_shared(&shape, &operands(&loaded), &mut out, kernel);
-    Ok(Value::tensor(Tensor::from_vec(&shape, out)))
+    Ok(Value::from_vec(&shape, out))
 }
 
 /// Buffers with their shapes.
@@ -342,7 +342,7 @@ fn pull_few<T: Float>(
     }
     let mut result = Vec::with_capacity(n);
     kernels(e).get(i)?(slices.get(..arity)?, alike(out, shape, bar)?, bar, &mut result);
-    Some(Value::tensor(Tensor::from_vec(shape, result)))
+    Some(Value::from_vec(shape, result))
 }
 
 /// The elements of a tensor of this shape; others in the place of what is absent.
@@ -403,11 +403,11 @@ fn pull_tensor<T: Float>(
         });
         if alike && let Some([args @ .., out, y_bar]) = slices.get(..loaded.len()) {
             kernel(args, out, y_bar, &mut result);
-            return Ok(Value::tensor(Tensor::from_vec(shape, result)));
+            return Ok(Value::from_vec(shape, result));
         }
     }
     run_shared(shape, &operands(&loaded), &mut result, |n, lanes, dst| pull_run(kernel, n, lanes, dst));
-    Ok(Value::tensor(Tensor::from_vec(shape, result)))
+    Ok(Value::from_vec(shape, result))
 }
 
 /// The shape that what is present broadcasts to.

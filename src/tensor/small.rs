@@ -3,7 +3,7 @@
 use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
-use super::{Arr, Shape, Tensor, dense};
+use super::{Arr, Tensor, dense};
 use crate::tensor::simd::kernels::{add_outer_row, add_scaled, scaled};
 use crate::value::Value;
 
@@ -133,7 +133,7 @@ pub fn product(
     dims: [usize; 3],
     shape: &[usize],
     finite: bool,
-) -> Option<Tensor> {
+) -> Option<Value> {
     // A vector lies as a row and as a column.
     let turn = (turn.0 && a.rank() == 2, turn.1 && b.rank() == 2);
     as_matrices(a, b, turn, dims, shape, finite)
@@ -147,16 +147,16 @@ fn as_matrices(
     [m, k, n]: [usize; 3],
     shape: &[usize],
     finite: bool,
-) -> Option<Tensor> {
+) -> Option<Value> {
     if m * k * n > TINY {
         return None;
     }
     Some(match (a, b) {
         (Tensor::F32(a), Tensor::F32(b)) => {
-            Tensor::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
+            Value::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
         }
         (Tensor::F64(a), Tensor::F64(b)) => {
-            Tensor::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
+            Value::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
         }
         _ => return None,
     })
@@ -171,13 +171,12 @@ pub fn pull(x: &Tensor, y: &Tensor, c: &Tensor, wanted: [bool; 2]) -> Option<[Op
         ([m, k], [_]) => (*m, *k, 1),
         _ => return None,
     };
-    let shape = |t: &Tensor| Shape::from_slice(t.shape());
     let x_bar = match wanted[0] {
-        true => Some(Value::tensor(as_matrices(c, y, (false, true), [m, n, k], &shape(x), true)?)),
+        true => Some(as_matrices(c, y, (false, true), [m, n, k], x.shape(), true)?),
         false => None,
     };
     let y_bar = match wanted[1] {
-        true => Some(Value::tensor(as_matrices(x, c, (true, false), [k, m, n], &shape(y), true)?)),
+        true => Some(as_matrices(x, c, (true, false), [k, m, n], y.shape(), true)?),
         false => None,
     };
     Some([x_bar, y_bar])

@@ -68,7 +68,9 @@ pub fn lay(formula: &Formula, operands: &[Value]) -> Option<Operands> {
             _ => Reach::Number,
         });
     }
-    reach.extend(formula.constants.iter().map(|_| Reach::Number));
+    for _ in &formula.constants {
+        reach.push(Reach::Number);
+    }
     for step in &formula.steps {
         let (a, b) = step.operands();
         let a = *reach.get(a as usize)?;

@@ -10,11 +10,11 @@ use super::pull::{Applied, Pulled, factor, live, needed, slope_of};
 use crate::bytecode::formula::{Formula, MOST, Step};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
+use crate::tensor::count;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::{Lanes, Run};
 use crate::tensor::simd::kernels::{add_to, negate};
 use crate::tensor::simd::sums::sum;
-use crate::tensor::{Tensor, count};
 use crate::value::Value;
 
 /// Elements that are few.
@@ -131,7 +131,7 @@ pub fn forward<T: Float>(
         out.clear();
     }
     values.compute(*last, kernel(last.inside()?), layout, &mut out)?;
-    (out.len() == values.n).then(|| Value::tensor(Tensor::from_vec(&layout.shape, out)))
+    (out.len() == values.n).then(|| Value::from_vec(&layout.shape, out))
 }
 
 /// Cotangents of the registers, for a small layout.
@@ -242,7 +242,7 @@ pub fn pull<T: Float>(
         } else if is_number(i) {
             Some(Value::float(sums[i]))
         } else {
-            Some(Value::tensor(Tensor::from_vec(&shape.shape, values.at(*bars.get(i)?)?.to_vec())))
+            Some(Value::from_vec(&shape.shape, values.at(*bars.get(i)?)?.to_vec()))
         });
     }
     Some(pulled)
