@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::rc::Rc;
 
 use smallvec::SmallVec;
 

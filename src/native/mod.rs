@@ -92,7 +92,7 @@ impl Cx {
     #[inline(always)]
     pub fn turns(&mut self, chunk: &Chunk) -> bool {
         self.turns = self.turns.wrapping_add(1);
-        chunk.loops.any.get() || self.turns % LOOK == 0
+        chunk.loops.any.get() || self.turns.is_multiple_of(LOOK)
     }
 }
 
@@ -102,7 +102,7 @@ impl Cx {
 pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Value>], first: usize) -> Option<usize> {
     let variant = {
         let mut loops = chunk.loops.loops.borrow_mut();
-        let looks = cx.turns % LOOK == 0;
+        let looks = cx.turns.is_multiple_of(LOOK);
         let place = loops.iter().position(|l| l.first == first);
         let place = match place {
             Some(place) => place,

@@ -12,9 +12,9 @@ const FEW: usize = 4;
 
 /// Elements of a product in row-major order: `m` by `k` times `k` by `n`, either operand read transposed. With `finite` `None`
 /// if one of them is NaN: where zeros win, they have to be looked for.
-fn elements<T: Float>(a: &[T], b: &[T], turn: (bool, bool), [m, k, n]: [usize; 3], finite: bool) -> Option<Vec<T>>
+fn elements<T>(a: &[T], b: &[T], turn: (bool, bool), [m, k, n]: [usize; 3], finite: bool) -> Option<Vec<T>>
 where
-    T: Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
+    T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
     if m * k * n > TINY || m * k * n == 0 || a.len() != m * k || b.len() != k * n {
         return None;
