@@ -174,5 +174,6 @@ fn native_code_computes_what_the_machine_does() {
         ran += 1;
     }
     let compiled = native::compiled() - before;
-    assert!(ran > rounds / 2 && compiled > ran, "{ran} of {rounds} programs ran, {compiled} loops were compiled");
+    let compiles = !cfg!(target_arch = "x86_64") || compiled > ran;
+    assert!(ran > rounds / 2 && compiles, "{ran} of {rounds} programs ran, {compiled} loops were compiled");
 }

@@ -22,10 +22,14 @@ pub struct Code {
     pub entry: Entry,
 }
 
-/// The machine that runs this; `None` if cranelift does not know it, or code cannot be made.
+/// The machine that runs this; `None` if code cannot be made for it. Only x86-64 so far: others want their instruction caches told
+/// about new code.
 pub fn isa() -> Option<&'static OwnedTargetIsa> {
     static ISA: OnceLock<Option<OwnedTargetIsa>> = OnceLock::new();
     ISA.get_or_init(|| {
+        if !cfg!(target_arch = "x86_64") {
+            return None;
+        }
         let mut flags = builder();
         flags.set("opt_level", "speed").ok()?;
         flags.set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }).ok()?;

@@ -6,7 +6,7 @@ use crate::diagnostic::did_you_mean;
 use crate::resolve::error::NameError;
 use crate::resolve::scope::Found;
 use crate::resolve::walk::Walk;
-use crate::resolve::{LoadedModule, Res, builtin_names, hints};
+use crate::resolve::{GlobalKind, LoadedModule, Res, builtin_names, hints};
 use crate::source::Span;
 use crate::syntax::ast::{Expr, ExprKind, Ident};
 
@@ -53,6 +53,17 @@ impl Walk<'_> {
             && let Some(better) = hints::for_path(root, &name.name)
         {
             *hint = Some(better);
+        }
+    }
+
+    /// True for the name of an imported module.
+    pub(super) fn is_module(&self, e: &Expr) -> bool {
+        match self.out.names.get(&e.id) {
+            Some(Res::Global(id)) if matches!(e.kind, ExprKind::Name(_)) && id.module == self.input.id => {
+                let global = self.out.globals.get(id.index as usize);
+                matches!(global.map(|g| &g.kind), Some(GlobalKind::Module(_)))
+            }
+            _ => false,
         }
     }
 

@@ -684,7 +684,10 @@ impl Walk<'_> {
                     self.scope().function.locals[local].changed = true;
                 }
                 self.name_elsewhere(receiver, name);
-                if let Some(found) = self.try_lookup(&name.name, None) {
+                // What a module has is no method: a variable of that name has nothing to do with it.
+                if !self.is_module(receiver)
+                    && let Some(found) = self.try_lookup(&name.name, None)
+                {
                     self.out.functions_by_method.insert(expr.id, found.res);
                 }
                 self.args(args);
