@@ -178,9 +178,10 @@ impl Variant {
             && self.cells.iter().all(|(reg, kind)| {
                 let value = self.value(chunk, regs, globals, *reg);
                 match (kind, value) {
+                    // Slots come back as those of level 1.
+                    (Kind::Mixed | Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
                     // Told apart when it runs.
                     (Kind::Mixed | Kind::Object(_), _) => true,
-                    (Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
                     _ => Kind::of(value) == *kind,
                 }
             })
