@@ -25,6 +25,21 @@ pub struct Whole {
     dtype: DType,
 }
 
+impl Whole {
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Its cotangent before anything has flowed there.
+    pub fn zeros(&self, cx: &mut Cx) -> Value {
+        cx.zeros(&self.shape, self.dtype)
+    }
+}
+
 impl Cx {
     /// The element of a float tensor at an index with an int for each axis; `None` if it has to be recorded in full.
     pub fn read_element(&mut self, slot: Slot, t: &Tensor, index: &[i64]) -> Result<Option<Value>> {
@@ -52,7 +67,7 @@ impl Cx {
         let Some(whole) = tape.wholes.get(whole) else { return Ok(()) };
         let mut old = match bar.take() {
             Some(old) => old,
-            None => self.zeros(&whole.shape, whole.dtype),
+            None => whole.zeros(self),
         };
         *bar = Some(match (&mut old, y_bar) {
             (Value::Tensor(of, t), Value::Float(slot, x)) if of.is_const() && slot.is_const() => {

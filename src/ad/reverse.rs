@@ -30,9 +30,10 @@ use crate::vm::Vm;
 
 /// A scalar cotangent and its slot at lower levels.
 #[derive(Clone, Copy, Default)]
-struct Bar {
-    x: f64,
-    slot: Slot,
+#[repr(C)]
+pub struct Bar {
+    pub x: f64,
+    pub slot: Slot,
 }
 
 /// Cotangents of the nodes of a tape, while and after sweeping.
@@ -230,6 +231,9 @@ fn sweep_from(
                         }
                     }
                 }
+            }
+            General::Loop(entry) => {
+                entry.pull(&mut vm.cx, tape, index, &mut bars.scalars, &mut bars.general)?;
             }
             General::Prim(p) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };

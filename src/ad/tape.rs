@@ -14,6 +14,7 @@ use crate::ad::held;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::trap::Origin;
 use crate::error::{Error, Result};
+use crate::native::LoopEntry;
 use crate::ops::prim::{ArgShape, Prim};
 use crate::profile;
 use crate::tensor::{DType, count};
@@ -52,6 +53,8 @@ pub enum General {
     Group(GroupEntry),
     /// One float leaf of a group's result.
     Part,
+    /// A loop that ran in native code. What it computed are the nodes that follow it.
+    Loop(Box<LoopEntry>),
 }
 
 /// An application of a primitive.
@@ -81,6 +84,8 @@ pub struct Tape {
     /// Parallel to `entries` if `nested`, else empty.
     pub lower: Vec<Lower>,
     pub general: Vec<General>,
+    /// What loops in native code noted for their way back.
+    pub trace: Vec<u64>,
     /// Parallel to `general` while a profile is taken, else empty: where in the program.
     pub places: Vec<u64>,
     /// Tensors that elements were read from.
@@ -161,6 +166,7 @@ impl Tape {
             entries: vec![],
             lower: vec![],
             general: vec![],
+            trace: vec![],
             places: vec![],
             wholes: vec![],
             recent: vec![],
@@ -182,6 +188,8 @@ impl Tape {
         self.lower.shrink_to(KEPT);
         self.general.clear();
         self.general.shrink_to(KEPT);
+        self.trace.clear();
+        self.trace.shrink_to(KEPT);
         self.places = vec![];
         self.wholes.clear();
         self.recent.clear();
@@ -206,7 +214,7 @@ impl Tape {
     pub fn lower_level(&self) -> Level {
         let scalars = self.lower.iter().flat_map(|l| [l.primal, l.pa, l.pb]).map(Slot::level).max();
         let general = self.general.iter().map(|g| match g {
-            General::Leaf | General::Part | General::Formula(_) | General::Total(_) => Level(0),
+            General::Leaf | General::Part | General::Formula(_) | General::Total(_) | General::Loop(_) => Level(0),
             General::Prim(p) => p.args.iter().chain([&p.out]).map(|v| v.slot().level()).max().unwrap_or_default(),
             General::Group(g) => held::level(&g.pullback),
         });
@@ -234,6 +242,7 @@ impl Tape {
                 General::Prim(p) => p.args.iter().chain([&p.out]).map(bytes).sum(),
                 General::Formula(f) => f.values().map(bytes).sum(),
                 General::Total(t) => t.values().map(bytes).sum(),
+                General::Loop(l) => l.words.len() * std::mem::size_of::<u64>(),
                 General::Group(g) => g.args.iter().map(bytes).sum(),
             };
             *by_place.entry(*place).or_default() += held;

@@ -10,16 +10,11 @@ use cranelift_codegen::settings::{Configurable, Flags, builder};
 use memmap2::{Mmap, MmapMut};
 use target_lexicon::Triple;
 
-use crate::native::frame::Frame;
-
-/// A compiled loop. Takes the frame, gives the number of the exit it left by.
-pub type Entry = unsafe extern "C" fn(*mut Frame) -> u64;
-
-/// Machine code and the memory it is in.
-pub struct Code {
+/// Machine code that works on an `F`, and the memory it is in. It gives the number of the exit by which it left.
+pub struct Code<F> {
     /// Held for what `entry` points to.
     _memory: Mmap,
-    pub entry: Entry,
+    pub entry: unsafe extern "C" fn(*mut F) -> u64,
 }
 
 /// The machine that runs this; `None` if code cannot be made for it. Only x86-64 so far: others want their instruction caches told
@@ -61,7 +56,7 @@ fn features() -> Vec<&'static str> {
     vec![]
 }
 
-/// The signature of [`Entry`].
+/// The signature of [`Code::entry`].
 pub fn signature(isa: &OwnedTargetIsa) -> Signature {
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params.push(AbiParam::new(types::I64));
@@ -70,7 +65,7 @@ pub fn signature(isa: &OwnedTargetIsa) -> Signature {
 }
 
 /// Compiles a function of that signature.
-pub fn compile(isa: &OwnedTargetIsa, function: Function) -> Option<Code> {
+pub fn compile<F>(isa: &OwnedTargetIsa, function: Function) -> Option<Code<F>> {
     let mut context = Context::for_function(function);
     let compiled = context.compile(&**isa, &mut ControlPlane::default()).ok()?;
     if !compiled.buffer.relocs().is_empty() {
@@ -80,7 +75,7 @@ pub fn compile(isa: &OwnedTargetIsa, function: Function) -> Option<Code> {
     let mut memory = MmapMut::map_anon(bytes.len()).ok()?;
     memory[..bytes.len()].copy_from_slice(bytes);
     let memory = memory.make_exec().ok()?;
-    // SAFETY: the memory holds a function that cranelift compiled with the signature of `Entry`, and lives in `Code`.
-    let entry = unsafe { std::mem::transmute::<*const u8, Entry>(memory.as_ptr()) };
+    // SAFETY: the memory holds a function that cranelift compiled with this signature, and lives in `Code`.
+    let entry = unsafe { std::mem::transmute::<*const u8, unsafe extern "C" fn(*mut F) -> u64>(memory.as_ptr()) };
     Some(Code { _memory: memory, entry })
 }

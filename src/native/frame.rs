@@ -66,6 +66,11 @@ impl What {
         let (What::Tensor { active, .. } | What::List { active }) = self;
         active
     }
+
+    /// The number of a tensor with a node among `Tape::wholes`.
+    pub fn tensor_of(self, object: &Object) -> Option<u32> {
+        matches!(self, What::Tensor { active: true, .. }).then_some(object.whole)
+    }
 }
 
 /// A tensor or list while code runs. Only the value is set for a list.
@@ -167,9 +172,9 @@ fn position(index: i64, len: usize) -> Option<usize> {
 pub struct Frame {
     /// One for each register that the code names.
     pub cells: *mut Cell,
-    /// Where the next entry of the tape goes, and the end of the room for entries; null without a tape.
-    pub top: *mut Entry,
-    pub end: *mut Entry,
+    /// Where the next entry of the tape or word of the trace goes, and the end of the room for them; null without a tape.
+    pub top: *mut u8,
+    pub end: *mut u8,
     /// Number of the next node.
     pub node: u64,
     /// What elements are read from.
@@ -180,36 +185,80 @@ pub struct Frame {
     pub item: Cell,
     /// The tape, for [`grow`].
     pub tape: *mut Tape,
+    /// Words of the trace are written, not entries.
+    pub traces: bool,
 }
 
-/// Makes room for `more` entries: 0 if the tape is full.
+/// Makes room for `more` bytes: 0 if the tape is full.
 ///
 /// # Safety
-/// `frame` and what it points to are alive, and entries up to `node` are written.
-pub unsafe extern "C" fn grow(frame: *mut Frame, node: u64, more: u64) -> u64 {
+/// `frame` and what it points to are alive, and all up to `top` is written.
+pub unsafe extern "C" fn grow(frame: *mut Frame, more: u64) -> u64 {
     // SAFETY: the caller's.
     let (frame, tape) = unsafe { (&mut *frame, &mut *(*frame).tape) };
-    let (used, more) = (node as usize, more as usize);
-    if used + more > Slot::MAX_NODES {
-        return 0;
-    }
     // SAFETY: written up to there, says the caller.
-    unsafe { tape.entries.set_len(used) };
-    tape.entries.reserve(more.max(1 << 10));
+    unsafe { frame.settle(tape) };
+    let more = more as usize;
+    if frame.traces {
+        let more = more.div_ceil(size_of::<u64>());
+        if tape.trace.len() + more > MOST_WORDS {
+            return 0;
+        }
+        tape.trace.reserve(more.max(1 << 12));
+    } else {
+        let more = more.div_ceil(size_of::<Entry>());
+        if tape.entries.len() + more > Slot::MAX_NODES {
+            return 0;
+        }
+        tape.entries.reserve(more.max(1 << 10));
+    }
     frame.point_to(tape);
     1
 }
+
+/// Words of a trace: as much memory as the entries of a full tape.
+const MOST_WORDS: usize = Slot::MAX_NODES * (size_of::<Entry>() / size_of::<u64>());
 
 impl Frame {
     /// Sets the pointers to the end of a tape.
     pub fn point_to(&mut self, tape: &mut Tape) {
         let used = tape.entries.len();
-        let room = tape.entries.spare_capacity_mut();
-        self.top = room.as_mut_ptr().cast();
-        // SAFETY: one behind the last of the same allocation.
-        self.end = unsafe { self.top.add(room.len().min(Slot::MAX_NODES - used.min(Slot::MAX_NODES))) };
+        if self.traces {
+            let room = tape.trace.spare_capacity_mut();
+            self.top = room.as_mut_ptr().cast();
+            // SAFETY: one behind the last of the same allocation.
+            self.end = unsafe { self.top.add(std::mem::size_of_val(room)) };
+        } else {
+            let room = tape.entries.spare_capacity_mut();
+            self.top = room.as_mut_ptr().cast();
+            let count = room.len().min(Slot::MAX_NODES - used.min(Slot::MAX_NODES));
+            // SAFETY: not behind the end of the same allocation.
+            self.end = unsafe { self.top.add(count * size_of::<Entry>()) };
+        }
         self.node = used as u64;
         self.recent = tape.recent.as_mut_ptr();
         self.tape = tape;
+    }
+
+    /// Makes what was written part of the tape.
+    ///
+    /// # Safety
+    /// All up to `top` is written, in the room of this tape.
+    pub unsafe fn settle(&self, tape: &mut Tape) {
+        if self.traces {
+            let start: *const u8 = tape.trace.as_ptr().cast();
+            // SAFETY: the caller's: `top` points into the trace.
+            unsafe {
+                let bytes = self.top.cast_const().offset_from_unsigned(start);
+                tape.trace.set_len(bytes / size_of::<u64>());
+            }
+        } else {
+            let start: *const u8 = tape.entries.as_ptr().cast();
+            // SAFETY: as above.
+            unsafe {
+                let bytes = self.top.cast_const().offset_from_unsigned(start);
+                tape.entries.set_len(bytes / size_of::<Entry>());
+            }
+        }
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! ```text
 //! bytecode ─region─▶ typed actions ─emit, slopes─▶ cranelift ─code─▶ machine code, which works on a frame
+//!                                        └─record─▶ trace ─adjoint─▶ machine code of the way back, which works on a sweep
 //! ```
 //!
 //! A loop that has turned often enough is compiled for the kinds of values that its registers hold then, if all it does is
-//! compute with floats, ints and bools: at the outermost reverse level with the entries of the tape, of the same bits that
-//! the machine would write. Everything else, and whatever goes wrong inside, stays with the machine, which goes on at the
+//! compute with floats, ints and bools. For a gradient at the outermost level a run of it is one entry of the tape, with a
+//! trace that its adjoint reads backwards; else it writes the entries of the tape, of the same bits that the machine would
+//! write. Everything else, and whatever goes wrong inside, stays with the machine, which goes on at the
 //! instruction where the code left.
 
+mod adjoint;
 mod code;
+mod elements;
 mod emit;
+mod entry;
 mod frame;
+mod record;
 mod region;
 mod slopes;
 
@@ -20,11 +26,14 @@ use std::rc::Rc;
 
 use crate::ad::Cx;
 use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::tape::{Entry, General, Tape};
 use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::{GlobalSlot, Reg};
-use crate::native::code::Code;
-use crate::native::emit::Exit;
+use crate::native::adjoint::Adjoint;
+use crate::native::emit::{Emitted, Exit};
+pub use crate::native::entry::LoopEntry;
 use crate::native::frame::{Cell as Kept, Frame, OBJECT, Object, Tag, What};
+use crate::native::record::Recording;
 use crate::native::region::{Kind, Region};
 use crate::value::Value;
 
@@ -39,15 +48,25 @@ const VARIANTS: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up.
 const LEFT: u32 = 1000;
 
+/// Words of a trace that are written before the first look at the room.
+const FIRST_WORDS: usize = 64;
+
 thread_local! {
     static COMPILED: Cell<usize> = const { Cell::new(0) };
     static ON: Cell<bool> = Cell::new(std::env::var_os("DLANG_NATIVE").is_none_or(|wish| wish != "off"));
+    static TRACES: Cell<bool> = const { Cell::new(true) };
 }
 
 /// Compiles loops from now on, or leaves all to the machine: to find out whether native code is to blame. The environment
 /// variable `DLANG_NATIVE=off` does it from the start.
 pub fn switch(on: bool) {
     ON.set(on);
+}
+
+/// Whether loops compiled from now on may record traces instead of entries, whose sweeps add in the same order as those of the
+/// machine to the last bit: for tests.
+pub fn switch_traces(on: bool) {
+    TRACES.set(on);
 }
 
 /// How many loops were compiled on this thread, for tests.
@@ -73,15 +92,18 @@ struct Loop {
 
 /// A loop compiled for some kinds of registers.
 struct Variant {
-    code: Code,
+    code: code::Code<Frame>,
     exits: Vec<Exit>,
+    /// The way back from a trace.
+    adjoint: Option<Rc<Adjoint>>,
     /// Register and its kind, by cell.
     cells: Vec<(Reg, Kind)>,
     globals: Vec<GlobalSlot>,
     /// What the loop reads elements of, by register.
     objects: Vec<(Reg, What)>,
-    /// Writes entries.
-    records: bool,
+    recording: Recording,
+    /// A trace would do where cotangents are plain numbers.
+    may_trace: bool,
     /// Exits in the middle of a turn that are left.
     patience: Cell<u32>,
     span: (usize, usize),
@@ -113,7 +135,7 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
             None => return None,
         };
         let this = &mut loops[place];
-        match this.variants.iter().find(|v| v.fits(chunk, regs, globals)) {
+        match this.variants.iter().find(|v| v.fits(cx, chunk, regs, globals)) {
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
             None => {
@@ -133,7 +155,7 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
                 COMPILED.set(COMPILED.get() + 1);
                 this.variants.push(variant.clone());
                 chunk.loops.any.set(true);
-                if !variant.fits(chunk, regs, globals) {
+                if !variant.fits(cx, chunk, regs, globals) {
                     return None;
                 }
                 variant
@@ -146,16 +168,21 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
     let global = |slot: GlobalSlot| globals.get(slot.0 as usize).cloned().flatten().unwrap_or_default();
     let region = Region::new(chunk, (first, first), regs, global)?;
-    let records = region.records();
-    if records && cx.outermost_tape().is_none() {
-        return None;
-    }
-    let (code, exits) = emit::emit(code::isa()?, &region)?;
+    let may_trace = region.records() && !region.stores_variables() && TRACES.get();
+    let recording = match region.records() {
+        true if may_trace && cx.outermost_tape()?.plain => Recording::Trace,
+        true => cx.outermost_tape().map(|_| Recording::Entries)?,
+        false => Recording::Nothing,
+    };
+    let Emitted { code, exits, adjoint } = emit::emit(code::isa()?, &region, recording)?;
+    let adjoint = adjoint.map(Rc::new);
     let at_entry = &region.at(first)?.kinds;
     let cells: Vec<(Reg, Kind)> = region.named.iter().map(|r| (*r, at_entry[r.0 as usize])).collect();
     let span = (first, first + region.places.len());
     let objects = region.objects;
-    Some(Variant { code, exits, cells, globals: region.globals, objects, records, patience: Cell::new(LEFT), span })
+    let globals = region.globals;
+    let patience = Cell::new(LEFT);
+    Some(Variant { code, exits, adjoint, cells, globals, objects, recording, may_trace, patience, span })
 }
 
 impl Variant {
@@ -171,7 +198,13 @@ impl Variant {
     }
 
     /// True if the registers hold what the code was made for.
-    fn fits(&self, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]) -> bool {
+    fn fits(&self, cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]) -> bool {
+        if self.recording != Recording::Nothing {
+            let Some(tape) = cx.outermost_tape() else { return false };
+            if (self.recording == Recording::Trace) != (self.may_trace && tape.plain) {
+                return false;
+            }
+        }
         let objects =
             self.objects.iter().all(|(reg, what)| What::of(self.value(chunk, regs, globals, *reg)) == Some(*what));
         objects
@@ -206,7 +239,9 @@ impl Variant {
             let (mut object, value) = unsafe { (Object::new(value, *what)?, &*value) };
             if let (Value::Tensor(slot, t), true) = (value, what.is_active()) {
                 let tape = cx.outermost_tape()?;
-                tape.entries.get(slot.node().0 as usize)?.in_general()?;
+                let entry = tape.entries.get(slot.node().0 as usize)?;
+                // Of a tensor, not of a loop that has cotangents of its own.
+                entry.in_general()?;
                 object.whole = tape.whole(slot.node(), t);
             }
             objects.push(object);
@@ -239,22 +274,38 @@ impl Variant {
             recent: std::ptr::null_mut(),
             item: Kept::default(),
             tape: std::ptr::null_mut(),
+            traces: self.recording == Recording::Trace,
         };
         let objects = self.objects(cx, regs, globals, chunk)?;
         frame.objects = objects.as_ptr();
-        if self.records {
+        let inputs = cells.iter().map(|cell| cell.node).collect();
+        let mut words = 0;
+        if self.recording != Recording::Nothing {
             let tape = cx.outermost_tape()?;
+            if tape.entries.len() + self.cells.len() + 1 > Slot::MAX_NODES {
+                return None;
+            }
+            words = tape.trace.len();
+            // The entry is noted before the first look at the room.
+            tape.trace.reserve(FIRST_WORDS);
             tape.keep_recent();
             frame.point_to(tape);
         }
-        // SAFETY: the code was made for these cells (`fits`), and writes entries only within the room of the frame.
-        let exit = unsafe { (self.code.entry)(&raw mut frame) };
-        if self.records {
+        // SAFETY: the code was made for these cells (`fits`), and writes only within the room of the frame.
+        let number = unsafe { (self.code.entry)(&raw mut frame) } as usize;
+        if self.recording != Recording::Nothing {
             let tape = cx.outermost_tape()?;
-            // SAFETY: the code has written all entries up to there, within the capacity.
-            unsafe { tape.entries.set_len(frame.node as usize) };
+            // SAFETY: the code has written all up to there, within the capacity.
+            unsafe { frame.settle(tape) };
         }
-        let exit = self.exits.get(exit as usize)?;
+        if let (Some(adjoint), Some(tape)) = (&self.adjoint, cx.outermost_tape()) {
+            let tensors = objects.iter().zip(&self.objects).map(|(object, (_, what))| what.tensor_of(object)).collect();
+            let words = words..tape.trace.len();
+            let entry = LoopEntry { adjoint: adjoint.clone(), exit: number, inputs, tensors, words };
+            let outs = adjoint.outs.get(number).map_or(&[][..], Vec::as_slice);
+            record(tape, entry, outs, &mut cells)?;
+        }
+        let exit = self.exits.get(number)?;
         // Copies of objects are taken before their registers change.
         let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
         let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.value(chunk, regs, globals, *reg).clone());
@@ -290,4 +341,13 @@ impl Variant {
         }
         Some(exit.to)
     }
+}
+
+/// Puts a run of a loop on the tape, and behind it a node for each cell that may hold a variable.
+fn record(tape: &mut Tape, entry: LoopEntry, outs: &[usize], cells: &mut [Kept]) -> Option<()> {
+    tape.push_general(General::Loop(Box::new(entry)), Slot::CONST).ok()?;
+    for cell in outs {
+        cells[*cell].node = tape.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 }).ok()?.0;
+    }
+    Some(())
 }

@@ -267,6 +267,16 @@ impl Region {
         })
     }
 
+    /// Does it write to a list that may hold variables?
+    pub fn stores_variables(&self) -> bool {
+        self.places.iter().flatten().any(|p| match p.action {
+            Action::Store { object, .. } | Action::Update { object, .. } => {
+                self.objects.get(object as usize).is_some_and(|(_, what)| what.is_active())
+            }
+            _ => false,
+        })
+    }
+
     /// Finds the kinds at each instruction that is reached: again where more is found to come together.
     fn follow(&mut self, chunk: &Chunk, kinds: Vec<Kind>) -> Option<()> {
         let mut todo = vec![(self.entry, kinds)];

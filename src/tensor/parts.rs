@@ -223,6 +223,18 @@ pub fn add_at(t: &mut Tensor, at: usize, x: f64) {
     }
 }
 
+/// The elements of a float tensor in row-major order and for it alone, to be added to.
+pub fn data_mut(t: &mut Tensor) -> Option<*mut u8> {
+    if !t.is_contiguous() {
+        *t = t.contiguous();
+    }
+    match t {
+        Tensor::F32(a) => a.as_slice_mut().map(|data| data.as_mut_ptr().cast()),
+        Tensor::F64(a) => a.as_slice_mut().map(|data| data.as_mut_ptr().cast()),
+        _ => None,
+    }
+}
+
 /// What is written: one scalar everywhere, or an array that broadcasts to the selection.
 enum Source<T> {
     One(T),

@@ -1,0 +1,416 @@
+//! The adjoint of a loop: machine code that reads the trace of a run backwards and carries the cotangents of registers.
+//!
+//! The trace has, in the order of the run, the partials of each formula, the positions of elements that were read, and at
+//! places where several ways come together which one was taken. The adjoint starts where the run ended, undoes instruction
+//! by instruction, and goes back on the way that the trace tells, until it is where the run began. Cotangents stay in
+//! machine registers; only those of elements go to memory. (Reverse accumulation by a trace of the control flow, as in
+//! Griewank and Walther, Evaluating Derivatives, chapter 4.)
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::FloatCC;
+use cranelift_codegen::ir::{Block, Function, InstBuilder, Value, types};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
+
+use crate::ad::reverse::Bar;
+use crate::bytecode::op::Reg;
+use crate::native::code::{self, Code};
+use crate::native::emit::{Exit, TRUSTED};
+use crate::native::record::WORD;
+use crate::native::region::{Kind, Region};
+
+/// What an instruction does on the way back.
+#[derive(Clone, Debug)]
+pub enum Back {
+    Nothing,
+    /// It wrote a float that depends on nothing: the cotangent ends here.
+    End {
+        dst: Reg,
+    },
+    Copy {
+        dst: Reg,
+        src: Reg,
+    },
+    /// A formula: its variables in order, and whether their partials stand on the trace; others are 1.
+    Flow {
+        dst: Reg,
+        parts: Vec<(Reg, bool)>,
+    },
+    /// An element of a tensor. Its position is on the trace.
+    Element {
+        dst: Reg,
+        object: u16,
+        single: bool,
+    },
+    /// An item of a list. Its node is on the trace.
+    Item {
+        dst: Reg,
+    },
+}
+
+/// Where the adjoint starts for an exit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// The instruction was not done.
+    Before(usize),
+    /// It was the last.
+    After(usize),
+}
+
+/// From which instructions each place of a region is reached; `None` stands for the entry.
+pub struct Ways {
+    first: usize,
+    from: Vec<Vec<Option<usize>>>,
+}
+
+impl Ways {
+    pub fn of(region: &Region) -> Ways {
+        let mut from = vec![vec![]; region.places.len()];
+        let mut note = |at: Option<usize>, to: usize| {
+            if let Some(list) = to.checked_sub(region.first).and_then(|i| from.get_mut(i))
+                && !list.contains(&at)
+            {
+                list.push(at);
+            }
+        };
+        note(None, region.entry);
+        for (i, place) in region.places.iter().enumerate() {
+            for (to, _) in place.iter().flat_map(|place| place.ways(&region.objects)) {
+                note(Some(region.first + i), to);
+            }
+        }
+        Ways { first: region.first, from }
+    }
+
+    fn of_place(&self, at: usize) -> &[Option<usize>] {
+        at.checked_sub(self.first).and_then(|i| self.from.get(i)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number of a way among several.
+    pub fn number(&self, from: Option<usize>, to: usize) -> Option<usize> {
+        let ways = self.of_place(to);
+        if ways.len() > 1 { ways.iter().position(|way| *way == from) } else { None }
+    }
+}
+
+/// The argument of an adjoint.
+#[repr(C)]
+pub struct Sweep {
+    /// Cotangents of registers, by cell: on entry those at the exit of the loop, then those at its entry.
+    pub bars: *mut f64,
+    /// The end of the trace.
+    pub top: *const u64,
+    /// Cotangents of the nodes of the tape.
+    pub scalars: *mut Bar,
+    /// Elements of the tensors' cotangents, by object.
+    pub tensors: *const *mut u8,
+    /// By which exit the loop left.
+    pub exit: u64,
+}
+
+/// The compiled adjoint of a loop.
+pub struct Adjoint {
+    pub code: Code<Sweep>,
+    /// By exit: the cells of registers that may hold a float with a node, which follow the loop's in this order.
+    pub outs: Vec<Vec<usize>>,
+    pub cells: usize,
+}
+
+impl Adjoint {
+    /// Compiles it. `backs` are by place, `starts` by exit.
+    pub fn new(
+        isa: &OwnedTargetIsa,
+        region: &Region,
+        ways: &Ways,
+        backs: &[Back],
+        starts: &[Start],
+        exits: &[Exit],
+    ) -> Option<Adjoint> {
+        let mut context = FunctionBuilderContext::new();
+        let mut function = Function::new();
+        function.signature = code::signature(isa);
+        let mut b = FunctionBuilder::new(&mut function, &mut context);
+        let place = |b: &mut FunctionBuilder<'_>| region.places.iter().map(|_| b.create_block()).collect::<Vec<Block>>();
+        let (undo, before) = (place(&mut b), place(&mut b));
+        let done = b.create_block();
+        let mut registers = vec![];
+        for back in backs {
+            for reg in back.carries() {
+                if !registers.iter().any(|(r, _)| *r == reg) {
+                    registers.push((reg, b.declare_var(types::F64)));
+                }
+            }
+        }
+        let [sweep, top] = [0; 2].map(|_| b.declare_var(types::I64));
+        let way = Way { region, ways, backs, b, undo, before, done, registers, sweep, top };
+        way.run(isa, starts)?;
+        let out = |exit: &Exit| {
+            let floats = exit.cells.iter().filter(|(.., kind)| may_have_node(*kind));
+            floats.map(|(cell, ..)| *cell).collect()
+        };
+        let outs = exits.iter().map(out).collect();
+        Some(Adjoint { code: code::compile(isa, function)?, outs, cells: region.named.len() })
+    }
+}
+
+/// A register of this kind may hold a float with a node.
+pub fn may_have_node(kind: Kind) -> bool {
+    matches!(kind, Kind::Mixed | Kind::Float { active: true })
+}
+
+impl Back {
+    /// The registers whose cotangents it hands on.
+    fn carries(&self) -> Vec<Reg> {
+        match self {
+            Back::Nothing | Back::End { .. } => vec![],
+            Back::Copy { dst, src } => vec![*dst, *src],
+            Back::Flow { dst, parts } => parts.iter().map(|(reg, _)| *reg).chain([*dst]).collect(),
+            Back::Element { dst, .. } | Back::Item { dst } => vec![*dst],
+        }
+    }
+}
+
+struct Way<'a> {
+    region: &'a Region,
+    ways: &'a Ways,
+    backs: &'a [Back],
+    b: FunctionBuilder<'a>,
+    /// By place: what undoes it, and where that goes on.
+    undo: Vec<Block>,
+    before: Vec<Block>,
+    done: Block,
+    /// Those with cotangents.
+    registers: Vec<(Reg, Variable)>,
+    sweep: Variable,
+    top: Variable,
+}
+
+impl Way<'_> {
+    fn run(mut self, isa: &OwnedTargetIsa, starts: &[Start]) -> Option<()> {
+        self.enter(starts)?;
+        for i in 0..self.region.places.len() {
+            let at = self.region.first + i;
+            self.b.switch_to_block(self.undo[i]);
+            if self.region.at(at).is_some() {
+                self.undo(self.backs.get(i)?)?;
+            }
+            let before = self.resolve(Start::Before(at));
+            self.b.ins().jump(before, &[]);
+            self.b.switch_to_block(self.before[i]);
+            self.go_back(at);
+        }
+        self.b.switch_to_block(self.done);
+        let sweep = self.b.use_var(self.sweep);
+        let bars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, bars) as i32);
+        for (offset, var) in self.offsets()? {
+            let bar = self.b.use_var(var);
+            self.b.ins().store(TRUSTED, bar, bars, offset);
+        }
+        let zero = self.b.ins().iconst(types::I64, 0);
+        self.b.ins().return_(&[zero]);
+        self.b.seal_all_blocks();
+        self.b.finalize(isa.frontend_config());
+        Some(())
+    }
+
+    /// Where the registers' cotangents stand in `Sweep::bars`.
+    fn offsets(&self) -> Option<Vec<(i32, Variable)>> {
+        let cell = |reg: Reg| self.region.named.iter().position(|r| *r == reg);
+        self.registers.iter().map(|(reg, var)| Some(((cell(*reg)? * size_of::<f64>()) as i32, *var))).collect()
+    }
+
+    fn enter(&mut self, starts: &[Start]) -> Option<()> {
+        let block = self.b.create_block();
+        self.b.append_block_params_for_function_params(block);
+        self.b.switch_to_block(block);
+        let sweep = self.b.block_params(block)[0];
+        self.b.def_var(self.sweep, sweep);
+        let top = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, top) as i32);
+        self.b.def_var(self.top, top);
+        let bars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, bars) as i32);
+        for (offset, var) in self.offsets()? {
+            let bar = self.b.ins().load(types::F64, TRUSTED, bars, offset);
+            self.b.def_var(var, bar);
+        }
+        let exit = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, exit) as i32);
+        let mut switch = Switch::new();
+        for (i, start) in starts.iter().enumerate() {
+            switch.set_entry(i as u128, self.resolve(*start));
+        }
+        switch.emit(&mut self.b, exit, self.done);
+        Some(())
+    }
+
+    /// The block where it goes on, past instructions that do nothing on the way back.
+    fn resolve(&self, mut start: Start) -> Block {
+        for _ in 0..=2 * self.region.places.len() {
+            start = match start {
+                Start::After(at) => {
+                    let i = at - self.region.first;
+                    match self.backs.get(i) {
+                        Some(Back::Nothing) => Start::Before(at),
+                        _ => return self.undo[i],
+                    }
+                }
+                Start::Before(at) => match self.ways.of_place(at) {
+                    [Some(from)] => Start::After(*from),
+                    [None] => return self.done,
+                    _ => return self.before[at - self.region.first],
+                },
+            };
+        }
+        self.done
+    }
+
+    /// From a place to the one before it.
+    fn go_back(&mut self, at: usize) {
+        let target = |way: &Option<usize>| match way {
+            Some(from) => self.resolve(Start::After(*from)),
+            None => self.done,
+        };
+        let targets: Vec<Block> = self.ways.of_place(at).iter().map(target).collect();
+        match targets[..] {
+            [] => {
+                self.b.ins().jump(self.done, &[]);
+            }
+            [one] => {
+                self.b.ins().jump(one, &[]);
+            }
+            [first, second] => {
+                let number = self.words(1);
+                let number = self.b.ins().load(types::I64, TRUSTED, number, 0);
+                self.b.ins().brif(number, second, &[], first, &[]);
+            }
+            _ => {
+                let number = self.words(1);
+                let number = self.b.ins().load(types::I64, TRUSTED, number, 0);
+                let mut switch = Switch::new();
+                for (i, block) in targets.iter().enumerate() {
+                    switch.set_entry(i as u128, *block);
+                }
+                switch.emit(&mut self.b, number, self.done);
+            }
+        }
+    }
+
+    /// Takes words off the trace; the address of the first.
+    fn words(&mut self, count: usize) -> Value {
+        let top = self.b.use_var(self.top);
+        let below = self.b.ins().iadd_imm_s(top, -((count * WORD) as i64));
+        self.b.def_var(self.top, below);
+        below
+    }
+
+    fn var(&self, reg: Reg) -> Option<Variable> {
+        self.registers.iter().find(|(r, _)| *r == reg).map(|(_, var)| *var)
+    }
+
+    /// The cotangent of a register that was written: before that it had none.
+    fn take(&mut self, reg: Reg) -> Option<Value> {
+        let var = self.var(reg)?;
+        let bar = self.b.use_var(var);
+        let zero = self.b.ins().f64const(0.0);
+        self.b.def_var(var, zero);
+        Some(bar)
+    }
+
+    fn add(&mut self, reg: Reg, term: Value) -> Option<()> {
+        let var = self.var(reg)?;
+        let bar = self.b.use_var(var);
+        let sum = self.b.ins().fadd(bar, term);
+        self.b.def_var(var, sum);
+        Some(())
+    }
+
+    /// What follows is skipped if a cotangent is 0: whatever the partials, nothing flows. The block behind it.
+    fn unless_zero(&mut self, bar: Value) -> Block {
+        let zero = self.b.ins().f64const(0.0);
+        let flows = self.b.ins().fcmp(FloatCC::NotEqual, bar, zero);
+        let (some, none) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(flows, some, &[], none, &[]);
+        self.b.switch_to_block(some);
+        none
+    }
+
+    fn undo(&mut self, back: &Back) -> Option<()> {
+        match back {
+            Back::Nothing => {}
+            Back::End { dst } => {
+                if self.var(*dst).is_some() {
+                    self.take(*dst)?;
+                }
+            }
+            Back::Copy { dst, src } => {
+                let bar = self.take(*dst)?;
+                self.add(*src, bar)?;
+            }
+            Back::Flow { dst, parts } => {
+                let words = self.words(parts.iter().filter(|(_, kept)| *kept).count());
+                let bar = self.take(*dst)?;
+                let none = self.unless_zero(bar);
+                let mut offset = 0;
+                let mut terms = vec![];
+                for (reg, kept) in parts {
+                    terms.push((*reg, kept.then_some(offset)));
+                    offset += if *kept { WORD as i32 } else { 0 };
+                }
+                // In the order in which the entries of a tape are swept.
+                terms.get_mut(1..)?.reverse();
+                terms.rotate_left(1);
+                if terms.len() > 1 {
+                    let last = terms.len() - 1;
+                    terms.swap(last - 1, last);
+                }
+                for (reg, offset) in terms {
+                    let term = match offset {
+                        Some(offset) => {
+                            let partial = self.b.ins().load(types::F64, TRUSTED, words, offset);
+                            self.b.ins().fmul(bar, partial)
+                        }
+                        None => bar,
+                    };
+                    self.add(reg, term)?;
+                }
+                self.b.ins().jump(none, &[]);
+                self.b.switch_to_block(none);
+            }
+            Back::Element { dst, object, single } => {
+                let word = self.words(1);
+                let bar = self.take(*dst)?;
+                let none = self.unless_zero(bar);
+                let sweep = self.b.use_var(self.sweep);
+                let tensors = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, tensors) as i32);
+                let data = (usize::from(*object) * size_of::<*mut u8>()) as i32;
+                let data = self.b.ins().load(types::I64, TRUSTED, tensors, data);
+                let position = self.b.ins().load(types::I64, TRUSTED, word, 0);
+                let (ty, shift) = if *single { (types::F32, 2) } else { (types::F64, 3) };
+                let bytes = self.b.ins().ishl_imm_u(position, shift);
+                let place = self.b.ins().iadd(data, bytes);
+                let term = if *single { self.b.ins().fdemote(types::F32, bar) } else { bar };
+                let old = self.b.ins().load(ty, TRUSTED, place, 0);
+                let new = self.b.ins().fadd(old, term);
+                self.b.ins().store(TRUSTED, new, place, 0);
+                self.b.ins().jump(none, &[]);
+                self.b.switch_to_block(none);
+            }
+            Back::Item { dst } => {
+                let word = self.words(1);
+                let bar = self.take(*dst)?;
+                let none = self.unless_zero(bar);
+                let sweep = self.b.use_var(self.sweep);
+                let scalars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, scalars) as i32);
+                let node = self.b.ins().load(types::I64, TRUSTED, word, 0);
+                let size = self.b.ins().iconst(types::I64, size_of::<Bar>() as i64);
+                let bytes = self.b.ins().imul(node, size);
+                let place = self.b.ins().iadd(scalars, bytes);
+                let old = self.b.ins().load(types::F64, TRUSTED, place, offset_of!(Bar, x) as i32);
+                let new = self.b.ins().fadd(old, bar);
+                self.b.ins().store(TRUSTED, new, place, offset_of!(Bar, x) as i32);
+                self.b.ins().jump(none, &[]);
+                self.b.switch_to_block(none);
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Elements of tensors and lists in native code.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+
+use crate::ad::element::{RECENT, RECENT_STRIDE};
+use crate::ad::tape::{ELEMENT, Recent};
+use crate::bytecode::formula::{Formula, Step};
+use crate::bytecode::op::Reg;
+use crate::native::adjoint::Back;
+use crate::native::emit::{Emitter, TRUSTED};
+use crate::native::frame::{Cell, Frame, Object, What, read_item, write_item};
+use crate::native::region::{Kind, Place};
+use crate::native::slopes::Partial;
+
+impl Emitter<'_> {
+    /// An element and its node, if it may have one.
+    pub(super) fn element(
+        &mut self,
+        object: u16,
+        index: &[Reg],
+        at: usize,
+        place: &Place,
+    ) -> Option<(Value, Option<Value>)> {
+        let (_, what) = *self.region.objects.get(object as usize)?;
+        let frame = self.b.use_var(self.frame);
+        match what {
+            What::List { active } => {
+                let i = self.int(*index.first()?)?;
+                let callee = self.b.ins().iconst(types::I64, read_item as *const () as i64);
+                let number = self.b.ins().iconst(types::I64, i64::from(object));
+                let may = self.b.ins().iconst(types::I64, i64::from(active));
+                let call = self.b.ins().call_indirect(self.helpers.read, callee, &[frame, number, i, may]);
+                let done = self.b.inst_results(call)[0];
+                let failed = self.b.ins().icmp_imm_s(IntCC::Equal, done, 0);
+                self.leave_if(failed, at, place)?;
+                let item = offset_of!(Frame, item);
+                let x = self.b.ins().load(types::F64, TRUSTED, frame, (item + offset_of!(Cell, float)) as i32);
+                let node = self.b.ins().load(types::I32, TRUSTED, frame, (item + offset_of!(Cell, node)) as i32);
+                if active && self.traces() {
+                    let node = self.b.ins().uextend(types::I64, node);
+                    self.trace(node)?;
+                }
+                Some((x, active.then_some(node)))
+            }
+            What::Tensor { single, active, .. } => {
+                let objects = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, objects) as i32);
+                let field = |offset: usize| (object as usize * size_of::<Object>() + offset) as i32;
+                let mut address = self.b.ins().load(types::I64, TRUSTED, objects, field(offset_of!(Object, data)));
+                let mut position: Option<Value> = None;
+                for (axis, reg) in index.iter().enumerate() {
+                    let i = self.int(*reg)?;
+                    let size = field(offset_of!(Object, sizes) + 8 * axis);
+                    let size = self.b.ins().load(types::I64, TRUSTED, objects, size);
+                    let from_end = self.b.ins().iadd(i, size);
+                    let below = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, i, 0);
+                    let i = self.b.ins().select(below, from_end, i);
+                    let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, i, size);
+                    self.leave_if(outside, at, place)?;
+                    let stride = field(offset_of!(Object, strides) + 8 * axis);
+                    let stride = self.b.ins().load(types::I64, TRUSTED, objects, stride);
+                    let bytes = self.b.ins().imul(i, stride);
+                    address = self.b.ins().iadd(address, bytes);
+                    position = Some(match position {
+                        Some(rows) => {
+                            let before = self.b.ins().imul(rows, size);
+                            self.b.ins().iadd(before, i)
+                        }
+                        None => i,
+                    });
+                }
+                let x = if single {
+                    let x = self.b.ins().load(types::F32, TRUSTED, address, 0);
+                    self.b.ins().fpromote(types::F64, x)
+                } else {
+                    self.b.ins().load(types::F64, TRUSTED, address, 0)
+                };
+                if !active {
+                    return Some((x, None));
+                }
+                if self.traces() {
+                    self.trace(position?)?;
+                    let nothing = self.b.ins().iconst(types::I32, 0);
+                    return Some((x, Some(nothing)));
+                }
+                let whole = self.b.ins().load(types::I32, TRUSTED, objects, field(offset_of!(Object, whole)));
+                Some((x, Some(self.node_of_element(position?, whole)?)))
+            }
+        }
+    }
+
+    /// The node of an element, which may have been read lately; as `Tape::element`.
+    fn node_of_element(&mut self, position: Value, whole: Value) -> Option<Value> {
+        let frame = self.b.use_var(self.frame);
+        let recent = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, recent) as i32);
+        let wide = self.b.ins().uextend(types::I64, whole);
+        let stride = self.b.ins().iconst(types::I64, RECENT_STRIDE as i64);
+        let wide = self.b.ins().imul(wide, stride);
+        let place = self.b.ins().iadd(position, wide);
+        let place = self.b.ins().band_imm_u(place, RECENT as i64 - 1);
+        let size = self.b.ins().iconst(types::I64, size_of::<Recent>() as i64);
+        let place = self.b.ins().imul(place, size);
+        let place = self.b.ins().iadd(recent, place);
+        let field = |offset: usize| offset as i32;
+        let (at, of, node) = (offset_of!(Recent, at), offset_of!(Recent, whole), offset_of!(Recent, node));
+        let kept_at = self.b.ins().load(types::I64, TRUSTED, place, field(at));
+        let kept_of = self.b.ins().load(types::I32, TRUSTED, place, field(of));
+        let kept = self.b.ins().load(types::I32, TRUSTED, place, field(node));
+        let same_at = self.b.ins().icmp(IntCC::Equal, kept_at, position);
+        let same_of = self.b.ins().icmp(IntCC::Equal, kept_of, whole);
+        let is_set = self.b.ins().icmp_imm_s(IntCC::NotEqual, kept, 0);
+        let same = self.b.ins().band(same_at, same_of);
+        let same = self.b.ins().band(same, is_set);
+        let found = self.b.declare_var(types::I32);
+        self.b.def_var(found, kept);
+        let (new, go) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(same, go, &[], new, &[]);
+        self.b.switch_to_block(new);
+        let element = self.b.ins().iconst(types::I32, i64::from(ELEMENT));
+        let bits = self.b.ins().bitcast(types::F64, MemFlagsData::new(), position);
+        let nothing = self.b.ins().f64const(0.0);
+        let pushed = self.push((element, Partial::Is(bits)), (whole, Partial::Is(nothing)))?;
+        for (value, offset) in [(position, at), (whole, of), (pushed, node)] {
+            self.b.ins().store(TRUSTED, value, place, field(offset));
+        }
+        self.b.def_var(found, pushed);
+        self.b.ins().jump(go, &[]);
+        self.b.switch_to_block(go);
+        Some(self.b.use_var(found))
+    }
+
+    /// What is done on the way back from an element that was read into `dst`.
+    pub(super) fn back_from_element(&self, dst: Reg, object: u16) -> Back {
+        match self.region.objects.get(object as usize) {
+            Some((_, What::Tensor { single, active: true, .. })) => Back::Element { dst, object, single: *single },
+            Some((_, What::List { active: true })) => Back::Item { dst },
+            _ => Back::End { dst },
+        }
+    }
+
+    /// The node of a number, if it may have one.
+    pub(super) fn node_of(&mut self, reg: Reg, place: &Place) -> Option<Option<Value>> {
+        let vars = self.vars(reg)?;
+        let active = place.kinds[reg.0 as usize] == Kind::Float { active: true };
+        Some(active.then(|| self.b.use_var(vars.node)))
+    }
+
+    pub(super) fn store(
+        &mut self,
+        object: u16,
+        index: &[Reg],
+        (x, node): (Value, Option<Value>),
+        at: usize,
+        place: &Place,
+    ) -> Option<()> {
+        let frame = self.b.use_var(self.frame);
+        let number = self.b.ins().iconst(types::I64, i64::from(object));
+        let i = self.int(*index.first()?)?;
+        let j = match index.get(1) {
+            Some(reg) => self.int(*reg)?,
+            None => i,
+        };
+        let node = node.unwrap_or_else(|| self.b.ins().iconst(types::I32, 0));
+        let callee = self.b.ins().iconst(types::I64, write_item as *const () as i64);
+        let call = self.b.ins().call_indirect(self.helpers.write, callee, &[frame, number, i, j, x, node]);
+        let done = self.b.inst_results(call)[0];
+        let failed = self.b.ins().icmp_imm_s(IntCC::Equal, done, 0);
+        self.leave_if(failed, at, place)
+    }
+
+    pub(super) fn update(
+        &mut self,
+        (object, index): (u16, &[Reg]),
+        value: Reg,
+        step: Step,
+        at: usize,
+        place: &Place,
+    ) -> Option<()> {
+        let (old, old_node) = self.element(object, index, at, place)?;
+        let (x, x_node) = (self.float(value, place)?, self.node_of(value, place)?);
+        let formula = Formula::new(vec![value, value], vec![], vec![step], 0);
+        let (y, node, _) = self.differentiate(&formula, &[old, x], &[old_node, x_node])?;
+        self.store(object, index, (y, node), at, place)
+    }
+}

@@ -1,0 +1,200 @@
+//! What native code records for the way back: entries of the tape, or the trace of a loop.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, Value, types};
+use cranelift_frontend::Variable;
+
+use crate::ad::tape::Entry;
+use crate::bytecode::formula::Formula;
+use crate::bytecode::op::Reg;
+use crate::native::adjoint::Back;
+use crate::native::emit::{Emitter, TRUSTED};
+use crate::native::frame::{Frame, grow};
+use crate::native::region::{Action, Kind, Place, Region};
+use crate::native::slopes::{Partial, Writer};
+
+/// How a loop with variables is recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recording {
+    /// It has none.
+    Nothing,
+    /// As entries of the tape.
+    Entries,
+    /// As a trace: partials and the way taken, in the order in which the loop's adjoint reads them backwards.
+    Trace,
+}
+
+/// The end of what is recorded.
+#[derive(Clone, Copy)]
+pub struct Record {
+    pub top: Variable,
+    pub end: Variable,
+    /// Of the next entry.
+    pub node: Variable,
+    /// Bytes between two looks at the room that is left.
+    pub most: usize,
+}
+
+/// Bytes of a word of the trace.
+pub const WORD: usize = 8;
+
+impl Emitter<'_> {
+    pub(super) fn traces(&self) -> bool {
+        self.recording == Recording::Trace
+    }
+
+    /// Leaves by `out` if there is no room up to the next look.
+    pub(super) fn room(&mut self, out: Block) -> Option<()> {
+        let Some(record) = self.record else { return Some(()) };
+        let (top, end) = (self.b.use_var(record.top), self.b.use_var(record.end));
+        let needed = self.b.ins().iadd_imm_s(top, record.most as i64);
+        let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, needed, end);
+        let (more, full, go) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(fits, go, &[], full, &[]);
+        self.b.set_cold_block(full);
+        self.b.switch_to_block(full);
+        let frame = self.b.use_var(self.frame);
+        self.b.ins().store(TRUSTED, top, frame, offset_of!(Frame, top) as i32);
+        let most = self.b.ins().iconst(types::I64, record.most as i64);
+        let callee = self.b.ins().iconst(types::I64, grow as *const () as i64);
+        let call = self.b.ins().call_indirect(self.helpers.grow, callee, &[frame, most]);
+        let done = self.b.inst_results(call)[0];
+        self.b.ins().brif(done, more, &[], out, &[]);
+        self.b.switch_to_block(more);
+        self.load_record(record);
+        self.b.ins().jump(go, &[]);
+        self.b.switch_to_block(go);
+        Some(())
+    }
+
+    pub(super) fn load_record(&mut self, record: Record) {
+        let frame = self.b.use_var(self.frame);
+        let top = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, top) as i32);
+        self.b.def_var(record.top, top);
+        let end = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, end) as i32);
+        self.b.def_var(record.end, end);
+    }
+
+    /// Writes a word of the trace.
+    pub(super) fn trace(&mut self, word: Value) -> Option<()> {
+        let record = self.record?;
+        let top = self.b.use_var(record.top);
+        self.b.ins().store(TRUSTED, word, top, 0);
+        let above = self.b.ins().iadd_imm_s(top, WORD as i64);
+        self.b.def_var(record.top, above);
+        Some(())
+    }
+
+    /// The value of a formula and, if it has variables, what is recorded of it: in the order of `Cx::formula`.
+    pub(super) fn compute(&mut self, dst: Reg, formula: &Formula, place: &Place) -> Option<Back> {
+        let (mut operands, mut nodes) = (vec![], vec![]);
+        for reg in &formula.registers {
+            operands.push(self.float(*reg, place)?);
+            nodes.push(self.node_of(*reg, place)?);
+        }
+        let (value, node, parts) = self.differentiate(formula, &operands, &nodes)?;
+        self.set_float(dst, value, node)?;
+        let parts: Vec<(Reg, bool)> =
+            parts.into_iter().filter_map(|(i, kept)| Some((*formula.registers.get(i)?, kept))).collect();
+        Some(if parts.is_empty() { Back::End { dst } } else { Back::Flow { dst, parts } })
+    }
+
+    /// The value of a formula of operands, its node if one of theirs is given, and for a trace the operands with a partial and
+    /// whether that was written there; others are 1.
+    pub(super) fn differentiate(
+        &mut self,
+        formula: &Formula,
+        operands: &[Value],
+        nodes: &[Option<Value>],
+    ) -> Option<(Value, Option<Value>, Vec<(usize, bool)>)> {
+        let wanted = nodes.iter().enumerate().filter(|(_, n)| n.is_some()).fold(0, |mask, (i, _)| mask | 1 << i);
+        let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, operands, wanted);
+        if self.traces() {
+            let mut parts = vec![];
+            for (i, partial) in computed.partials.iter().enumerate() {
+                match partial {
+                    Some(Partial::Is(x)) => {
+                        self.trace(*x)?;
+                        parts.push((i, true));
+                    }
+                    Some(Partial::One) => parts.push((i, false)),
+                    None => {}
+                }
+            }
+            return Some((computed.value, None, parts));
+        }
+        let parts: Vec<(Value, Partial)> =
+            nodes.iter().zip(&computed.partials).filter_map(|(node, partial)| Some(((*node)?, (*partial)?))).collect();
+        let node = match parts[..] {
+            [] => None,
+            [(node, Partial::One)] => Some(node),
+            [(a, pa)] => {
+                let zero = self.b.ins().iconst(types::I32, 0);
+                let nothing = self.b.ins().f64const(0.0);
+                Some(self.push((a, pa), (zero, Partial::Is(nothing)))?)
+            }
+            [first, ref rest @ ..] => {
+                let mut sum = first;
+                for part in rest {
+                    sum = (self.push(sum, *part)?, Partial::One);
+                }
+                Some(sum.0)
+            }
+        };
+        Some((computed.value, node, vec![]))
+    }
+
+    /// Writes an entry; its node.
+    pub(super) fn push(&mut self, (a, pa): (Value, Partial), (b, pb): (Value, Partial)) -> Option<Value> {
+        let record = self.record?;
+        let top = self.b.use_var(record.top);
+        let mut number = |p: Partial| match p {
+            Partial::One => self.b.ins().f64const(1.0),
+            Partial::Is(x) => x,
+        };
+        let (pa, pb) = (number(pa), number(pb));
+        let fields = [
+            (a, offset_of!(Entry, a)),
+            (b, offset_of!(Entry, b)),
+            (pa, offset_of!(Entry, pa)),
+            (pb, offset_of!(Entry, pb)),
+        ];
+        for (value, offset) in fields {
+            self.b.ins().store(TRUSTED, value, top, offset as i32);
+        }
+        let above = self.b.ins().iadd_imm_s(top, size_of::<Entry>() as i64);
+        self.b.def_var(record.top, above);
+        let node = self.b.use_var(record.node);
+        let next = self.b.ins().iadd_imm_s(node, 1);
+        self.b.def_var(record.node, next);
+        Some(self.b.ins().ireduce(types::I32, node))
+    }
+}
+
+/// How many bytes the instructions may record between two looks.
+pub fn most(region: &Region, recording: Recording) -> usize {
+    let places = || region.places.iter().flatten();
+    let parts = places().map(|place| parts(region, place)).sum::<usize>();
+    match recording {
+        Recording::Nothing => 0,
+        Recording::Entries => parts * size_of::<Entry>(),
+        // And each may note that it was the one to jump.
+        Recording::Trace => (parts + places().count() + 1) * WORD,
+    }
+}
+
+/// How many entries or words an instruction may write.
+fn parts(region: &Region, place: &Place) -> usize {
+    let is_active = |k: u16| region.objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
+    match &place.action {
+        Action::Element { object, .. } => usize::from(is_active(*object)),
+        Action::Update { object, .. } if is_active(*object) => 3,
+        Action::Compute { formula, .. } => {
+            let active = |r: &&Reg| place.kinds[r.0 as usize] == Kind::Float { active: true };
+            formula.registers.iter().filter(active).count()
+        }
+        _ => 0,
+    }
+}
