@@ -32,10 +32,10 @@ pub enum Back {
         dst: Reg,
         src: Reg,
     },
-    /// A formula: its variables in order, and whether their partials stand on the trace; others are 1.
+    /// A formula: its variables in order, with their partials.
     Flow {
         dst: Reg,
-        parts: Vec<(Reg, bool)>,
+        parts: Vec<(Reg, Part)>,
     },
     /// An element of a tensor. Its position is on the trace.
     Element {
@@ -47,6 +47,16 @@ pub enum Back {
     Item {
         dst: Reg,
     },
+}
+
+/// A partial of a formula.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Part {
+    One,
+    /// The same in each turn.
+    Always(f64),
+    /// On the trace.
+    Kept,
 }
 
 /// Where the adjoint starts for an exit.
@@ -83,7 +93,8 @@ impl Ways {
         Ways { first: region.first, from }
     }
 
-    fn of_place(&self, at: usize) -> &[Option<usize>] {
+    /// Those that lead to a place.
+    pub fn of_place(&self, at: usize) -> &[Option<usize>] {
         at.checked_sub(self.first).and_then(|i| self.from.get(i)).map_or(&[], Vec::as_slice)
     }
 
@@ -346,14 +357,14 @@ impl Way<'_> {
                 self.add(*src, bar)?;
             }
             Back::Flow { dst, parts } => {
-                let words = self.words(parts.iter().filter(|(_, kept)| *kept).count());
+                let words = self.words(parts.iter().filter(|(_, part)| *part == Part::Kept).count());
                 let bar = self.take(*dst)?;
                 let none = self.unless_zero(bar);
                 let mut offset = 0;
                 let mut terms = vec![];
-                for (reg, kept) in parts {
-                    terms.push((*reg, kept.then_some(offset)));
-                    offset += if *kept { WORD as i32 } else { 0 };
+                for (reg, part) in parts {
+                    terms.push((*reg, *part, offset));
+                    offset += if *part == Part::Kept { WORD as i32 } else { 0 };
                 }
                 // In the order in which the entries of a tape are swept.
                 terms.get_mut(1..)?.reverse();
@@ -362,13 +373,17 @@ impl Way<'_> {
                     let last = terms.len() - 1;
                     terms.swap(last - 1, last);
                 }
-                for (reg, offset) in terms {
-                    let term = match offset {
-                        Some(offset) => {
+                for (reg, part, offset) in terms {
+                    let term = match part {
+                        Part::One => bar,
+                        Part::Always(x) => {
+                            let partial = self.b.ins().f64const(x);
+                            self.b.ins().fmul(bar, partial)
+                        }
+                        Part::Kept => {
                             let partial = self.b.ins().load(types::F64, TRUSTED, words, offset);
                             self.b.ins().fmul(bar, partial)
                         }
-                        None => bar,
                     };
                     self.add(reg, term)?;
                 }

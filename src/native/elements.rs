@@ -10,7 +10,7 @@ use crate::ad::tape::{ELEMENT, Recent};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
 use crate::native::adjoint::Back;
-use crate::native::emit::{Emitter, TRUSTED};
+use crate::native::emit::{Emitter, FIXED, TRUSTED};
 use crate::native::frame::{Cell, Frame, Object, What, read_item, write_item};
 use crate::native::region::{Kind, Place};
 use crate::native::slopes::Partial;
@@ -46,21 +46,22 @@ impl Emitter<'_> {
                 Some((x, active.then_some(node)))
             }
             What::Tensor { single, active, .. } => {
-                let objects = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, objects) as i32);
+                // They stay what they were when the loop was entered.
+                let objects = self.b.ins().load(types::I64, FIXED, frame, offset_of!(Frame, objects) as i32);
                 let field = |offset: usize| (object as usize * size_of::<Object>() + offset) as i32;
-                let mut address = self.b.ins().load(types::I64, TRUSTED, objects, field(offset_of!(Object, data)));
+                let mut address = self.b.ins().load(types::I64, FIXED, objects, field(offset_of!(Object, data)));
                 let mut position: Option<Value> = None;
                 for (axis, reg) in index.iter().enumerate() {
                     let i = self.int(*reg)?;
                     let size = field(offset_of!(Object, sizes) + 8 * axis);
-                    let size = self.b.ins().load(types::I64, TRUSTED, objects, size);
+                    let size = self.b.ins().load(types::I64, FIXED, objects, size);
                     let from_end = self.b.ins().iadd(i, size);
                     let below = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, i, 0);
                     let i = self.b.ins().select(below, from_end, i);
                     let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, i, size);
                     self.leave_if(outside, at, place)?;
                     let stride = field(offset_of!(Object, strides) + 8 * axis);
-                    let stride = self.b.ins().load(types::I64, TRUSTED, objects, stride);
+                    let stride = self.b.ins().load(types::I64, FIXED, objects, stride);
                     let bytes = self.b.ins().imul(i, stride);
                     address = self.b.ins().iadd(address, bytes);
                     position = Some(match position {
@@ -85,7 +86,7 @@ impl Emitter<'_> {
                     let nothing = self.b.ins().iconst(types::I32, 0);
                     return Some((x, Some(nothing)));
                 }
-                let whole = self.b.ins().load(types::I32, TRUSTED, objects, field(offset_of!(Object, whole)));
+                let whole = self.b.ins().load(types::I32, FIXED, objects, field(offset_of!(Object, whole)));
                 Some((x, Some(self.node_of_element(position?, whole)?)))
             }
         }

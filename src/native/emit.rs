@@ -27,6 +27,8 @@ pub struct Exit {
     pub to: usize,
     /// Cell, register, kind.
     pub cells: Vec<(usize, Reg, Kind)>,
+    /// Registers that nothing reads any more.
+    pub dead: Vec<Reg>,
 }
 
 /// A compiled region; its exits are numbered.
@@ -105,6 +107,8 @@ struct Noted {
 }
 
 pub(super) const TRUSTED: MemFlagsData = MemFlagsData::trusted();
+/// Of what does not change while the code runs.
+pub(super) const FIXED: MemFlagsData = MemFlagsData::trusted().with_readonly().with_can_move();
 
 impl<'a> Emitter<'a> {
     fn new(
@@ -260,9 +264,13 @@ impl<'a> Emitter<'a> {
         self.b.switch_to_block(way.block);
         let frame = self.b.use_var(self.frame);
         let cells = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, cells) as i32);
-        let mut left = vec![];
+        let (mut left, mut dead) = (vec![], vec![]);
         for reg in &self.region.written {
             let i = self.region.named.iter().position(|r| r == reg)?;
+            if !self.region.leaves(way.to, matches!(way.start, Start::Before(_)), *reg) {
+                dead.push(*reg);
+                continue;
+            }
             let (vars, kind) = (self.vars[i], way.kinds[reg.0 as usize]);
             let (float, node) = ((vars.float, offset_of!(Cell, float)), (vars.node, offset_of!(Cell, node)));
             let (int, tag) = ((vars.int, offset_of!(Cell, int)), (vars.tag, offset_of!(Cell, tag)));
@@ -289,7 +297,7 @@ impl<'a> Emitter<'a> {
         }
         let number = self.b.ins().iconst(types::I64, number as i64);
         self.b.ins().return_(&[number]);
-        Some(Exit { to: way.to, cells: left })
+        Some(Exit { to: way.to, cells: left, dead })
     }
 
     /// The block of an instruction that is jumped to from another, or the way out.

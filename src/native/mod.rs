@@ -331,6 +331,11 @@ impl Variant {
             };
             values.push((*reg, value));
         }
+        for reg in &exit.dead {
+            if let Some(register) = regs.get_mut(reg.0 as usize) {
+                register.clear();
+            }
+        }
         for (reg, value) in values {
             if let Some(register) = regs.get_mut(reg.0 as usize) {
                 register.put(value);

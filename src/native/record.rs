@@ -9,11 +9,11 @@ use cranelift_frontend::Variable;
 use crate::ad::tape::Entry;
 use crate::bytecode::formula::Formula;
 use crate::bytecode::op::Reg;
-use crate::native::adjoint::Back;
+use crate::native::adjoint::{Back, Part};
 use crate::native::emit::{Emitter, TRUSTED};
 use crate::native::frame::{Frame, grow};
 use crate::native::region::{Action, Kind, Place, Region};
-use crate::native::slopes::{Partial, Writer};
+use crate::native::slopes::{Partial, Writer, constant};
 
 /// How a loop with variables is recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,32 +96,34 @@ impl Emitter<'_> {
         }
         let (value, node, parts) = self.differentiate(formula, &operands, &nodes)?;
         self.set_float(dst, value, node)?;
-        let parts: Vec<(Reg, bool)> =
-            parts.into_iter().filter_map(|(i, kept)| Some((*formula.registers.get(i)?, kept))).collect();
+        let parts: Vec<(Reg, Part)> =
+            parts.into_iter().filter_map(|(i, part)| Some((*formula.registers.get(i)?, part))).collect();
         Some(if parts.is_empty() { Back::End { dst } } else { Back::Flow { dst, parts } })
     }
 
-    /// The value of a formula of operands, its node if one of theirs is given, and for a trace the operands with a partial and
-    /// whether that was written there; others are 1.
+    /// The value of a formula of operands, its node if one of theirs is given, and for a trace the operands with a partial.
     pub(super) fn differentiate(
         &mut self,
         formula: &Formula,
         operands: &[Value],
         nodes: &[Option<Value>],
-    ) -> Option<(Value, Option<Value>, Vec<(usize, bool)>)> {
+    ) -> Option<(Value, Option<Value>, Vec<(usize, Part)>)> {
         let wanted = nodes.iter().enumerate().filter(|(_, n)| n.is_some()).fold(0, |mask, (i, _)| mask | 1 << i);
         let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, operands, wanted);
         if self.traces() {
             let mut parts = vec![];
             for (i, partial) in computed.partials.iter().enumerate() {
-                match partial {
-                    Some(Partial::Is(x)) => {
-                        self.trace(*x)?;
-                        parts.push((i, true));
-                    }
-                    Some(Partial::One) => parts.push((i, false)),
-                    None => {}
-                }
+                parts.push(match partial {
+                    Some(Partial::One) => (i, Part::One),
+                    Some(Partial::Is(x)) => match constant(&self.b, *x) {
+                        Some(x) => (i, Part::Always(x)),
+                        None => {
+                            self.trace(*x)?;
+                            (i, Part::Kept)
+                        }
+                    },
+                    None => continue,
+                });
             }
             return Some((computed.value, None, parts));
         }

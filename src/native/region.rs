@@ -5,9 +5,11 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{Chunk, Host, IndexPart, TypeTest};
+use crate::bytecode::chunk::{Chunk, Home, Host, IndexPart, TypeTest};
 use crate::bytecode::formula::{Binary, Formula, Step, Unary};
+use crate::bytecode::live::{Set, live};
 use crate::bytecode::op::{GlobalSlot, Op, Operand, Reg, Table};
+use crate::native::adjoint::Ways;
 use crate::native::frame::What;
 use crate::ops::elementwise::{FLOORDIV, POW, REM};
 use crate::ops::lanes::{Ints, Scalar};
@@ -201,6 +203,10 @@ pub struct Region {
     pub named: Vec<Reg>,
     /// Those that it writes.
     pub written: Vec<Reg>,
+    /// By instruction of the chunk: the registers that are read from there on.
+    live: Vec<Set>,
+    /// By place: the same and what is told if the instruction there fails.
+    told: Vec<Set>,
 }
 
 impl Region {
@@ -245,8 +251,12 @@ impl Region {
                 _ => Kind::of(value),
             });
         }
-        let mut region = Region { first, entry, places, globals, objects, named: vec![], written: vec![] };
+        let live = live(chunk);
+        let told = (first..=last).map(|at| told(chunk, at, &live)).collect::<Option<Vec<Set>>>()?;
+        let (named, written) = (vec![], vec![]);
+        let mut region = Region { first, entry, places, globals, objects, named, written, live, told };
         region.follow(chunk, kinds)?;
+        region.share_elements();
         region.collect();
         (!region.stores_what_is_shared()).then_some(region)
     }
@@ -254,6 +264,50 @@ impl Region {
     /// The instruction at a place, if it is part of the region and reached.
     pub fn at(&self, at: usize) -> Option<&Place> {
         self.places.get(at.checked_sub(self.first)?)?.as_ref()
+    }
+
+    /// Whether the machine may read a register when it goes on at an instruction, which may be one that fails.
+    pub fn leaves(&self, to: usize, fails: bool, reg: Reg) -> bool {
+        let told = to.checked_sub(self.first).filter(|_| fails).and_then(|i| self.told.get(i));
+        told.or_else(|| self.live.get(to)).is_none_or(|set| set.has(reg))
+    }
+
+    /// Reads what was read before from the register where it still is.
+    fn share_elements(&mut self) {
+        let ways = Ways::of(self);
+        for i in 0..self.places.len() {
+            let Some(Place { action: Action::Element { dst, object, index }, .. }) = &self.places[i] else { continue };
+            let Some(src) = self.read_before(&ways, self.first + i, *object, index) else { continue };
+            let dst = *dst;
+            if let Some(place) = &mut self.places[i] {
+                place.action = Action::Copy { dst, src };
+            }
+        }
+    }
+
+    /// A register that has the element of an object at an index, since the only way to a place leads past where it was read.
+    fn read_before(&self, ways: &Ways, at: usize, object: u16, index: &[Reg]) -> Option<Reg> {
+        let mut changed: Vec<Reg> = vec![];
+        let mut at = at;
+        for _ in 0..self.places.len() {
+            let [Some(before)] = ways.of_place(at) else { return None };
+            at = *before;
+            let action = &self.at(at)?.action;
+            if let Action::Element { dst, object: other, index: same } = action
+                && *other == object
+                && same == index
+                && !changed.contains(dst)
+            {
+                return Some(*dst);
+            }
+            changed.extend(action.registers().1);
+            if matches!(action, Action::Store { .. } | Action::Update { .. })
+                || index.iter().any(|reg| changed.contains(reg))
+            {
+                return None;
+            }
+        }
+        None
     }
 
     /// Does it write entries of the tape?
@@ -387,6 +441,24 @@ impl Action {
             Action::Next { iter, .. } => (state(*iter, 3), state(*iter, 4)),
         }
     }
+}
+
+/// The registers that are read from an instruction on, and those of the variables that its expression names: where it fails, the
+/// message tells their values.
+fn told(chunk: &Chunk, at: usize, live: &[Set]) -> Option<Set> {
+    let place = chunk.spans.get(at)?.span;
+    let mut told = live.get(at)?.clone();
+    for variable in &chunk.variables {
+        let span = variable.span;
+        if let Home::Register(reg) = variable.home
+            && span.source == place.source
+            && place.start <= span.start
+            && span.end <= place.end
+        {
+            told.insert(reg);
+        }
+    }
+    Some(told)
 }
 
 /// What the instruction at a place does, and the place behind it.

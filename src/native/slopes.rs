@@ -1,7 +1,7 @@
 //! A formula as straight-line code: its value, and its partials by a sweep through it from a cotangent of 1.
 
 use cranelift_codegen::ir::condcodes::FloatCC;
-use cranelift_codegen::ir::{InstBuilder, SigRef, Value, types};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, SigRef, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::bytecode::formula::{Formula, Step};
@@ -54,6 +54,15 @@ pub struct Computed {
 pub enum Partial {
     One,
     Is(Value),
+}
+
+/// The number that a value is known to be.
+pub fn constant(b: &FunctionBuilder<'_>, value: Value) -> Option<f64> {
+    let dfg = &b.func.dfg;
+    match dfg.insts[dfg.value_def(value).inst()?] {
+        InstructionData::UnaryIeee64 { opcode: Opcode::F64const, imm } => Some(f64::from_bits(imm.bits())),
+        _ => None,
+    }
 }
 
 /// Writes code.
@@ -188,6 +197,11 @@ impl Writer<'_, '_> {
     }
 
     fn strong(&mut self, bar: Value, slope: Value) -> Value {
+        match (constant(self.b, bar), constant(self.b, slope)) {
+            (Some(bar), Some(slope)) => return self.b.ins().f64const(if bar == 0.0 { 0.0 } else { bar * slope }),
+            (Some(x), None) if x != 0.0 => return self.b.ins().fmul(bar, slope),
+            _ => {}
+        }
         let zero = self.b.ins().f64const(0.0);
         let is_zero = self.b.ins().fcmp(FloatCC::Equal, bar, zero);
         let product = self.b.ins().fmul(bar, slope);
