@@ -97,11 +97,16 @@ fn statements(rng: &mut impl Rng, depth: usize, indent: usize, stores: bool) -> 
             8 => format!("n = ({} + 1) // 2", int(rng, 1)),
             9 => format!("flag = {}", condition(rng)),
             10 if depth > 0 => {
-                let (yes, no) = (statements(rng, depth - 1, indent + 1, stores), statements(rng, depth - 1, indent + 1, stores));
+                let (yes, no) =
+                    (statements(rng, depth - 1, indent + 1, stores), statements(rng, depth - 1, indent + 1, stores));
                 format!("if {} {{\n{yes}{pad}}} else {{\n{no}{pad}}}", condition(rng))
             }
             11 if depth > 0 => {
-                format!("for i in 0..({} % 5) {{\n{}{pad}}}", int(rng, 0), statements(rng, depth - 1, indent + 1, stores))
+                format!(
+                    "for i in 0..({} % 5) {{\n{}{pad}}}",
+                    int(rng, 0),
+                    statements(rng, depth - 1, indent + 1, stores)
+                )
             }
             12 => format!("if {} {{ {} }}", condition(rng), pick(rng, &["continue", "y = 0.3 * x", "z = 1.0"])),
             _ => format!("z = if {} {{ {} }} else {{ {} }}", condition(rng), float(rng, 1), float(rng, 1)),

@@ -179,12 +179,15 @@ fn effect(chunk: &Chunk, at: usize) -> Effect {
             let count = pieces.iter().filter(|piece| matches!(piece, Piece::Value { .. })).count();
             effect.reads = smallvec![(first, count)];
         }
-        Op::GetIndex { first, index, .. } | Op::SetIndex { first, index, .. } | Op::UpdateIndex { first, index, .. } => {
+        Op::GetIndex { first, index, .. }
+        | Op::SetIndex { first, index, .. }
+        | Op::UpdateIndex { first, index, .. } => {
             effect.reads.extend(chunk.indices.get(index.0 as usize).map(|parts| values(first, parts)));
         }
         // Dimension variables are read and bound.
         Op::Check { test, .. } => match chunk.types.get(test.0 as usize) {
-            Some(TypeTest::Any | TypeTest::None | TypeTest::Bool | TypeTest::Int | TypeTest::Float | TypeTest::Str) => {}
+            Some(TypeTest::Any | TypeTest::None | TypeTest::Bool | TypeTest::Int | TypeTest::Float | TypeTest::Str) => {
+            }
             _ => effect.reads.push(all),
         },
         // It reads the parameters.

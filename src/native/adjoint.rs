@@ -142,7 +142,8 @@ impl Adjoint {
         let mut function = Function::new();
         function.signature = code::signature(isa);
         let mut b = FunctionBuilder::new(&mut function, &mut context);
-        let place = |b: &mut FunctionBuilder<'_>| region.places.iter().map(|_| b.create_block()).collect::<Vec<Block>>();
+        let place =
+            |b: &mut FunctionBuilder<'_>| region.places.iter().map(|_| b.create_block()).collect::<Vec<Block>>();
         let (undo, before) = (place(&mut b), place(&mut b));
         let done = b.create_block();
         let mut registers = vec![];

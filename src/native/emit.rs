@@ -29,6 +29,8 @@ pub struct Exit {
     pub cells: Vec<(usize, Reg, Kind)>,
     /// Registers that nothing reads any more.
     pub dead: Vec<Reg>,
+    /// There was no room to record.
+    pub full: bool,
 }
 
 /// A compiled region; its exits are numbered.
@@ -37,6 +39,8 @@ pub struct Emitted {
     pub exits: Vec<Exit>,
     /// The way back, of what is recorded as a trace.
     pub adjoint: Option<Adjoint>,
+    /// Bytes that it records between two looks at the room.
+    pub most: usize,
 }
 
 /// Compiles a region.
@@ -51,7 +55,7 @@ pub fn emit(isa: &OwnedTargetIsa, region: &Region, recording: Recording) -> Opti
         Recording::Trace => Some(Adjoint::new(isa, region, &ways, &backs, &starts, &exits)?),
         _ => None,
     };
-    Some(Emitted { code: code::compile(isa, function)?, exits, adjoint })
+    Some(Emitted { code: code::compile(isa, function)?, exits, adjoint, most: most(region, recording) })
 }
 
 /// The variables of a register.
@@ -66,7 +70,6 @@ pub(super) struct Vars {
 /// Signatures of what compiled code calls.
 #[derive(Clone, Copy)]
 pub(super) struct Helpers {
-    pub grow: SigRef,
     pub read: SigRef,
     pub write: SigRef,
 }
@@ -97,6 +100,7 @@ struct Way {
     to: usize,
     kinds: Vec<Kind>,
     start: Start,
+    full: bool,
 }
 
 /// A jump that is noted: its block is written late, too.
@@ -129,7 +133,6 @@ impl<'a> Emitter<'a> {
             two: signature(&[types::F64, types::F64, types::I64], types::F64),
         };
         let helpers = Helpers {
-            grow: signature(&[types::I64; 2], types::I64),
             read: signature(&[types::I64; 4], types::I64),
             write: signature(&[types::I64, types::I64, types::I64, types::I64, types::F64, types::I32], types::I64),
         };
@@ -144,7 +147,7 @@ impl<'a> Emitter<'a> {
         let record = (most > 0).then(|| Record {
             top: b.declare_var(types::I64),
             end: b.declare_var(types::I64),
-            node: b.declare_var(types::I64),
+            node: (recording == Recording::Entries).then(|| b.declare_var(types::I64)),
             most,
         });
         let frame = b.declare_var(types::I64);
@@ -216,8 +219,10 @@ impl<'a> Emitter<'a> {
         }
         if let Some(record) = self.record {
             self.load_record(record);
-            let node = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, node) as i32);
-            self.b.def_var(record.node, node);
+            if let Some(var) = record.node {
+                let node = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, node) as i32);
+                self.b.def_var(var, node);
+            }
         }
         let entry = self.jump_to(None, self.region.entry)?;
         self.b.ins().jump(entry, &[]);
@@ -249,6 +254,10 @@ impl<'a> Emitter<'a> {
         let go = self.b.create_block();
         self.b.ins().brif(interrupt, out, &[], go, &[]);
         self.b.switch_to_block(go);
+        let out = self.exit(at, &place.kinds, Start::Before(at));
+        if let Some(way) = self.exits.last_mut() {
+            way.full = true;
+        }
         self.room(out)
     }
 
@@ -256,7 +265,7 @@ impl<'a> Emitter<'a> {
     fn exit(&mut self, to: usize, kinds: &[Kind], start: Start) -> Block {
         let block = self.b.create_block();
         self.b.set_cold_block(block);
-        self.exits.push(Way { block, to, kinds: kinds.to_vec(), start });
+        self.exits.push(Way { block, to, kinds: kinds.to_vec(), start, full: false });
         block
     }
 
@@ -290,14 +299,12 @@ impl<'a> Emitter<'a> {
             }
         }
         if let Some(record) = self.record {
-            for (var, offset) in [(record.node, offset_of!(Frame, node)), (record.top, offset_of!(Frame, top))] {
-                let value = self.b.use_var(var);
-                self.b.ins().store(TRUSTED, value, frame, offset as i32);
-            }
+            let top = self.b.use_var(record.top);
+            self.b.ins().store(TRUSTED, top, frame, offset_of!(Frame, top) as i32);
         }
         let number = self.b.ins().iconst(types::I64, number as i64);
         self.b.ins().return_(&[number]);
-        Some(Exit { to: way.to, cells: left, dead })
+        Some(Exit { to: way.to, cells: left, dead, full: way.full })
     }
 
     /// The block of an instruction that is jumped to from another, or the way out.

@@ -183,52 +183,35 @@ pub struct Frame {
     pub recent: *mut Recent,
     /// The result of [`read_item`].
     pub item: Cell,
-    /// The tape, for [`grow`].
-    pub tape: *mut Tape,
     /// Words of the trace are written, not entries.
     pub traces: bool,
-}
-
-/// Makes room for `more` bytes: 0 if the tape is full.
-///
-/// # Safety
-/// `frame` and what it points to are alive, and all up to `top` is written.
-pub unsafe extern "C" fn grow(frame: *mut Frame, more: u64) -> u64 {
-    // SAFETY: the caller's.
-    let (frame, tape) = unsafe { (&mut *frame, &mut *(*frame).tape) };
-    // SAFETY: written up to there, says the caller.
-    unsafe { frame.settle(tape) };
-    let more = more as usize;
-    if frame.traces {
-        let more = more.div_ceil(size_of::<u64>());
-        if tape.trace.len() + more > MOST_WORDS {
-            return 0;
-        }
-        tape.trace.reserve(more.max(1 << 12));
-    } else {
-        let more = more.div_ceil(size_of::<Entry>());
-        if tape.entries.len() + more > Slot::MAX_NODES {
-            return 0;
-        }
-        tape.entries.reserve(more.max(1 << 10));
-    }
-    frame.point_to(tape);
-    1
 }
 
 /// Words of a trace: as much memory as the entries of a full tape.
 const MOST_WORDS: usize = Slot::MAX_NODES * (size_of::<Entry>() / size_of::<u64>());
 
 impl Frame {
-    /// Sets the pointers to the end of a tape.
-    pub fn point_to(&mut self, tape: &mut Tape) {
+    /// Sets the pointers to the end of a tape with room for some bytes, and as much again as there is if it was `full` before;
+    /// nothing if it may not grow so much.
+    pub fn point_to(&mut self, tape: &mut Tape, bytes: usize, full: bool) -> Option<()> {
         let used = tape.entries.len();
         if self.traces {
+            let used = tape.trace.len();
+            let (needed, more) = (bytes.div_ceil(size_of::<u64>()), if full { used.max(1 << 12) } else { 0 });
+            if used + needed > MOST_WORDS {
+                return None;
+            }
+            tape.trace.reserve(needed.max(more));
             let room = tape.trace.spare_capacity_mut();
             self.top = room.as_mut_ptr().cast();
             // SAFETY: one behind the last of the same allocation.
             self.end = unsafe { self.top.add(std::mem::size_of_val(room)) };
         } else {
+            let (needed, more) = (bytes.div_ceil(size_of::<Entry>()), if full { used.max(1 << 10) } else { 0 });
+            if used + needed > Slot::MAX_NODES {
+                return None;
+            }
+            tape.entries.reserve(needed.max(more));
             let room = tape.entries.spare_capacity_mut();
             self.top = room.as_mut_ptr().cast();
             let count = room.len().min(Slot::MAX_NODES - used.min(Slot::MAX_NODES));
@@ -237,7 +220,7 @@ impl Frame {
         }
         self.node = used as u64;
         self.recent = tape.recent.as_mut_ptr();
-        self.tape = tape;
+        Some(())
     }
 
     /// Makes what was written part of the tape.

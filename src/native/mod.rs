@@ -48,9 +48,6 @@ const VARIANTS: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up.
 const LEFT: u32 = 1000;
 
-/// Words of a trace that are written before the first look at the room.
-const FIRST_WORDS: usize = 64;
-
 thread_local! {
     static COMPILED: Cell<usize> = const { Cell::new(0) };
     static ON: Cell<bool> = Cell::new(std::env::var_os("DLANG_NATIVE").is_none_or(|wish| wish != "off"));
@@ -104,6 +101,10 @@ struct Variant {
     recording: Recording,
     /// A trace would do where cotangents are plain numbers.
     may_trace: bool,
+    /// Bytes that it records between two looks at the room.
+    most: usize,
+    /// There was no room at the last look.
+    full: Cell<bool>,
     /// Exits in the middle of a turn that are left.
     patience: Cell<u32>,
     span: (usize, usize),
@@ -174,15 +175,15 @@ fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]
         true => cx.outermost_tape().map(|_| Recording::Entries)?,
         false => Recording::Nothing,
     };
-    let Emitted { code, exits, adjoint } = emit::emit(code::isa()?, &region, recording)?;
+    let Emitted { code, exits, adjoint, most } = emit::emit(code::isa()?, &region, recording)?;
     let adjoint = adjoint.map(Rc::new);
     let at_entry = &region.at(first)?.kinds;
     let cells: Vec<(Reg, Kind)> = region.named.iter().map(|r| (*r, at_entry[r.0 as usize])).collect();
     let span = (first, first + region.places.len());
     let objects = region.objects;
     let globals = region.globals;
-    let patience = Cell::new(LEFT);
-    Some(Variant { code, exits, adjoint, cells, globals, objects, recording, may_trace, patience, span })
+    let (patience, full) = (Cell::new(LEFT), Cell::new(false));
+    Some(Variant { code, exits, adjoint, cells, globals, objects, recording, may_trace, most, full, patience, span })
 }
 
 impl Variant {
@@ -273,7 +274,6 @@ impl Variant {
             objects: std::ptr::null(),
             recent: std::ptr::null_mut(),
             item: Kept::default(),
-            tape: std::ptr::null_mut(),
             traces: self.recording == Recording::Trace,
         };
         let objects = self.objects(cx, regs, globals, chunk)?;
@@ -286,10 +286,9 @@ impl Variant {
                 return None;
             }
             words = tape.trace.len();
-            // The entry is noted before the first look at the room.
-            tape.trace.reserve(FIRST_WORDS);
             tape.keep_recent();
-            frame.point_to(tape);
+            // The entry is noted before the first look at the room.
+            frame.point_to(tape, self.most + size_of::<u64>(), self.full.get())?;
         }
         // SAFETY: the code was made for these cells (`fits`), and writes only within the room of the frame.
         let number = unsafe { (self.code.entry)(&raw mut frame) } as usize;
@@ -341,7 +340,8 @@ impl Variant {
                 register.put(value);
             }
         }
-        if (self.span.0..self.span.1).contains(&exit.to) {
+        self.full.set(exit.full);
+        if (self.span.0..self.span.1).contains(&exit.to) && !exit.full {
             self.patience.set(self.patience.get().saturating_sub(1));
         }
         Some(exit.to)

@@ -11,7 +11,7 @@ use crate::bytecode::formula::Formula;
 use crate::bytecode::op::Reg;
 use crate::native::adjoint::{Back, Part};
 use crate::native::emit::{Emitter, TRUSTED};
-use crate::native::frame::{Frame, grow};
+use crate::native::frame::Frame;
 use crate::native::region::{Action, Kind, Place, Region};
 use crate::native::slopes::{Partial, Writer, constant};
 
@@ -31,8 +31,8 @@ pub enum Recording {
 pub struct Record {
     pub top: Variable,
     pub end: Variable,
-    /// Of the next entry.
-    pub node: Variable,
+    /// Of the next entry; a trace has none.
+    pub node: Option<Variable>,
     /// Bytes between two looks at the room that is left.
     pub most: usize,
 }
@@ -51,20 +51,8 @@ impl Emitter<'_> {
         let (top, end) = (self.b.use_var(record.top), self.b.use_var(record.end));
         let needed = self.b.ins().iadd_imm_s(top, record.most as i64);
         let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, needed, end);
-        let (more, full, go) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
-        self.b.ins().brif(fits, go, &[], full, &[]);
-        self.b.set_cold_block(full);
-        self.b.switch_to_block(full);
-        let frame = self.b.use_var(self.frame);
-        self.b.ins().store(TRUSTED, top, frame, offset_of!(Frame, top) as i32);
-        let most = self.b.ins().iconst(types::I64, record.most as i64);
-        let callee = self.b.ins().iconst(types::I64, grow as *const () as i64);
-        let call = self.b.ins().call_indirect(self.helpers.grow, callee, &[frame, most]);
-        let done = self.b.inst_results(call)[0];
-        self.b.ins().brif(done, more, &[], out, &[]);
-        self.b.switch_to_block(more);
-        self.load_record(record);
-        self.b.ins().jump(go, &[]);
+        let go = self.b.create_block();
+        self.b.ins().brif(fits, go, &[], out, &[]);
         self.b.switch_to_block(go);
         Some(())
     }
@@ -168,9 +156,10 @@ impl Emitter<'_> {
         }
         let above = self.b.ins().iadd_imm_s(top, size_of::<Entry>() as i64);
         self.b.def_var(record.top, above);
-        let node = self.b.use_var(record.node);
+        let var = record.node?;
+        let node = self.b.use_var(var);
         let next = self.b.ins().iadd_imm_s(node, 1);
-        self.b.def_var(record.node, next);
+        self.b.def_var(var, next);
         Some(self.b.ins().ireduce(types::I32, node))
     }
 }
