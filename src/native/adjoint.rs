@@ -16,7 +16,7 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variab
 use crate::ad::reverse::Bar;
 use crate::bytecode::op::Reg;
 use crate::native::code::{self, Code};
-use crate::native::emit::{Exit, TRUSTED};
+use crate::native::emit::{Exit, FIXED, TRUSTED};
 use crate::native::record::WORD;
 use crate::native::region::{Kind, Region};
 
@@ -396,9 +396,9 @@ impl Way<'_> {
                 let bar = self.take(*dst)?;
                 let none = self.unless_zero(bar);
                 let sweep = self.b.use_var(self.sweep);
-                let tensors = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, tensors) as i32);
+                let tensors = self.b.ins().load(types::I64, FIXED, sweep, offset_of!(Sweep, tensors) as i32);
                 let data = (usize::from(*object) * size_of::<*mut u8>()) as i32;
-                let data = self.b.ins().load(types::I64, TRUSTED, tensors, data);
+                let data = self.b.ins().load(types::I64, FIXED, tensors, data);
                 let position = self.b.ins().load(types::I64, TRUSTED, word, 0);
                 let (ty, shift) = if *single { (types::F32, 2) } else { (types::F64, 3) };
                 let bytes = self.b.ins().ishl_imm_u(position, shift);
@@ -415,7 +415,7 @@ impl Way<'_> {
                 let bar = self.take(*dst)?;
                 let none = self.unless_zero(bar);
                 let sweep = self.b.use_var(self.sweep);
-                let scalars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, scalars) as i32);
+                let scalars = self.b.ins().load(types::I64, FIXED, sweep, offset_of!(Sweep, scalars) as i32);
                 let node = self.b.ins().load(types::I64, TRUSTED, word, 0);
                 let size = self.b.ins().iconst(types::I64, size_of::<Bar>() as i64);
                 let bytes = self.b.ins().imul(node, size);
