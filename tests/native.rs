@@ -7,7 +7,12 @@ use dlang::tensor::DType;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-const FLOATS: [&str; 12] = [
+const FLOATS: [&str; 17] = [
+    "v",
+    "p.k",
+    "p.body.mass",
+    "p.w[i % 4]",
+    "v",
     "x",
     "y",
     "z",
@@ -108,6 +113,10 @@ fn statements(rng: &mut impl Rng, depth: usize, indent: usize, stores: bool) -> 
                     statements(rng, depth - 1, indent + 1, stores)
                 )
             }
+            12 if depth > 0 && rng.random_bool(0.5) => {
+                let items = pick(rng, &["w", "q", "p.w", "p.body.parts", "half"]);
+                format!("for v in {items} {{\n{}{pad}}}", statements(rng, depth - 1, indent + 1, stores))
+            }
             12 => format!("if {} {{ {} }}", condition(rng), pick(rng, &["continue", "y = 0.3 * x", "z = 1.0"])),
             _ => format!("z = if {} {{ {} }} else {{ {} }}", condition(rng), float(rng, 1), float(rng, 1)),
         };
@@ -117,9 +126,19 @@ fn statements(rng: &mut impl Rng, depth: usize, indent: usize, stores: bool) -> 
 }
 
 fn program(rng: &mut impl Rng) -> String {
-    let head = match rng.random_range(0..3) {
+    let items = pick(
+        rng,
+        &[
+            "list(a * float(k) / 1500.0 for k in 0..1500)",
+            "linspace(-1.0, 1.0, 1500)",
+            "w[1] * linspace(-1.0, 1.0, 1500)",
+            "list(0.3) + list(float(k % 7) / 7.0 for k in 0..1400)",
+        ],
+    );
+    let head = match rng.random_range(0..4) {
         0 => "for i in 0..1500 {",
         1 => "var i = 0\n    while i < 1500 {\n        i += 1",
+        2 => "var i = 0\n    for item in items {\n        i += 1\n        v = item",
         _ => "for i in range(2000, 300, -1) {",
     };
     let stores = rng.random_bool(0.4);
@@ -129,11 +148,16 @@ fn program(rng: &mut impl Rng) -> String {
 let scale = 1.25
 let step = 2
 let grid = [[0.1, -0.2, 0.3], [0.4, 0.5, -0.6]]
-fn f(a, b, c, w = [0.5, -0.25, 1.0, 2.0]) {{
+let half = [0.5, 0.25]
+struct Body {{ mass: float, parts: any }}
+struct Parameters {{ k: float, w: float[4], body: Body }}
+let given = Parameters(k: 0.4, w: [0.2, 0.1, -0.3, 0.6], body: Body(mass: 1.5, parts: list(0.2, -0.4)))
+fn f(a, b, c, w = [0.5, -0.25, 1.0, 2.0], p = given) {{
     var q = list(a, 0.5 * b, 1.0)
     var u = [1.0, 0.5]
     var k = tensor(grid[:, :2], dtype: f32)
-    var (x, y, z, n, m, flag) = (a, b, c, 1, 2, true)
+    var (x, y, z, n, m, flag, v) = (a, b, c, 1, 2, true, 0.3)
+    let items = {items}
     {head}
 {}        {last}
     }}
@@ -147,6 +171,7 @@ for start in list((0.3, -0.7, 1.1), (0.0, 0.2, -0.4)) {{
     print(show(|| grad(f, wrt: 1)(a, b, c)))
     print(show(|| grad(f, wrt: (0, 3))(a, b, c, [0.1, 0.2, 0.3, -0.4])))
     print(show(|| grad(|w| f(a, b, c, w))([0.1, 0.2, 0.3, -0.4])))
+    print(show(|| grad(f, wrt: 4)(a, b, c, [0.1, 0.2, 0.3, -0.4], given)))
     print(show(|| derivative(|a| f(a, b, c))(a)))
     print(show(|| grad(|a| a * f(a, b, c))(2)))
     print(show(|| vjp(|a| f(a, b, c), a)[1](2.0)))

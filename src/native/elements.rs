@@ -3,15 +3,15 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
 
 use crate::ad::element::{RECENT, RECENT_STRIDE};
 use crate::ad::tape::{ELEMENT, Recent};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
-use crate::native::adjoint::Back;
+use crate::native::adjoint::{Back, ENDED};
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
-use crate::native::frame::{Cell, Frame, Object, What, read_item, write_item};
+use crate::native::frame::{Cell, Frame, Object, Tag, What, read_item, write_item};
 use crate::native::region::{Kind, Place};
 use crate::native::slopes::Partial;
 
@@ -27,6 +27,7 @@ impl Emitter<'_> {
         let (_, what) = *self.region.objects.get(object as usize)?;
         let frame = self.b.use_var(self.frame);
         match what {
+            What::Struct => None,
             What::List { active } => {
                 let i = self.int(*index.first()?)?;
                 let callee = self.b.ins().iconst(types::I64, read_item as *const () as i64);
@@ -135,10 +136,43 @@ impl Emitter<'_> {
     /// What is done on the way back from an element that was read into `dst`.
     pub(super) fn back_from_element(&self, dst: Reg, object: u16) -> Back {
         match self.region.objects.get(object as usize) {
-            Some((_, What::Tensor { single, active: true, .. })) => Back::Element { dst, object, single: *single },
-            Some((_, What::List { active: true })) => Back::Item { dst },
+            Some((_, What::Tensor { single, active: true, .. })) => {
+                Back::Element { dst, object, single: *single, ends: false }
+            }
+            Some((_, What::List { active: true })) => Back::Item { dst, ends: false },
             _ => Back::End { dst },
         }
+    }
+
+    /// The next item of a loop over an object, or on to `none`.
+    pub(super) fn each(&mut self, iter: Reg, object: u16, at: usize, place: &Place, none: Block) -> Option<Back> {
+        let frame = self.b.use_var(self.frame);
+        let index = self.int(iter)?;
+        let objects = self.b.ins().load(types::I64, FIXED, frame, offset_of!(Frame, objects) as i32);
+        let size = object as usize * size_of::<Object>() + offset_of!(Object, sizes);
+        let size = self.b.ins().load(types::I64, FIXED, objects, size as i32);
+        let some = self.b.ins().icmp(IntCC::SignedLessThan, index, size);
+        let (next, ended) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(some, next, &[], ended, &[]);
+        self.b.switch_to_block(ended);
+        let back = match self.back_from_element(Reg(iter.0 + 3), object) {
+            Back::Element { dst, object, single, .. } => Back::Element { dst, object, single, ends: true },
+            Back::Item { dst, .. } => Back::Item { dst, ends: true },
+            back => back,
+        };
+        if self.traces() && !matches!(back, Back::End { .. }) {
+            let end = self.b.ins().iconst(types::I64, ENDED);
+            self.trace(end)?;
+        }
+        let source = self.vars(Reg(iter.0 + 1))?;
+        self.set_tag(source, Tag::None);
+        self.b.ins().jump(none, &[]);
+        self.b.switch_to_block(next);
+        let (x, node) = self.element(object, &[iter], at, place)?;
+        let above = self.b.ins().iadd_imm_s(index, 1);
+        self.set_int(iter, above, Tag::Int)?;
+        self.set_float(Reg(iter.0 + 3), x, node)?;
+        Some(back)
     }
 
     /// The node of a number, if it may have one.

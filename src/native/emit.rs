@@ -328,12 +328,12 @@ impl<'a> Emitter<'a> {
         self.region.named.iter().position(|r| *r == reg).map(|i| self.vars[i])
     }
 
-    fn set_tag(&mut self, vars: Vars, tag: Tag) {
+    pub(super) fn set_tag(&mut self, vars: Vars, tag: Tag) {
         let tag = self.b.ins().iconst(types::I32, tag as i64);
         self.b.def_var(vars.tag, tag);
     }
 
-    fn set_int(&mut self, reg: Reg, value: Value, tag: Tag) -> Option<()> {
+    pub(super) fn set_int(&mut self, reg: Reg, value: Value, tag: Tag) -> Option<()> {
         let vars = self.vars(reg)?;
         self.b.def_var(vars.int, value);
         self.set_tag(vars, tag);
@@ -455,6 +455,23 @@ impl<'a> Emitter<'a> {
                 for (i, value) in [start, count, one].into_iter().enumerate() {
                     self.set_int(Reg(iter.0 + i as u16), value, Tag::Int)?;
                 }
+            }
+            Action::Walk { iter } => {
+                let (from, to) = (self.vars(*iter)?, self.vars(Reg(iter.0 + 1))?);
+                let tag = self.b.use_var(from.tag);
+                self.b.def_var(to.tag, tag);
+                let zero = self.b.ins().iconst(types::I64, 0);
+                self.set_int(*iter, zero, Tag::Int)?;
+                let rest = self.vars(Reg(iter.0 + 2))?;
+                self.set_tag(rest, Tag::None);
+            }
+            Action::Each { iter, object, .. } => {
+                // Where the item is dead, which it is wherever loops end, nothing flows to it on the way back.
+                if self.region.leaves(ways[1].0, false, Reg(iter.0 + 3)) {
+                    return None;
+                }
+                let none = self.target(at, ways[1].0, &ways[1].1);
+                back = self.each(*iter, *object, at, place, none)?;
             }
             Action::Next { iter, .. } => {
                 let [current, left, step] = [0, 1, 2].map(|i| self.int(Reg(iter.0 + i)));

@@ -41,6 +41,8 @@ pub enum What {
     Tensor { single: bool, rank: u8, active: bool },
     /// `active`: of floats that may have slots.
     List { active: bool },
+    /// Whose fields are read.
+    Struct,
 }
 
 impl What {
@@ -51,6 +53,7 @@ impl What {
                 let single = t.dtype() == DType::F32;
                 Some(What::Tensor { single, rank: t.rank() as u8, active: !slot.is_const() })
             }
+            Value::Struct(_) => Some(What::Struct),
             Value::List(items) => match (items.first(), items.last()) {
                 (Some(Value::Float(first, _)), Some(Value::Float(last, _))) => {
                     Some(What::List { active: !first.is_const() || !last.is_const() })
@@ -63,8 +66,7 @@ impl What {
 
     /// Whether its elements may have slots.
     pub fn is_active(self) -> bool {
-        let (What::Tensor { active, .. } | What::List { active }) = self;
-        active
+        matches!(self, What::Tensor { active: true, .. } | What::List { active: true })
     }
 
     /// The number of a tensor with a node among `Tape::wholes`.
@@ -73,7 +75,7 @@ impl What {
     }
 }
 
-/// A tensor or list while code runs. Only the value is set for a list.
+/// A tensor or list while code runs. Of a list there are the value and its length.
 #[repr(C)]
 pub struct Object {
     pub value: *mut Value,
@@ -93,9 +95,13 @@ impl Object {
     /// `value` is alive.
     pub unsafe fn new(value: *mut Value, what: What) -> Option<Object> {
         let mut object = Object { value, data: std::ptr::null(), sizes: [1; 2], strides: [0; 2], whole: 0 };
-        let What::Tensor { rank, .. } = what else { return Some(object) };
         // SAFETY: the caller's.
-        let Value::Tensor(_, t) = (unsafe { &*value }) else { return None };
+        let value = unsafe { &*value };
+        if let Value::List(items) = value {
+            object.sizes[0] = i64::try_from(items.len()).ok()?;
+        }
+        let What::Tensor { rank, .. } = what else { return Some(object) };
+        let Value::Tensor(_, t) = value else { return None };
         let (data, size): (*const u8, i64) = match &**t {
             Tensor::F32(a) => (a.as_ptr().cast(), 4),
             Tensor::F64(a) => (a.as_ptr().cast(), 8),

@@ -17,9 +17,11 @@ mod elements;
 mod emit;
 mod entry;
 mod frame;
+mod read;
 mod record;
 mod region;
 mod slopes;
+mod sources;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -28,13 +30,14 @@ use crate::ad::Cx;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Tape};
 use crate::bytecode::chunk::Chunk;
-use crate::bytecode::op::{GlobalSlot, Reg};
+use crate::bytecode::op::Reg;
 use crate::native::adjoint::Adjoint;
 use crate::native::emit::{Emitted, Exit};
 pub use crate::native::entry::LoopEntry;
 use crate::native::frame::{Cell as Kept, Frame, OBJECT, Object, Tag, What};
 use crate::native::record::Recording;
 use crate::native::region::{Kind, Region};
+use crate::native::sources::Sources;
 use crate::value::Value;
 
 /// Turns of loops between two looks.
@@ -95,7 +98,7 @@ struct Variant {
     adjoint: Option<Rc<Adjoint>>,
     /// Register and its kind, by cell.
     cells: Vec<(Reg, Kind)>,
-    globals: Vec<GlobalSlot>,
+    sources: Sources,
     /// What the loop reads elements of, by register.
     objects: Vec<(Reg, What)>,
     recording: Recording,
@@ -136,7 +139,7 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
             None => return None,
         };
         let this = &mut loops[place];
-        match this.variants.iter().find(|v| v.fits(cx, chunk, regs, globals)) {
+        match this.variants.iter().find(|v| v.fits(cx, regs, globals)) {
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
             None => {
@@ -156,19 +159,18 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
                 COMPILED.set(COMPILED.get() + 1);
                 this.variants.push(variant.clone());
                 chunk.loops.any.set(true);
-                if !variant.fits(cx, chunk, regs, globals) {
+                if !variant.fits(cx, regs, globals) {
                     return None;
                 }
                 variant
             }
         }
     };
-    variant.run(cx, chunk, regs, globals)
+    variant.run(cx, regs, globals)
 }
 
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
-    let global = |slot: GlobalSlot| globals.get(slot.0 as usize).cloned().flatten().unwrap_or_default();
-    let region = Region::new(chunk, (first, first), regs, global)?;
+    let region = Region::new(chunk, (first, first), regs, globals)?;
     let may_trace = region.records() && !region.stores_variables() && TRACES.get();
     let recording = match region.records() {
         true if may_trace && cx.outermost_tape()?.plain => Recording::Trace,
@@ -181,25 +183,14 @@ fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]
     let cells: Vec<(Reg, Kind)> = region.named.iter().map(|r| (*r, at_entry[r.0 as usize])).collect();
     let span = (first, first + region.places.len());
     let objects = region.objects;
-    let globals = region.globals;
+    let sources = region.sources;
     let (patience, full) = (Cell::new(LEFT), Cell::new(false));
-    Some(Variant { code, exits, adjoint, cells, globals, objects, recording, may_trace, most, full, patience, span })
+    Some(Variant { code, exits, adjoint, cells, sources, objects, recording, may_trace, most, full, patience, span })
 }
 
 impl Variant {
-    /// What a register holds, or the global that stands for it.
-    fn value<'a>(&self, chunk: &Chunk, regs: &'a [Value], globals: &'a [Option<Value>], reg: Reg) -> &'a Value {
-        match regs.get(reg.0 as usize) {
-            Some(value) => value,
-            None => {
-                let global = self.globals.get(reg.0.wrapping_sub(chunk.registers) as usize);
-                global.and_then(|g| globals.get(g.0 as usize)).and_then(Option::as_ref).unwrap_or(&Value::None)
-            }
-        }
-    }
-
     /// True if the registers hold what the code was made for.
-    fn fits(&self, cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]) -> bool {
+    fn fits(&self, cx: &mut Cx, regs: &[Value], globals: &[Option<Value>]) -> bool {
         if self.recording != Recording::Nothing {
             let Some(tape) = cx.outermost_tape() else { return false };
             if (self.recording == Recording::Trace) != (self.may_trace && tape.plain) {
@@ -207,10 +198,10 @@ impl Variant {
             }
         }
         let objects =
-            self.objects.iter().all(|(reg, what)| What::of(self.value(chunk, regs, globals, *reg)) == Some(*what));
+            self.objects.iter().all(|(reg, what)| What::of(self.sources.value(regs, globals, *reg)) == Some(*what));
         objects
             && self.cells.iter().all(|(reg, kind)| {
-                let value = self.value(chunk, regs, globals, *reg);
+                let value = self.sources.value(regs, globals, *reg);
                 match (kind, value) {
                     // Slots come back as those of level 1.
                     (Kind::Mixed | Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
@@ -227,14 +218,13 @@ impl Variant {
         cx: &mut Cx,
         regs: &mut [Value],
         globals: &[Option<Value>],
-        chunk: &Chunk,
     ) -> Option<smallvec::SmallVec<[Object; 4]>> {
         let mut objects = smallvec::SmallVec::new();
         for (reg, what) in &self.objects {
             let value: *mut Value = match regs.get_mut(reg.0 as usize) {
                 Some(value) => value,
                 // Only read: what is written stands in a register of the frame.
-                None => std::ptr::from_ref(self.value(chunk, regs, globals, *reg)).cast_mut(),
+                None => std::ptr::from_ref(self.sources.value(regs, globals, *reg)).cast_mut(),
             };
             // SAFETY: a register or a global, which stay where they are while the code runs.
             let (mut object, value) = unsafe { (Object::new(value, *what)?, &*value) };
@@ -250,10 +240,10 @@ impl Variant {
         Some(objects)
     }
 
-    fn run(&self, cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
+    fn run(&self, cx: &mut Cx, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
         let mut cells: smallvec::SmallVec<[Kept; 32]> = smallvec::SmallVec::new();
         for (reg, _) in &self.cells {
-            cells.push(match self.value(chunk, regs, globals, *reg) {
+            cells.push(match self.sources.value(regs, globals, *reg) {
                 Value::Float(slot, x) => {
                     Kept { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Kept::default() }
                 }
@@ -276,7 +266,7 @@ impl Variant {
             item: Kept::default(),
             traces: self.recording == Recording::Trace,
         };
-        let objects = self.objects(cx, regs, globals, chunk)?;
+        let objects = self.objects(cx, regs, globals)?;
         frame.objects = objects.as_ptr();
         let inputs = cells.iter().map(|cell| cell.node).collect();
         let mut words = 0;
@@ -307,7 +297,7 @@ impl Variant {
         let exit = self.exits.get(number)?;
         // Copies of objects are taken before their registers change.
         let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
-        let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.value(chunk, regs, globals, *reg).clone());
+        let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.sources.value(regs, globals, *reg).clone());
         for (cell, reg, kind) in &exit.cells {
             let cell = &cells[*cell];
             let slot = || if cell.node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(cell.node)) };

@@ -180,7 +180,7 @@ pub fn most(region: &Region, recording: Recording) -> usize {
 fn parts(region: &Region, place: &Place) -> usize {
     let is_active = |k: u16| region.objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
     match &place.action {
-        Action::Element { object, .. } => usize::from(is_active(*object)),
+        Action::Element { object, .. } | Action::Each { object, .. } => usize::from(is_active(*object)),
         Action::Update { object, .. } if is_active(*object) => 3,
         Action::Compute { formula, .. } => {
             let active = |r: &&Reg| place.kinds[r.0 as usize] == Kind::Float { active: true };

@@ -5,16 +5,14 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{Chunk, Home, Host, IndexPart, TypeTest};
-use crate::bytecode::formula::{Binary, Formula, Step, Unary};
+use crate::bytecode::chunk::{Chunk, Home};
+use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::live::{Set, live};
-use crate::bytecode::op::{GlobalSlot, Op, Operand, Reg, Table};
+use crate::bytecode::op::{Op, Operand, Reg};
 use crate::native::adjoint::Ways;
 use crate::native::frame::What;
-use crate::ops::elementwise::{FLOORDIV, POW, REM};
-use crate::ops::lanes::{Ints, Scalar};
-use crate::ops::prim::{Diff, Eval, Prim};
-use crate::syntax::ast::BinOp;
+use crate::native::read::read;
+use crate::native::sources::Sources;
 use crate::value::Value;
 
 /// What a register holds at some place of the region.
@@ -56,11 +54,11 @@ impl Kind {
         }
     }
 
-    fn is_float(self) -> bool {
+    pub fn is_float(self) -> bool {
         matches!(self, Kind::Float { .. })
     }
 
-    fn is_number(self) -> bool {
+    pub fn is_number(self) -> bool {
         self == Kind::Int || self.is_float()
     }
 }
@@ -177,6 +175,17 @@ pub enum Action {
         some: usize,
         none: usize,
     },
+    /// State of a loop over the items of an object.
+    Walk {
+        iter: Reg,
+    },
+    /// The next item and on to `some`, or to `none`.
+    Each {
+        iter: Reg,
+        object: u16,
+        some: usize,
+        none: usize,
+    },
 }
 
 /// An instruction of a region.
@@ -195,8 +204,8 @@ pub struct Region {
     pub entry: usize,
     /// By instruction from `first`; `None` for those never reached.
     pub places: Vec<Option<Place>>,
-    /// Globals that it reads: they stand in registers above those of the frame.
-    pub globals: Vec<GlobalSlot>,
+    /// What it only reads.
+    pub sources: Sources,
     /// Tensors and lists, by the register that holds them on entry.
     pub objects: Vec<(Reg, What)>,
     /// Registers of numbers that it names.
@@ -210,42 +219,39 @@ pub struct Region {
 }
 
 impl Region {
-    /// The loop from `first` to the last jump back there, entered at `entry`. `kinds` are those of the frame's registers,
-    /// `global` tells those of globals.
+    /// The loop from `first` to the last jump back there, entered at `entry`, for what registers and globals hold.
     pub fn new(
         chunk: &Chunk,
         (first, entry): (usize, usize),
         regs: &[Value],
-        global: impl Fn(GlobalSlot) -> Value,
+        globals: &[Option<Value>],
     ) -> Option<Region> {
         let back = |op: &Op| match op {
             Op::Jump { to } | Op::ForLoop { to, .. } => to.0 as usize == first,
             _ => false,
         };
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
-        let mut values = regs.to_vec();
-        let mut globals = vec![];
-        for op in &chunk.code[first..=last] {
-            if let Op::GetGlobal { global: slot, .. } = op
-                && !globals.contains(slot)
-            {
-                globals.push(*slot);
-                values.push(global(*slot));
-            }
-        }
+        let sources = Sources::of(chunk, &chunk.code[first..=last], regs, globals);
+        let registers = chunk.registers as usize;
         let mut places: Vec<Option<Place>> = vec![];
         places.resize_with(last + 1 - first, || None);
         // Of all that the frame holds only what the loop names.
         let names = |reg: usize| {
             let operand = |(_, o): (&str, Operand)| matches!(o, Operand::Reg(r) if r.0 as usize == reg);
-            reg >= regs.len() || chunk.code[first..=last].iter().any(|op| op.operands().into_iter().any(operand))
+            let named = |op: &Op| match op {
+                Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } => iter.0 as usize + 1 == reg,
+                op => op.operands().into_iter().any(operand),
+            };
+            reg >= registers || chunk.code[first..=last].iter().any(named)
         };
         let mut objects = vec![];
         let mut kinds: Vec<Kind> = vec![];
-        for (i, value) in values.iter().enumerate() {
+        for i in 0..registers + sources.len() {
+            let reg = Reg(u16::try_from(i).ok()?);
+            let value = sources.value(regs, globals, reg);
             kinds.push(match What::of(value) {
                 Some(what) if names(i) => {
-                    objects.push((Reg(u16::try_from(i).ok()?), what));
+                    objects.push((reg, what));
                     Kind::Object(u16::try_from(objects.len() - 1).ok()?)
                 }
                 _ => Kind::of(value),
@@ -254,7 +260,7 @@ impl Region {
         let live = live(chunk);
         let told = (first..=last).map(|at| told(chunk, at, &live)).collect::<Option<Vec<Set>>>()?;
         let (named, written) = (vec![], vec![]);
-        let mut region = Region { first, entry, places, globals, objects, named, written, live, told };
+        let mut region = Region { first, entry, places, sources, objects, named, written, live, told };
         region.follow(chunk, kinds)?;
         region.share_elements();
         region.collect();
@@ -315,7 +321,9 @@ impl Region {
         let active = |k: &Kind| *k == Kind::Float { active: true };
         let is_active = |k: u16| self.objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
         self.places.iter().flatten().any(|p| match &p.action {
-            Action::Element { object, .. } | Action::Update { object, .. } => is_active(*object),
+            Action::Element { object, .. } | Action::Update { object, .. } | Action::Each { object, .. } => {
+                is_active(*object)
+            }
             Action::Compute { formula, .. } => formula.registers.iter().any(|r| active(&p.kinds[r.0 as usize])),
             _ => false,
         })
@@ -343,7 +351,7 @@ impl Region {
                 }
                 kinds = joined;
             }
-            let (action, next) = self::read(chunk, self, at, &kinds)?;
+            let (action, next) = read(chunk, self, at, &kinds)?;
             let reached = Place { action, kinds, next };
             todo.extend(reached.ways(&self.objects));
             let place = &mut self.places[at - self.first];
@@ -357,7 +365,9 @@ impl Region {
         let actions = || self.places.iter().flatten();
         actions().any(|p| match p.action {
             Action::Store { object, .. } | Action::Update { object, .. } => actions().any(|p| match p.action {
-                Action::Copy { src, .. } => p.kinds[src.0 as usize] == Kind::Object(object),
+                Action::Copy { src, .. } | Action::Walk { iter: src } => {
+                    p.kinds[src.0 as usize] == Kind::Object(object)
+                }
                 _ => false,
             }),
             _ => false,
@@ -414,6 +424,19 @@ impl Place {
                 after[iter.0 as usize + 3] = Kind::Int;
                 return vec![(*some, after), (*none, without)];
             }
+            Action::Walk { iter } => {
+                let i = iter.0 as usize;
+                after[i + 1] = after[i];
+                after[i] = Kind::Int;
+                after[i + 2] = Kind::None;
+            }
+            Action::Each { iter, object, some, none } => {
+                let mut without = after.clone();
+                without[iter.0 as usize + 1] = Kind::None;
+                let active = objects.get(*object as usize).is_some_and(|(_, what)| what.is_active());
+                after[iter.0 as usize + 3] = Kind::Float { active };
+                return vec![(*some, after), (*none, without)];
+            }
         }
         vec![(self.next, after)]
     }
@@ -439,6 +462,8 @@ impl Action {
             Action::Branch { cond, .. } => (vec![*cond], vec![]),
             Action::Range { iter, lo, hi } => (vec![*lo, *hi], state(*iter, 3)),
             Action::Next { iter, .. } => (state(*iter, 3), state(*iter, 4)),
+            Action::Walk { iter } => (state(*iter, 1), state(*iter, 3)),
+            Action::Each { iter, .. } => (state(*iter, 2), state(*iter, 4)),
         }
     }
 }
@@ -459,266 +484,4 @@ fn told(chunk: &Chunk, at: usize, live: &[Set]) -> Option<Set> {
         }
     }
     Some(told)
-}
-
-/// What the instruction at a place does, and the place behind it.
-fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option<(Action, usize)> {
-    let globals = &region.globals;
-    let kind = |reg: Reg| kinds[reg.0 as usize];
-    let floats =
-        |a: Reg, b: Reg| kind(a).is_number() && kind(b).is_number() && (kind(a).is_float() || kind(b).is_float());
-    let active = |reg: Reg| kind(reg) == Kind::Float { active: true };
-    let ints = |a: Reg, b: Reg| kind(a) == Kind::Int && kind(b) == Kind::Int;
-    let compute = |dst: Reg, registers: &[Reg], steps: Vec<Step>| {
-        let formula = Formula::new(registers.to_vec(), vec![], steps, 0);
-        Some(Action::Compute { dst, formula: Rc::new(formula) })
-    };
-    // An operator on ints, or on floats and ints.
-    let operator = |dst: Reg, a: Reg, b: Reg, op: IntOp, step: Step| {
-        if ints(a, b) {
-            return Some(Action::Whole { op, dst, a, b });
-        }
-        if floats(a, b) { compute(dst, &[a, b], vec![step]) } else { None }
-    };
-    let compare = |order: Order, dst: Reg, a: Reg, b: Reg| {
-        (ints(a, b) || floats(a, b)).then_some(Action::Compare { order, dst, a, b })
-    };
-    let compare_jump = |order: Order, a: Reg, b: Reg| match chunk.code.get(at + 1)? {
-        Op::JumpUnless { to, .. } if ints(a, b) || floats(a, b) => {
-            Some(Action::CompareJump { order, a, b, to: to.0 as usize })
-        }
-        _ => None,
-    };
-    // The object in a register, if it has an element there, and the value may be written to it.
-    let object_of = |reg: Reg, index: &[Reg], value: Option<Reg>| {
-        let Kind::Object(object) = kind(reg) else { return None };
-        let (_, what) = region.objects.get(object as usize)?;
-        let axes = match what {
-            What::Tensor { rank, .. } => *rank as usize,
-            What::List { .. } => 1,
-        };
-        let fits = match (value.map(kind), what) {
-            (None, _) => true,
-            (Some(Kind::Float { active }), What::List { active: may }) => *may || !active,
-            (Some(Kind::Float { active }), What::Tensor { active: recorded, .. }) => !active && !recorded,
-            _ => false,
-        };
-        (fits && axes == index.len() && index.iter().all(|r| kind(*r) == Kind::Int)).then_some(object)
-    };
-    // The registers of an index behind `first`, if it is ints.
-    let indices = |first: Reg, index: Table| {
-        let parts = chunk.indices.get(index.0 as usize)?;
-        let ints = parts.iter().all(|p| *p == IndexPart::At);
-        ints.then(|| (0..parts.len()).map(|i| Reg(first.0 + 1 + i as u16)).collect::<Vec<Reg>>())
-    };
-    let update = |at: usize| match chunk.code.get(at)? {
-        Op::Operator { op } => match chunk.operators.get(op.0 as usize)? {
-            BinOp::Add => Some(Step::Add(0, 1)),
-            BinOp::Sub => Some(Step::Sub(0, 1)),
-            BinOp::Mul => Some(Step::Mul(0, 1)),
-            BinOp::Div => Some(Step::Div(0, 1)),
-            _ => None,
-        },
-        _ => None,
-    };
-    let plain = |reg: Reg| !matches!(kind(reg), Kind::Untouched | Kind::Mixed);
-    let mut next = at + 1;
-    let action = match *chunk.code.get(at)? {
-        Op::Move { dst, src } | Op::Take { dst, src } if plain(src) => Action::Copy { dst, src },
-        Op::Load { dst, value } => {
-            let value = chunk.consts.get(value.0 as usize)?;
-            if Kind::of(value) == Kind::Untouched {
-                return None;
-            }
-            Action::Set { dst, value: value.clone() }
-        }
-        Op::LoadNone { dst } => Action::Set { dst, value: Value::None },
-        Op::GetGlobal { dst, global } => {
-            let place = globals.iter().position(|g| *g == global)?;
-            let src = Reg(chunk.registers + u16::try_from(place).ok()?);
-            if !plain(src) {
-                return None;
-            }
-            Action::Copy { dst, src }
-        }
-        Op::GetItem { dst, object, index } => {
-            Action::Element { dst, object: object_of(object, &[index], None)?, index: vec![index] }
-        }
-        Op::GetIndex { dst, first, index } => {
-            let index = indices(first, index)?;
-            Action::Element { dst, object: object_of(first, &index, None)?, index }
-        }
-        Op::SetItem { object, index, value } => {
-            Action::Store { object: object_of(object, &[index], Some(value))?, index: vec![index], value }
-        }
-        Op::SetIndex { object, first, index } => {
-            let index = indices(first, index)?;
-            Action::Store { object: object_of(object, &index, Some(first))?, index, value: first }
-        }
-        Op::UpdateItem { object, index, value } => {
-            next += 1;
-            let object = object_of(object, &[index], Some(value))?;
-            Action::Update { object, index: vec![index], value, step: update(at + 1)? }
-        }
-        Op::UpdateIndex { object, first, index } => {
-            next += 1;
-            let index = indices(first, index)?;
-            let object = object_of(object, &index, Some(first))?;
-            Action::Update { object, index, value: first, step: update(at + 1)? }
-        }
-        Op::Add { dst, a, b } => operator(dst, a, b, IntOp::Add, Step::Add(0, 1))?,
-        Op::Sub { dst, a, b } => operator(dst, a, b, IntOp::Sub, Step::Sub(0, 1))?,
-        Op::Mul { dst, a, b } => operator(dst, a, b, IntOp::Mul, Step::Mul(0, 1))?,
-        Op::Div { dst, a, b } if kind(a).is_number() && kind(b).is_number() => {
-            compute(dst, &[a, b], vec![Step::Div(0, 1)])?
-        }
-        Op::MulAdd { dst, a, b } if floats(a, b) => {
-            next += 1;
-            let (c, join) = match *chunk.code.get(at + 1)? {
-                Op::Plus { c } => (c, Step::Add(3, 2)),
-                Op::PlusTo { c } => (c, Step::Add(2, 3)),
-                Op::Minus { c } => (c, Step::Sub(3, 2)),
-                Op::MinusFrom { c } => (c, Step::Sub(2, 3)),
-                _ => return None,
-            };
-            if !kind(c).is_number() {
-                return None;
-            }
-            compute(dst, &[a, b, c], vec![Step::Mul(0, 1), join])?
-        }
-        Op::Pow { dst, a, b } if kind(a).is_float() && kind(b).is_float() => {
-            let step = match (kind(a), kind(b)) {
-                // As the machine computes it, when there is no derivative.
-                (Kind::Float { active: false }, Kind::Float { active: false }) => {
-                    let Step::Binary(x, y, power) = binary(&POW, false)? else { return None };
-                    Step::Binary(x, y, Binary { f: f64::powf, ..power })
-                }
-                _ => binary(&POW, true)?,
-            };
-            compute(dst, &[a, b], vec![step])?
-        }
-        Op::Binary { dst, a, b } => {
-            next += 1;
-            let Op::Operator { op } = *chunk.code.get(at + 1)? else { return None };
-            let bools = kind(a) == Kind::Bool && kind(b) == Kind::Bool;
-            match chunk.operators.get(op.0 as usize)? {
-                BinOp::FloorDiv if ints(a, b) => Action::Whole { op: IntOp::FloorDiv, dst, a, b },
-                BinOp::Rem if ints(a, b) => Action::Whole { op: IntOp::Rem, dst, a, b },
-                BinOp::FloorDiv if floats(a, b) => {
-                    compute(dst, &[a, b], vec![binary(&FLOORDIV, active(a) || active(b))?])?
-                }
-                BinOp::Rem if floats(a, b) => compute(dst, &[a, b], vec![binary(&REM, true)?])?,
-                BinOp::And if bools => Action::Both { dst, a, b, and: true },
-                BinOp::Or if bools => Action::Both { dst, a, b, and: false },
-                _ => return None,
-            }
-        }
-        Op::Lt { dst, a, b } => compare(Order::Lt, dst, a, b)?,
-        Op::Le { dst, a, b } => compare(Order::Le, dst, a, b)?,
-        Op::Gt { dst, a, b } => compare(Order::Gt, dst, a, b)?,
-        Op::Ge { dst, a, b } => compare(Order::Ge, dst, a, b)?,
-        Op::Eq { dst, a, b } => compare(Order::Eq, dst, a, b)?,
-        Op::Ne { dst, a, b } => compare(Order::Ne, dst, a, b)?,
-        Op::LtJump { a, b, .. } => {
-            next += 1;
-            compare_jump(Order::Lt, a, b)?
-        }
-        Op::LeJump { a, b, .. } => {
-            next += 1;
-            compare_jump(Order::Le, a, b)?
-        }
-        Op::GtJump { a, b, .. } => {
-            next += 1;
-            compare_jump(Order::Gt, a, b)?
-        }
-        Op::GeJump { a, b, .. } => {
-            next += 1;
-            compare_jump(Order::Ge, a, b)?
-        }
-        Op::EqJump { a, b, .. } => {
-            next += 1;
-            compare_jump(Order::Eq, a, b)?
-        }
-        Op::NeJump { a, b, .. } => {
-            next += 1;
-            compare_jump(Order::Ne, a, b)?
-        }
-        Op::Neg { dst, src } => match kind(src) {
-            Kind::Int => Action::Whole { op: IntOp::Neg, dst, a: src, b: src },
-            Kind::Float { .. } => compute(dst, &[src], vec![Step::Neg(0)])?,
-            _ => return None,
-        },
-        Op::Not { dst, src } if kind(src) == Kind::Bool => Action::Not { dst, src },
-        Op::Prim1 { dst, src, prim } => {
-            let Host::Prim(prim) = chunk.hosts.get(prim.0 as usize)? else { return None };
-            compute(dst, &[src], vec![unary(prim, kind(src))?])?
-        }
-        Op::Formula { dst, formula, words } => {
-            let formula = chunk.formulas.get(formula.0 as usize)?;
-            let numbers = formula.registers.iter().all(|r| kind(*r).is_number());
-            let bits = formula.registers.iter().enumerate().filter(|(_, r)| kind(**r) == Kind::Int);
-            let whole = bits.fold(0, |mask, (i, _)| mask | 1 << i);
-            // The same conditions as in `Cx::formula`; where they fail the words that follow compute it.
-            if numbers && (whole == 0 || whole & formula.floats == 0 && formula.is_float(whole)) {
-                next += words.0 as usize;
-                Action::Compute { dst, formula: formula.clone() }
-            } else {
-                Action::Skip
-            }
-        }
-        Op::Jump { to } => Action::Goto { to: to.0 as usize },
-        Op::JumpUnless { cond, to } | Op::SkipIfFalse { src: cond, to } if kind(cond) == Kind::Bool => {
-            Action::Branch { cond, when: false, to: to.0 as usize }
-        }
-        Op::SkipIfTrue { src: cond, to } if kind(cond) == Kind::Bool => {
-            Action::Branch { cond, when: true, to: to.0 as usize }
-        }
-        Op::ForRange { iter, lo, hi } if ints(lo, hi) => {
-            next += 1;
-            Action::Range { iter, lo, hi }
-        }
-        Op::ForNext { iter, to } if counts(kinds, iter) => Action::Next { iter, some: next, none: to.0 as usize },
-        Op::ForLoop { iter, to } if counts(kinds, iter) => Action::Next { iter, some: to.0 as usize, none: next },
-        Op::Check { reg, test } => match (chunk.types.get(test.0 as usize)?, kind(reg)) {
-            (TypeTest::Any, _)
-            | (TypeTest::Float, Kind::Float { .. })
-            | (TypeTest::Int, Kind::Int)
-            | (TypeTest::Bool, Kind::Bool) => Action::Skip,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some((action, next))
-}
-
-/// The state of a loop over a range.
-fn counts(kinds: &[Kind], iter: Reg) -> bool {
-    kinds[iter.0 as usize..][..3].iter().all(|k| *k == Kind::Int)
-}
-
-/// The step of a primitive of one argument on a number.
-fn unary(prim: &'static Prim, kind: Kind) -> Option<Step> {
-    let Eval::Elementwise(inside) = &prim.eval else { return None };
-    let Scalar::Unary { f, d } = inside.scalar else { return None };
-    if !has_slopes(prim, kind == Kind::Float { active: true }) {
-        return None;
-    }
-    let promotes = matches!(inside.ints, Ints::Promote);
-    let fits = kind.is_float() || kind == Kind::Int && promotes;
-    (fits && inside.check.is_none()).then_some(Step::Unary(0, Unary { f, d, promotes, inside }))
-}
-
-/// Slopes by its rule; those of piecewise constant functions end the derivative, which is for the machine to tell.
-fn has_slopes(prim: &Prim, active: bool) -> bool {
-    matches!(prim.diff, Diff::Elementwise) || matches!(prim.diff, Diff::Zero) && !active
-}
-
-/// The same for two arguments.
-fn binary(prim: &'static Prim, active: bool) -> Option<Step> {
-    let Eval::Elementwise(inside) = &prim.eval else { return None };
-    if !has_slopes(prim, active) {
-        return None;
-    }
-    let Scalar::Binary { f, d } = &inside.scalar else { return None };
-    inside.check.is_none().then_some(Step::Binary(0, 1, Binary { f: *f, d, promotes: true, inside }))
 }

@@ -476,6 +476,7 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                             if INTERRUPT.load(Ordering::Relaxed) {
                                 ok!(Err(Error::leave(Cause::Interrupt)));
                             }
+                            turn!();
                         }
                         None => regs[i + 1] = Value::None,
                     }

@@ -1,0 +1,294 @@
+//! What instructions do, once the kinds of their operands are known.
+
+use std::rc::Rc;
+
+use crate::bytecode::chunk::{Chunk, Host, IndexPart, TypeTest};
+use crate::bytecode::formula::{Binary, Formula, Step, Unary};
+use crate::bytecode::op::{Op, Reg, Table};
+use crate::native::frame::What;
+use crate::native::region::{Action, IntOp, Kind, Order, Region};
+use crate::ops::elementwise::{FLOORDIV, POW, REM};
+use crate::ops::lanes::{Ints, Scalar};
+use crate::ops::prim::{Diff, Eval, Prim};
+use crate::syntax::ast::BinOp;
+use crate::value::Value;
+
+/// What the instruction at a place does, and the place behind it.
+pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option<(Action, usize)> {
+    let kind = |reg: Reg| kinds[reg.0 as usize];
+    let floats =
+        |a: Reg, b: Reg| kind(a).is_number() && kind(b).is_number() && (kind(a).is_float() || kind(b).is_float());
+    let active = |reg: Reg| kind(reg) == Kind::Float { active: true };
+    let ints = |a: Reg, b: Reg| kind(a) == Kind::Int && kind(b) == Kind::Int;
+    let compute = |dst: Reg, registers: &[Reg], steps: Vec<Step>| {
+        let formula = Formula::new(registers.to_vec(), vec![], steps, 0);
+        Some(Action::Compute { dst, formula: Rc::new(formula) })
+    };
+    // An operator on ints, or on floats and ints.
+    let operator = |dst: Reg, a: Reg, b: Reg, op: IntOp, step: Step| {
+        if ints(a, b) {
+            return Some(Action::Whole { op, dst, a, b });
+        }
+        if floats(a, b) { compute(dst, &[a, b], vec![step]) } else { None }
+    };
+    let compare = |order: Order, dst: Reg, a: Reg, b: Reg| {
+        (ints(a, b) || floats(a, b)).then_some(Action::Compare { order, dst, a, b })
+    };
+    let compare_jump = |order: Order, a: Reg, b: Reg| match chunk.code.get(at + 1)? {
+        Op::JumpUnless { to, .. } if ints(a, b) || floats(a, b) => {
+            Some(Action::CompareJump { order, a, b, to: to.0 as usize })
+        }
+        _ => None,
+    };
+    // The object in a register, if it has an element there, and the value may be written to it.
+    let object_of = |reg: Reg, index: &[Reg], value: Option<Reg>| {
+        let Kind::Object(object) = kind(reg) else { return None };
+        let (_, what) = region.objects.get(object as usize)?;
+        let axes = match what {
+            What::Tensor { rank, .. } => *rank as usize,
+            What::List { .. } => 1,
+            What::Struct => return None,
+        };
+        let fits = match (value.map(kind), what) {
+            (None, _) => true,
+            (Some(Kind::Float { active }), What::List { active: may }) => *may || !active,
+            (Some(Kind::Float { active }), What::Tensor { active: recorded, .. }) => !active && !recorded,
+            _ => false,
+        };
+        (fits && axes == index.len() && index.iter().all(|r| kind(*r) == Kind::Int)).then_some(object)
+    };
+    // The object in a register, if its items are floats; the one that a loop's state has.
+    let walkable = |reg: Reg| {
+        let Kind::Object(object) = kind(reg) else { return None };
+        let (_, what) = region.objects.get(object as usize)?;
+        matches!(what, What::List { .. } | What::Tensor { rank: 1, .. }).then_some(object)
+    };
+    let walked = |iter: Reg| if kind(iter) == Kind::Int { walkable(Reg(iter.0 + 1)) } else { None };
+    // The registers of an index behind `first`, if it is ints.
+    let indices = |first: Reg, index: Table| {
+        let parts = chunk.indices.get(index.0 as usize)?;
+        let ints = parts.iter().all(|p| *p == IndexPart::At);
+        ints.then(|| (0..parts.len()).map(|i| Reg(first.0 + 1 + i as u16)).collect::<Vec<Reg>>())
+    };
+    let update = |at: usize| match chunk.code.get(at)? {
+        Op::Operator { op } => match chunk.operators.get(op.0 as usize)? {
+            BinOp::Add => Some(Step::Add(0, 1)),
+            BinOp::Sub => Some(Step::Sub(0, 1)),
+            BinOp::Mul => Some(Step::Mul(0, 1)),
+            BinOp::Div => Some(Step::Div(0, 1)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let plain = |reg: Reg| !matches!(kind(reg), Kind::Untouched | Kind::Mixed);
+    let mut next = at + 1;
+    let action = match *chunk.code.get(at)? {
+        Op::Move { dst, src } | Op::Take { dst, src } if plain(src) => Action::Copy { dst, src },
+        Op::Load { dst, value } => {
+            let value = chunk.consts.get(value.0 as usize)?;
+            if Kind::of(value) == Kind::Untouched {
+                return None;
+            }
+            Action::Set { dst, value: value.clone() }
+        }
+        Op::LoadNone { dst } => Action::Set { dst, value: Value::None },
+        Op::GetGlobal { dst, global } => {
+            let src = region.sources.global(global)?;
+            if !plain(src) {
+                return None;
+            }
+            Action::Copy { dst, src }
+        }
+        Op::GetField { dst, object, name } => {
+            let Kind::Object(k) = kind(object) else { return None };
+            let (Reg(of), What::Struct) = *region.objects.get(k as usize)? else { return None };
+            let src = region.sources.field(Reg(of), *chunk.names.get(name.0 as usize)?)?;
+            if !plain(src) {
+                return None;
+            }
+            Action::Copy { dst, src }
+        }
+        Op::GetItem { dst, object, index } => {
+            Action::Element { dst, object: object_of(object, &[index], None)?, index: vec![index] }
+        }
+        Op::GetIndex { dst, first, index } => {
+            let index = indices(first, index)?;
+            Action::Element { dst, object: object_of(first, &index, None)?, index }
+        }
+        Op::SetItem { object, index, value } => {
+            Action::Store { object: object_of(object, &[index], Some(value))?, index: vec![index], value }
+        }
+        Op::SetIndex { object, first, index } => {
+            let index = indices(first, index)?;
+            Action::Store { object: object_of(object, &index, Some(first))?, index, value: first }
+        }
+        Op::UpdateItem { object, index, value } => {
+            next += 1;
+            let object = object_of(object, &[index], Some(value))?;
+            Action::Update { object, index: vec![index], value, step: update(at + 1)? }
+        }
+        Op::UpdateIndex { object, first, index } => {
+            next += 1;
+            let index = indices(first, index)?;
+            let object = object_of(object, &index, Some(first))?;
+            Action::Update { object, index, value: first, step: update(at + 1)? }
+        }
+        Op::Add { dst, a, b } => operator(dst, a, b, IntOp::Add, Step::Add(0, 1))?,
+        Op::Sub { dst, a, b } => operator(dst, a, b, IntOp::Sub, Step::Sub(0, 1))?,
+        Op::Mul { dst, a, b } => operator(dst, a, b, IntOp::Mul, Step::Mul(0, 1))?,
+        Op::Div { dst, a, b } if kind(a).is_number() && kind(b).is_number() => {
+            compute(dst, &[a, b], vec![Step::Div(0, 1)])?
+        }
+        Op::MulAdd { dst, a, b } if floats(a, b) => {
+            next += 1;
+            let (c, join) = match *chunk.code.get(at + 1)? {
+                Op::Plus { c } => (c, Step::Add(3, 2)),
+                Op::PlusTo { c } => (c, Step::Add(2, 3)),
+                Op::Minus { c } => (c, Step::Sub(3, 2)),
+                Op::MinusFrom { c } => (c, Step::Sub(2, 3)),
+                _ => return None,
+            };
+            if !kind(c).is_number() {
+                return None;
+            }
+            compute(dst, &[a, b, c], vec![Step::Mul(0, 1), join])?
+        }
+        Op::Pow { dst, a, b } if kind(a).is_float() && kind(b).is_float() => {
+            let step = match (kind(a), kind(b)) {
+                // As the machine computes it, when there is no derivative.
+                (Kind::Float { active: false }, Kind::Float { active: false }) => {
+                    let Step::Binary(x, y, power) = binary(&POW, false)? else { return None };
+                    Step::Binary(x, y, Binary { f: f64::powf, ..power })
+                }
+                _ => binary(&POW, true)?,
+            };
+            compute(dst, &[a, b], vec![step])?
+        }
+        Op::Binary { dst, a, b } => {
+            next += 1;
+            let Op::Operator { op } = *chunk.code.get(at + 1)? else { return None };
+            let bools = kind(a) == Kind::Bool && kind(b) == Kind::Bool;
+            match chunk.operators.get(op.0 as usize)? {
+                BinOp::FloorDiv if ints(a, b) => Action::Whole { op: IntOp::FloorDiv, dst, a, b },
+                BinOp::Rem if ints(a, b) => Action::Whole { op: IntOp::Rem, dst, a, b },
+                BinOp::FloorDiv if floats(a, b) => {
+                    compute(dst, &[a, b], vec![binary(&FLOORDIV, active(a) || active(b))?])?
+                }
+                BinOp::Rem if floats(a, b) => compute(dst, &[a, b], vec![binary(&REM, true)?])?,
+                BinOp::And if bools => Action::Both { dst, a, b, and: true },
+                BinOp::Or if bools => Action::Both { dst, a, b, and: false },
+                _ => return None,
+            }
+        }
+        Op::Lt { dst, a, b } => compare(Order::Lt, dst, a, b)?,
+        Op::Le { dst, a, b } => compare(Order::Le, dst, a, b)?,
+        Op::Gt { dst, a, b } => compare(Order::Gt, dst, a, b)?,
+        Op::Ge { dst, a, b } => compare(Order::Ge, dst, a, b)?,
+        Op::Eq { dst, a, b } => compare(Order::Eq, dst, a, b)?,
+        Op::Ne { dst, a, b } => compare(Order::Ne, dst, a, b)?,
+        Op::LtJump { a, b, .. } => {
+            next += 1;
+            compare_jump(Order::Lt, a, b)?
+        }
+        Op::LeJump { a, b, .. } => {
+            next += 1;
+            compare_jump(Order::Le, a, b)?
+        }
+        Op::GtJump { a, b, .. } => {
+            next += 1;
+            compare_jump(Order::Gt, a, b)?
+        }
+        Op::GeJump { a, b, .. } => {
+            next += 1;
+            compare_jump(Order::Ge, a, b)?
+        }
+        Op::EqJump { a, b, .. } => {
+            next += 1;
+            compare_jump(Order::Eq, a, b)?
+        }
+        Op::NeJump { a, b, .. } => {
+            next += 1;
+            compare_jump(Order::Ne, a, b)?
+        }
+        Op::Neg { dst, src } => match kind(src) {
+            Kind::Int => Action::Whole { op: IntOp::Neg, dst, a: src, b: src },
+            Kind::Float { .. } => compute(dst, &[src], vec![Step::Neg(0)])?,
+            _ => return None,
+        },
+        Op::Not { dst, src } if kind(src) == Kind::Bool => Action::Not { dst, src },
+        Op::Prim1 { dst, src, prim } => {
+            let Host::Prim(prim) = chunk.hosts.get(prim.0 as usize)? else { return None };
+            compute(dst, &[src], vec![unary(prim, kind(src))?])?
+        }
+        Op::Formula { dst, formula, words } => {
+            let formula = chunk.formulas.get(formula.0 as usize)?;
+            let numbers = formula.registers.iter().all(|r| kind(*r).is_number());
+            let bits = formula.registers.iter().enumerate().filter(|(_, r)| kind(**r) == Kind::Int);
+            let whole = bits.fold(0, |mask, (i, _)| mask | 1 << i);
+            // The same conditions as in `Cx::formula`; where they fail the words that follow compute it.
+            if numbers && (whole == 0 || whole & formula.floats == 0 && formula.is_float(whole)) {
+                next += words.0 as usize;
+                Action::Compute { dst, formula: formula.clone() }
+            } else {
+                Action::Skip
+            }
+        }
+        Op::Jump { to } => Action::Goto { to: to.0 as usize },
+        Op::JumpUnless { cond, to } | Op::SkipIfFalse { src: cond, to } if kind(cond) == Kind::Bool => {
+            Action::Branch { cond, when: false, to: to.0 as usize }
+        }
+        Op::SkipIfTrue { src: cond, to } if kind(cond) == Kind::Bool => {
+            Action::Branch { cond, when: true, to: to.0 as usize }
+        }
+        Op::ForRange { iter, lo, hi } if ints(lo, hi) => {
+            next += 1;
+            Action::Range { iter, lo, hi }
+        }
+        Op::ForNext { iter, to } if counts(kinds, iter) => Action::Next { iter, some: next, none: to.0 as usize },
+        Op::ForLoop { iter, to } if counts(kinds, iter) => Action::Next { iter, some: to.0 as usize, none: next },
+        Op::ForStart { iter } => walkable(iter).map(|_| Action::Walk { iter })?,
+        Op::ForNext { iter, to } => Action::Each { iter, object: walked(iter)?, some: next, none: to.0 as usize },
+        Op::ForLoop { iter, to } => Action::Each { iter, object: walked(iter)?, some: to.0 as usize, none: next },
+        Op::Check { reg, test } => match (chunk.types.get(test.0 as usize)?, kind(reg)) {
+            (TypeTest::Any, _)
+            | (TypeTest::Float, Kind::Float { .. })
+            | (TypeTest::Int, Kind::Int)
+            | (TypeTest::Bool, Kind::Bool) => Action::Skip,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some((action, next))
+}
+
+/// The state of a loop over a range.
+fn counts(kinds: &[Kind], iter: Reg) -> bool {
+    kinds[iter.0 as usize..][..3].iter().all(|k| *k == Kind::Int)
+}
+
+/// The step of a primitive of one argument on a number.
+fn unary(prim: &'static Prim, kind: Kind) -> Option<Step> {
+    let Eval::Elementwise(inside) = &prim.eval else { return None };
+    let Scalar::Unary { f, d } = inside.scalar else { return None };
+    if !has_slopes(prim, kind == Kind::Float { active: true }) {
+        return None;
+    }
+    let promotes = matches!(inside.ints, Ints::Promote);
+    let fits = kind.is_float() || kind == Kind::Int && promotes;
+    (fits && inside.check.is_none()).then_some(Step::Unary(0, Unary { f, d, promotes, inside }))
+}
+
+/// Slopes by its rule; those of piecewise constant functions end the derivative, which is for the machine to tell.
+fn has_slopes(prim: &Prim, active: bool) -> bool {
+    matches!(prim.diff, Diff::Elementwise) || matches!(prim.diff, Diff::Zero) && !active
+}
+
+/// The same for two arguments.
+fn binary(prim: &'static Prim, active: bool) -> Option<Step> {
+    let Eval::Elementwise(inside) = &prim.eval else { return None };
+    if !has_slopes(prim, active) {
+        return None;
+    }
+    let Scalar::Binary { f, d } = &inside.scalar else { return None };
+    inside.check.is_none().then_some(Step::Binary(0, 1, Binary { f: *f, d, promotes: true, inside }))
+}
