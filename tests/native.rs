@@ -210,23 +210,69 @@ fn agree(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.iter().zip(&b).all(equal)
 }
 
+/// Runs a program by the machine, as native code with entries, and with traces; whether the last digits of the latter are the same.
+/// `None` if it does not run.
+fn compare(program: &str) -> Option<bool> {
+    native::switch(false);
+    let expected = run(program).ok()?;
+    native::switch(true);
+    native::switch_traces(false);
+    let found = run(program).unwrap();
+    assert!(found == expected, "{program}\nby the machine\n{expected}\nnative\n{found}");
+    native::switch_traces(true);
+    let found = run(program).unwrap();
+    assert!(agree(&found, &expected), "{program}\nby the machine\n{expected}\nby traces\n{found}");
+    Some(found == expected)
+}
+
+/// What random loops seldom have: bodies of a loop over `i`, with floats `x` and `y`, a vector or list `w`, constants `u`, an int `n`.
+const BODIES: [&str; 7] = [
+    "for v in w { x = 0.5 * x + 0.1 * v * v }\n y = 0.9 * y + x",
+    "for v in w { if i % 3 == 0 { break }\n x = 0.5 * x + v\n for z in w { y = 0.3 * y + z * v } }",
+    "let s = w[n]\n n = (n + 1) % 4\n let t = w[n]\n x = 0.5 * x + s - 2.0 * t * s",
+    "let s = u[n]\n u[n] = 0.9 * s + 0.01\n let t = u[n]\n x = 0.5 * x + s * y - t * x * 0.1",
+    "x = 0.3 * (0.9 * (x + 1.0)) - 0.7 * (0.5 * (y * x))",
+    "let z = x\n x = 0.5 * y + 0.1 * w[1]\n y = 0.2 * z * z\n if y > 0.1 { y = x }",
+    "let s = w[i % 4]\n for v in u { x = 0.4 * x + s * v * w[i % 4] }",
+];
+
+#[test]
+fn native_code_computes_rare_loops() {
+    let before = native::compiled();
+    for body in BODIES {
+        for w in ["[0.1, 0.2, -0.3, 0.5]", "list(0.1, 0.2, -0.3, 0.5)"] {
+            let program = format!(
+                "set_dtype(f64)
+fn f(a, w) {{
+    var (x, y, n, u) = (a, 0.5 * a, 0, list(1.0, 0.5))
+    for i in 0..1500 {{
+        {body}
+    }}
+    x + 3.0 * y
+}}
+for _ in 0..2 {{
+    print(f(0.4, {w}))
+    print(grad(f, wrt: (0, 1))(0.4, {w}))
+    print(grad(f, wrt: 1)(0.4, {w}))
+    print(grad(f)(0.4, {w}))
+}}
+"
+            );
+            assert!(compare(&program).is_some(), "{program}");
+        }
+    }
+    let compiled = native::compiled() - before;
+    assert!(!cfg!(target_arch = "x86_64") || compiled >= 4 * 2 * BODIES.len(), "{compiled} loops were compiled");
+}
+
 #[test]
 fn native_code_computes_what_the_machine_does() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
     let rounds = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     let (mut ran, mut differ, before) = (0, 0, native::compiled());
     for _ in 0..rounds {
-        let program = program(&mut rng);
-        native::switch(false);
-        let Ok(expected) = run(&program) else { continue };
-        native::switch(true);
-        native::switch_traces(false);
-        let found = run(&program).unwrap();
-        assert!(found == expected, "{program}\nby the machine\n{expected}\nnative\n{found}");
-        native::switch_traces(true);
-        let found = run(&program).unwrap();
-        assert!(agree(&found, &expected), "{program}\nby the machine\n{expected}\nby traces\n{found}");
-        differ += usize::from(found != expected);
+        let Some(same) = compare(&program(&mut rng)) else { continue };
+        differ += usize::from(!same);
         ran += 1;
     }
     let compiled = native::compiled() - before;

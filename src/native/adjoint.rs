@@ -8,7 +8,7 @@
 
 use std::mem::offset_of;
 
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{Block, Function, InstBuilder, Value, types};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
@@ -37,22 +37,18 @@ pub enum Back {
         dst: Reg,
         parts: Vec<(Reg, Part)>,
     },
-    /// An element of a tensor. Its position is on the trace, or [`ENDED`] if there was none more.
+    /// An element of a tensor. Its position is on the trace, or anything if a loop over elements had ended: then nothing
+    /// reads `dst`, and its cotangent is 0.
     Element {
         dst: Reg,
         object: u16,
         single: bool,
-        ends: bool,
     },
     /// An item of a list. Its node is on the trace, or the same.
     Item {
         dst: Reg,
-        ends: bool,
     },
 }
-
-/// In the place of an element: the loop over them had ended.
-pub const ENDED: i64 = -1;
 
 /// A partial of a formula.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -183,7 +179,7 @@ impl Back {
             Back::Nothing | Back::End { .. } => vec![],
             Back::Copy { dst, src } => vec![*dst, *src],
             Back::Flow { dst, parts } => parts.iter().map(|(reg, _)| *reg).chain([*dst]).collect(),
-            Back::Element { dst, .. } | Back::Item { dst, .. } => vec![*dst],
+            Back::Element { dst, .. } | Back::Item { dst } => vec![*dst],
         }
     }
 }
@@ -340,25 +336,12 @@ impl Way<'_> {
         Some(())
     }
 
-    /// What follows is skipped, to `none`, if a cotangent is 0: whatever the partials, nothing flows.
-    fn unless_zero(&mut self, bar: Value, none: Block) -> Block {
+    /// What follows is skipped if a cotangent is 0: whatever the partials, nothing flows. The block behind it.
+    fn unless_zero(&mut self, bar: Value) -> Block {
         let zero = self.b.ins().f64const(0.0);
         let flows = self.b.ins().fcmp(FloatCC::NotEqual, bar, zero);
-        let some = self.b.create_block();
-        self.b.ins().brif(flows, some, &[], none, &[]);
-        self.b.switch_to_block(some);
-        none
-    }
-
-    /// The block behind an element; what follows is skipped if there was none.
-    fn unless_ended(&mut self, ends: bool, word: Value) -> Block {
         let (some, none) = (self.b.create_block(), self.b.create_block());
-        if ends {
-            let ended = self.b.ins().icmp_imm_s(IntCC::Equal, word, ENDED);
-            self.b.ins().brif(ended, none, &[], some, &[]);
-        } else {
-            self.b.ins().jump(some, &[]);
-        }
+        self.b.ins().brif(flows, some, &[], none, &[]);
         self.b.switch_to_block(some);
         none
     }
@@ -378,8 +361,7 @@ impl Way<'_> {
             Back::Flow { dst, parts } => {
                 let words = self.words(parts.iter().filter(|(_, part)| *part == Part::Kept).count());
                 let bar = self.take(*dst)?;
-                let none = self.b.create_block();
-                let none = self.unless_zero(bar, none);
+                let none = self.unless_zero(bar);
                 let mut offset = 0;
                 let mut terms = vec![];
                 for (reg, part) in parts {
@@ -410,12 +392,11 @@ impl Way<'_> {
                 self.b.ins().jump(none, &[]);
                 self.b.switch_to_block(none);
             }
-            Back::Element { dst, object, single, ends } => {
+            Back::Element { dst, object, single } => {
                 let word = self.words(1);
-                let position = self.b.ins().load(types::I64, TRUSTED, word, 0);
-                let none = self.unless_ended(*ends, position);
                 let bar = self.take(*dst)?;
-                let none = self.unless_zero(bar, none);
+                let none = self.unless_zero(bar);
+                let position = self.b.ins().load(types::I64, TRUSTED, word, 0);
                 let sweep = self.b.use_var(self.sweep);
                 let tensors = self.b.ins().load(types::I64, FIXED, sweep, offset_of!(Sweep, tensors) as i32);
                 let data = (usize::from(*object) * size_of::<*mut u8>()) as i32;
@@ -430,12 +411,11 @@ impl Way<'_> {
                 self.b.ins().jump(none, &[]);
                 self.b.switch_to_block(none);
             }
-            Back::Item { dst, ends } => {
+            Back::Item { dst } => {
                 let word = self.words(1);
-                let node = self.b.ins().load(types::I64, TRUSTED, word, 0);
-                let none = self.unless_ended(*ends, node);
                 let bar = self.take(*dst)?;
-                let none = self.unless_zero(bar, none);
+                let none = self.unless_zero(bar);
+                let node = self.b.ins().load(types::I64, TRUSTED, word, 0);
                 let sweep = self.b.use_var(self.sweep);
                 let scalars = self.b.ins().load(types::I64, FIXED, sweep, offset_of!(Sweep, scalars) as i32);
                 let size = self.b.ins().iconst(types::I64, size_of::<Bar>() as i64);

@@ -9,7 +9,7 @@ use crate::ad::element::{RECENT, RECENT_STRIDE};
 use crate::ad::tape::{ELEMENT, Recent};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
-use crate::native::adjoint::{Back, ENDED};
+use crate::native::adjoint::Back;
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
 use crate::native::frame::{Cell, Frame, Object, Tag, What, read_item, write_item};
 use crate::native::region::{Kind, Place};
@@ -136,10 +136,8 @@ impl Emitter<'_> {
     /// What is done on the way back from an element that was read into `dst`.
     pub(super) fn back_from_element(&self, dst: Reg, object: u16) -> Back {
         match self.region.objects.get(object as usize) {
-            Some((_, What::Tensor { single, active: true, .. })) => {
-                Back::Element { dst, object, single: *single, ends: false }
-            }
-            Some((_, What::List { active: true })) => Back::Item { dst, ends: false },
+            Some((_, What::Tensor { single, active: true, .. })) => Back::Element { dst, object, single: *single },
+            Some((_, What::List { active: true })) => Back::Item { dst },
             _ => Back::End { dst },
         }
     }
@@ -155,14 +153,10 @@ impl Emitter<'_> {
         let (next, ended) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(some, next, &[], ended, &[]);
         self.b.switch_to_block(ended);
-        let back = match self.back_from_element(Reg(iter.0 + 3), object) {
-            Back::Element { dst, object, single, .. } => Back::Element { dst, object, single, ends: true },
-            Back::Item { dst, .. } => Back::Item { dst, ends: true },
-            back => back,
-        };
+        let back = self.back_from_element(Reg(iter.0 + 3), object);
         if self.traces() && !matches!(back, Back::End { .. }) {
-            let end = self.b.ins().iconst(types::I64, ENDED);
-            self.trace(end)?;
+            let nothing = self.b.ins().iconst(types::I64, 0);
+            self.trace(nothing)?;
         }
         let source = self.vars(Reg(iter.0 + 1))?;
         self.set_tag(source, Tag::None);
