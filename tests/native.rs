@@ -230,7 +230,7 @@ const BODIES: [&str; 7] = [
     "for v in w { x = 0.5 * x + 0.1 * v * v }\n y = 0.9 * y + x",
     "for v in w { if i % 3 == 0 { break }\n x = 0.5 * x + v\n for z in w { y = 0.3 * y + z * v } }",
     "let s = w[n]\n n = (n + 1) % 4\n let t = w[n]\n x = 0.5 * x + s - 2.0 * t * s",
-    "let s = u[n]\n u[n] = 0.9 * s + 0.01\n let t = u[n]\n x = 0.5 * x + s * y - t * x * 0.1",
+    "let s = u[n]\n u[n] = 0.3 - s\n let t = u[n]\n x = 0.5 * x + s * y - t * x * 0.1",
     "x = 0.3 * (0.9 * (x + 1.0)) - 0.7 * (0.5 * (y * x))",
     "let z = x\n x = 0.5 * y + 0.1 * w[1]\n y = 0.2 * z * z\n if y > 0.1 { y = x }",
     "let s = w[i % 4]\n for v in u { x = 0.4 * x + s * v * w[i % 4] }",
