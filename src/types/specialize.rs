@@ -311,7 +311,8 @@ impl Checker {
             }
         }
         let refused = |p: &Problem| p.library.as_ref().is_some_and(String::is_empty);
-        if !(self.frame.module.is_library && self.frame.problems.iter().any(refused)) && !self.keeps_silent(&problem) {
+        let is_echo = self.frame.module.is_library && self.frame.problems.iter().any(refused);
+        if !is_echo && !self.keeps_silent(&problem) {
             self.frame.add_problem(problem);
         }
     }
