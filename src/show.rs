@@ -24,8 +24,16 @@ pub fn display(value: &Value) -> String {
 
 /// As it is shown inside of structures.
 pub fn repr(value: &Value) -> String {
-    text(value, 0)
+    text(value, 0, &mut |_| None)
 }
+
+/// The same with other texts for what `leaf` gives one for.
+pub fn with_leaves(value: &Value, leaf: Leaf) -> String {
+    text(value, 0, leaf)
+}
+
+/// Gives the text of a part, or leaves it to its kind.
+type Leaf<'a> = &'a mut dyn FnMut(&Value) -> Option<String>;
 
 /// In a few words, for remarks in messages: a scalar as it is, a long str cut, a tensor by dtype and shape, a structure by its
 /// size.
@@ -57,9 +65,12 @@ impl std::fmt::Debug for Value {
     }
 }
 
-fn text(value: &Value, depth: usize) -> String {
+fn text(value: &Value, depth: usize, leaf: Leaf) -> String {
     if depth > MAX_DEPTH {
         return "...".to_string();
+    }
+    if let Some(text) = leaf(value) {
+        return text;
     }
     match value {
         Value::None => "none".to_string(),
@@ -67,12 +78,12 @@ fn text(value: &Value, depth: usize) -> String {
         Value::Int(i) => i.to_string(),
         Value::Float(_, x) => format_float(*x),
         Value::Tensor(_, t) => t.to_text(),
-        Value::Batched(_, b) => format!("{} in each of {}", value.type_name(), text(&b.whole, depth + 1)),
+        Value::Batched(_, b) => format!("{} in each of {}", value.type_name(), text(&b.whole, depth + 1, leaf)),
         Value::Str(s) => quote(s),
-        Value::Tuple(items) => tuple(items, depth),
-        Value::List(items) => call("list", positional(items, depth)),
-        Value::Dict(entries) => dict(entries, depth),
-        Value::Struct(s) => structure(s, depth),
+        Value::Tuple(items) => tuple(items, depth, leaf),
+        Value::List(items) => call("list", positional(items, depth, leaf)),
+        Value::Dict(entries) => dict(entries, depth, leaf),
+        Value::Struct(s) => structure(s, depth, leaf),
         Value::Range(r) => range(r),
         Value::Fn(closure) => function(closure),
         Value::Builtin(b) => format!("<fn {}({})>", b.name, parameters(&b.sig)),
@@ -87,8 +98,8 @@ fn text(value: &Value, depth: usize) -> String {
 /// A part of a structure: what stands before its value, and the value.
 type Part = (String, String);
 
-fn positional(items: &[Value], depth: usize) -> Vec<Part> {
-    items.iter().map(|item| (String::new(), text(item, depth + 1))).collect()
+fn positional(items: &[Value], depth: usize, leaf: Leaf) -> Vec<Part> {
+    items.iter().map(|item| (String::new(), text(item, depth + 1, leaf))).collect()
 }
 
 /// `head(parts)`, on one line if every part is.
@@ -97,8 +108,8 @@ fn call(head: &str, parts: Vec<Part>) -> String {
 }
 
 /// `(x,)`: without the comma it would be x.
-fn tuple(items: &[Value], depth: usize) -> String {
-    enclose("", positional(items, depth), if items.len() == 1 { "," } else { "" })
+fn tuple(items: &[Value], depth: usize, leaf: Leaf) -> String {
+    enclose("", positional(items, depth, leaf), if items.len() == 1 { "," } else { "" })
 }
 
 /// `end` stands after the last part.
@@ -130,10 +141,10 @@ fn enclose(head: &str, parts: Vec<Part>, end: &str) -> String {
     out
 }
 
-fn dict(entries: &Dict, depth: usize) -> String {
+fn dict(entries: &Dict, depth: usize, leaf: Leaf) -> String {
     let named = entries.keys().all(|key| matches!(key, Key::Str(name) if is_name(name)));
     let parts = entries.iter().map(|(entry, value)| {
-        let value = text(value, depth + 1);
+        let value = text(value, depth + 1, leaf);
         match entry {
             Key::Str(name) if named => (format!("{name}: "), value),
             _ => (String::new(), call("", vec![(String::new(), key(entry)), (String::new(), value)])),
@@ -143,9 +154,9 @@ fn dict(entries: &Dict, depth: usize) -> String {
     if named { call("dict", parts) } else { call("dict", vec![(String::new(), call("list", parts))]) }
 }
 
-fn structure(s: &StructValue, depth: usize) -> String {
+fn structure(s: &StructValue, depth: usize, leaf: Leaf) -> String {
     let fields = s.def.fields.iter().zip(&s.fields);
-    let parts = fields.map(|(field, value)| (format!("{}: ", field.name), text(value, depth + 1))).collect();
+    let parts = fields.map(|(field, value)| (format!("{}: ", field.name), text(value, depth + 1, leaf))).collect();
     call(&s.def.name, parts)
 }
 

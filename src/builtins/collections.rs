@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::builtins::fail::{self, arity, wrong_kind};
-use crate::builtins::{Builtin, infer, iterate};
+use crate::builtins::{Builtin, dtypes, infer, iterate};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, inout, opt, req, variadic};
 use crate::types::rename::{closed, renewed};
@@ -359,6 +359,7 @@ fn equal(a: &Value, b: &Value, depth: usize) -> Result<bool> {
         (Value::Prim(x), Value::Prim(y)) => std::ptr::eq(*x, *y),
         (Value::Native(x), Value::Native(y)) => Rc::ptr_eq(x, y),
         (Value::DType(x), Value::DType(y)) => x == y,
+        (Value::DType(x), Value::Builtin(f)) | (Value::Builtin(f), Value::DType(x)) => dtypes::is_named(*x, f.name),
         (Value::StructType(x), Value::StructType(y)) => Rc::ptr_eq(x, y),
         (Value::Module(x), Value::Module(y)) => Rc::ptr_eq(x, y),
         _ => false,

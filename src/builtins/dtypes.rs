@@ -35,6 +35,16 @@ pub fn dtype_of(env: &Env, function: &str, i: usize, v: &Value) -> Result<DType>
     }
 }
 
+/// True if the function of this name stands for the dtype, as in `x.dtype == int`; `float` is either float dtype.
+pub fn is_named(dtype: DType, function: &str) -> bool {
+    match function {
+        "int" => dtype == DType::Int,
+        "bool" => dtype == DType::Bool,
+        "float" => dtype.is_float(),
+        _ => false,
+    }
+}
+
 /// The dtype of a `dtype:` argument, if one is given.
 pub fn given_dtype(env: &Env, function: &str, i: usize, v: Option<&Value>) -> Result<Option<DType>> {
     match v {

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::builtins::fail::{self, arity, wrong_kind};
-use crate::builtins::{Builtin, infer, iterate};
+use crate::builtins::{Builtin, infer, iterate, structures};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req};
 use crate::show;
@@ -225,8 +225,9 @@ fn text<'a>(function: &str, args: &'a [Value], i: usize) -> Result<&'a Rc<String
     }
 }
 
-/// A value in an f-string: `spec` is what stands after the colon. Numbers, strs and tensors are formatted as it says; other
-/// values are shown as `print` shows them and then treated as a str.
+/// A value in an f-string: `spec` is what stands after the colon. Numbers, strs and tensors are formatted as it says, and
+/// so are those in a structure where the format is for numbers (`.2f`). All else is shown as `print` shows it and then
+/// treated as a str.
 pub fn format_value(value: &Value, spec: &str) -> Result<String> {
     if spec.is_empty() {
         return Ok(show::display(value));
@@ -236,6 +237,8 @@ pub fn format_value(value: &Value, spec: &str) -> Result<String> {
         Value::Bool(_) | Value::Int(_) | Value::Float(..) | Value::Tensor(..) | Value::Str(_) => {
             spec.apply_value(value)
         }
+        structure if spec.is_for_numbers() && structures::is_tree(structure) => spec.apply_leaves(structure),
+        other if spec.is_for_numbers() => spec.apply_value(other),
         other => spec.apply_str(&show::display(other)),
     }
 }

@@ -194,11 +194,25 @@ static MEDIAN: Builtin = Builtin {
 static QUANTILE: Builtin = Builtin {
     name: "quantile",
     doc: "The value that a part `q` (a number from 0 to 1) of the elements of a tensor, or of those over `axis`, or of a list, tuple or \
-          range, lie below, straight between neighbours; NaN if there is one. Tied elements share the slope. \
-          `quantile([1.0, 2.0], 0.75)` is 1.75.",
+          range, lie below, straight between neighbours; NaN if there is one. Tied elements share the slope. Of several levels, \
+          the quantiles of each along a new first axis. `quantile([1.0, 2.0], 0.75)` is 1.75; `quantile(x, [0.1, 0.5, 0.9])`.",
     sig: Sig { params: LEVEL },
     infer: |args| infer_by("quantile", LEVEL, args),
-    run: |vm, args| over_elements(vm, "quantile", LEVEL, args),
+    run: |vm, args| match &*args {
+        [x, levels @ (Value::Tensor(..) | Value::List(_) | Value::Tuple(_)), options @ ..] => {
+            let mut parts = vec![Value::Int(0)];
+            for level in iterate::items(&mut vm.cx, levels)? {
+                let mut one = vec![x.clone(), level];
+                one.extend_from_slice(options);
+                parts.push(over_elements(vm, "quantile", LEVEL, &one)?);
+            }
+            if parts.len() == 1 {
+                return Err(Error::new(fail::BAD_ARGUMENT, "quantile got no levels").operand(1, "this is empty"));
+            }
+            vm.cx.apply(primitive("_stack")?, &parts)
+        }
+        _ => over_elements(vm, "quantile", LEVEL, args),
+    },
 };
 
 /// A reduction that needs its elements side by side. Those of a list are scalars or tensors of one shape.

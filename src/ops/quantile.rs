@@ -11,7 +11,7 @@ use crate::tensor::create::{article, scalar_f64};
 use crate::tensor::reduce::{quantile, quantile_shares, resolve_axes};
 use crate::tensor::scan::map_rows;
 use crate::tensor::{Tensor, flat};
-use crate::types::ty::Ty;
+use crate::types::ty::{Dim, TensorTy, Ty};
 use crate::value::Value;
 
 /// The family.
@@ -115,14 +115,35 @@ pub static MEDIAN: Prim = Prim {
     },
 };
 
+/// The result of `quantile` where that of one level is `one`: several levels, which the builtin takes, have an axis of their own.
+fn by_level(q: &Ty, one: Ty) -> Ty {
+    let count = match q {
+        Ty::Int(_) | Ty::Float => return one,
+        Ty::Tensor(TensorTy { dims: Some(dims), .. }) => match dims.as_slice() {
+            [count] => *count,
+            _ => return Ty::Any,
+        },
+        Ty::Tuple(levels) => Dim::Known(levels.len()),
+        _ => return Ty::Any,
+    };
+    match one {
+        Ty::Float => Ty::Tensor(TensorTy { dtype: None, dims: Some([count].into_iter().collect()) }),
+        Ty::Tensor(TensorTy { dtype, dims: Some(mut dims) }) => {
+            dims.insert(0, count);
+            Ty::Tensor(TensorTy { dtype, dims: Some(dims) })
+        }
+        _ => Ty::Any,
+    }
+}
+
 /// `quantile(x, q, axis: none, keepdims: false)`
 pub static QUANTILE: Prim = Prim {
     name: "quantile",
     doc: "The value that a part `q` (a number from 0 to 1) of the elements over `axis` lie below, straight between neighbours; NaN if there is one. Tied elements share the slope. `quantile([1.0, 2.0], 0.75)` is 1.75.",
     sig: Sig { params: &[req("x"), req("q"), opt("axis", Default::None), opt("keepdims", Default::Bool(false))] },
-    infer: |args: &[Ty]| match args.first() {
-        Some(x) => shape_rules::reduce("quantile", x, args.get(2), args.get(3), Gives::Float),
-        None => Ok(Ty::Any),
+    infer: |args: &[Ty]| match args {
+        [x, q, ..] => Ok(by_level(q, shape_rules::reduce("quantile", x, args.get(2), args.get(3), Gives::Float)?)),
+        _ => Ok(Ty::Any),
     },
     eval: Eval::General(|env, args| eval(env, "quantile", args, 2)),
     diff: Diff::Rules { jvp, vjp, keep: Keep::ARGS },

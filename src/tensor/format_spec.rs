@@ -211,6 +211,30 @@ impl FormatSpec {
         Ok(t.layout(&|i| one(i).unwrap_or_default()))
     }
 
+    /// True for `.2f`, `d`, `%` and the like.
+    pub fn is_for_numbers(&self) -> bool {
+        self.kind.is_some_and(|kind| kind != 's')
+    }
+
+    /// A structure with each number and tensor in it formatted; what is none of them is shown as it is.
+    pub fn apply_leaves(&self, structure: &Value) -> Result<String> {
+        let mut failed = None;
+        let text = crate::show::with_leaves(structure, &mut |leaf| match leaf {
+            Value::Int(_) | Value::Float(..) | Value::Tensor(..) => match self.apply_value(leaf) {
+                Ok(text) => Some(text),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    None
+                }
+            },
+            _ => None,
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(text),
+        }
+    }
+
     /// Any scalar, string or tensor; an error for other kinds.
     pub fn apply_value(&self, v: &Value) -> Result<String> {
         match v {

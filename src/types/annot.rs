@@ -46,6 +46,11 @@ impl Checker {
         if matches!(ty, Ty::Never) {
             return Ok(Ty::Any);
         }
+        if let Ty::IntsOf(_) = ty {
+            let tensor = ty.clone().forget_elements();
+            let admitted = self.admit(annotation, &tensor, module, dims, place)?;
+            return Ok(if admitted == tensor { ty.clone() } else { admitted });
+        }
         let wrong = || mismatch(annotation, ty);
         match &annotation.kind {
             TypeKind::Name { module: None, name } if is_basic(&name.name) => admit_basic(&name.name, annotation, ty),

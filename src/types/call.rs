@@ -67,7 +67,7 @@ impl Checker {
     /// Evaluates arguments in order.
     pub(super) fn args(&mut self, args: &[Arg]) -> Vec<ArgVal> {
         let eval = |a: &Arg| {
-            let ty = self.expr(&a.value);
+            let ty = self.expr_with_elements(&a.value);
             let name_span = a.name.as_ref().map_or(a.value.span, |n| n.span);
             ArgVal { name: a.name.as_ref().map(|n| n.name.clone()), name_span, inout: a.inout, ty, span: a.value.span }
         };
@@ -75,9 +75,20 @@ impl Checker {
     }
 
     /// Calls a value.
-    pub(super) fn call_value(&mut self, f: &Ty, args: Vec<ArgVal>, callee: Span, site: Span) -> Outcome {
+    pub(super) fn call_value(&mut self, f: &Ty, mut args: Vec<ArgVal>, callee: Span, site: Span) -> Outcome {
         if self.frame.dead {
             return Outcome::of(Ty::Never);
+        }
+        let keeps_elements = match f {
+            Ty::Fn(FnTy::User { .. }) | Ty::Struct(_) => true,
+            Ty::Fn(FnTy::Builtin(name)) => matches!(*name, "zip" | "enumerate" | "map"),
+            Ty::Fn(FnTy::Made { transform, .. }) => *transform == "method",
+            _ => false,
+        };
+        if !keeps_elements {
+            for arg in args.iter_mut().filter(|a| matches!(a.ty, Ty::IntsOf(_))) {
+                arg.ty = std::mem::take(&mut arg.ty).forget_elements();
+            }
         }
         let outcome = match f {
             Ty::Any | Ty::Fn(FnTy::Unknown) | Ty::Never => {

@@ -9,6 +9,9 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::resolve::{FnId, GlobalId, LoadedModule, LocalId};
 use crate::source::Span;
 
+/// What the label of a struct's origin ends with.
+pub const MADE_HERE: &str = "` was made here";
+
 /// A problem found in a function, on its way to the program's top.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -19,6 +22,10 @@ pub struct Problem {
     pub chain: u32,
     /// The place is reached for sure, once the function that is being followed is entered and nothing else fails.
     pub certain: bool,
+    /// It is told where it is certain only: elsewhere the value may be such that the program does not get there.
+    pub reserved: bool,
+    /// Sizes that do not fit, whose sources are told.
+    pub sizes: Rc<[usize]>,
 }
 
 impl Problem {
@@ -30,9 +37,12 @@ impl Problem {
         Diagnostic { severity: Severity::Warning, ..self.diagnostic }.note("this fails if it is reached")
     }
 
-    /// Problems at one place with one code are one problem.
+    /// Problems at one place with one code are one problem; so is a layer that does not fit wherever it is called.
     pub fn same_as(&self, other: &Problem) -> bool {
-        self.diagnostic.code == other.diagnostic.code && self.diagnostic.span() == other.diagnostic.span()
+        let (a, b) = (&self.diagnostic, &other.diagnostic);
+        let made = |d: &Diagnostic| d.labels.iter().find(|l| l.message.ends_with(MADE_HERE)).map(|l| l.span);
+        a.code == b.code
+            && (a.span() == b.span() || a.message == b.message && made(a).is_some_and(|place| made(b) == Some(place)))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::show::show_a;
 use super::size::Num;
-use super::ty::Ty;
+use super::ty::{FnTy, Ty};
+use crate::builtins::dtypes::is_named;
 use crate::error::Error;
 use crate::syntax::ast::BinOp;
 
@@ -30,6 +31,9 @@ fn same_constants(a: &Ty, b: &Ty) -> Option<bool> {
         (Ty::Bool(Some(x)), Ty::Bool(Some(y))) => Some(x == y),
         (Ty::Str(Some(x)), Ty::Str(Some(y))) => Some(x == y),
         (Ty::DType(Some(x)), Ty::DType(Some(y))) => Some(x == y),
+        (Ty::DType(Some(x)), Ty::Fn(FnTy::Builtin(f))) | (Ty::Fn(FnTy::Builtin(f)), Ty::DType(Some(x))) => {
+            Some(is_named(*x, f))
+        }
         (Ty::None, Ty::None) => Some(true),
         (Ty::Int(x), Ty::Int(y)) => x.order(*y).map(std::cmp::Ordering::is_eq),
         _ => None,

@@ -19,6 +19,11 @@ use crate::value::RangeValue;
 impl Checker {
     /// The type of an expression; `Never` if it yields no value.
     pub(super) fn expr(&mut self, e: &Expr) -> Ty {
+        self.expr_with_elements(e).forget_elements()
+    }
+
+    /// The same for what gets a name or is run over: the elements of an int tensor are kept.
+    pub(super) fn expr_with_elements(&mut self, e: &Expr) -> Ty {
         if self.frame.dead {
             return Ty::Never;
         }
@@ -52,7 +57,7 @@ impl Checker {
             ExprKind::Call { callee, args } => self.call(e, callee, args),
             ExprKind::Method { receiver, name, args } => self.method_call(e, receiver, name, args),
             ExprKind::Index { base, items } => {
-                let ty = self.expr(base);
+                let ty = self.expr_with_elements(base);
                 let items = self.index_items(items);
                 self.index(&ty, &items, base.span, e.span)
             }

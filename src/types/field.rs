@@ -22,17 +22,7 @@ impl Checker {
                 // `d.key` reads an entry.
                 Some(entries) => match entries.iter().find(|(k, _)| *k == name.name) {
                     Some((_, ty)) => ty.clone(),
-                    None => {
-                        let keys: Vec<&str> = entries.iter().map(|(k, _)| &**k).collect();
-                        let remark = match crate::diagnostic::did_you_mean(&name.name, keys.iter().copied()) {
-                            Some(near) => format!("it has `{near}`"),
-                            None => format!("its keys: {}", keys.join(", ")),
-                        };
-                        let sentence = format!("the dict has no key \"{}\"", name.name);
-                        let error =
-                            TypeError::BadIndex { sentence, base: (span, remark), place: name.span, code: "E0450" };
-                        self.report(error, name.span)
-                    }
+                    None => self.no_key(&name.name, entries, span, name.span),
                 },
                 None => Ty::Any,
             },
@@ -55,6 +45,7 @@ impl Checker {
             },
             Ty::Tensor(_) | Ty::Float | Ty::Int(_) | Ty::Bool(_) => self.tensor_fact(ty, name, span),
             Ty::None | Ty::Str(_) | Ty::Tuple(_) | Ty::List(_) => self.no_field(ty, name, false, span),
+            Ty::IntsOf(_) => self.field(&ty.clone().forget_elements(), name, span),
             Ty::Range | Ty::SomeRange | Ty::RangeOf(_) | Ty::Fn(_) | Ty::DType(_) => Ty::Any,
         }
     }
@@ -99,6 +90,8 @@ impl Checker {
         if self.names_only && *ty == Ty::None {
             return Ty::Any;
         }
+        // Where the program does not look into it, `none` may be a part that other values have.
+        self.reserved = *ty == Ty::None;
         let candidates = match ty {
             Ty::Struct(s) => self.members_of(&s.info, true),
             Ty::StructType(info) => self.members_of(info, false),
@@ -206,6 +199,7 @@ impl Checker {
                 Ty::Any
             }
             (Some(res), _) => {
+                let known = self.frame.problems.len();
                 let mut f = self.resolved(res);
                 if is_plain_data(&f)
                     && let Some(builtin) = crate::resolve::builtin_names::find(&name.name, false)
@@ -213,7 +207,9 @@ impl Checker {
                     // `let mean = x.mean()`, then `y.mean()`.
                     f = self.resolved(builtin);
                 }
-                self.call_with_receiver(e, &f, &ty, receiver, name, args)
+                let result = self.call_with_receiver(e, &f, &ty, receiver, name, args);
+                self.tell_hidden(known, &f, name);
+                result
             }
             (None, _) => {
                 self.args(args);
@@ -222,6 +218,21 @@ impl Checker {
                 }
                 self.no_field(&ty, name, true, name.span)
             }
+        }
+    }
+
+    /// Adds to the problems of a call from `known` on that a function of the program was called where a builtin has its name.
+    fn tell_hidden(&mut self, known: usize, f: &Ty, name: &Ident) {
+        let Ty::Fn(FnTy::User { module, .. }) = f else { return };
+        if self.frame.problems.len() == known || crate::resolve::builtin_names::find(&name.name, false).is_none() {
+            return;
+        }
+        let of = if *module == self.frame.module.id.0 { "this file" } else { "another module" };
+        let name = &name.name;
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = problem.diagnostic.clone();
+            problem.diagnostic =
+                d.note(format!("`.{name}(...)` calls the function `{name}` of {of}, which hides the builtin"));
         }
     }
 
@@ -254,6 +265,7 @@ impl Checker {
         if self.frame.problems.len() > known {
             let operands: Vec<&Expr> = std::iter::once(receiver).chain(args.iter().map(|a| &a.value)).collect();
             self.explain_call(known, f, None, &operands, e.span);
+            self.tell_update(known, ty, args, e.span);
         }
         if let Some(at) = outcome.outs.iter().position(|(i, _)| *i == 0) {
             let (_, new) = outcome.outs.remove(at);

@@ -99,7 +99,7 @@ impl Checker {
     }
 
     pub(super) fn for_loop(&mut self, pattern: &Pattern, iter: &Expr, body: &Block) {
-        let ty = self.expr(iter);
+        let ty = self.expr_with_elements(iter);
         if self.frame.dead {
             return;
         }

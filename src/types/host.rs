@@ -114,8 +114,8 @@ impl Checker {
             },
             _ => result,
         };
-        self.hide_place =
-            result.is_err() && self.frame.module.is_library && (name == "assert" || name.starts_with('_'));
+        let failed = result.is_err();
+        self.hide_place = failed && self.frame.module.is_library && (name == "assert" || name.starts_with('_'));
         let ty = match result {
             Ok(Ty::Int(Num::Unknown)) => Ty::Int(unknown_int(name, &matched)),
             Ok(ty) => self.with_default_dtype(name, host.sig(), &matched, ty),
@@ -124,6 +124,10 @@ impl Checker {
                 self.report(TypeError::Operation { error, operands, origins: vec![] }, site)
             }
         };
+        if name == "assert" && self.frame.module.is_library && failed && self.frame.is_certain() {
+            // Nothing comes back: what the caller does with it is no mistake of its own.
+            self.leave(Ty::Any, site, None);
+        }
         let outs = args.iter().enumerate().filter(|(_, a)| a.inout).map(|(i, _)| (i, Ty::Any)).collect();
         Outcome { ty, outs }
     }
@@ -227,7 +231,7 @@ impl Checker {
         let Ty::Tensor(TensorTy { dtype: None, dims }) = &ty else { return ty };
         let given = sig.params.iter().position(|p| p.name == "dtype").map(|i| args.ty(i).clone());
         let makes_floats = match name {
-            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" | "_load_csv" => true,
+            "zeros" | "ones" | "eye" | "linspace" | "rand" | "randn" | "one_hot" | "_load_csv" => true,
             "full" => args.types.contains(&Ty::Float),
             "arange" => args.types.iter().take(3).any(|t| *t == Ty::Float),
             _ => return ty,

@@ -49,7 +49,7 @@ impl Checker {
 
     /// Reports a slice that certainly fails whatever it is of: a bound that is no int, a step of 0. True if it did.
     fn refuse_slice(&mut self, base: &Ty, items: &[IndexTy], base_span: Span, span: Span) -> bool {
-        if !matches!(base, Ty::Tensor(_) | Ty::Tuple(_) | Ty::List(_) | Ty::Str(_) | Ty::RangeOf(_)) {
+        if !matches!(base, Ty::Tensor(_) | Ty::IntsOf(_) | Ty::Tuple(_) | Ty::List(_) | Ty::Str(_) | Ty::RangeOf(_)) {
             return false;
         }
         for item in items {
@@ -75,6 +75,10 @@ impl Checker {
         }
         match base {
             Ty::Any | Ty::Never => Ty::Any,
+            Ty::IntsOf(ints) => match pick(ints, items) {
+                Some(picked) => picked,
+                None => self.index(&base.clone().forget_elements(), items, base_span, span),
+            },
             Ty::Tensor(t) => self.index_tensor(t, items, base_span, span),
             Ty::Tuple(all) => match items {
                 [IndexTy::At(at, place)] => self.index_sequence(base, Some(all), None, at, *place, base_span),
@@ -121,13 +125,14 @@ impl Checker {
         }
     }
 
-    fn no_key(&mut self, key: &str, entries: &[(Rc<str>, Ty)], base: Span, place: Span) -> Ty {
+    pub(super) fn no_key(&mut self, key: &str, entries: &[(Rc<str>, Ty)], base: Span, place: Span) -> Ty {
         let keys: Vec<&str> = entries.iter().map(|e| &*e.0).collect();
         let remark = match crate::diagnostic::did_you_mean(key, keys.iter().copied()) {
             Some(near) => format!("it has `{near}`"),
             None => format!("its keys: {}", keys.join(", ")),
         };
         let sentence = format!("the dict has no key \"{key}\"");
+        self.reserved = has_tag(entries.iter().map(|e| &e.1));
         self.report(TypeError::BadIndex { sentence, base: (base, remark), place, code: "E0450" }, place)
     }
 
@@ -150,6 +155,7 @@ impl Checker {
             (Ty::Int(Num::Known(i)), Some(all)) => match position(*i, all.len()) {
                 Some(i) => all.get(i).cloned().unwrap_or_default(),
                 None => {
+                    self.reserved = has_tag(all.iter());
                     let sentence = format!("index {i} is out of range: the length is {}", all.len());
                     let remark = format!("this is {}, of length {}", show_a(base), all.len());
                     let base = (base_span, remark);
@@ -377,7 +383,18 @@ impl Checker {
     }
 }
 
-/// True for numbers that a tensor of this dtype certainly does not take: floats into ints, numbers into bools.
+/// An element of known ints, or a slice of them.
+fn pick(ints: &[i64], items: &[IndexTy]) -> Option<Ty> {
+    match items {
+        [IndexTy::At(Ty::Int(Num::Known(i)), _)] => Some(Ty::Int(Num::Known(*ints.get(position(*i, ints.len())?)?))),
+        [IndexTy::Slice { start, stop, step, .. }] => {
+            let picked: Vec<i64> = slice(start, stop, step, ints.len())?.filter_map(|i| ints.get(i).copied()).collect();
+            (!picked.is_empty()).then(|| Ty::IntsOf(Rc::new(picked)))
+        }
+        _ => None,
+    }
+}
+
 /// `y[none, ...]` of one number.
 fn new_axes(number: &Ty, items: &[IndexTy]) -> Ty {
     let mut dims = Dims::new();
@@ -397,6 +414,7 @@ fn new_axes(number: &Ty, items: &[IndexTy]) -> Ty {
     if dims.is_empty() { number.clone() } else { Ty::Tensor(TensorTy { dtype, dims: Some(dims) }) }
 }
 
+/// True for numbers that a tensor of this dtype certainly does not take: floats into ints, numbers into bools.
 fn cannot_hold(dtype: DType, value: &Ty) -> bool {
     let given = match value {
         Ty::Float => DType::F64,
@@ -418,6 +436,11 @@ fn is_no_bound(ty: &Ty) -> bool {
         Ty::Tensor(t) => t.dims.is_some(),
         _ => false,
     }
+}
+
+/// True if one of the parts may tell what kind of value this is: a constant that is not known, as where two kinds meet.
+fn has_tag<'a>(mut parts: impl Iterator<Item = &'a Ty>) -> bool {
+    parts.any(|t| matches!(t, Ty::Str(None) | Ty::Bool(None) | Ty::Int(Num::Unknown)))
 }
 
 /// The position of index `i` (negative from the end), if within range.

@@ -29,6 +29,9 @@ fn join_in(a: &Ty, b: &Ty, pairs: &mut Pairs) -> Ty {
     }
     match (a, b) {
         (Ty::Never, t) | (t, Ty::Never) => t.clone(),
+        (Ty::IntsOf(_), _) | (_, Ty::IntsOf(_)) => {
+            join_in(&a.clone().forget_elements(), &b.clone().forget_elements(), pairs)
+        }
         (Ty::Bool(_), Ty::Bool(_)) => Ty::Bool(None),
         (Ty::Int(_), Ty::Int(_)) => Ty::Int(Num::Unknown),
         (Ty::Str(_), Ty::Str(_)) => Ty::Str(None),
@@ -158,6 +161,7 @@ pub fn widen(ty: &Ty, how: Widen) -> Ty {
         Ty::Int(_) => Ty::Int(Num::Unknown),
         Ty::Str(_) => Ty::Str(None),
         Ty::RangeOf(_) => range(has_element(ty)),
+        Ty::IntsOf(_) => widen(&ty.clone().forget_elements(), how),
         Ty::Tensor(t) if how == Widen::Dims => {
             let forget = |d: &Dim| if d.is_positive() { Dim::Some } else { Dim::Unknown };
             let dims = t.dims.as_ref().map(|d| d.iter().map(forget).collect());

@@ -13,7 +13,7 @@ pub(super) fn infer_prim(prim: &Prim, args: &[Ty]) -> Result<Ty> {
     if matches!(prim.eval, Eval::Elementwise(_)) && args.iter().any(Ty::is_structure) {
         return infer_leafwise(prim, args, 0);
     }
-    if args.iter().any(|ty| matches!(ty, Ty::SomeRange | Ty::RangeOf(_) | Ty::Never)) {
+    if args.iter().any(|ty| matches!(ty, Ty::SomeRange | Ty::RangeOf(_) | Ty::IntsOf(_) | Ty::Never)) {
         let plain: Vec<Ty> = args.iter().map(plain).collect();
         return (prim.infer)(&plain);
     }
@@ -25,6 +25,7 @@ pub(super) fn plain(ty: &Ty) -> Ty {
     match ty {
         Ty::SomeRange | Ty::RangeOf(_) => Ty::Range,
         Ty::Never => Ty::Any,
+        Ty::IntsOf(_) => ty.clone().forget_elements(),
         other => other.clone(),
     }
 }

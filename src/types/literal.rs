@@ -1,11 +1,14 @@
 //! Brackets and comprehensions: tensors of known shape, lists of known length.
 
+use std::rc::Rc;
+
 use super::Checker;
 use super::error::TypeError;
 use super::join::{join, join_elements};
 use super::pattern::{Count, Items};
 use super::rename::renewed;
 use super::show::show_dims;
+use super::size::Num;
 use super::ty::{Dim, Dims, TensorTy, Ty};
 use crate::source::Span;
 use crate::syntax::ast::{Clause, Expr};
@@ -20,6 +23,9 @@ impl Checker {
     /// `[a, b]`
     pub(super) fn brackets(&mut self, items: &[Expr]) -> Ty {
         let types: Vec<(Ty, Span)> = items.iter().map(|e| (self.expr(e), e.span)).collect();
+        if let Some(ints) = known_ints(&types) {
+            return Ty::IntsOf(Rc::new(ints));
+        }
         self.stack(&types, Dim::Known(types.len()))
     }
 
@@ -149,7 +155,7 @@ impl Checker {
                 }
             },
             Clause::For { pattern, iter } => {
-                let ty = self.expr(iter);
+                let ty = self.expr_with_elements(iter);
                 self.record_again(iter.id, &ty);
                 if self.frame.dead {
                     return;
@@ -200,6 +206,14 @@ struct Elements {
     exact: bool,
     /// There is at least one.
     filled: bool,
+}
+
+/// A few ints, all known: sizes, not data.
+fn known_ints(elements: &[(Ty, Span)]) -> Option<Vec<i64>> {
+    if !(1..=MAX_UNROLLED).contains(&elements.len()) {
+        return None;
+    }
+    elements.iter().map(|(ty, _)| if let Ty::Int(Num::Known(n)) = ty { Some(*n) } else { None }).collect()
 }
 
 /// Takes in what `other` tells of the common dims; false if they certainly differ.

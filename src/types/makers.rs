@@ -2,10 +2,11 @@
 //! not fit was made.
 
 use super::Checker;
-use super::env::Problem;
+use super::env::{MADE_HERE, Problem};
 use super::ty::{Dim, Dims, StructInfo, Ty};
-use crate::resolve::{FnId, GlobalKind, LoadedModule};
-use crate::syntax::ast::TypeKind;
+use crate::resolve::{FnId, GlobalKind, LoadedModule, Res};
+use crate::source::Span;
+use crate::syntax::ast::{Arg, Expr, ExprKind, TypeKind};
 use std::rc::Rc;
 
 impl Checker {
@@ -41,7 +42,7 @@ impl Checker {
         let d = &problem.diagnostic;
         if !module.is_library
             || !matches!(d.code, "E0301" | "E0303")
-            || d.labels.iter().any(|l| l.message.ends_with("` was made here"))
+            || d.labels.iter().any(|l| l.message.ends_with(MADE_HERE))
         {
             return;
         }
@@ -50,6 +51,34 @@ impl Checker {
         let Ty::Struct(s) = self.frame.local(*receiver) else { return };
         if let Some(origin) = s.origin.0.filter(|o| !self.is_library_place(*o)) {
             problem.diagnostic = d.clone().also(origin, format!("this `{}` was made here", s.info.name));
+        }
+    }
+
+    /// Adds to the problems of `opt.update(&model, g)` from `known` on where the optimizer was made, and what of the call is what.
+    pub(super) fn tell_update(&mut self, known: usize, optimizer: &Ty, args: &[Arg], site: Span) {
+        let [params, gradient] = args else { return };
+        let mut labels = vec![];
+        let mut origin_of = |e: &Expr| {
+            if let (ExprKind::Name(name), Some(Res::Local(local))) = (&e.kind, self.resolution(e.id))
+                && let Some(Some(origin)) = self.frame.origins.get(local.0 as usize)
+            {
+                labels.push((*origin, format!("`{name}` comes from here")));
+            }
+        };
+        origin_of(&gradient.value);
+        if let Ty::Struct(s) = optimizer
+            && let Some(origin) = s.origin.0
+        {
+            labels.push((origin, "this optimizer was made here".to_string()));
+        }
+        labels.retain(|(place, _)| !self.is_library_place(*place));
+        labels.push((params.value.span, "these are the parameters".into()));
+        labels.push((gradient.value.span, "this is the gradient".into()));
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = &mut problem.diagnostic;
+            if d.code == "E0439" && d.span() == Some(site) {
+                *d = labels.iter().fold(d.clone(), |d, (place, remark)| d.also(*place, remark.clone()));
+            }
         }
     }
 
@@ -100,7 +129,7 @@ impl Checker {
             return;
         }
         for problem in self.frame.problems.iter_mut().skip(known) {
-            for label in problem.diagnostic.labels.iter_mut().filter(|l| l.message.ends_with("` was made here")) {
+            for label in problem.diagnostic.labels.iter_mut().filter(|l| l.message.ends_with(MADE_HERE)) {
                 let joint = if label.message.starts_with("layers[") { "." } else { ", " };
                 label.message = format!("layers[{index}]{joint}{}", label.message);
             }

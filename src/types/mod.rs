@@ -166,6 +166,8 @@ pub struct Checker {
     names_only: bool,
     /// The next problem is told without its place in the library.
     hide_place: bool,
+    /// The next problem is [`Problem::reserved`].
+    reserved: bool,
     /// What is followed is the message of an assertion that fails.
     telling: bool,
     /// Tables whose files were looked at.
@@ -225,6 +227,7 @@ impl Checker {
             unrolled: 1,
             names_only: false,
             hide_place: false,
+            reserved: false,
             telling: false,
             tables: vec![],
             written: vec![],
@@ -342,7 +345,7 @@ impl Checker {
 
     /// What is known of a global after the modules that were checked.
     pub fn global_type(&self, id: GlobalId) -> Ty {
-        self.stored_global(id)
+        self.stored_global(id).forget_elements()
     }
 
     fn grow_tables(&mut self) {
@@ -408,6 +411,9 @@ impl Checker {
     }
 
     fn remember(&mut self, node: NodeId, ty: &Ty) {
+        if let Ty::IntsOf(_) = ty {
+            return self.remember(node, &ty.clone().forget_elements());
+        }
         let slot = self.types.modules.get_mut(self.frame.module.id.0 as usize).and_then(|m| m.get_mut(node.0 as usize));
         if let Some(slot) = slot {
             match slot {
@@ -420,12 +426,17 @@ impl Checker {
 
     /// Notes a mistake; the caller goes on with `Any`.
     fn report(&mut self, error: TypeError, span: Span) -> Ty {
-        let d = error.to_diagnostic(span);
-        self.note(self.tell_sources(d, &error.sizes()));
+        let (d, sizes) = (error.to_diagnostic(span), error.sizes());
+        self.note_sizes(self.tell_sources(d, &sizes), sizes.into());
         Ty::Any
     }
 
     fn note(&mut self, diagnostic: Diagnostic) {
+        self.note_sizes(diagnostic, Rc::default());
+    }
+
+    fn note_sizes(&mut self, diagnostic: Diagnostic, sizes: Rc<[usize]>) {
+        let reserved = std::mem::take(&mut self.reserved);
         if self.gave_up || self.frame.dead {
             return;
         }
@@ -439,8 +450,17 @@ impl Checker {
             // What comes after a failed assertion is an echo of it.
             return;
         }
-        let certain = self.frame.is_certain();
-        self.frame.add_problem(Problem { diagnostic, library, chain: 0, certain });
+        let problem = Problem { diagnostic, library, chain: 0, certain: self.frame.is_certain(), reserved, sizes };
+        if !self.keeps_silent(&problem) {
+            self.frame.add_problem(problem);
+        }
+    }
+
+    /// True for what fails on a way that perhaps no call takes: which way is taken may hang together with the kind of value
+    /// (`if e.kind == "leaf"`), and here that is no longer known.
+    fn keeps_silent(&self, problem: &Problem) -> bool {
+        let blurred = self.stack.last().is_some_and(Active::is_blurred);
+        !problem.certain && (problem.reserved || blurred && !is_without_values(problem.diagnostic.code))
     }
 
     /// The name of the function that is followed, with its module's.
@@ -507,6 +527,11 @@ impl Checker {
 /// Mistakes that count wherever they stand: names that do not exist, wrong fields, forbidden changes.
 fn is_about_names(code: &str) -> bool {
     matches!(code, "E0204" | "E0206" | "E0323" | "E0327")
+}
+
+/// Those of them that do not depend on the values that get there.
+fn is_without_values(code: &str) -> bool {
+    matches!(code, "E0204" | "E0206" | "E0327")
 }
 
 /// `area` in backquotes; `<lambda>` and the like as words.

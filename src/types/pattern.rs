@@ -87,6 +87,7 @@ impl Checker {
                 None => unknown(Ty::Any),
             },
             Ty::Str(_) => unknown(Ty::Str(None)),
+            Ty::IntsOf(ints) => Items::Each(ints.iter().map(|n| Ty::Int(Num::Known(*n))).collect()),
             Ty::Tensor(t) => match &t.dims {
                 Some(dims) => {
                     let count = dims.first().map_or(Count::Unknown, |d| Count::of_dim(*d));
@@ -125,6 +126,10 @@ impl Checker {
     /// The parts of a value for a pattern of `names` parts; a tensor gives its rows.
     pub(super) fn unpack(&mut self, ty: &Ty, names: usize, pattern: Span, value: Span) -> Vec<Ty> {
         let parts = match ty {
+            Ty::IntsOf(ints) if ints.len() == names => {
+                return ints.iter().map(|n| Ty::Int(Num::Known(*n))).collect();
+            }
+            Ty::IntsOf(_) => return self.unpack(&ty.clone().forget_elements(), names, pattern, value),
             Ty::Tuple(items) => Some(items.to_vec()),
             Ty::List(list) => list.items.clone(),
             Ty::None | Ty::Bool(_) | Ty::Int(_) | Ty::Float | Ty::Struct(_) | Ty::DType(_) | Ty::Module(_) => {

@@ -23,7 +23,7 @@ pub fn show_kind(ty: &Ty) -> String {
 pub fn show_a(ty: &Ty) -> String {
     let kind = show_kind(ty);
     match ty {
-        Ty::None | Ty::Any | Ty::Never | Ty::Tensor(_) => kind,
+        Ty::None | Ty::Any | Ty::Never | Ty::Tensor(_) | Ty::IntsOf(_) => kind,
         _ if kind.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {kind}"),
         _ => format!("a {kind}"),
     }
@@ -61,6 +61,7 @@ fn write_ty(out: &mut String, ty: &Ty, depth: usize) {
     };
     out.push_str(simple);
     match ty {
+        Ty::IntsOf(ints) => drop(write!(out, "int[{}]", ints.len())),
         Ty::Tensor(t) => {
             match t.dtype {
                 Some(d) => drop(write!(out, "{d}")),

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::rc::Rc;
 
 use super::Checker;
+use super::env::MADE_HERE;
 use super::specialize::Spec;
 use super::ty::{DictTy, Dim, TensorTy, Ty};
 use crate::builtins::tables::{columns_of, names_of};
@@ -45,6 +46,29 @@ impl Checker {
             }
         }
         d
+    }
+
+    /// True if the struct that does not fit was made of sizes as they stand in the program (`Dense.new(sizes[0], 10)`): computed ones
+    /// may be equal to numbers that they do not come from.
+    pub(super) fn is_made_of_plain_sizes(&self, d: &Diagnostic) -> bool {
+        let Some(made) = d.labels.iter().find(|l| l.message.ends_with(MADE_HERE)) else { return false };
+        let mut plain = false;
+        let mut look = |e: &Expr| {
+            if let ExprKind::Call { args, .. } | ExprKind::Method { args, .. } = &e.kind
+                && e.span == made.span
+            {
+                let kept = |e: &Expr| {
+                    matches!(
+                        &e.kind,
+                        ExprKind::Int(_) | ExprKind::Name(_) | ExprKind::Field { .. } | ExprKind::Index { .. }
+                    )
+                };
+                plain = args.iter().all(|a| kept(&a.value));
+            }
+        };
+        let own = self.modules.iter().filter(|m| !m.is_library);
+        own.flat_map(|m| &m.tree.stmts).for_each(|s| visit::stmt(s, &mut look));
+        plain
     }
 
     /// True if a number stands inside of a label, or in the value of a name that is read inside of one.

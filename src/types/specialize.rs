@@ -66,6 +66,14 @@ pub(super) struct Active {
     used: bool,
     /// Specializations finished while it ran, which rest on its assumed result.
     dependents: Vec<(FnKey, usize)>,
+    /// More is forgotten of its arguments, or of those of a function around, than any call says.
+    blurred: bool,
+}
+
+impl Active {
+    pub fn is_blurred(&self) -> bool {
+        self.blurred
+    }
 }
 
 fn map_all_with(all: &[Ty], f: impl FnMut(&Ty) -> Ty) -> Rc<Vec<Ty>> {
@@ -97,11 +105,16 @@ impl Checker {
             (20.., _) | (_, 3..) => Some(Widen::Constants),
             _ => None,
         };
+        let mut blurred = self.stack.last().is_some_and(Active::is_blurred);
         if let Some(how) = forget {
             for ty in slots.iter_mut().flatten() {
-                *ty = if is_deep(ty, 8) { Ty::Any } else { widen(ty, how) };
+                let less = if is_deep(ty, 8) { Ty::Any } else { widen(ty, how) };
+                blurred |= less != *ty;
+                *ty = less;
             }
-            captures = Rc::new(captures.iter().map(|t| widen(t, how)).collect());
+            let less = Rc::new(captures.iter().map(|t| widen(t, how)).collect());
+            blurred |= less != captures;
+            captures = less;
         }
         for ty in slots.iter_mut().flatten() {
             if has_unnamed_dims(ty) {
@@ -145,7 +158,7 @@ impl Checker {
             exits: false,
             reads: Rc::default(),
         });
-        self.stack.push(Active { key, spec, used: false, dependents: vec![] });
+        self.stack.push(Active { key, spec, used: false, dependents: vec![], blurred });
         for round in 0.. {
             let frame = self.run_body(key, module, decl, &slots, &captures, &origins);
             let outs: Vec<(usize, Ty)> = frame.outs.iter().map(|o| (o.param, params.renumber(&o.ty))).collect();
@@ -288,13 +301,18 @@ impl Checker {
                     }
                 }
                 problem.diagnostic = problem.diagnostic.at(site, "in this call");
-            } else if problem.chain < 3 {
+            } else if problem.chain < 3 && !problem.diagnostic.labels.iter().any(|l| l.span == site) {
                 problem.diagnostic = problem.diagnostic.also(site, "called from here");
                 problem.chain += 1;
             }
+            if !problem.sizes.is_empty() && self.is_made_of_plain_sizes(&problem.diagnostic) {
+                // The call may lead to the number in the program that a size is.
+                problem.diagnostic = self.tell_sources(problem.diagnostic, &problem.sizes);
+            }
         }
         let refused = |p: &Problem| p.library.as_ref().is_some_and(String::is_empty);
-        if !(self.frame.module.is_library && self.frame.problems.iter().any(refused)) {
+        let is_echo = self.frame.module.is_library && self.frame.problems.iter().any(refused);
+        if !is_echo && !self.keeps_silent(&problem) {
             self.frame.add_problem(problem);
         }
     }

@@ -58,7 +58,7 @@ impl Checker {
     }
 
     fn let_stmt(&mut self, pattern: &Pattern, annotation: Option<&TypeExpr>, value: &Expr) {
-        let mut ty = self.expr(value);
+        let mut ty = self.expr_with_elements(value);
         if self.frame.dead {
             return;
         }

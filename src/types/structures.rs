@@ -59,6 +59,10 @@ impl Checker {
             "len" => Ty::Int(length(args.ty(0)).or_else(|| range_length(args.ty(0)))?),
             "tree_map" => self.tree_map(args, site)?,
             "type" => Ty::Str(type_name(args.ty(0))),
+            "str" => match args.ty(0) {
+                Ty::DType(Some(dtype)) => Ty::Str(Some(dtype.to_string().into())),
+                _ => return None,
+            },
             "repr" if self.telling => match args.ty(0) {
                 Ty::Str(Some(text)) => Ty::Str(Some(crate::show::repr(&Value::str(&**text)).into())),
                 _ => return None,

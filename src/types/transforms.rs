@@ -8,7 +8,7 @@ use super::custom::with_rule;
 use super::error::TypeError;
 use super::host::HostArgs;
 use super::join::join;
-use super::show::show_a;
+use super::show::{show_a, show_kind};
 use super::size::Num;
 use super::ty::{DictTy, Dim, Dims, FnTy, ListTy, StructTy, TensorTy, Ty};
 use crate::ad::transforms::custom::Kind;
@@ -32,6 +32,15 @@ impl Checker {
                 if certainly_not_callable(f) {
                     let (transform, ty, place) = (format!("`{name}`"), f.clone(), args.span(0));
                     self.report(TypeError::NeedsFunction { transform, ty, place }, place);
+                    return Some(Outcome::of(Ty::Any));
+                }
+                if matches!(name, "grad" | "value_and_grad")
+                    && matches!(args.ty(1), Ty::Float | Ty::Tensor(TensorTy { dims: Some(_), .. }) | Ty::Struct(_))
+                {
+                    let error = crate::ad::transforms::not_a_target(&show_kind(args.ty(1)), true);
+                    let error = error.operand(1, format!("this is {}", show_a(args.ty(1))));
+                    let operands = args.spans.clone();
+                    self.report(TypeError::Operation { error, operands, origins: vec![] }, site);
                     return Some(Outcome::of(Ty::Any));
                 }
                 if name == "value_and_grad"

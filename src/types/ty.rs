@@ -22,6 +22,9 @@ pub enum Ty {
     Float,
     Str(Option<Rc<str>>),
     Tensor(TensorTy),
+    /// An int tensor of one axis with known elements, such as the sizes of layers. Variables and arguments keep them; all else,
+    /// `infer` rules too, sees the tensor ([`Ty::forget_elements`]).
+    IntsOf(Rc<Vec<i64>>),
     Tuple(Rc<Vec<Ty>>),
     /// With its elements if length and all of them are known, else what all have in common.
     List(Rc<ListTy>),
@@ -190,6 +193,7 @@ impl Ty {
             (Ty::Int(a), Ty::Int(b)) => a == b,
             (Ty::Str(a), Ty::Str(b)) => a == b,
             (Ty::Tensor(a), Ty::Tensor(b)) => a == b,
+            (Ty::IntsOf(a), Ty::IntsOf(b)) => a == b,
             (Ty::Tuple(a), Ty::Tuple(b)) => a == b,
             (Ty::List(a), Ty::List(b)) => a == b,
             (Ty::Dict(a), Ty::Dict(b)) => a == b,
@@ -225,7 +229,16 @@ impl Ty {
         match self {
             Ty::Bool(_) | Ty::Int(_) | Ty::Float => Some(Dims::new()),
             Ty::Tensor(t) => t.dims.clone(),
+            Ty::IntsOf(ints) => Some(Dims::from_slice(&[Dim::Known(ints.len())])),
             _ => None,
+        }
+    }
+
+    /// A tensor of known ints as the tensor that it is.
+    pub fn forget_elements(self) -> Ty {
+        match &self {
+            Ty::IntsOf(ints) => Ty::tensor(DType::Int, &[ints.len()]),
+            _ => self,
         }
     }
 

@@ -22,6 +22,7 @@ mod vmap;
 pub use forward_mode::jvp;
 pub use jacobian::combine;
 pub use reverse_mode::record;
+pub use target::not_a_target;
 
 use crate::builtins::Builtin;
 use crate::error::Error;

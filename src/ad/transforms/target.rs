@@ -25,17 +25,23 @@ enum Place {
     Named(usize),
 }
 
+/// `grad(f, x)`, as one writes where `grad` is not a function that gives one.
+#[cold]
+pub fn not_a_target(kind: &str, is_point: bool) -> Error {
+    let message = format!("`wrt` names an argument by position or name, and this is {kind}");
+    Error::new("E0438", message).help(match is_point {
+        true => "the gradient is a function, which takes the point: grad(f)(x)",
+        false => "write wrt: 0, wrt: \"x\" or wrt: (0, 1)",
+    })
+}
+
 impl Wrt {
     /// From the value of `wrt:`.
     pub fn parse(value: &Value) -> Result<Wrt> {
         let one = |v: &Value| match v {
             Value::Int(i) => Ok(Target::Index(*i)),
             Value::Str(s) => Ok(Target::Name(Symbol::new(s))),
-            other => Err(Error::new(
-                "E0438",
-                format!("`wrt` names an argument by position or name, and this is {}", other.type_name()),
-            )
-            .help("write wrt: 0, wrt: \"x\" or wrt: (0, 1)")),
+            other => Err(not_a_target(&other.type_name(), other.is_differentiable())),
         };
         match value {
             Value::Tuple(items) => Ok(Wrt { targets: items.iter().map(one).collect::<Result<_>>()?, tuple: true }),
