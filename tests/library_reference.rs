@@ -11,7 +11,7 @@ const WHOLES: [(&str, &[&str]); 6] = [
     ("nn", &["activation", "attention", "convolution", "normalization", "recurrent"]),
     ("ode", &["integrators"]),
     ("optim", &["schedules", "wrappers"]),
-    ("prob", &["bijectors", "circular", "discrete", "distributions", "mcmc", "multivariate", "vi"]),
+    ("prob", &["bijectors", "circular", "diagnostics", "discrete", "distributions", "mcmc", "multivariate", "vi"]),
     ("rl", &["off_policy"]),
 ];
 

@@ -4,13 +4,14 @@
 use crate::ad::Cx;
 use crate::ad::batch::is_batched;
 use crate::builtins::{
-    Builtin, data_files, files, json, make, plot, process, progress, random, safetensors, tables, text,
+    Builtin, bytes, data_files, files, json, make, plot, process, progress, random, safetensors, tables, text,
 };
 use crate::error::Result;
 use crate::value::Value;
 
 /// Families whose builtins see one example at a time, with the exceptions.
 static ALONE: &[&[&Builtin]] = &[
+    bytes::FAMILY,
     data_files::FAMILY,
     files::FAMILY,
     plot::FAMILY,

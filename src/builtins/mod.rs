@@ -1,6 +1,7 @@
 //! Host functions without derivative. Each family file lists its own; this file joins them.
 
 pub mod batched;
+pub mod bytes;
 pub mod collections;
 pub mod convolution;
 pub mod csv_rows;
@@ -61,6 +62,7 @@ pub struct Builtin {
 /// The families.
 static FAMILIES: &[&[&Builtin]] = &[
     crate::ad::transforms::FAMILY,
+    bytes::FAMILY,
     collections::FAMILY,
     convolution::FAMILY,
     data_files::FAMILY,

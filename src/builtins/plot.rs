@@ -166,31 +166,56 @@ fn malformed(what: &str) -> Error {
         .help("make it with plot.figure() and its methods")
 }
 
+/// Panels within panels go no deeper.
+const DEEPEST: usize = 16;
+
 fn figure_of(value: &Value) -> Result<Figure> {
+    figure_at(value, DEEPEST)
+}
+
+/// `depth` more panels may hold panels.
+fn figure_at(value: &Value, depth: usize) -> Result<Figure> {
     let text = |name: &str| match field(value, name) {
         Some(Value::Str(s)) => Ok(s.to_string()),
         _ => Err(malformed(name)),
     };
     let flag = |name: &str| matches!(field(value, name), Some(Value::Bool(true)));
+    let range = |name: &str| match numbers(field(value, name)?)?.1.as_slice() {
+        [low, high] => Some((*low, *high)),
+        _ => None,
+    };
     let size = |name: &str, otherwise: f64| match field(value, name) {
         Some(Value::Int(n)) => (*n as f64).clamp(160.0, 20_000.0),
         _ => otherwise,
     };
     let Some(Value::List(all)) = field(value, "series") else { return Err(malformed("series")) };
-    let series = all.iter().map(|one| series_of(one).ok_or_else(|| malformed("series"))).collect::<Result<_>>()?;
+    let mut series: Vec<Series> = vec![];
+    // What has no color of its own takes the next one.
+    let mut next = 0;
+    for one in all.iter() {
+        let mut new = series_of(one, depth).ok_or_else(|| malformed("series"))?;
+        if field(one, "color").is_none_or(|color| matches!(color, Value::None)) {
+            new.color = Some(next);
+            next += 1;
+        }
+        series.push(new);
+    }
     Ok(Figure {
         title: text("title")?,
         x_label: text("x_label")?,
         y_label: text("y_label")?,
         x_log: flag("x_log"),
         y_log: flag("y_log"),
+        x_range: range("x_range"),
+        y_range: range("y_range"),
+        equal: flag("equal"),
         width: size("width", 720.0),
         height: size("height", 440.0),
         series,
     })
 }
 
-fn series_of(value: &Value) -> Option<Series> {
+fn series_of(value: &Value, depth: usize) -> Option<Series> {
     let vector = |name: &str| numbers(field(value, name)?).filter(|(shape, _)| shape.len() == 1).map(|(_, data)| data);
     let same = |x: &[f64], y: &[f64]| x.len() == y.len();
     let Value::Str(kind) = field(value, "kind")? else { return None };
@@ -200,7 +225,27 @@ fn series_of(value: &Value) -> Option<Series> {
             if !same(&x, &y) {
                 return None;
             }
-            if kind.as_str() == "line" { Shape::Line { x, y } } else { Shape::Points { x, y } }
+            let dashed = matches!(field(value, "dashed"), Some(Value::Bool(true)));
+            if kind.as_str() == "line" { Shape::Line { x, y, dashed } } else { Shape::Points { x, y } }
+        }
+        "spans" | "band" => {
+            let (x, low, high) = (vector("x")?, vector("low")?, vector("high")?);
+            if !same(&x, &low) || !same(&x, &high) {
+                return None;
+            }
+            if kind.as_str() == "spans" { Shape::Spans { x, low, high } } else { Shape::Band { x, low, high } }
+        }
+        "rule" => {
+            let Some(Value::Float(_, at)) = field(value, "at") else { return None };
+            Shape::Rule { at: *at, upright: matches!(field(value, "upright"), Some(Value::Bool(true))) }
+        }
+        "panels" => {
+            let Some(Value::Int(columns)) = field(value, "columns") else { return None };
+            let Some(Value::List(figures)) = field(value, "figures") else { return None };
+            Shape::Panels {
+                figures: figures.iter().map(|one| figure_at(one, depth.checked_sub(1)?).ok()).collect::<Option<_>>()?,
+                columns: usize::try_from(*columns).ok()?,
+            }
         }
         "histogram" => {
             let Some(Value::Int(left_out)) = field(value, "left_out") else { return None };
@@ -231,7 +276,12 @@ fn series_of(value: &Value) -> Option<Series> {
         Some(Value::Str(label)) => label.to_string(),
         _ => String::new(),
     };
-    Some(Series { label, shape })
+    // A place in the palette; -1 for gray.
+    let color = match field(value, "color") {
+        Some(Value::Int(i)) => usize::try_from(*i).ok(),
+        _ => None,
+    };
+    Some(Series { label, color, shape })
 }
 
 /// `[n, h, w]` or `[n, h, w, c]`

@@ -116,7 +116,11 @@ impl Text {
     fn method(&self, item: &str, method: &str) -> Option<String> {
         if let Some((_, stmt)) = self.methods(item).find(|(name, _)| *name == method) {
             let StmtKind::Fn(decl) = &stmt.kind else { return None };
-            return Some(self.function(decl, stmt));
+            let mut out = self.function(decl, stmt);
+            if !out.contains("```") {
+                out.push_str(&self.around(item, method, stmt.doc.is_none()));
+            }
+            return Some(out);
         }
         self.tree.stmts.iter().find_map(|stmt| match &stmt.kind {
             StmtKind::Import(Import::Names { path, names }) => {
@@ -125,6 +129,21 @@ impl Text {
             }
             _ => None,
         })
+    }
+
+    /// What a method without an example has from elsewhere: its row in a table of the module's head, if it says nothing itself, and the
+    /// doc of its struct.
+    fn around(&self, item: &str, method: &str, silent: bool) -> String {
+        let mut out = String::new();
+        let cell = format!("`{method}(");
+        let head = self.tree.doc.as_deref().unwrap_or("");
+        for row in head.lines().filter(|row| silent && row.starts_with('|') && row.contains(&cell)) {
+            let _ = writeln!(out, "{}", row.trim_matches(['|', ' ']).replace(" | ", "   "));
+        }
+        match self.doc_of(item) {
+            about if about.is_empty() => out,
+            about => format!("{out}\n{item}: {about}\n"),
+        }
     }
 
     fn methods(&self, of: &str) -> impl Iterator<Item = (&str, &Stmt)> {
@@ -169,4 +188,16 @@ fn sentence(doc: &str) -> String {
     let paragraph = doc.split("\n\n").next().unwrap_or("").replace('\n', " ");
     let end = paragraph.find(". ").unwrap_or(paragraph.len());
     paragraph[..end].trim_end_matches('.').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_without_words_has_those_of_its_struct() {
+        let page = page("prob.Normal.entropy").unwrap();
+        assert!(page.starts_with("fn entropy(self)") && page.contains("E[log_prob]"), "{page}");
+        assert!(page.contains("Normal: The normal distribution") && page.contains("```dl"), "{page}");
+    }
 }

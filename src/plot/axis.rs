@@ -51,6 +51,11 @@ impl Axis {
         Some(if self.flipped { 1.0 - place } else { place })
     }
 
+    /// From end to end; in powers of ten on a log axis.
+    pub fn width(&self) -> f64 {
+        self.high - self.low
+    }
+
     /// About `wanted` ticks.
     pub fn ticks(&self, wanted: usize) -> Vec<Tick> {
         let numbers = if self.log { self.log_numbers(wanted) } else { None };

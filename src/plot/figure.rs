@@ -10,6 +10,11 @@ pub struct Figure {
     pub y_label: String,
     pub x_log: bool,
     pub y_log: bool,
+    /// What the axis shows, from low to high; as the data needs it if there is none.
+    pub x_range: Option<(f64, f64)>,
+    pub y_range: Option<(f64, f64)>,
+    /// One unit is as long on both axes; width and height are then the most that the figure takes.
+    pub equal: bool,
     /// In points; a PNG has twice as many pixels.
     pub width: f64,
     pub height: f64,
@@ -20,6 +25,8 @@ pub struct Figure {
 #[derive(Clone, Debug)]
 pub struct Series {
     pub label: String,
+    /// Its place in the palette; none for gray.
+    pub color: Option<usize>,
     pub shape: Shape,
 }
 
@@ -27,15 +34,23 @@ pub struct Series {
 #[derive(Clone, Debug)]
 pub enum Shape {
     /// As many y as x, joined in order.
-    Line { x: Vec<f64>, y: Vec<f64> },
+    Line { x: Vec<f64>, y: Vec<f64>, dashed: bool },
     /// As many y as x.
     Points { x: Vec<f64>, y: Vec<f64> },
+    /// At each x an upright line from low to high.
+    Spans { x: Vec<f64>, low: Vec<f64>, high: Vec<f64> },
+    /// The area between two curves over the same x.
+    Band { x: Vec<f64>, low: Vec<f64>, high: Vec<f64> },
+    /// From end to end of the axes: upright at an x, or level at a y.
+    Rule { at: f64, upright: bool },
     /// Bars from 0 to `counts[i]` between `edges[i]` and `edges[i + 1]`; `left_out` of all the numbers are not counted.
     Bars { edges: Vec<f64>, counts: Vec<f64>, left_out: usize },
     /// A matrix as colors. Without a range of its centers an axis counts rows or columns from 0; rows without one go down.
     Map { cells: Matrix, x: Option<(f64, f64)>, y: Option<(f64, f64)> },
     /// Pictures in `columns`, each with a label or none.
     Images { images: Vec<Picture>, columns: usize, labels: Vec<String> },
+    /// Figures in `columns`.
+    Panels { figures: Vec<Figure>, columns: usize },
 }
 
 /// Numbers by rows; `values.len() == rows * columns`.
@@ -120,7 +135,7 @@ impl Figure {
         let mut what = "points";
         for series in &self.series {
             match &series.shape {
-                Shape::Line { x, y } | Shape::Points { x, y } => {
+                Shape::Line { x, y, .. } | Shape::Points { x, y } => {
                     for (&x, &y) in x.iter().zip(y) {
                         all += 1;
                         let finite = can_place(x, false) && can_place(y, false);
@@ -138,7 +153,18 @@ impl Figure {
                     all += left_out + counts.iter().sum::<f64>() as usize;
                     out += left_out;
                 }
-                Shape::Images { .. } => {}
+                Shape::Band { x, low, high } => {
+                    for ((&x, &low), &high) in x.iter().zip(low).zip(high) {
+                        all += 1;
+                        let finite = [x, low, high].into_iter().all(|v| can_place(v, false));
+                        out += usize::from(!finite);
+                        let placed =
+                            can_place(x, self.x_log) && [low, high].into_iter().all(|v| can_place(v, self.y_log));
+                        below += usize::from(finite && !placed);
+                    }
+                }
+                // Where a span has no place there is no bar, and what it belongs to is counted.
+                Shape::Spans { .. } | Shape::Rule { .. } | Shape::Images { .. } | Shape::Panels { .. } => {}
             }
         }
         let why = match (out, below) {

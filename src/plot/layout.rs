@@ -3,18 +3,20 @@
 //! The legend stands above the axes and breaks into rows, so that it covers no data; labels of ticks that would touch are left out.
 
 use super::axis::{Axis, Tick};
+use super::clip;
 use super::figure::{Figure, Matrix, Picture, Series, Shape, can_place, range_of};
 use super::font;
+use super::grid;
 use super::palette::{self, Color, gray};
 use super::scene::{Anchor, Item, Point, Scene};
 
-const TITLE: f64 = 17.0;
+pub const TITLE: f64 = 17.0;
 const LABEL: f64 = 14.0;
-const SMALL: f64 = 12.0;
-const INK: Color = gray(0x22);
+pub const SMALL: f64 = 12.0;
+pub const INK: Color = gray(0x22);
 const FAINT: Color = gray(0xe6);
 /// Free space at the edges.
-const EDGE: f64 = 14.0;
+pub const EDGE: f64 = 14.0;
 /// Between an axis and the labels of its ticks.
 const GAP: f64 = 7.0;
 /// From one row of the legend to the next.
@@ -22,36 +24,66 @@ const LEGEND_ROW: f64 = 20.0;
 /// What a sample in the legend takes.
 const SAMPLE: f64 = 26.0;
 const BAR: f64 = 16.0;
+/// How dense a band is.
+const BAND: f64 = 0.25;
 
 /// What is drawn, and where.
 pub fn scene(figure: &Figure) -> Scene {
     for series in &figure.series {
-        if let Shape::Images { images, columns, labels } = &series.shape {
-            return image_grid(figure, images, *columns, labels);
+        match &series.shape {
+            Shape::Images { images, columns, labels } => return grid::images(figure, images, *columns, labels),
+            Shape::Panels { figures, columns } => return grid::panels(figure, figures, *columns),
+            _ => {}
         }
     }
-    let mut out = Plot::new(figure);
+    let mut out = Plot::new(figure, figure.width, figure.height);
+    if figure.equal {
+        // The size of the texts at the edges depends a little on that of the figure.
+        for _ in 0..3 {
+            let (across, up) = out.excess();
+            out = Plot::new(figure, out.width - across, out.height - up);
+        }
+        let (across, up) = out.excess();
+        (out.right, out.top) = (out.right - across, out.top + up);
+    }
     out.draw();
-    Scene { width: figure.width, height: figure.height, items: out.items }
+    Scene { width: out.width, height: out.height, items: out.items }
 }
 
 /// The axes that hold all series.
 pub fn axes(figure: &Figure) -> (Axis, Axis) {
     let (mut xs, mut ys) = (vec![], vec![]);
+    let (mut rules_x, mut rules_y) = (vec![], vec![]);
     // Data that fills its range to the edges needs no margin.
     let (mut full_x, mut full_y, mut on_ground) = (false, false, false);
     let mut flipped = false;
     let (mut whole_x, mut whole_y) = (false, !figure.series.is_empty());
+    let within = |v: f64, range: Option<(f64, f64)>| range.is_none_or(|(low, high)| (low..=high).contains(&v));
+    // What is out of sight along one axis has no say in the range of the other.
+    let seen = |x: f64, y: f64| {
+        let placed = can_place(x, figure.x_log) && can_place(y, figure.y_log);
+        (placed && within(x, figure.x_range) && within(y, figure.y_range)).then_some((x, y))
+    };
     for series in &figure.series {
         whole_y &= matches!(series.shape, Shape::Bars { .. } | Shape::Map { y: None, .. });
         match &series.shape {
-            Shape::Line { x, y } | Shape::Points { x, y } => {
-                let pairs =
-                    x.iter().zip(y).filter(|(x, y)| can_place(**x, figure.x_log) && can_place(**y, figure.y_log));
-                pairs.for_each(|(x, y)| {
-                    xs.push(*x);
-                    ys.push(*y);
-                });
+            Shape::Line { x, y, .. } | Shape::Points { x, y } => {
+                for (x, y) in x.iter().zip(y).filter_map(|(x, y)| seen(*x, *y)) {
+                    xs.push(x);
+                    ys.push(y);
+                }
+            }
+            Shape::Band { x, low, high } | Shape::Spans { x, low, high } => {
+                let ends = x.iter().zip(low).chain(x.iter().zip(high));
+                for (x, y) in ends.filter_map(|(x, y)| seen(*x, *y)) {
+                    xs.push(x);
+                    ys.push(y);
+                }
+            }
+            // Seen from end to end, wherever the ends are.
+            Shape::Rule { at, upright } => {
+                let (all, log) = if *upright { (&mut rules_x, figure.x_log) } else { (&mut rules_y, figure.y_log) };
+                all.extend(can_place(*at, log).then_some(*at));
             }
             Shape::Bars { edges, counts, .. } => {
                 (full_x, on_ground) = (true, true);
@@ -68,13 +100,20 @@ pub fn axes(figure: &Figure) -> (Axis, Axis) {
                 xs.extend(borders(*x, cells.columns));
                 ys.extend(borders(*y, cells.rows));
             }
-            Shape::Images { .. } => {}
+            Shape::Images { .. } | Shape::Panels { .. } => {}
         }
     }
+    xs.extend(rules_x);
+    ys.extend(rules_y);
     let margin = |full: bool| if full { 0.0 } else { 0.04 };
-    let mut x = Axis::new(range_of(xs.into_iter()), figure.x_log, (margin(full_x), margin(full_x)));
+    let margins_x = (margin(full_x), margin(full_x));
     let low = margin(full_y || (on_ground && !figure.y_log));
-    let mut y = Axis::new(range_of(ys.into_iter()), figure.y_log, (low, margin(full_y)));
+    let axis = |range: Option<(f64, f64)>, data: Vec<f64>, log, margins| match range {
+        Some(range) => Axis::new(Some(range), log, (0.0, 0.0)),
+        None => Axis::new(range_of(data.into_iter()), log, margins),
+    };
+    let mut x = axis(figure.x_range, xs, figure.x_log, margins_x);
+    let mut y = axis(figure.y_range, ys, figure.y_log, (low, margin(full_y)));
     (x.whole, y.whole, y.flipped) = (whole_x, whole_y, flipped);
     (x, y)
 }
@@ -88,6 +127,8 @@ pub fn borders(centers: Option<(f64, f64)>, count: usize) -> [f64; 2] {
 
 struct Plot<'a> {
     figure: &'a Figure,
+    width: f64,
+    height: f64,
     items: Vec<Item>,
     x: Axis,
     y: Axis,
@@ -109,10 +150,10 @@ fn widest(ticks: &[Tick]) -> f64 {
 }
 
 impl<'a> Plot<'a> {
-    fn new(figure: &'a Figure) -> Plot<'a> {
+    fn new(figure: &'a Figure, width: f64, height: f64) -> Plot<'a> {
         let (x, y) = axes(figure);
         let note = figure.left_out();
-        let mut bottom = figure.height - EDGE - SMALL - GAP;
+        let mut bottom = height - EDGE - SMALL - GAP;
         bottom -= if figure.x_label.is_empty() { 0.0 } else { LABEL + 8.0 };
         bottom -= if note.is_some() { SMALL + 6.0 } else { 0.0 };
         let mut top = EDGE + if figure.title.is_empty() { 0.0 } else { TITLE + 8.0 };
@@ -129,12 +170,14 @@ impl<'a> Plot<'a> {
             (axis, ticks)
         });
         let bar_width = bar.as_ref().map_or(0.0, |(_, ticks)| BAR + 12.0 + GAP + widest(ticks));
-        let right = figure.width - EDGE - bar_width - if bar.is_some() { 0.0 } else { 8.0 };
+        let right = width - EDGE - bar_width - if bar.is_some() { 0.0 } else { 8.0 };
         let legend = legend(&figure.series, right - left);
         top += LEGEND_ROW * legend.len() as f64 + if legend.is_empty() { 0.0 } else { 4.0 };
         let y_ticks = y.ticks(count(top));
         Plot {
             figure,
+            width,
+            height,
             items: vec![],
             x,
             y,
@@ -157,9 +200,27 @@ impl<'a> Plot<'a> {
         self.bottom - place * (self.bottom - self.top)
     }
 
-    /// Where a point goes; none if it has no place.
-    fn point(&self, x: f64, y: f64) -> Option<Point> {
-        Some((self.at_x(self.x.place(x)?), self.at_y(self.y.place(y)?)))
+    /// How much less width and height make one unit as long on both axes, as far as the title allows.
+    fn excess(&self) -> (f64, f64) {
+        let (wide, tall) = (self.right - self.left, self.bottom - self.top);
+        let unit = (wide / self.x.width()).min(tall / self.y.width());
+        let least = font::width(&self.figure.title, TITLE) + 2.0 * EDGE;
+        let across = (wide - unit * self.x.width()).min(self.width - least);
+        (across.max(0.0), (tall - unit * self.y.width()).max(0.0))
+    }
+
+    /// Where a point lies between the axes, from 0 to 1 if it is in sight; none if it has no place.
+    fn place(&self, x: f64, y: f64) -> Option<Point> {
+        let place = (self.x.place(x)?, self.y.place(y)?);
+        (place.0.is_finite() && place.1.is_finite()).then_some(place)
+    }
+
+    fn drawn(&self, place: Point) -> Point {
+        (self.at_x(place.0), self.at_y(place.1))
+    }
+
+    fn all_drawn(&self, places: &[Point]) -> Vec<Point> {
+        places.iter().map(|p| self.drawn(*p)).collect()
     }
 
     fn text(&mut self, at: Point, text: &str, size: f64, anchor: Anchor) {
@@ -167,7 +228,7 @@ impl<'a> Plot<'a> {
     }
 
     fn line(&mut self, from: Point, to: Point, color: Color, width: f64) {
-        self.items.push(Item::Path { points: vec![from, to], color, width });
+        self.items.push(Item::Path { points: vec![from, to], color, width, dashed: false });
     }
 
     fn draw(&mut self) {
@@ -181,14 +242,19 @@ impl<'a> Plot<'a> {
                 self.map(cells, *x, *y);
             }
         }
-        for (i, series) in self.figure.series.iter().enumerate() {
+        // Bands lie below what they go with, whichever was given first.
+        let bands = |s: &&Series| matches!(s.shape, Shape::Band { .. });
+        for series in self.figure.series.iter().filter(bands) {
+            self.series(series, palette::series(series.color), 2.0);
+        }
+        for series in self.figure.series.iter().filter(|s| !bands(s)) {
             if let Shape::Line { .. } = series.shape
                 && self.bar.is_some()
             {
                 // A white seam sets a line off from the colors below.
                 self.series(series, gray(0xff), 5.0);
             }
-            self.series(series, palette::series(i), 2.0);
+            self.series(series, palette::series(series.color), 2.0);
         }
         self.axis_lines(&x_ticks);
         self.color_bar();
@@ -228,7 +294,9 @@ impl<'a> Plot<'a> {
 
     fn map(&mut self, cells: &Matrix, x: Option<(f64, f64)>, y: Option<(f64, f64)>) {
         let ([x0, x1], [y0, y1]) = (borders(x, cells.columns), borders(y, cells.rows));
-        let (Some(a), Some(b)) = (self.point(x0, y0), self.point(x1, y1)) else { return };
+        let (Some(a), Some(b)) = (self.place(x0, y0), self.place(x1, y1)) else { return };
+        let hidden = !(clip::inside(a) && clip::inside(b));
+        let (a, b) = (self.drawn(a), self.drawn(b));
         let mut picture = cells.picture();
         // Row 0 is drawn at the top: rows that go up, or columns that go left, are turned.
         if b.1 < a.1 {
@@ -239,30 +307,57 @@ impl<'a> Plot<'a> {
                 picture.pixels.chunks(picture.columns.max(1)).flat_map(|row| row.iter().rev()).copied().collect();
         }
         let at = (a.0.min(b.0), a.1.min(b.1));
-        self.items.push(Item::Image { at, size: ((a.0 - b.0).abs(), (a.1 - b.1).abs()), picture });
+        let size = ((a.0 - b.0).abs(), (a.1 - b.1).abs());
+        let from = (at.0.max(self.left), at.1.max(self.top));
+        let to = ((at.0 + size.0).min(self.right), (at.1 + size.1).min(self.bottom));
+        if from.0 < to.0 && from.1 < to.1 {
+            self.items.push(Item::Image { at, size, picture, window: hidden.then_some((from, to)) });
+        }
     }
 
     fn series(&mut self, series: &Series, color: Color, width: f64) {
         match &series.shape {
-            Shape::Line { x, y } => {
-                let places = x.iter().zip(y).map(|(&x, &y)| self.point(x, y));
-                // A point without place breaks the line.
-                let mut pieces: Vec<Vec<Point>> = vec![vec![]];
-                for place in places {
-                    match (place, pieces.last_mut()) {
-                        (Some(point), Some(piece)) => piece.push(point),
-                        _ => pieces.push(vec![]),
-                    }
-                }
-                for piece in pieces.into_iter().filter(|p| !p.is_empty()) {
-                    match piece.len() {
-                        1 => self.items.push(Item::Dots { points: piece, radius: width, color, alpha: 1.0 }),
-                        _ => self.items.push(Item::Path { points: thinned_line(&piece), color, width }),
+            Shape::Line { x, y, dashed } => {
+                let pieces = pieces(x.iter().zip(y).map(|(&x, &y)| self.place(x, y)));
+                for piece in pieces.iter().flat_map(|piece| clip::line(piece)) {
+                    let points = self.all_drawn(&piece);
+                    match points.len() {
+                        1 => self.items.push(Item::Dots { points, radius: width, color, alpha: 1.0 }),
+                        _ => {
+                            self.items.push(Item::Path { points: thinned_line(&points), color, width, dashed: *dashed })
+                        }
                     }
                 }
             }
+            Shape::Band { x, low, high } => {
+                let both = x.iter().zip(low.iter().zip(high));
+                let edges = both.map(|(&x, (&low, &high))| Some((self.place(x, low)?, self.place(x, high)?)));
+                for piece in pieces(edges) {
+                    let there = piece.iter().map(|(low, _)| *low);
+                    let around: Vec<Point> = there.chain(piece.iter().rev().map(|(_, high)| *high)).collect();
+                    let points = self.all_drawn(&clip::polygon(&around));
+                    if points.len() > 2 {
+                        self.items.push(Item::Area { points, color, alpha: BAND });
+                    }
+                }
+            }
+            Shape::Spans { x, low, high } => {
+                for (&x, (&low, &high)) in x.iter().zip(low.iter().zip(high)) {
+                    let ends = self.place(x, low).zip(self.place(x, high));
+                    if let Some((low, high)) = ends.and_then(|(low, high)| clip::segment(low, high)) {
+                        self.line(self.drawn(low), self.drawn(high), color, width);
+                    }
+                }
+            }
+            Shape::Rule { at, upright } => {
+                let axis = if *upright { &self.x } else { &self.y };
+                let Some(place) = axis.place(*at).filter(|p| clip::inside((*p, 0.5))) else { return };
+                let ends = if *upright { [(place, 0.0), (place, 1.0)] } else { [(0.0, place), (1.0, place)] };
+                self.items.push(Item::Path { points: self.all_drawn(&ends), color, width: 1.5, dashed: true });
+            }
             Shape::Points { x, y } => {
-                let points: Vec<Point> = x.iter().zip(y).filter_map(|(&x, &y)| self.point(x, y)).collect();
+                let places = x.iter().zip(y).filter_map(|(&x, &y)| self.place(x, y)).filter(|p| clip::inside(*p));
+                let points: Vec<Point> = places.map(|p| self.drawn(p)).collect();
                 let (radius, alpha) = match points.len() {
                     0..200 => (4.0, 0.8),
                     200..2000 => (3.0, 0.6),
@@ -277,15 +372,19 @@ impl<'a> Plot<'a> {
                     let [low, high] = pair else { continue };
                     let (Some(from), Some(to)) = (self.x.place(*low), self.x.place(*high)) else { continue };
                     let Some(height) = self.y.place(*count) else { continue };
-                    let (from, to, top) = (self.at_x(from), self.at_x(to), self.at_y(height));
+                    // On a log axis bars stand on the axis.
+                    let ground = self.y.place(0.0).unwrap_or(0.0);
+                    let [from, to, height, ground] = [from, to, height, ground].map(|place| place.clamp(0.0, 1.0));
+                    let (from, to, top, bottom) =
+                        (self.at_x(from), self.at_x(to), self.at_y(height), self.at_y(ground));
                     let space = if to - from > 4.0 { 1.0 } else { 0.0 };
-                    if self.bottom - top > 0.0 {
-                        let size = (to - from - space, self.bottom - top);
+                    if bottom - top > 0.0 && to > from {
+                        let size = (to - from - space, bottom - top);
                         self.items.push(Item::Rect { at: (from + space / 2.0, top), size, color, alpha });
                     }
                 }
             }
-            Shape::Map { .. } | Shape::Images { .. } => {}
+            Shape::Map { .. } | Shape::Images { .. } | Shape::Panels { .. } => {}
         }
     }
 
@@ -295,6 +394,7 @@ impl<'a> Plot<'a> {
             points: vec![(left, self.top), (left, bottom), (self.right, bottom)],
             color: INK,
             width: 1.0,
+            dashed: false,
         });
         for tick in x_ticks {
             let x = self.at_x(tick.place);
@@ -313,7 +413,8 @@ impl<'a> Plot<'a> {
         const STEPS: usize = 64;
         let pixels = (0..STEPS).rev().map(|i| palette::heat(i as f64 / (STEPS - 1) as f64)).collect();
         let (at, height) = ((self.right + 12.0, self.top), self.bottom - self.top);
-        self.items.push(Item::Image { at, size: (BAR, height), picture: Picture { rows: STEPS, columns: 1, pixels } });
+        let picture = Picture { rows: STEPS, columns: 1, pixels };
+        self.items.push(Item::Image { at, size: (BAR, height), picture, window: None });
         debug_assert!(!axis.flipped);
         for tick in ticks {
             let y = self.at_y(tick.place);
@@ -324,8 +425,11 @@ impl<'a> Plot<'a> {
 
     fn words(&mut self) {
         let figure = self.figure;
-        let (middle, height) = ((self.left + self.right) / 2.0, figure.height);
+        let (middle, height) = ((self.left + self.right) / 2.0, self.height);
         if !figure.title.is_empty() {
+            let half = font::width(&figure.title, TITLE) / 2.0;
+            // A figure made narrow still has its title in sight.
+            let middle = if figure.equal { middle.min(self.width - EDGE - half).max(EDGE + half) } else { middle };
             self.text((middle, EDGE + 0.8 * TITLE), &figure.title, TITLE, Anchor::Middle);
         }
         let note = self.note.take();
@@ -354,9 +458,24 @@ impl<'a> Plot<'a> {
             let y = start + LEGEND_ROW * (row as f64 + 0.5);
             for (x, i) in entries {
                 let Some(series) = figure.series.get(i) else { continue };
-                let (x, color) = (self.left + x, palette::series(i));
+                let (x, color) = (self.left + x, palette::series(series.color));
                 match series.shape {
-                    Shape::Line { .. } => self.line((x, y), (x + SAMPLE - 8.0, y), color, 2.5),
+                    Shape::Line { dashed, .. } => {
+                        let points = vec![(x, y), (x + SAMPLE - 8.0, y)];
+                        self.items.push(Item::Path { points, color, width: 2.5, dashed });
+                    }
+                    Shape::Rule { .. } => {
+                        let points = vec![(x, y), (x + SAMPLE - 8.0, y)];
+                        self.items.push(Item::Path { points, color, width: 1.5, dashed: true });
+                    }
+                    Shape::Band { .. } => {
+                        let (at, size) = ((x, y - 6.0), (SAMPLE - 8.0, 12.0));
+                        self.items.push(Item::Rect { at, size, color, alpha: BAND });
+                    }
+                    Shape::Spans { .. } => {
+                        let middle = x + (SAMPLE - 8.0) / 2.0;
+                        self.line((middle, y - 7.0), (middle, y + 7.0), color, 2.0);
+                    }
                     Shape::Points { .. } => {
                         let points = vec![(x + (SAMPLE - 8.0) / 2.0, y)];
                         self.items.push(Item::Dots { points, radius: 4.0, color, alpha: 0.9 });
@@ -389,6 +508,19 @@ fn legend(series: &[Series], width: f64) -> Vec<Vec<(f64, usize)>> {
     rows
 }
 
+/// Runs of what has a place; what has none breaks them.
+fn pieces<T>(places: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
+    let mut pieces = vec![vec![]];
+    for place in places {
+        match (place, pieces.last_mut()) {
+            (Some(place), Some(piece)) => piece.push(place),
+            _ => pieces.push(vec![]),
+        }
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
 /// More points than this are thinned out.
 const MANY: usize = 2000;
 
@@ -418,36 +550,4 @@ fn thinned_points(points: Vec<Point>) -> Vec<Point> {
     }
     let mut seen = std::collections::HashSet::new();
     points.into_iter().filter(|p| seen.insert(((p.0 * 2.0) as i64, (p.1 * 2.0) as i64))).collect()
-}
-
-fn image_grid(figure: &Figure, images: &[Picture], columns: usize, labels: &[String]) -> Scene {
-    const SPACE: f64 = 8.0;
-    let columns = columns.clamp(1, images.len().max(1));
-    let rows = images.len().div_ceil(columns);
-    let wide = ((figure.width - 2.0 * EDGE + SPACE) / columns as f64 - SPACE).max(1.0);
-    let shape = images.first().map_or(1.0, |p| p.rows as f64 / p.columns.max(1) as f64);
-    let tall = wide * shape;
-    let under = if labels.is_empty() { SPACE } else { SMALL + 2.0 * SPACE };
-    let top = EDGE + if figure.title.is_empty() { 0.0 } else { TITLE + 12.0 };
-    let mut items = vec![];
-    let text = |at, text: &str, size| Item::Text {
-        at,
-        text: text.to_string(),
-        size,
-        anchor: Anchor::Middle,
-        color: INK,
-        upwards: false,
-    };
-    if !figure.title.is_empty() {
-        items.push(text((figure.width / 2.0, EDGE + 0.8 * TITLE), &figure.title, TITLE));
-    }
-    for (i, picture) in images.iter().enumerate() {
-        let at = (EDGE + (i % columns) as f64 * (wide + SPACE), top + (i / columns) as f64 * (tall + under));
-        items.push(Item::Image { at, size: (wide, tall), picture: picture.clone() });
-        if let Some(label) = labels.get(i) {
-            items.push(text((at.0 + wide / 2.0, at.1 + tall + SMALL + 2.0), label, SMALL));
-        }
-    }
-    let height = top + rows as f64 * (tall + under) - SPACE + EDGE;
-    Scene { width: figure.width, height: height.ceil(), items }
 }

@@ -5,7 +5,7 @@
 pub struct Color(pub u8, pub u8, pub u8);
 
 /// Of the series in order, from the start again where there are more. The yellow of Okabe and Ito is too light on white.
-const SERIES: [Color; 8] = [
+const SERIES: [Color; 10] = [
     Color(0x00, 0x72, 0xb2),
     Color(0xd5, 0x5e, 0x00),
     Color(0x00, 0x9e, 0x73),
@@ -14,11 +14,13 @@ const SERIES: [Color; 8] = [
     Color(0x56, 0xb4, 0xe9),
     Color(0x66, 0x66, 0x66),
     Color(0x8c, 0x56, 0x1e),
+    Color(0x6b, 0x3f, 0xa0),
+    Color(0x8a, 0x9a, 0x1b),
 ];
 
-/// The color of a series.
-pub fn series(i: usize) -> Color {
-    SERIES.get(i % SERIES.len()).copied().unwrap_or(gray(0))
+/// The color of a series; gray for what belongs to none.
+pub fn series(place: Option<usize>) -> Color {
+    place.and_then(|i| SERIES.get(i % SERIES.len()).copied()).unwrap_or(gray(0x55))
 }
 
 /// Points of the map "viridis" (van der Walt and Smith, 2015, CC0), evenly spaced: lightness grows evenly.

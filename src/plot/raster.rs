@@ -1,6 +1,6 @@
 //! A scene as pixels, and pixels as PNG.
 
-use tiny_skia::{FillRule, LineCap, LineJoin, Paint, PathBuilder, Pixmap, Rect, Stroke, Transform};
+use tiny_skia::{FillRule, LineCap, LineJoin, Paint, PathBuilder, Pixmap, Rect, Stroke, StrokeDash, Transform};
 use ttf_parser::OutlineBuilder;
 
 use super::figure::Picture;
@@ -23,7 +23,7 @@ pub fn picture(scene: &Scene) -> Result<Vec<u8>, String> {
     };
     pixmap.fill(tiny_skia::Color::WHITE);
     for item in &scene.items {
-        draw(&mut pixmap, item);
+        draw(&mut pixmap, item, (0.0, 0.0));
     }
     let bytes: Vec<u8> = pixmap.data().chunks(4).flat_map(|p| p.iter().take(3)).copied().collect();
     write_png(h as usize, w as usize, 3, &bytes).map_err(|problem| problem.what)
@@ -35,29 +35,48 @@ fn paint(color: Color, alpha: f64) -> Paint<'static> {
     paint
 }
 
-fn draw(pixmap: &mut Pixmap, item: &Item) {
-    let scaled = Transform::from_scale(SCALE as f32, SCALE as f32);
+fn path(points: &[Point]) -> PathBuilder {
+    let mut builder = PathBuilder::new();
+    for (i, p) in points.iter().enumerate() {
+        let (x, y) = (p.0 as f32, p.1 as f32);
+        if i == 0 { builder.move_to(x, y) } else { builder.line_to(x, y) }
+    }
+    builder
+}
+
+/// Draws an item whose places count from `origin`.
+fn draw(pixmap: &mut Pixmap, item: &Item, origin: Point) {
+    let scaled = Transform::from_translate(origin.0 as f32, origin.1 as f32)
+        .post_concat(Transform::from_scale(SCALE as f32, SCALE as f32));
     match item {
         Item::Rect { at, size, color, alpha } => {
             if let Some(rect) = Rect::from_xywh(at.0 as f32, at.1 as f32, size.0 as f32, size.1 as f32) {
                 pixmap.fill_rect(rect, &paint(*color, *alpha), scaled, None);
             }
         }
-        Item::Path { points, color, width } => {
-            let mut builder = PathBuilder::new();
-            for (i, p) in points.iter().enumerate() {
-                let (x, y) = (p.0 as f32, p.1 as f32);
-                if i == 0 { builder.move_to(x, y) } else { builder.line_to(x, y) }
-            }
+        Item::Path { points, color, width, dashed } => {
             let round = points.len() > 2;
             let stroke = Stroke {
                 width: *width as f32,
                 line_cap: if round { LineCap::Round } else { LineCap::Butt },
                 line_join: if round { LineJoin::Round } else { LineJoin::Miter },
+                dash: if *dashed { StrokeDash::new(vec![6.0, 4.0], 0.0) } else { None },
                 ..Stroke::default()
             };
-            if let Some(path) = builder.finish() {
+            if let Some(path) = path(points).finish() {
                 pixmap.stroke_path(&path, &paint(*color, 1.0), &stroke, scaled, None);
+            }
+        }
+        Item::Area { points, color, alpha } => {
+            let mut builder = path(points);
+            builder.close();
+            if let Some(path) = builder.finish() {
+                pixmap.fill_path(&path, &paint(*color, *alpha), FillRule::Winding, scaled, None);
+            }
+        }
+        Item::Group { at, items } => {
+            for item in items {
+                draw(pixmap, item, (origin.0 + at.0, origin.1 + at.1));
             }
         }
         Item::Dots { points, radius, color, alpha } => {
@@ -84,18 +103,23 @@ fn draw(pixmap: &mut Pixmap, item: &Item) {
                 }
             });
         }
-        Item::Image { at, size, picture } => cells(pixmap, *at, *size, picture),
+        Item::Image { at, size, picture, window } => {
+            let moved = |p: Point| (p.0 + origin.0, p.1 + origin.1);
+            let window = window.map(|(from, to)| (moved(from), moved(to)));
+            cells(pixmap, moved(*at), *size, picture, window);
+        }
     }
 }
 
 /// Each pixel takes the color of the cell in which its center lies: no blur between cells.
-fn cells(pixmap: &mut Pixmap, at: Point, size: Point, picture: &Picture) {
+fn cells(pixmap: &mut Pixmap, at: Point, size: Point, picture: &Picture, window: Option<(Point, Point)>) {
     let (width, height) = (pixmap.width() as usize, pixmap.height() as usize);
-    let ends = |from: f64, size: f64, limit: usize| {
+    let (first, last) = window.unwrap_or((at, (at.0 + size.0, at.1 + size.1)));
+    let ends = |from: f64, to: f64, limit: usize| {
         let clamp = |v: f64| (v * SCALE).round().clamp(0.0, limit as f64) as usize;
-        (clamp(from), clamp(from + size))
+        (clamp(from), clamp(to))
     };
-    let ((x0, x1), (y0, y1)) = (ends(at.0, size.0, width), ends(at.1, size.1, height));
+    let ((x0, x1), (y0, y1)) = (ends(first.0, last.0, width), ends(first.1, last.1, height));
     let cell = |i: usize, from: f64, size: f64, count: usize| {
         let place = ((i as f64 + 0.5) / SCALE - from) / size;
         ((place * count as f64) as usize).min(count.saturating_sub(1))

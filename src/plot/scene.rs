@@ -20,13 +20,17 @@ pub enum Item {
     /// A filled rectangle; `alpha` from 0 (unseen) to 1.
     Rect { at: Point, size: Point, color: Color, alpha: f64 },
     /// Lines through points, with round ends.
-    Path { points: Vec<Point>, color: Color, width: f64 },
+    Path { points: Vec<Point>, color: Color, width: f64, dashed: bool },
+    /// The inside of a polygon.
+    Area { points: Vec<Point>, color: Color, alpha: f64 },
     /// Filled circles.
     Dots { points: Vec<Point>, radius: f64, color: Color, alpha: f64 },
     /// Text whose `anchor` lies at the place, on its base line.
     Text { at: Point, text: String, size: f64, anchor: Anchor, color: Color, upwards: bool },
-    /// Pixels as large as the place asks, with hard edges.
-    Image { at: Point, size: Point, picture: Picture },
+    /// Pixels as large as the place asks, with hard edges; only what lies between two corners, if `window` has them.
+    Image { at: Point, size: Point, picture: Picture, window: Option<(Point, Point)> },
+    /// Other things, whose places count from `at`.
+    Group { at: Point, items: Vec<Item> },
 }
 
 /// Which part of a text lies at its place.

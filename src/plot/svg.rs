@@ -34,12 +34,23 @@ fn write_item(out: &mut String, item: &Item) -> std::fmt::Result {
             hex(*color),
             opacity(*alpha)
         ),
-        Item::Path { points, color, width } => {
+        Item::Path { points, color, width, dashed } => {
             write!(out, "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" ", hex(*color), number(*width))?;
             if points.len() > 2 {
                 out.push_str("stroke-linecap=\"round\" stroke-linejoin=\"round\" ");
             }
-            writeln!(out, "points=\"{}\"/>", points.iter().map(pair).collect::<Vec<_>>().join(" "))
+            if *dashed {
+                out.push_str("stroke-dasharray=\"6 4\" ");
+            }
+            writeln!(out, "points=\"{}\"/>", pairs(points))
+        }
+        Item::Area { points, color, alpha } => {
+            writeln!(out, "<polygon fill=\"{}\"{} points=\"{}\"/>", hex(*color), opacity(*alpha), pairs(points))
+        }
+        Item::Group { at, items } => {
+            writeln!(out, "<g transform=\"translate({} {})\">", number(at.0), number(at.1))?;
+            items.iter().try_for_each(|item| write_item(out, item))?;
+            writeln!(out, "</g>")
         }
         Item::Dots { points, radius, color, alpha } => {
             writeln!(out, "<g fill=\"{}\"{}>", hex(*color), opacity(*alpha))?;
@@ -64,17 +75,29 @@ fn write_item(out: &mut String, item: &Item) -> std::fmt::Result {
                 escaped(text)
             )
         }
-        Item::Image { at, size, picture } => writeln!(
-            out,
-            "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" \
-             href=\"data:image/png;base64,{}\"/>",
-            number(at.0),
-            number(at.1),
-            number(size.0),
-            number(size.1),
-            base64(&encoded(picture))
-        ),
+        Item::Image { at, size, picture, window } => {
+            if let Some((from, to)) = window {
+                // A picture within a picture shows nothing beyond its edges.
+                let [x, y, w, h] = [from.0, from.1, to.0 - from.0, to.1 - from.1].map(number);
+                writeln!(out, "<svg x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" viewBox=\"{x} {y} {w} {h}\">")?;
+            }
+            write_image(out, *at, *size, picture)?;
+            if window.is_some() { writeln!(out, "</svg>") } else { Ok(()) }
+        }
     }
+}
+
+fn write_image(out: &mut String, at: Point, size: Point, picture: &Picture) -> std::fmt::Result {
+    writeln!(
+        out,
+        "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" \
+             href=\"data:image/png;base64,{}\"/>",
+        number(at.0),
+        number(at.1),
+        number(size.0),
+        number(size.1),
+        base64(&encoded(picture))
+    )
 }
 
 fn encoded(picture: &Picture) -> Vec<u8> {
@@ -82,8 +105,8 @@ fn encoded(picture: &Picture) -> Vec<u8> {
     write_png(picture.rows, picture.columns, 3, &bytes).unwrap_or_default()
 }
 
-fn pair(p: &Point) -> String {
-    format!("{},{}", number(p.0), number(p.1))
+fn pairs(points: &[Point]) -> String {
+    points.iter().map(|p| format!("{},{}", number(p.0), number(p.1))).collect::<Vec<_>>().join(" ")
 }
 
 fn opacity(alpha: f64) -> String {

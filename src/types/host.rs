@@ -81,7 +81,7 @@ impl Checker {
         } else if args.iter().any(|a| matches!(a.ty, Ty::Fn(_))) {
             self.unknown_call();
         }
-        if matches!(name, "write_text" | "_io_save") {
+        if matches!(name, "write_text" | "write_bytes" | "_io_save") {
             self.note_written(matched.ty(0));
         }
         let result = match host {

@@ -52,7 +52,7 @@ syntax keyword dlangBuiltin max_pool2d avg_pool2d
 syntax keyword dlangBuiltin map filter zip enumerate range len sorted reversed tree_map leaves flatten_tree count_params
 syntax keyword dlangBuiltin global_norm push pop insert extend keys values items get
 " text and io
-syntax keyword dlangBuiltin print type repr join strip replace lower upper startswith endswith read_text write_text input
+syntax keyword dlangBuiltin print type repr join strip replace lower upper startswith endswith read_text write_text read_bytes write_bytes to_bytes from_bytes input
 syntax keyword dlangBuiltin stdin_lines args env exit time time_ns json_parse json_encode assert error
 " derivatives
 syntax keyword dlangBuiltin grad value_and_grad vjp jvp derivative jacobian hessian hvp sparse_jacobian sparse_hessian root fixed_point vmap stop_grad checkpoint custom_vjp
