@@ -210,7 +210,7 @@ impl Emitter<'_> {
         let (old, old_node) = self.element(object, index, at, place)?;
         let (x, x_node) = (self.float(value, place)?, self.node_of(value, place)?);
         let formula = Formula::new(vec![value, value], vec![], vec![step], 0);
-        let (y, node, _) = self.differentiate(&formula, &[old, x], &[old_node, x_node])?;
-        self.store(object, index, (y, node), at, place)
+        let done = self.differentiate(&formula, &[old, x], &[old_node, x_node])?;
+        self.store(object, index, (done.value, done.node), at, place)
     }
 }

@@ -37,6 +37,15 @@ pub struct Record {
     pub most: usize,
 }
 
+/// A formula that was recorded.
+pub(super) struct Computed {
+    pub value: Value,
+    /// Of an entry.
+    pub node: Option<Value>,
+    /// For a trace: the operands with a partial.
+    pub parts: Vec<(usize, Part)>,
+}
+
 /// Bytes of a word of the trace.
 pub const WORD: usize = 8;
 
@@ -82,20 +91,20 @@ impl Emitter<'_> {
             operands.push(self.float(*reg, place)?);
             nodes.push(self.node_of(*reg, place)?);
         }
-        let (value, node, parts) = self.differentiate(formula, &operands, &nodes)?;
+        let Computed { value, node, parts } = self.differentiate(formula, &operands, &nodes)?;
         self.set_float(dst, value, node)?;
         let parts: Vec<(Reg, Part)> =
             parts.into_iter().filter_map(|(i, part)| Some((*formula.registers.get(i)?, part))).collect();
         Some(if parts.is_empty() { Back::End { dst } } else { Back::Flow { dst, parts } })
     }
 
-    /// The value of a formula of operands, its node if one of theirs is given, and for a trace the operands with a partial.
+    /// Computes a formula of operands, whose nodes are given if they have some, and records it.
     pub(super) fn differentiate(
         &mut self,
         formula: &Formula,
         operands: &[Value],
         nodes: &[Option<Value>],
-    ) -> Option<(Value, Option<Value>, Vec<(usize, Part)>)> {
+    ) -> Option<Computed> {
         let wanted = nodes.iter().enumerate().filter(|(_, n)| n.is_some()).fold(0, |mask, (i, _)| mask | 1 << i);
         let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, operands, wanted);
         if self.traces() {
@@ -113,7 +122,7 @@ impl Emitter<'_> {
                     None => continue,
                 });
             }
-            return Some((computed.value, None, parts));
+            return Some(Computed { value: computed.value, node: None, parts });
         }
         let parts: Vec<(Value, Partial)> =
             nodes.iter().zip(&computed.partials).filter_map(|(node, partial)| Some(((*node)?, (*partial)?))).collect();
@@ -133,7 +142,7 @@ impl Emitter<'_> {
                 Some(sum.0)
             }
         };
-        Some((computed.value, node, vec![]))
+        Some(Computed { value: computed.value, node, parts: vec![] })
     }
 
     /// Writes an entry; its node.
