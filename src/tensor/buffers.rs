@@ -3,7 +3,7 @@
 //! A loop over tensors takes and frees the same few sizes again and again. To the system each return costs a fault for every
 //! page that is touched again, which is more than the arithmetic. Blocks from [`SMALLEST`] to [`LARGEST`] go by size classes,
 //! eight to a doubling; freed ones wait in lists of their thread, the last freed first, as it may be in the cache still.
-//! A thread keeps at most [`MOST_KEPT`] bytes. Other blocks are the inner allocator's, but for those in the
+//! A thread keeps at most [`MOST_KEPT`] bytes. Other blocks are the inner allocator's, but small ones go by the lists of the
 //! [nursery](super::nursery).
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -110,9 +110,9 @@ impl<A: GlobalAlloc> Keeping<A> {
     }
 }
 
-/// Whether such blocks may lie in the nursery, given that they are not kept.
+/// Whether such blocks come and go by the nursery's lists, given that they have no class here.
 #[inline]
-fn may_be_small(layout: Layout) -> bool {
+fn is_small(layout: Layout) -> bool {
     layout.align() <= nursery::STEP && layout.size() < nursery::SMALL
 }
 
@@ -128,11 +128,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class(layout) {
-            None => {
-                let block = if may_be_small(layout) { nursery::small(layout.size()) } else { ptr::null_mut() };
-                // SAFETY: the caller's.
-                if block.is_null() { unsafe { self.0.alloc(layout) } } else { block }
-            }
+            None if is_small(layout) => match nursery::small(layout.size()) {
+                // SAFETY: the layout has a size, as the caller's has.
+                block if block.is_null() => unsafe { self.0.alloc(nursery::layout_of(layout.size())) },
+                block => block,
+            },
+            // SAFETY: the caller's.
+            None => unsafe { self.0.alloc(layout) },
             Some(class) => match self.reuse(class) {
                 Some(block) => block,
                 None => match fresh(class) {
@@ -146,7 +148,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let used = match class(layout) {
-            None if may_be_small(layout) => nursery::small(layout.size()),
+            None if is_small(layout) => match nursery::small(layout.size()) {
+                // SAFETY: the layout has a size, as the caller's has.
+                block if block.is_null() => return unsafe { self.0.alloc_zeroed(nursery::layout_of(layout.size())) },
+                block => block,
+            },
             None => ptr::null_mut(),
             Some(class) => match self.reuse(class) {
                 Some(block) => block,
@@ -169,13 +175,15 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(own) = class(layout) else {
-            return if may_be_small(layout) && nursery::contains(block) {
-                // SAFETY: what lies in the nursery came from it; the layout is that of the block.
-                unsafe { nursery::free_small(block, layout.size()) }
-            } else {
+            if !is_small(layout) {
                 // SAFETY: such blocks are the inner allocator's.
                 unsafe { self.0.dealloc(block, layout) }
-            };
+            // SAFETY: small blocks have that layout wherever they are from, and the caller gives this one up.
+            } else if !unsafe { nursery::free_small(block, layout.size()) } {
+                // SAFETY: what the nursery does not take is the inner allocator's.
+                unsafe { self.0.dealloc(block, nursery::layout_of(layout.size())) }
+            }
+            return;
         };
         let done = KEPT.try_with(|kept| {
             let Ok(mut kept) = kept.try_borrow_mut() else { return false };
@@ -203,11 +211,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
         // SAFETY: the caller's; the alignment is one.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (class(layout), class(new)) {
-            (None, None) if !(may_be_small(layout) && nursery::contains(block)) => {
+            (None, None) if !is_small(layout) && !is_small(new) => {
                 // SAFETY: the block is the inner allocator's.
                 return unsafe { self.0.realloc(block, layout, size) };
             }
-            (None, None) if nursery::are_alike(layout.size(), size) => return block,
+            (None, None) if is_small(layout) && is_small(new) && nursery::are_alike(layout.size(), size) => return block,
             (Some(old), Some(new)) if old == new => return block,
             _ => {}
         }

@@ -3,8 +3,10 @@
 //! Each page that a process touches for the first time costs a fault, and most commands end before they have used a megabyte.
 //! An allocator that is made for large heaps spreads so little over many pages, huge ones perhaps, which are cleared as a whole.
 //! Here blocks are cut off the region one behind the other; freed small ones wait in lists by size, of the thread that frees
-//! them. When the region is spent the inner allocator takes over, and only what is freed in the region is used again.
+//! them. When the region is spent the inner allocator takes over; its small blocks wait in the same lists, which are a few
+//! instructions where its own ways are dozens. A small operation on tensors takes and frees three blocks or more.
 
+use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -26,10 +28,16 @@ static BASE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 /// Bytes that are cut off.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// What a thread has of the region.
+/// Bytes of freed blocks of one size from elsewhere that a thread keeps, about.
+const MOST_KEPT: isize = 1 << 19;
+const CLASSES: usize = SMALL / STEP;
+
+/// What a thread has: freed small blocks, and a part of the region.
 struct Own {
     /// Freed blocks by size: heads of lists that run through the blocks.
-    heads: [Cell<*mut u8>; SMALL / STEP],
+    heads: [Cell<*mut u8>; CLASSES],
+    /// How many bytes more each list may have.
+    room: [Cell<isize>; CLASSES],
     /// The rest of its chunk.
     rest: Cell<*mut u8>,
     left: Cell<usize>,
@@ -41,7 +49,8 @@ thread_local! {
     /// Nothing has to be dropped, so it works to the last.
     static OWN: Own = const {
         Own {
-            heads: [const { Cell::new(ptr::null_mut()) }; SMALL / STEP],
+            heads: [const { Cell::new(ptr::null_mut()) }; CLASSES],
+            room: [const { Cell::new(MOST_KEPT) }; CLASSES],
             rest: Cell::new(ptr::null_mut()),
             left: Cell::new(0),
             spent: Cell::new(false),
@@ -66,35 +75,48 @@ fn class(size: usize) -> usize {
     size.wrapping_sub(1) / STEP
 }
 
-/// A small block, of a size above 0; null if there is none left.
+/// The layout of small blocks of a size: those from elsewhere have it too, so that they can be kept here.
+#[inline]
+pub fn layout_of(size: usize) -> Layout {
+    // SAFETY: the alignment is a power of two, and a small size is far below the largest.
+    unsafe { Layout::from_size_align_unchecked((class(size) + 1) * STEP, STEP) }
+}
+
+/// A small block, of a size above 0: one that was freed, or one of the region. Null if there is none left.
 #[inline]
 pub fn small(size: usize) -> *mut u8 {
     OWN.with(|own| {
         let class = class(size);
-        let Some(head) = own.heads.get(class) else { return ptr::null_mut() };
+        let (Some(head), Some(room)) = (own.heads.get(class), own.room.get(class)) else { return ptr::null_mut() };
         let block = head.get();
         if !block.is_null() {
             // SAFETY: a freed block begins with the pointer to the next one, see `free_small`.
             head.set(unsafe { block.cast::<*mut u8>().read() });
+            room.set(room.get() + ((class + 1) * STEP) as isize);
             return block;
         }
         own.cut((class + 1) * STEP)
     })
 }
 
-/// Takes a small block back.
+/// Takes a small block back; false, with nothing done, if it is from elsewhere and there are many of its size.
 ///
 /// # Safety
-/// The block came from [`small`] with a size of the same kind, and nobody uses it any more.
+/// The block has the layout that [`layout_of`] tells for this size, and nobody uses it any more.
 #[inline]
-pub unsafe fn free_small(block: *mut u8, size: usize) {
+pub unsafe fn free_small(block: *mut u8, size: usize) -> bool {
     OWN.with(|own| {
-        if let Some(head) = own.heads.get(class(size)) {
-            // SAFETY: the block is ours, as large as a pointer and aligned for one.
-            unsafe { block.cast::<*mut u8>().write(head.get()) };
-            head.set(block);
+        let class = class(size);
+        let (Some(head), Some(room)) = (own.heads.get(class), own.room.get(class)) else { return false };
+        if room.get() <= 0 && !contains(block) {
+            return false;
         }
-    });
+        room.set(room.get() - ((class + 1) * STEP) as isize);
+        // SAFETY: the block is ours, as large as a pointer and aligned for one.
+        unsafe { block.cast::<*mut u8>().write(head.get()) };
+        head.set(block);
+        true
+    })
 }
 
 impl Own {
@@ -178,7 +200,7 @@ fn reserve() -> *mut u8 {
 
 #[cfg(not(target_os = "linux"))]
 fn reserve() -> *mut u8 {
-    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::alloc::{GlobalAlloc, System};
     // SAFETY: the layout has a size.
     Layout::from_size_align(SIZE, 4096).map_or(ptr::null_mut(), |layout| unsafe { System.alloc_zeroed(layout) })
 }
@@ -198,7 +220,7 @@ mod tests {
         }
         for (i, (size, block)) in blocks.iter().enumerate() {
             assert!((0..*size).all(|k| unsafe { block.add(k).read() } == i as u8 + 1));
-            unsafe { free_small(*block, *size) };
+            assert!(unsafe { free_small(*block, *size) });
         }
         assert_eq!((small(1018), small(30)), (blocks[6].1, blocks[3].1));
         assert!(!contains(&mut 0u8));
