@@ -13,7 +13,7 @@ use super::cast::Float;
 use super::create::Element;
 use super::simd::extrema::any_nan;
 use super::threads::{self, each_chunk};
-use super::{Arr, Shape, count, strided};
+use super::{Arr, Shape, count, matvec, strided};
 use crate::error::{Error, Result};
 
 /// Below this many multiplications the call of the tuned kernel costs more than the product.
@@ -75,6 +75,11 @@ macro_rules! float_product {
                     }
                 }
                 assert!(m * n == out.len(), "the result of a matrix product has its shape");
+                if (n == 1 && matvec::product(a, b.column(0), zeroed(out)))
+                    || (m == 1 && matvec::product(b.t(), a.row(0), zeroed(out)))
+                {
+                    return true;
+                }
                 let height = panel(m, k, n);
                 each_chunk(out, height * n, |i, out| {
                     let rows = a.slice(s![i * height..(i * height + height).min(m), ..]);
@@ -475,6 +480,10 @@ mod tests {
     #[test]
     fn all_layouts_and_sizes() {
         for (m, k, n) in [
+            (569, 31, 1),
+            (1, 569, 33),
+            (40, 61, 1),
+            (1, 17, 130),
             (1, 1, 1),
             (1, 5, 1),
             (3, 1, 2),

@@ -19,6 +19,7 @@ pub mod index;
 pub mod lanes;
 pub mod matmul;
 pub mod matrices;
+pub mod matvec;
 pub(crate) mod nursery;
 pub mod parts;
 pub mod pool;

@@ -70,6 +70,78 @@ wide! {
         total
     }
 
+    /// For each row of as many elements as `x` has: the sum of their products with those of `x`.
+    pub fn row_dots<T: Real>(rows: &[T], x: &[T], out: &mut [T]) {
+        for (row, out) in rows.chunks_exact(x.len().max(1)).zip(out) {
+            let (mut a, mut b) = (row, &x[..row.len()]);
+            let mut wide = [T::default(); 16];
+            while let (Some((p, later)), Some((q, beyond))) = (a.split_first_chunk::<16>(), b.split_first_chunk::<16>()) {
+                for k in 0..16 {
+                    wide[k] = wide[k] + p[k] * q[k];
+                }
+                (a, b) = (later, beyond);
+            }
+            let mut half = [T::default(); 8];
+            for k in 0..8 {
+                half[k] = wide[k] + wide[k + 8];
+            }
+            if let (Some((p, later)), Some((q, beyond))) = (a.split_first_chunk::<8>(), b.split_first_chunk::<8>()) {
+                for k in 0..8 {
+                    half[k] = half[k] + p[k] * q[k];
+                }
+                (a, b) = (later, beyond);
+            }
+            let mut four = [T::default(); 4];
+            for k in 0..4 {
+                four[k] = half[k] + half[k + 4];
+            }
+            if let (Some((p, later)), Some((q, beyond))) = (a.split_first_chunk::<4>(), b.split_first_chunk::<4>()) {
+                for k in 0..4 {
+                    four[k] = four[k] + p[k] * q[k];
+                }
+                (a, b) = (later, beyond);
+            }
+            let mut total = (four[0] + four[2]) + (four[1] + four[3]);
+            for (&p, &q) in a.iter().zip(b) {
+                total = total + p * q;
+            }
+            *out = total;
+        }
+    }
+
+    /// Adds the columns of as many elements as `out` has, each times its element of `x`.
+    pub fn add_columns<T: Real>(columns: &[T], x: &[T], out: &mut [T]) {
+        /// Columns that are summed apart, so that long sums lose less.
+        const DEPTH: usize = 256;
+        const HEIGHT: usize = 64;
+        let m = out.len();
+        for (x, columns) in x.chunks(DEPTH).zip(columns.chunks((DEPTH * m).max(1))) {
+            for (part, out) in out.chunks_mut(HEIGHT).enumerate() {
+                let (start, n) = (part * HEIGHT, out.len());
+                let mut sums = [T::default(); HEIGHT];
+                let sums = &mut sums[..n];
+                let column = |l: usize| &columns[l * m + start..][..n];
+                let whole = x.len() / 4 * 4;
+                for l in (0..whole).step_by(4) {
+                    let (a, b, c, d) = (column(l), column(l + 1), column(l + 2), column(l + 3));
+                    let (p, q, r, s) = (x[l], x[l + 1], x[l + 2], x[l + 3]);
+                    for i in 0..n {
+                        sums[i] = sums[i] + ((a[i] * p + b[i] * q) + (c[i] * r + d[i] * s));
+                    }
+                }
+                for l in whole..x.len() {
+                    let (a, p) = (column(l), x[l]);
+                    for i in 0..n {
+                        sums[i] = sums[i] + a[i] * p;
+                    }
+                }
+                for i in 0..n {
+                    out[i] = out[i] + sums[i];
+                }
+            }
+        }
+    }
+
     /// Appends the numbers that [`sum_onto`] adds one after the other.
     pub fn addends<T: Real>(x: &[T], out: &mut Vec<f64>) {
         let (blocks, rest) = x.split_at(x.len() / BLOCK * BLOCK);
