@@ -240,6 +240,30 @@ impl Vm {
     }
 }
 
+/// The frame of a call of a struct with positional arguments, as many as its method `call` takes behind `self`; the struct stands
+/// at `at`, the arguments behind it. `None` for any other call.
+#[inline(never)]
+pub(super) fn frame_of_struct(stack: &mut Vec<Value>, at: usize, site: &CallSite) -> Option<Frame> {
+    let Value::Struct(s) = stack.get(at)? else { return None };
+    let n = site.count as usize;
+    let callee = match s.def.methods.borrow().get(&Symbol::CALL)? {
+        Value::Fn(closure) if closure.chunk.params.len() == n + 1 && closure.chunk.inout == 0 => closure.clone(),
+        _ => return None,
+    };
+    if !site.names.is_empty() || site.inout != 0 {
+        return None;
+    }
+    if stack.len() < at + n + 2 {
+        stack.resize(at + n + 2, Value::None);
+    }
+    // The value becomes the first argument.
+    for i in (at + 1..=at + n).rev() {
+        stack[i + 1] = std::mem::take(&mut stack[i]);
+    }
+    stack[at + 1] = stack[at].clone();
+    Some(Frame::plain(callee, at + 1, stack))
+}
+
 /// What a value is, for messages: "an int", "a list".
 pub(super) fn a_value(value: &Value) -> String {
     let name = value.type_name();

@@ -18,7 +18,7 @@ use crate::source::Span;
 use crate::syntax::ast::BinOp;
 use crate::value::Value;
 use crate::vm::rare::rare;
-use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, elements, fields, items, typetest};
+use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, bind, call, elements, fields, items, typetest};
 
 /// Why the loop stops.
 pub enum Exit {
@@ -632,6 +632,18 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
             }
             Op::Call { base: function, site } => {
                 let site = &chunk.calls[site.0 as usize];
+                // A primitive as a value.
+                if let Value::Prim(prim) = *get!(function)
+                    && !trap
+                    && bind::is_whole(prim.sig, site)
+                {
+                    let first = function.0 as usize + 1;
+                    let args = first..first + site.count as usize;
+                    let value = ok!(cx.apply(prim, &regs[args.clone()]));
+                    regs[args].iter_mut().for_each(Value::clear);
+                    r!(function) = value;
+                    continue;
+                }
                 leave!();
                 // A plain call; `run` does all others.
                 if let Value::Fn(callee) = get!(function)
@@ -643,6 +655,13 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                 {
                     let callee = callee.clone();
                     let frame = Frame::plain(callee, base + function.0 as usize + 1, stack);
+                    frames.push(frame);
+                    return Ok(None);
+                }
+                if !trap
+                    && frames.len() < MAX_FRAMES
+                    && let Some(frame) = call::frame_of_struct(stack, base + function.0 as usize, site)
+                {
                     frames.push(frame);
                     return Ok(None);
                 }
