@@ -36,6 +36,11 @@ impl Cx {
         if level.0 == 0 {
             return self.evaluate(prim, args);
         }
+        if level.0 == 1
+            && let Some(done) = self.record_small(prim, args)?
+        {
+            return Ok(done);
+        }
         if let Some(done) = self.short(prim, args)? {
             return Ok(done);
         }
@@ -235,7 +240,7 @@ impl Cx {
             if self.trap.records { (primals, out.clone()) } else { kept(prim, &primals, &out, wanted) };
         let entry = PrimEntry { prim, args: kept_args, nodes, shapes, out: kept_out };
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
-        let node = tape.push_general(General::Prim(entry), primal_slot)?;
+        let node = tape.push_general(General::Prim(Box::new(entry)), primal_slot)?;
         Ok(out.with_slot(Slot::new(level, node)))
     }
 
@@ -276,7 +281,7 @@ impl Cx {
             });
         }
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
-        let node = tape.push_general(General::Prim(entry), Slot::CONST)?;
+        let node = tape.push_general(General::Prim(Box::new(entry)), Slot::CONST)?;
         Ok(out.into_slot(Slot::new(level, node)))
     }
 

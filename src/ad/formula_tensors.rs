@@ -19,7 +19,9 @@ use crate::ops::arith::MUL;
 use crate::ops::prim::ArgShape;
 use crate::profile;
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
+use crate::tensor::formula::plan::{Plan, plan};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
+use crate::tensor::formula::small;
 use crate::tensor::formula::{evaluate, forward};
 use crate::value::{Dict, StructValue, Value};
 
@@ -33,6 +35,17 @@ pub struct FormulaEntry {
     /// Primal operands; those that the pullback does not read are `none`.
     operands: Operands,
     shapes: SmallVec<[ArgShape; 4]>,
+    /// Node of each operand; the sink for constants.
+    pub nodes: Nodes,
+    out: Value,
+}
+
+/// A formula on small tensors of one shape and numbers, as a tape has it.
+pub struct SmallFormulaEntry {
+    formula: Rc<Formula>,
+    plan: Rc<Plan>,
+    /// The numbers, and the tensors that the pullback reads.
+    operands: Operands,
     /// Node of each operand; the sink for constants.
     pub nodes: Nodes,
     out: Value,
@@ -52,6 +65,11 @@ impl Cx {
             return Ok(None);
         }
         let registers = || formula.registers.iter().filter_map(|reg| regs.get(reg.0 as usize));
+        if formula.total.is_none()
+            && let Some(done) = self.small_formula(formula, regs)?
+        {
+            return Ok(Some(done));
+        }
         if !registers().any(|v| matches!(v, Value::Tensor(..)) || is_structure(v)) {
             return Ok(None);
         }
@@ -73,6 +91,47 @@ impl Cx {
             Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level)?,
             _ => None,
         })
+    }
+
+    /// On small tensors of one shape: computed, and recorded if anything has a node; `None` if it is no such formula or the
+    /// level is another than that of [`Cx::record_formula`].
+    fn small_formula(&mut self, formula: &Rc<Formula>, regs: &[Value]) -> Result<Option<Value>> {
+        let operand = |i: usize| regs.get(formula.registers.get(i)?.0 as usize);
+        let registers = || (0..formula.registers.len()).filter_map(operand);
+        let Some((plan, lead)) = plan(formula, registers()) else { return Ok(None) };
+        let wanted = plan.kinds.wanted != 0;
+        if wanted
+            && (self.watch != Watch::Off
+                || self.trap.records
+                || !self.tape_mut(Level(1)).is_some_and(|tape| tape.plain))
+        {
+            return Ok(None);
+        }
+        let Some(out) = small::forward(formula, &plan, lead, operand) else { return Ok(None) };
+        if profile::is_on() {
+            profile::works_fused();
+        }
+        if !wanted {
+            return Ok(Some(out));
+        }
+        let Some(tape) = self.tape_mut(Level(1)) else { return Err(escaped()) };
+        let is_needed = |i: usize| plan.needed & (1 << i) != 0;
+        let kept = |(i, v): (usize, &Value)| match v {
+            Value::Tensor(_, t) if is_needed(i) => Value::Tensor(Slot::CONST, t.clone()),
+            Value::Float(_, x) => Value::float(*x),
+            Value::Int(n) => Value::Int(*n),
+            _ => Value::None,
+        };
+        let last = formula.value(formula.steps.len()) - 1;
+        let entry = Box::new(SmallFormulaEntry {
+            operands: few(registers().enumerate().map(kept)),
+            nodes: few(registers().map(|v| v.slot().node())),
+            out: if is_needed(last) { out.clone() } else { Value::None },
+            formula: formula.clone(),
+            plan,
+        });
+        let node = tape.push_general(General::SmallFormula(entry), Slot::CONST)?;
+        Ok(Some(out.into_slot(Slot::new(Level(1), node))))
     }
 
     /// At the outermost level, if that is a gradient's: everything below is plain numbers and tensors, and so is every
@@ -147,6 +206,24 @@ fn wanted(nodes: &[Node]) -> u32 {
     nodes.iter().enumerate().filter(|(_, node)| node.0 != 0).fold(0, |mask, (i, _)| mask | 1 << i)
 }
 
+impl SmallFormulaEntry {
+    /// What it keeps alive.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.operands.iter().chain([&self.out])
+    }
+
+    /// Cotangents of the operands.
+    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
+        let SmallFormulaEntry { formula, plan, operands, out, .. } = self;
+        small::pull(&small::Applied { formula, plan, operands, out }, y_bar).ok_or_else(no_formula)
+    }
+}
+
+#[cold]
+fn no_formula() -> Error {
+    Error::new("E0400", "a formula was pulled back that is none")
+}
+
 impl FormulaEntry {
     /// What it keeps alive.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
@@ -163,7 +240,7 @@ impl FormulaEntry {
             out: &self.out,
             wanted: wanted(&self.nodes),
         };
-        pull(&applied, y_bar).ok_or_else(|| Error::new("E0400", "a formula was pulled back that is none"))
+        pull(&applied, y_bar).ok_or_else(no_formula)
     }
 }
 

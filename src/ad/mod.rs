@@ -18,6 +18,7 @@ pub mod reverse;
 #[cfg(test)]
 mod scale_tests;
 pub mod slot;
+pub mod small;
 pub mod tape;
 pub mod transforms;
 pub mod trap;

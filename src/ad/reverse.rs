@@ -11,6 +11,7 @@ use crate::ad::dispatch::{all_finite, is_structure, is_zero};
 use crate::ad::lift;
 use crate::ad::nested::Number;
 use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::small::own_tensor;
 use crate::ad::tape::{Entry, General, GroupEntry, Kind, PrimEntry, Tape};
 use crate::ad::trap::SweepTrap;
 use crate::ad::{Cx, Watch};
@@ -22,7 +23,9 @@ use crate::ops::lanes;
 use crate::ops::linalg::MATMUL;
 use crate::ops::prim::{Call, Cotangents, Diff, Eval, Prim, arg_bit};
 use crate::profile;
+use crate::tensor::Tensor;
 use crate::tensor::broadcast::broadcast_shapes;
+use crate::tensor::elementwise::add_alike;
 use crate::tensor::parts::add_at;
 use crate::tensor::small;
 use crate::value::Value;
@@ -59,6 +62,14 @@ impl Bars {
         }
         let bar = self.scalars.get(index)?;
         (bar.x != 0.0 || !bar.slot.is_const()).then_some(Value::Float(bar.slot, bar.x))
+    }
+}
+
+impl Bars {
+    /// The cotangent of a node as far as it is known, to be added to: if it is a constant tensor that nobody else has.
+    pub(crate) fn tensor_mut(&mut self, tape: &Tape, node: Node) -> Option<&mut Tensor> {
+        let general = tape.entries.get(node.0 as usize)?.in_general()?;
+        own_tensor(self.general.get_mut(general)?.as_mut()?)
     }
 }
 
@@ -134,7 +145,7 @@ fn sweep_from(
         bars.wide.resize_with(last + 1, || None);
     }
     for (node, seed) in seeds {
-        add(vm, tape, &mut bars, *node, seed.clone())?;
+        add(&mut vm.cx, tape, &mut bars, *node, seed.clone())?;
     }
     // With plain numbers all along, runs of scalar entries are one loop.
     let plain = !wide && !tape.nested && trap.is_none();
@@ -180,7 +191,7 @@ fn sweep_from(
                     {
                         trap.scalar(&mut vm.cx, tape, index, 1.0)?;
                     }
-                    add(vm, tape, &mut bars, Node(node), term)?;
+                    add(&mut vm.cx, tape, &mut bars, Node(node), term)?;
                 }
             }
             continue;
@@ -206,18 +217,47 @@ fn sweep_from(
         let Some(general) = entry.in_general() else { continue };
         if let Some(trap) = trap {
             trap.enter(&mut vm.cx, tape, index);
+            // The trap was off when this was recorded.
+            if let (General::Small(_), Some(y_bar)) = (&tape.general[general], &bars.general[general])
+                && let General::Small(entry) = std::mem::replace(&mut tape.general[general], General::Leaf)
+            {
+                tape.general[general] = General::Prim(Box::new(entry.general(y_bar)));
+            }
         }
         if let Some(place) = tape.places.get(general) {
-            let prim = if let General::Prim(p) = &tape.general[general] { Some(p.prim) } else { None };
+            let prim = match &tape.general[general] {
+                General::Prim(p) => Some(p.prim),
+                General::Small(s) => Some(s.prim),
+                _ => None,
+            };
             profile::back_at(*place, prim);
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
+            General::Small(_) => {
+                let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                if let General::Small(entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
+                    vm.cx.pull_small(tape, &mut bars, entry, y_bar)?;
+                }
+            }
             General::Total(_) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
                 if let General::Total(entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
                     for (node, cotangent) in entry.pull(&mut vm.cx, &y_bar)? {
-                        add(vm, tape, &mut bars, node, cotangent)?;
+                        add(&mut vm.cx, tape, &mut bars, node, cotangent)?;
+                    }
+                }
+            }
+            General::SmallFormula(_) => {
+                let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                if let General::SmallFormula(formula) = std::mem::replace(&mut tape.general[general], General::Leaf) {
+                    let cotangents = formula.pull(&y_bar)?;
+                    // The result's may be one of them.
+                    drop(y_bar);
+                    for (node, cotangent) in formula.nodes.iter().zip(cotangents) {
+                        if let Some(c) = cotangent {
+                            add(&mut vm.cx, tape, &mut bars, *node, c)?;
+                        }
                     }
                 }
             }
@@ -227,7 +267,7 @@ fn sweep_from(
                 if let General::Formula(formula) = &entry {
                     for (node, cotangent) in formula.nodes.iter().zip(formula.pull(&y_bar)?) {
                         if let Some(c) = cotangent {
-                            add(vm, tape, &mut bars, *node, c)?;
+                            add(&mut vm.cx, tape, &mut bars, *node, c)?;
                         }
                     }
                 }
@@ -251,7 +291,7 @@ fn sweep_from(
                     }
                     for (node, cotangent) in p.nodes.iter().zip(cotangents) {
                         if let Some(c) = cotangent {
-                            add(vm, tape, &mut bars, *node, c)?;
+                            add(&mut vm.cx, tape, &mut bars, *node, c)?;
                         }
                     }
                 }
@@ -358,10 +398,10 @@ fn add_product(vm: &mut Vm, bars: &mut Bars, node: u32, y: Bar, p: Bar) -> Resul
     } else {
         vm.cx.times((y.slot, y.x), (p.slot, p.x))?
     };
-    add_scalar(vm, bars, node as usize, term)
+    add_scalar(&mut vm.cx, bars, node as usize, term)
 }
 
-fn add_scalar(vm: &mut Vm, bars: &mut Bars, index: usize, (slot, x): Number) -> Result<()> {
+fn add_scalar(cx: &mut Cx, bars: &mut Bars, index: usize, (slot, x): Number) -> Result<()> {
     let bar = bars.scalars[index];
     bars.scalars[index] = if slot.is_const() {
         // Adding a constant changes neither the node nor its tangent.
@@ -369,22 +409,38 @@ fn add_scalar(vm: &mut Vm, bars: &mut Bars, index: usize, (slot, x): Number) -> 
     } else if bar.slot.is_const() {
         Bar { x: bar.x + x, slot }
     } else {
-        let (slot, x) = vm.cx.plus((bar.slot, bar.x), (slot, x))?;
+        let (slot, x) = cx.plus((bar.slot, bar.x), (slot, x))?;
         Bar { x, slot }
     };
     Ok(())
 }
 
 /// Adds to the cotangent of a node.
-fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> Result<()> {
+pub(crate) fn add(cx: &mut Cx, tape: &Tape, bars: &mut Bars, node: Node, mut value: Value) -> Result<()> {
     if node.0 == 0 || matches!(value, Value::None) {
         return Ok(());
     }
     let index = node.0 as usize;
     let entry = tape.entries[index];
     let wide = !bars.wide.is_empty();
+    if let (Value::Tensor(Slot::CONST, c), Some(general)) = (&value, entry.in_general()) {
+        let bar = &mut bars.general[general];
+        let Some(old) = bar else {
+            *bar = Some(value);
+            return Ok(());
+        };
+        if own_tensor(old).is_some_and(|old| add_alike(old, c)) {
+            return Ok(());
+        }
+        if let Value::Tensor(Slot::CONST, old) = old
+            && own_tensor(&mut value).is_some_and(|new| add_alike(new, old))
+        {
+            *bar = Some(value);
+            return Ok(());
+        }
+    }
     if let (&Value::Float(slot, x), false) = (&value, wide) {
-        return add_scalar(vm, bars, index, (slot, x));
+        return add_scalar(cx, bars, index, (slot, x));
     }
     if entry.in_general().is_none() && !(wide && value.is_one_float()) {
         return Err(Error::new("E0433", format!("the cotangent of a float is {}", value.type_name()))
@@ -396,9 +452,19 @@ fn add(vm: &mut Vm, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> R
     };
     *bar = Some(match bar.take() {
         None => value,
-        Some(old) => vm.cx.accumulate(old, value)?,
+        Some(old) => cx.accumulate(old, value)?,
     });
     Ok(())
+}
+
+/// Adds a tensor that is read further on to the cotangent of a node.
+pub(crate) fn add_shared(cx: &mut Cx, tape: &Tape, bars: &mut Bars, node: Node, value: &Value) -> Result<()> {
+    if let (Some(bar), Value::Tensor(Slot::CONST, c)) = (bars.tensor_mut(tape, node), value)
+        && add_alike(bar, c)
+    {
+        return Ok(());
+    }
+    add(cx, tape, bars, node, value.clone())
 }
 
 /// Cotangents of the arguments of one application, each with its argument's shape and dtype; without those that are `done`.
@@ -618,7 +684,7 @@ fn add_structure(
     if let Some(dtype) = arg.tensor_dtype() {
         c = vm.cx.cast(&c, dtype)?;
     }
-    add(vm, tape, bars, slot.node(), c)
+    add(&mut vm.cx, tape, bars, slot.node(), c)
 }
 
 pub(crate) fn misfit(arg: &Value, cotangent: &Value) -> Error {

@@ -9,9 +9,10 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::ad::element::Whole;
-use crate::ad::formula_tensors::{FormulaEntry, TotalEntry};
+use crate::ad::formula_tensors::{FormulaEntry, SmallFormulaEntry, TotalEntry};
 use crate::ad::held;
 use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::small::SmallEntry;
 use crate::ad::trap::Origin;
 use crate::error::{Error, Result};
 use crate::native::LoopEntry;
@@ -44,9 +45,13 @@ pub struct Lower {
 pub enum General {
     /// An input that is a tensor.
     Leaf,
-    Prim(PrimEntry),
+    Prim(Box<PrimEntry>),
+    /// A primitive on small tensors.
+    Small(SmallEntry),
     /// Several elementwise operations on tensors.
     Formula(Box<FormulaEntry>),
+    /// The same on small ones.
+    SmallFormula(Box<SmallFormulaEntry>),
     /// A sum or mean of such.
     Total(Box<TotalEntry>),
     /// Processed after all its parts, which are the nodes that follow it.
@@ -214,9 +219,9 @@ impl Tape {
     pub fn lower_level(&self) -> Level {
         let scalars = self.lower.iter().flat_map(|l| [l.primal, l.pa, l.pb]).map(Slot::level).max();
         let general = self.general.iter().map(|g| match g {
-            General::Leaf | General::Part | General::Formula(_) | General::Total(_) | General::Loop(_) => Level(0),
             General::Prim(p) => p.args.iter().chain([&p.out]).map(|v| v.slot().level()).max().unwrap_or_default(),
             General::Group(g) => held::level(&g.pullback),
+            _ => Level(0),
         });
         scalars.max(general.max()).unwrap_or_default()
     }
@@ -240,6 +245,8 @@ impl Tape {
             let held: usize = match entry {
                 General::Leaf | General::Part => 0,
                 General::Prim(p) => p.args.iter().chain([&p.out]).map(bytes).sum(),
+                General::Small(s) => s.values().map(bytes).sum(),
+                General::SmallFormula(f) => f.values().map(bytes).sum(),
                 General::Formula(f) => f.values().map(bytes).sum(),
                 General::Total(t) => t.values().map(bytes).sum(),
                 General::Loop(l) => l.words.len() * std::mem::size_of::<u64>(),

@@ -5,7 +5,8 @@
 //! as many partials as it has variables, however many operations. On tensors, and on structures of such, all is one pass over
 //! memory, and so is the way back (`tensor/formula`).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
 
 use smallvec::SmallVec;
 
@@ -14,6 +15,7 @@ use crate::ops::arith::{ADD, DIV, MUL, NEG, SUB};
 use crate::ops::lanes::Elementwise;
 use crate::ops::num::Ex;
 use crate::ops::prim::{Eval, Prim};
+use crate::tensor::formula::plan::Plan;
 
 /// Values that a formula may have: operands, constants, steps.
 pub const MOST: usize = 32;
@@ -31,6 +33,8 @@ pub struct Formula {
     pub floats: u32,
     /// An annotation wants a number where a tensor might come.
     pub is_scalar: bool,
+    /// What it takes on small tensors, for the kinds of operands that it was applied to.
+    pub plans: RefCell<Vec<Rc<Plan>>>,
     /// See [`Formula::reads`].
     reads: OnceCell<Vec<[u32; 2]>>,
 }
@@ -77,7 +81,17 @@ pub struct Binary {
 impl Formula {
     /// Of registers, constants and steps; `ints` tells the constants that are written as ints.
     pub fn new(registers: Vec<Reg>, constants: Vec<f64>, steps: Vec<Step>, ints: u32) -> Formula {
-        Formula { registers, constants, steps, ints, total: None, floats: 0, is_scalar: false, reads: OnceCell::new() }
+        Formula {
+            registers,
+            constants,
+            steps,
+            ints,
+            total: None,
+            floats: 0,
+            is_scalar: false,
+            plans: RefCell::default(),
+            reads: OnceCell::new(),
+        }
     }
 
     /// With what becomes of the value.

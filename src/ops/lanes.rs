@@ -262,6 +262,13 @@ impl Elementwise {
         })
     }
 
+    /// Bit `k` is set if a partial for one of the `wanted` arguments reads argument `k` (or the result, as index `arity`).
+    #[inline]
+    pub fn reads(&self, wanted: u32) -> u32 {
+        let slopes = self.slopes().iter().enumerate();
+        slopes.filter(|(i, _)| wanted & (1 << i) != 0).fold(0, |mask, (_, slope)| mask | slope.reads)
+    }
+
     /// Number of arguments.
     pub fn arity(&self) -> usize {
         match self.scalar {

@@ -215,7 +215,9 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
                 // SAFETY: the block is the inner allocator's.
                 return unsafe { self.0.realloc(block, layout, size) };
             }
-            (None, None) if is_small(layout) && is_small(new) && nursery::are_alike(layout.size(), size) => return block,
+            (None, None) if is_small(layout) && is_small(new) && nursery::are_alike(layout.size(), size) => {
+                return block;
+            }
             (Some(old), Some(new)) if old == new => return block,
             _ => {}
         }

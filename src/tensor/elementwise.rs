@@ -32,7 +32,7 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
     }
     let e = e.special.and_then(|special| special(args)).unwrap_or(e);
     let args = args.get(..e.arity()).unwrap_or(args);
-    if let Some(done) = few_lanes(e, args) {
+    if let Some(done) = few_of_one(e, args) {
         return Ok(done);
     }
     let Some(kind) = promote(env, args) else {
@@ -57,8 +57,13 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
 /// Elements for which preparations would cost more than they are worth.
 const FEW: usize = 512;
 
-/// The value for one or two small float tensors alike, or one and a number.
-fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Value> {
+/// The value for one or two small float tensors alike, or one and a number; `None` for others.
+pub fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Value> {
+    let e = e.special.and_then(|special| special(args)).unwrap_or(e);
+    few_of_one(e, args.get(..e.arity())?)
+}
+
+fn few_of_one(e: &Elementwise, args: &[Value]) -> Option<Value> {
     let ([Value::Tensor(_, t)] | [Value::Tensor(_, t), _] | [Value::Float(..) | Value::Int(_), Value::Tensor(_, t)]) =
         args
     else {
@@ -484,8 +489,7 @@ pub fn push_elementwise(prim: &'static Prim, args: &[Value], out: &Value, x_dot:
 /// Bit `k` is set if a partial for one of the `wanted` arguments reads argument `k` (or the result, as index `arity`).
 pub fn reads(prim: &'static Prim, wanted: u32) -> u32 {
     let Eval::Elementwise(e) = &prim.eval else { return 0 };
-    let slopes = e.slopes().iter().enumerate();
-    slopes.filter(|(i, _)| wanted & (1 << i) != 0).fold(0, |mask, (_, slope)| mask | slope.reads)
+    e.reads(wanted)
 }
 
 /// Sum of two constant floats or float tensors of one shape; takes the first one's buffer if it is not shared.
@@ -494,23 +498,25 @@ pub fn add(mut a: Value, b: Value) -> Result<Value> {
         return Ok(Value::float(x + y));
     }
     if let (Value::Tensor(_, t), Value::Tensor(_, u)) = (&mut a, &b)
-        && t.shape() == u.shape()
         && let Some(t) = std::rc::Rc::get_mut(t)
+        && add_alike(t, u)
     {
-        let done = match (t, &**u) {
-            (Tensor::F32(x), Tensor::F32(y)) => add_into(x, y),
-            (Tensor::F64(x), Tensor::F64(y)) => add_into(x, y),
-            _ => false,
-        };
-        if done {
-            return Ok(a);
-        }
+        return Ok(a);
     }
     let wide = [&a, &b].iter().any(|v| matches!(v, Value::Tensor(_, t) if t.dtype() == DType::F64));
     let prim = &crate::ops::arith::ADD;
     let Eval::Elementwise(e) = &prim.eval else { return Ok(a) };
     let args = [a, b];
     if wide { float_tensor::<f64>(prim, e.lanes64, &args) } else { float_tensor::<f32>(prim, e.lanes32, &args) }
+}
+
+/// `x += y` if they are float tensors of one dtype and shape, both row-major; false, with nothing done, if not.
+pub fn add_alike(x: &mut Tensor, y: &Tensor) -> bool {
+    match (x, y) {
+        (Tensor::F32(x), Tensor::F32(y)) if x.shape() == y.shape() => add_into(x, y),
+        (Tensor::F64(x), Tensor::F64(y)) if x.shape() == y.shape() => add_into(x, y),
+        _ => false,
+    }
 }
 
 /// `x += y` if both are row-major; copies `x` first if it is shared.

@@ -139,6 +139,16 @@ pub fn product(
     as_matrices(a, b, turn, dims, shape, finite)
 }
 
+/// The product of a vector or matrix and another, not of two vectors, if it is small.
+pub fn small_product(x: &Tensor, y: &Tensor) -> Option<Value> {
+    match (x.shape(), y.shape()) {
+        ([k], [l, n]) if k == l => as_matrices(x, y, (false, false), [1, *k, *n], &[*n], false),
+        ([m, k], [l, n]) if k == l => as_matrices(x, y, (false, false), [*m, *k, *n], &[*m, *n], false),
+        ([m, k], [l]) if k == l => as_matrices(x, y, (false, false), [*m, *k, 1], &[*m], false),
+        _ => None,
+    }
+}
+
 /// The same with vectors taken for the matrices that `turn` and `dims` tell.
 fn as_matrices(
     a: &Tensor,

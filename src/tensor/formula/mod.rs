@@ -6,6 +6,7 @@
 //! computed once. `pull` goes the way back.
 
 pub mod layout;
+pub mod plan;
 pub mod pull;
 pub mod small;
 
@@ -30,6 +31,13 @@ const BLOCK: usize = 2048;
 /// The value of a formula; `operands` are those of its registers, without derivative. `None` if it has to be computed
 /// operation by operation.
 pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
+    if formula.total.is_none()
+        && let Some((plan, lead)) = plan::plan(formula, operands.iter())
+        && plan.kinds.wanted == 0
+        && let Some(value) = small::forward(formula, &plan, lead, |i| operands.get(i))
+    {
+        return Some(value);
+    }
     match lay(formula, operands)? {
         Operands::Numbers if formula.total.is_some() => None,
         Operands::Numbers => numbers(formula, operands),
@@ -40,10 +48,6 @@ pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
 /// The value for a layout of these operands.
 pub fn forward(formula: &Formula, operands: &[Value], layout: &Layout) -> Option<Value> {
     match layout.dtype {
-        dtype if formula.total.is_none() && small::is_small(layout) => match dtype {
-            DType::F32 => small::forward::<f32>(formula, operands, layout, |e| e.lanes32),
-            _ => small::forward::<f64>(formula, operands, layout, |e| e.lanes64),
-        },
         DType::F32 => run::<f32>(formula, operands, layout, |e| e.lanes32),
         _ => run::<f64>(formula, operands, layout, |e| e.lanes64),
     }

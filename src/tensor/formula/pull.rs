@@ -7,7 +7,7 @@
 use smallvec::SmallVec;
 
 use super::layout::{Layout, Reach};
-use super::{BLOCK, Held, Machine, small, total_of};
+use super::{BLOCK, Held, Machine, total_of};
 use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel, Scalar};
 use crate::ops::prim::ArgShape;
@@ -68,12 +68,6 @@ pub type Pulled = SmallVec<[Option<Value>; 6]>;
 
 /// Cotangents of the registers; `None` if this is no such formula, which is a bug.
 pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
-    if applied.formula.total.is_none() && small::is_small(applied.layout) {
-        return match applied.layout.dtype {
-            DType::F32 => small::pull::<f32>(applied, y_bar, |e| e.lanes32, |e| e.pull32),
-            _ => small::pull::<f64>(applied, y_bar, |e| e.lanes64, |e| e.pull64),
-        };
-    }
     Some(both(applied, y_bar)?.1)
 }
 

@@ -1,248 +1,273 @@
 //! Formulas on a few elements: the same kernels on the same numbers as block by block, in one piece of memory.
 
-use std::borrow::Cow;
-
-use smallvec::SmallVec;
-
-use super::layout::{Layout, Reach};
 use super::number;
-use super::pull::{Applied, Pulled, factor, live, needed, slope_of};
-use crate::bytecode::formula::{Formula, MOST, Step};
+use super::plan::Plan;
+use super::pull::{Pulled, factor, slope_of};
+use crate::bytecode::formula::{Formula, MOST};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
-use crate::tensor::count;
 use crate::tensor::create::scalar_f64;
-use crate::tensor::lanes::{Lanes, Run};
+use crate::tensor::lanes::Lanes;
 use crate::tensor::simd::kernels::{add_to, negate};
 use crate::tensor::simd::sums::sum;
+use crate::tensor::{Tensor, count, dense};
 use crate::value::Value;
 
-/// Elements that are few.
-const FEW: usize = 128;
-
-/// Whether a result is small, and all that it is computed of are numbers and tensors of its shape.
-pub fn is_small(layout: &Layout) -> bool {
-    count(&layout.shape) <= FEW && layout.reach.iter().all(|reach| !matches!(reach, Reach::Part { .. }))
-}
-
-/// Where the elements of a value begin in `Values::made`.
+/// Where the elements of a value begin among those that were made.
 type Places = [u32; MOST];
 
 const NOWHERE: u32 = u32::MAX;
+/// A cotangent that is the one of the result.
+const ROOT: u32 = u32::MAX - 1;
 
-/// The values of a formula.
-struct Values<'a, T: Clone> {
-    n: usize,
-    /// NaN for those that are none.
-    numbers: SmallVec<[f64; MOST]>,
-    registers: SmallVec<[Option<Cow<'a, [T]>>; 6]>,
-    made: Vec<T>,
-    places: Places,
+/// The values that are numbers; 0 for the others.
+fn numbers<'a>(formula: &Formula, plan: &Plan, operands: impl Iterator<Item = &'a Value>) -> [f64; MOST] {
+    let mut numbers = [0.0; MOST];
+    for (x, operand) in numbers.iter_mut().zip(operands) {
+        *x = scalar_f64(operand).unwrap_or(0.0);
+    }
+    let first = formula.registers.len();
+    numbers.iter_mut().skip(first).zip(&formula.constants).for_each(|(x, constant)| *x = *constant);
+    for (k, step) in formula.steps.iter().enumerate() {
+        let value = formula.value(k);
+        if !plan.is_lane(value) {
+            let (a, b) = step.operands();
+            numbers[value % MOST] = number(*step, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)));
+        }
+    }
+    numbers
 }
 
-impl<'a, T: Float> Values<'a, T> {
-    /// With the operands and constants. Those that are `none` are absent.
-    fn new(formula: &Formula, operands: &'a [Value], layout: &Layout) -> Option<Values<'a, T>> {
-        let mut numbers = SmallVec::new();
-        let mut registers = SmallVec::new();
-        for operand in operands {
-            match operand {
-                Value::Tensor(_, t) => {
-                    numbers.push(f64::NAN);
-                    registers.push(Some(T::load(t)));
-                }
-                other => {
-                    numbers.push(scalar_f64(other).unwrap_or(f64::NAN));
-                    registers.push(None);
-                }
-            }
+#[inline]
+fn at(numbers: &[f64; MOST], i: u8) -> f64 {
+    numbers[i as usize % MOST]
+}
+
+fn elements<T: Float>(operand: &Value) -> Option<&[T]> {
+    if let Value::Tensor(_, t) = operand { dense(T::array(t)?) } else { None }
+}
+
+/// The value of a formula for operands of the plan's kinds; `None` if one of them is not dense.
+pub fn forward<'a>(
+    formula: &Formula,
+    plan: &Plan,
+    lead: &Tensor,
+    operand: impl Fn(usize) -> Option<&'a Value>,
+) -> Option<Value> {
+    match lead {
+        Tensor::F32(_) => forward_of::<f32>(formula, plan, lead.shape(), operand, |e| e.lanes32),
+        _ => forward_of::<f64>(formula, plan, lead.shape(), operand, |e| e.lanes64),
+    }
+}
+
+fn forward_of<'a, T: Float>(
+    formula: &Formula,
+    plan: &Plan,
+    shape: &[usize],
+    operand: impl Fn(usize) -> Option<&'a Value>,
+    kernel: fn(&Elementwise) -> LaneKernel<T>,
+) -> Option<Value> {
+    let n = count(shape);
+    let registers = formula.registers.len();
+    let numbers = numbers(formula, plan, (0..registers).filter_map(&operand));
+    let mut places: Places = [NOWHERE; MOST];
+    let mut made: Vec<T> = Vec::with_capacity((plan.made - 1) * n);
+    let mut out = Vec::with_capacity(n);
+    let last = formula.steps.len() - 1;
+    for (k, step) in formula.steps.iter().enumerate() {
+        let value = formula.value(k);
+        if !plan.is_lane(value) {
+            continue;
         }
-        numbers.extend_from_slice(&formula.constants);
-        Some(Values { n: count(&layout.shape), numbers, registers, made: vec![], places: [NOWHERE; MOST] })
+        let lane = |i: u8| -> Option<Lanes<'_, T>> {
+            Some(if !plan.is_lane(i as usize) {
+                Lanes::Same(T::c(at(&numbers, i)))
+            } else if (i as usize) < registers {
+                Lanes::Each(elements(operand(i as usize)?)?)
+            } else {
+                let place = places[i as usize % MOST] as usize;
+                Lanes::Each(made.get(place..place + n)?)
+            })
+        };
+        let kernel = kernel(step.inside()?);
+        match step.operands() {
+            (a, Some(b)) => kernel(n, &[lane(a)?, lane(b)?], &mut out),
+            (a, None) => kernel(n, &[lane(a)?], &mut out),
+        }
+        if k < last {
+            places[value % MOST] = made.len() as u32;
+            made.extend_from_slice(&out);
+            out.clear();
+        }
     }
+    (out.len() == n).then(|| Value::from_vec(shape, out))
+}
 
-    fn number(&self, i: u8) -> f64 {
-        self.numbers.get(i as usize).copied().unwrap_or(f64::NAN)
+/// A formula that was applied, as far as its pullback reads it.
+pub struct Applied<'a> {
+    pub formula: &'a Formula,
+    pub plan: &'a Plan,
+    /// Operands of the registers; of the tensors those that are needed.
+    pub operands: &'a [Value],
+    /// The result, if it is needed.
+    pub out: &'a Value,
+}
+
+/// Cotangents of the registers, for that of the result, a tensor.
+pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
+    let Value::Tensor(_, t) = y_bar else { return None };
+    match **t {
+        Tensor::F32(_) => pull_of::<f32>(applied, y_bar, t.shape(), |e| e.lanes32, |e| e.pull32),
+        _ => pull_of::<f64>(applied, y_bar, t.shape(), |e| e.lanes64, |e| e.pull64),
     }
+}
 
-    fn compute_number(&mut self, step: Step) {
-        let (a, b) = step.operands();
-        self.numbers.push(number(step, self.number(a), b.map_or(0.0, |b| self.number(b))));
-    }
+/// The elements that a pullback has made.
+struct Made<T> {
+    n: usize,
+    all: Vec<T>,
+}
 
+impl<T: Float> Made<T> {
     fn at(&self, place: u32) -> Option<&[T]> {
-        self.made.get(place as usize..place as usize + self.n)
-    }
-
-    /// The elements of a value that has been computed.
-    fn elements(&self, i: usize) -> Option<&[T]> {
-        match self.registers.get(i) {
-            Some(register) => register.as_deref(),
-            None => self.at(*self.places.get(i)?),
-        }
-    }
-
-    fn lane(&self, i: u8, layout: &Layout) -> Option<Lanes<'_, T>> {
-        Some(match layout.reach.get(i as usize)? {
-            Reach::Number => Lanes::Same(T::c(self.number(i))),
-            _ => Lanes::Each(self.elements(i as usize)?),
-        })
-    }
-
-    /// Appends a step's value to `out`.
-    fn compute(&self, step: Step, kernel: LaneKernel<T>, layout: &Layout, out: &mut Vec<T>) -> Option<()> {
-        let (a, b) = step.operands();
-        let mut run = Run::new();
-        run.push(self.lane(a, layout)?);
-        if let Some(b) = b {
-            run.push(self.lane(b, layout)?);
-        }
-        kernel(self.n, &run, out);
-        Some(())
+        self.all.get(place as usize..place as usize + self.n)
     }
 
     /// Keeps elements; where they are.
     fn keep(&mut self, elements: &[T]) -> u32 {
-        let place = self.made.len();
-        self.made.extend_from_slice(elements);
+        let place = self.all.len();
+        self.all.extend_from_slice(elements);
         place as u32
     }
 }
 
-/// The value for a small layout of these operands.
-pub fn forward<T: Float>(
-    formula: &Formula,
-    operands: &[Value],
-    layout: &Layout,
-    kernel: fn(&Elementwise) -> LaneKernel<T>,
-) -> Option<Value> {
-    let mut values: Values<T> = Values::new(formula, operands, layout)?;
-    let mut out = Vec::with_capacity(values.n);
-    let (last, steps) = formula.steps.split_last()?;
-    for (k, step) in steps.iter().enumerate() {
-        let value = formula.value(k);
-        if layout.reach.get(value) == Some(&Reach::Number) {
-            values.compute_number(*step);
-            continue;
-        }
-        values.numbers.push(f64::NAN);
-        values.compute(*step, kernel(step.inside()?), layout, &mut out)?;
-        *values.places.get_mut(value)? = values.keep(&out);
-        out.clear();
-    }
-    values.compute(*last, kernel(last.inside()?), layout, &mut out)?;
-    (out.len() == values.n).then(|| Value::from_vec(&layout.shape, out))
-}
-
-/// Cotangents of the registers, for a small layout.
-pub fn pull<T: Float>(
+fn pull_of<T: Float>(
     applied: &Applied<'_>,
     y_bar: &Value,
+    shape: &[usize],
     lanes: fn(&Elementwise) -> LaneKernel<T>,
     pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
 ) -> Option<Pulled> {
-    let Applied { formula, layout, operands, out, wanted, .. } = *applied;
-    let (live, needed) = (live(formula, wanted), needed(formula, wanted));
+    let Applied { formula, plan, operands, out, .. } = *applied;
     let has = |mask: u32, i: usize| mask & (1 << i) != 0;
-    let is_number = |i: usize| layout.reach.get(i) == Some(&Reach::Number);
-    let mut values: Values<T> = Values::new(formula, operands, layout)?;
-    let n = values.n;
-    let count = formula.value(formula.steps.len());
-    let last = count - 1;
+    let n = count(shape);
+    let root: &[T] = elements(y_bar)?;
+    let numbers = numbers(formula, plan, operands.iter());
+    let mut made: Made<T> = Made { n, all: Vec::with_capacity(plan.room * n) };
+    let mut places: Places = [NOWHERE; MOST];
     let mut fresh: Vec<T> = Vec::with_capacity(n);
-    values.made.reserve(2 * count * n);
+    let last = formula.value(formula.steps.len()) - 1;
     for (k, step) in formula.steps.iter().enumerate() {
         let value = formula.value(k);
-        if is_number(value) {
-            values.compute_number(*step);
+        if !(has(plan.needed & plan.lanes, value) && value != last) {
             continue;
         }
-        values.numbers.push(f64::NAN);
-        if has(needed, value) && value != last {
-            fresh.clear();
-            values.compute(*step, lanes(step.inside()?), layout, &mut fresh)?;
-            *values.places.get_mut(value)? = values.keep(&fresh);
+        fresh.clear();
+        let lane = |i: u8| -> Option<Lanes<'_, T>> {
+            Some(if !plan.is_lane(i as usize) {
+                Lanes::Same(T::c(at(&numbers, i)))
+            } else {
+                match operands.get(i as usize) {
+                    Some(operand) => Lanes::Each(elements(operand)?),
+                    None => Lanes::Each(made.at(places[i as usize % MOST])?),
+                }
+            })
+        };
+        let kernel = lanes(step.inside()?);
+        match step.operands() {
+            (a, Some(b)) => kernel(n, &[lane(a)?, lane(b)?], &mut fresh),
+            (a, None) => kernel(n, &[lane(a)?], &mut fresh),
         }
+        places[value % MOST] = made.keep(&fresh);
     }
     // Numbers that slopes read, spread.
-    for i in (0..count).filter(|i| has(needed, *i) && is_number(*i)) {
-        let x = T::c(values.number(i as u8));
-        *values.places.get_mut(i)? = values.made.len() as u32;
-        values.made.resize(values.made.len() + n, x);
+    for i in (0..=last).filter(|i| has(plan.needed & !plan.lanes, *i)) {
+        places[i % MOST] = made.all.len() as u32;
+        made.all.resize(made.all.len() + n, T::c(numbers[i % MOST]));
     }
     let mut bars: Places = [NOWHERE; MOST];
     let mut sums = [0.0; MOST];
-    *bars.get_mut(last)? = match y_bar {
-        Value::Tensor(_, t) => values.keep(&T::load(t)),
-        number => {
-            let place = values.made.len();
-            values.made.resize(place + n, T::c(scalar_f64(number)?));
-            place as u32
-        }
-    };
-    let result = if let Value::Tensor(_, t) = out { Some(T::load(t)) } else { None };
+    bars[last % MOST] = ROOT;
     for (k, step) in formula.steps.iter().enumerate().rev() {
         let value = formula.value(k);
-        if !has(live, value) {
+        if !has(plan.live, value) {
             continue;
         }
         let (a, b) = step.operands();
-        if is_number(value) {
-            let bar = *sums.get(value)?;
-            for (j, i) in [Some(a), b].into_iter().flatten().enumerate() {
-                if has(live, i as usize) && bar != 0.0 {
-                    let (x, z, y) = (values.number(a), b.map_or(0.0, |b| values.number(b)), values.number(value as u8));
-                    *sums.get_mut(i as usize)? += bar * slope_of(*step, j, x, z, y)?;
+        let operands_of = || [Some(a), b].into_iter().flatten().enumerate();
+        if !plan.is_lane(value) {
+            let bar = sums[value % MOST];
+            for (j, i) in operands_of() {
+                if has(plan.live, i as usize) && bar != 0.0 {
+                    let y = numbers[value % MOST];
+                    let slope = slope_of(*step, j, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)), y)?;
+                    sums[i as usize % MOST] += bar * slope;
                 }
             }
             continue;
         }
-        let place = *bars.get(value)?;
-        let kernels = pulls(step.inside()?);
-        for (j, i) in [Some(a), b].into_iter().flatten().enumerate() {
+        let place = bars[value % MOST];
+        // Nobody reads the cotangent of this value again: the last operand that it passes to may take it over.
+        let passes = |j: usize, i: u8| has(plan.live & plan.lanes, i as usize) && factor(*step, j) == Some(1.0);
+        let taker = if b == Some(a) { None } else { operands_of().filter(|&(j, i)| passes(j, i)).last() };
+        for (j, i) in operands_of() {
             let i = i as usize;
-            if !has(live, i) {
+            if !has(plan.live, i) {
+                continue;
+            }
+            let bar = if place == ROOT { root } else { made.at(place)? };
+            let takes =
+                taker.is_some_and(|(last, _)| last == j) || (place == ROOT && taker.is_some() && passes(j, i as u8));
+            if takes && bars[i % MOST] == NOWHERE {
+                bars[i % MOST] = place;
                 continue;
             }
             fresh.clear();
-            let bar = values.at(place)?;
             match factor(*step, j) {
                 Some(1.0) => fresh.extend_from_slice(bar),
                 Some(_) => negate(bar, &mut fresh),
                 None => {
                     // What a slope does not read may be anything.
-                    let slice = |i: u8| match values.registers.get(i as usize) {
-                        Some(Some(elements)) => elements.get(..n).unwrap_or(bar),
-                        _ => values.places.get(i as usize).and_then(|at| values.at(*at)).unwrap_or(bar),
+                    let slice = |i: u8| match operands.get(i as usize) {
+                        Some(Value::Tensor(_, t)) => T::array(t).and_then(dense).unwrap_or(bar),
+                        _ => made.at(places[i as usize % MOST]).unwrap_or(bar),
                     };
-                    let y = match &result {
-                        Some(result) if value == last => result.get(..n)?,
+                    let y = match out {
+                        Value::Tensor(..) if value == last => elements(out)?,
                         _ => slice(value as u8),
                     };
+                    let kernels = pulls(step.inside()?);
                     match b {
                         Some(b) => kernels.get(j)?(&[slice(a), slice(b)], y, bar, &mut fresh),
                         None => kernels.get(j)?(&[slice(a)], y, bar, &mut fresh),
                     }
                 }
             }
-            let place = bars.get_mut(i)?;
-            if is_number(i) {
-                *sums.get_mut(i)? += sum(&fresh);
-            } else if *place == NOWHERE {
-                *place = values.keep(&fresh);
-            } else {
-                add_to(values.made.get_mut(*place as usize..)?, &fresh);
+            let own = &mut bars[i % MOST];
+            if !plan.is_lane(i) {
+                sums[i % MOST] += sum(&fresh);
+                continue;
+            }
+            match *own {
+                NOWHERE => *own = made.keep(&fresh),
+                ROOT => {
+                    *own = made.keep(root);
+                    add_to(made.all.get_mut(*own as usize..)?, &fresh);
+                }
+                at => add_to(made.all.get_mut(at as usize..at as usize + n)?, &fresh),
             }
         }
     }
     let mut pulled = Pulled::new();
-    for (i, shape) in applied.shapes.iter().enumerate() {
-        pulled.push(if !has(wanted, i) {
+    for i in 0..formula.registers.len() {
+        pulled.push(if !has(plan.kinds.wanted, i) {
             None
-        } else if is_number(i) {
-            Some(Value::float(sums[i]))
+        } else if !plan.is_lane(i) {
+            Some(Value::float(sums[i % MOST]))
+        } else if bars[i % MOST] == ROOT {
+            Some(y_bar.clone())
         } else {
-            Some(Value::from_vec(&shape.shape, values.at(*bars.get(i)?)?.to_vec()))
+            Some(Value::from_vec(shape, made.at(bars[i % MOST])?.to_vec()))
         });
     }
     Some(pulled)
