@@ -1,5 +1,7 @@
 //! Formulas on a few elements: the same kernels on the same numbers as block by block, in one piece of memory.
 
+use std::rc::Rc;
+
 use super::number;
 use super::plan::Plan;
 use super::pull::{Pulled, factor, slope_of};
@@ -115,7 +117,15 @@ pub struct Applied<'a> {
 
 /// Cotangents of the registers, for that of the result, a tensor.
 pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
-    let Value::Tensor(_, t) = y_bar else { return None };
+    let Value::Tensor(slot, t) = y_bar else { return None };
+    // It may be a view, of one number even.
+    let apart;
+    let y_bar = if t.is_contiguous() {
+        y_bar
+    } else {
+        apart = Value::Tensor(*slot, Rc::new(t.contiguous()));
+        &apart
+    };
     match **t {
         Tensor::F32(_) => pull_of::<f32>(applied, y_bar, t.shape(), |e| e.lanes32, |e| e.pull32),
         _ => pull_of::<f64>(applied, y_bar, t.shape(), |e| e.lanes64, |e| e.pull64),
