@@ -129,8 +129,8 @@ wide! {
                         sums[i] = sums[i] + ((a[i] * p + b[i] * q) + (c[i] * r + d[i] * s));
                     }
                 }
-                for l in whole..x.len() {
-                    let (a, p) = (column(l), x[l]);
+                for (l, &p) in x.iter().enumerate().skip(whole) {
+                    let a = column(l);
                     for i in 0..n {
                         sums[i] = sums[i] + a[i] * p;
                     }
