@@ -30,7 +30,7 @@ use crate::ad::Cx;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Tape};
 use crate::bytecode::chunk::Chunk;
-use crate::bytecode::op::Reg;
+use crate::bytecode::op::{Op, Reg};
 use crate::native::adjoint::Adjoint;
 use crate::native::emit::{Emitted, Exit};
 pub use crate::native::entry::LoopEntry;
@@ -46,6 +46,8 @@ const LOOK: u32 = 128;
 const HOT: u32 = 8;
 /// Attempts to compile it. The next run may be of other kinds or without forward mode.
 const FAILURES: u32 = 6;
+/// Turns that are left for which native code is not worth the way in and out.
+const FEW: i64 = 8;
 /// Kinds of registers that a loop is compiled for.
 const VARIANTS: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up.
@@ -85,6 +87,8 @@ pub struct Loops {
 #[derive(Default)]
 struct Loop {
     first: usize,
+    /// The state of one over a range or items.
+    iter: Option<Reg>,
     looks: u32,
     failures: u32,
     variants: Vec<Rc<Variant>>,
@@ -133,12 +137,19 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
         let place = match place {
             Some(place) => place,
             None if looks => {
-                loops.push(Loop { first, ..Loop::default() });
+                let iter = chunk.code.iter().rev().find_map(|op| match op {
+                    Op::ForLoop { iter, to } if to.0 as usize == first => Some(*iter),
+                    _ => None,
+                });
+                loops.push(Loop { first, iter, ..Loop::default() });
                 loops.len() - 1
             }
             None => return None,
         };
         let this = &mut loops[place];
+        if this.iter.and_then(|iter| turns_left(regs, iter)).is_some_and(|left| left < FEW) {
+            return None;
+        }
         match this.variants.iter().find(|v| v.fits(cx, regs, globals)) {
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
@@ -167,6 +178,15 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
         }
     };
     variant.run(cx, regs, globals)
+}
+
+/// How often a loop turns yet, if its state tells.
+fn turns_left(regs: &[Value], iter: Reg) -> Option<i64> {
+    match regs.get(iter.0 as usize..)? {
+        [Value::Int(_), Value::Int(left), ..] => Some(*left),
+        [Value::Int(at), Value::List(items), ..] => Some(items.len() as i64 - at),
+        _ => None,
+    }
 }
 
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
