@@ -92,6 +92,16 @@ pub fn live(chunk: &Chunk) -> Vec<Set> {
     }
 }
 
+/// Whether an instruction writes a register, takes what is in it, or changes a part of that.
+pub fn writes(chunk: &Chunk, at: usize, reg: Reg) -> bool {
+    let changed = match chunk.code[at] {
+        Op::Take { src, .. } => src == reg,
+        Op::SetField { object, .. } | Op::TakeField { object, .. } | Op::SetGrown { object, .. } => object == reg,
+        _ => false,
+    };
+    changed || effect(chunk, at).kills.contains(&reg)
+}
+
 fn effect(chunk: &Chunk, at: usize) -> Effect {
     let op = chunk.code[at];
     let all = (Reg(0), chunk.registers as usize);

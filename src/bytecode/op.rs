@@ -5,7 +5,7 @@
 use smallvec::{SmallVec, smallvec};
 
 /// A register of a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
 pub struct Reg(pub u16);
 /// Index into [`Chunk::consts`](super::chunk::Chunk::consts).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,18 @@ pub enum Operand {
     Global(GlobalSlot),
 }
 
+impl Reg {
+    /// The register so much further up.
+    pub fn shifted(self, by: u16) -> Reg {
+        Reg(self.0.saturating_add(by))
+    }
+}
+
+macro_rules! not_shifted {
+    ($($ty:ident),*) => { $(impl $ty { fn shifted(self, _: u16) -> $ty { self } })* };
+}
+not_shifted!(Const, Name, Table, Count, Target, GlobalSlot);
+
 macro_rules! operand_from {
     ($($kind:ident $ty:ident),*) => {
         $(impl From<$ty> for Operand { fn from(x: $ty) -> Operand { Operand::$kind(x) } })*
@@ -60,6 +72,11 @@ macro_rules! instructions {
             /// Its operands with their roles, in order.
             pub fn operands(self) -> SmallVec<[(&'static str, Operand); 4]> {
                 match self { $(Op::$name { $($field),* } => smallvec![$((stringify!($field), $field.into())),*],)* }
+            }
+
+            /// The same instruction on registers further up.
+            pub fn shifted(self, by: u16) -> Op {
+                match self { $(Op::$name { $($field),* } => Op::$name { $($field: $field.shifted(by)),* },)* }
             }
 
             /// The same instruction with another jump target.

@@ -17,8 +17,9 @@ use crate::ad::reverse::Bar;
 use crate::bytecode::op::Reg;
 use crate::native::code::{self, Code};
 use crate::native::emit::{Exit, FIXED, TRUSTED};
+use crate::native::kind::Kind;
 use crate::native::record::WORD;
-use crate::native::region::{Kind, Region};
+use crate::native::region::Region;
 
 /// What an instruction does on the way back.
 #[derive(Clone, Debug)]
@@ -71,15 +72,14 @@ pub enum Start {
 
 /// From which instructions each place of a region is reached; `None` stands for the entry.
 pub struct Ways {
-    first: usize,
     from: Vec<Vec<Option<usize>>>,
 }
 
 impl Ways {
-    pub fn of(region: &Region) -> Ways {
+    pub fn of(region: &Region<'_>) -> Ways {
         let mut from = vec![vec![]; region.places.len()];
         let mut note = |at: Option<usize>, to: usize| {
-            if let Some(list) = to.checked_sub(region.first).and_then(|i| from.get_mut(i))
+            if let Some(list) = from.get_mut(to)
                 && !list.contains(&at)
             {
                 list.push(at);
@@ -88,15 +88,15 @@ impl Ways {
         note(None, region.entry);
         for (i, place) in region.places.iter().enumerate() {
             for (to, _) in place.iter().flat_map(|place| place.ways(&region.objects)) {
-                note(Some(region.first + i), to);
+                note(Some(i), to);
             }
         }
-        Ways { first: region.first, from }
+        Ways { from }
     }
 
     /// Those that lead to a place.
     pub fn of_place(&self, at: usize) -> &[Option<usize>] {
-        at.checked_sub(self.first).and_then(|i| self.from.get(i)).map_or(&[], Vec::as_slice)
+        self.from.get(at).map_or(&[], Vec::as_slice)
     }
 
     /// The number of a way among several.
@@ -133,7 +133,7 @@ impl Adjoint {
     /// Compiles it. `backs` are by place, `starts` by exit.
     pub fn new(
         isa: &OwnedTargetIsa,
-        region: &Region,
+        region: &Region<'_>,
         ways: &Ways,
         backs: &[Back],
         starts: &[Start],
@@ -159,8 +159,14 @@ impl Adjoint {
         let way = Way { region, ways, backs, b, undo, before, done, registers, sweep, top };
         way.run(isa, starts)?;
         let out = |exit: &Exit| {
-            let floats = exit.cells.iter().filter(|(.., kind)| may_have_node(*kind));
-            floats.map(|(cell, ..)| *cell).collect()
+            let mut floats = vec![];
+            let mut note = |cell: usize, kind: Kind| {
+                if may_have_node(kind) {
+                    floats.push(cell);
+                }
+            };
+            exit.left.iter().for_each(|(_, left)| left.cells(&mut note));
+            floats
         };
         let outs = exits.iter().map(out).collect();
         Some(Adjoint { code: code::compile(isa, function)?, outs, cells: region.named.len() })
@@ -185,7 +191,7 @@ impl Back {
 }
 
 struct Way<'a> {
-    region: &'a Region,
+    region: &'a Region<'a>,
     ways: &'a Ways,
     backs: &'a [Back],
     b: FunctionBuilder<'a>,
@@ -202,15 +208,14 @@ struct Way<'a> {
 impl Way<'_> {
     fn run(mut self, isa: &OwnedTargetIsa, starts: &[Start]) -> Option<()> {
         self.enter(starts)?;
-        for i in 0..self.region.places.len() {
-            let at = self.region.first + i;
-            self.b.switch_to_block(self.undo[i]);
+        for at in 0..self.region.places.len() {
+            self.b.switch_to_block(self.undo[at]);
             if self.region.at(at).is_some() {
-                self.undo(self.backs.get(i)?)?;
+                self.undo(self.backs.get(at)?)?;
             }
             let before = self.resolve(Start::Before(at));
             self.b.ins().jump(before, &[]);
-            self.b.switch_to_block(self.before[i]);
+            self.b.switch_to_block(self.before[at]);
             self.go_back(at);
         }
         self.b.switch_to_block(self.done);
@@ -229,8 +234,8 @@ impl Way<'_> {
 
     /// Where the registers' cotangents stand in `Sweep::bars`.
     fn offsets(&self) -> Option<Vec<(i32, Variable)>> {
-        let cell = |reg: Reg| self.region.named.iter().position(|r| *r == reg);
-        self.registers.iter().map(|(reg, var)| Some(((cell(*reg)? * size_of::<f64>()) as i32, *var))).collect()
+        let offset = |reg: Reg| Some((self.region.cell(reg)? * size_of::<f64>()) as i32);
+        self.registers.iter().map(|(reg, var)| Some((offset(*reg)?, *var))).collect()
     }
 
     fn enter(&mut self, starts: &[Start]) -> Option<()> {
@@ -259,17 +264,14 @@ impl Way<'_> {
     fn resolve(&self, mut start: Start) -> Block {
         for _ in 0..=2 * self.region.places.len() {
             start = match start {
-                Start::After(at) => {
-                    let i = at - self.region.first;
-                    match self.backs.get(i) {
-                        Some(Back::Nothing) => Start::Before(at),
-                        _ => return self.undo[i],
-                    }
-                }
+                Start::After(at) => match self.backs.get(at) {
+                    Some(Back::Nothing) => Start::Before(at),
+                    _ => return self.undo[at],
+                },
                 Start::Before(at) => match self.ways.of_place(at) {
                     [Some(from)] => Start::After(*from),
                     [None] => return self.done,
-                    _ => return self.before[at - self.region.first],
+                    _ => return self.before[at],
                 },
             };
         }

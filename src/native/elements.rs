@@ -9,10 +9,11 @@ use crate::ad::element::{RECENT, RECENT_STRIDE};
 use crate::ad::tape::{ELEMENT, Recent};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
+use crate::native::action::Place;
 use crate::native::adjoint::Back;
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
 use crate::native::frame::{Cell, Frame, Object, Tag, What, read_item, write_item};
-use crate::native::region::{Kind, Place};
+use crate::native::kind::Kind;
 use crate::native::slopes::Partial;
 
 impl Emitter<'_> {
@@ -27,7 +28,6 @@ impl Emitter<'_> {
         let (_, what) = *self.region.objects.get(object as usize)?;
         let frame = self.b.use_var(self.frame);
         match what {
-            What::Struct => None,
             What::List { active } => {
                 let i = self.int(*index.first()?)?;
                 let callee = self.b.ins().iconst(types::I64, read_item as *const () as i64);
@@ -90,6 +90,7 @@ impl Emitter<'_> {
                 let whole = self.b.ins().load(types::I32, FIXED, objects, field(offset_of!(Object, whole)));
                 Some((x, Some(self.node_of_element(position?, whole)?)))
             }
+            _ => None,
         }
     }
 
@@ -172,7 +173,7 @@ impl Emitter<'_> {
     /// The node of a number, if it may have one.
     pub(super) fn node_of(&mut self, reg: Reg, place: &Place) -> Option<Option<Value>> {
         let vars = self.vars(reg)?;
-        let active = place.kinds[reg.0 as usize] == Kind::Float { active: true };
+        let active = place.kinds[reg] == Kind::Float { active: true };
         Some(active.then(|| self.b.use_var(vars.node)))
     }
 

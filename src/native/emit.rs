@@ -13,20 +13,23 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use std::mem::offset_of;
 
 use crate::bytecode::op::Reg;
+use crate::native::action::{Action, IntOp, Order, Place};
 use crate::native::adjoint::{Adjoint, Back, Start, Ways};
 use crate::native::code::{self, Code};
 use crate::native::frame::{Cell, Frame, Tag};
+use crate::native::kind::{Kind, Kinds};
+use crate::native::parts::Left;
 use crate::native::record::{Record, Recording, most};
-use crate::native::region::{Action, IntOp, Kind, Order, Place, Region};
+use crate::native::region::Region;
 use crate::native::slopes::Calls;
 use crate::value;
 use crate::vm::INTERRUPT;
 
 /// Where compiled code leaves, and what it leaves in the cells.
 pub struct Exit {
+    /// An instruction of the loop or behind it.
     pub to: usize,
-    /// Cell, register, kind.
-    pub cells: Vec<(usize, Reg, Kind)>,
+    pub left: Vec<(Reg, Left)>,
     /// Registers that nothing reads any more.
     pub dead: Vec<Reg>,
     /// There was no room to record.
@@ -44,7 +47,7 @@ pub struct Emitted {
 }
 
 /// Compiles a region.
-pub fn emit(isa: &OwnedTargetIsa, region: &Region, recording: Recording) -> Option<Emitted> {
+pub fn emit(isa: &OwnedTargetIsa, region: &Region<'_>, recording: Recording) -> Option<Emitted> {
     let mut context = FunctionBuilderContext::new();
     let mut function = Function::new();
     function.signature = code::signature(isa);
@@ -76,7 +79,7 @@ pub(super) struct Helpers {
 
 pub(super) struct Emitter<'a> {
     isa: &'a OwnedTargetIsa,
-    pub region: &'a Region,
+    pub region: &'a Region<'a>,
     pub b: FunctionBuilder<'a>,
     vars: Vec<Vars>,
     blocks: Vec<Option<Block>>,
@@ -97,8 +100,9 @@ pub(super) struct Emitter<'a> {
 /// An exit: its block is written last.
 struct Way {
     block: Block,
+    /// A place.
     to: usize,
-    kinds: Vec<Kind>,
+    kinds: Kinds,
     start: Start,
     full: bool,
 }
@@ -117,7 +121,7 @@ pub(super) const FIXED: MemFlagsData = MemFlagsData::trusted().with_readonly().w
 impl<'a> Emitter<'a> {
     fn new(
         isa: &'a OwnedTargetIsa,
-        region: &'a Region,
+        region: &'a Region<'a>,
         recording: Recording,
         ways: &'a Ways,
         mut b: FunctionBuilder<'a>,
@@ -175,12 +179,11 @@ impl<'a> Emitter<'a> {
         let heads = self.heads();
         for i in 0..self.region.places.len() {
             let (Some(place), Some(block)) = (&self.region.places[i], self.blocks[i]) else { continue };
-            let at = self.region.first + i;
             self.b.switch_to_block(block);
-            if heads.contains(&at) {
-                self.head(at, place)?;
+            if heads.contains(&i) {
+                self.head(i, place)?;
             }
-            self.place(at, place)?;
+            self.place(i, place)?;
         }
         for noted in std::mem::take(&mut self.noted) {
             self.b.switch_to_block(noted.block);
@@ -233,14 +236,10 @@ impl<'a> Emitter<'a> {
     fn heads(&self) -> Vec<usize> {
         let mut heads = vec![self.region.entry];
         for (i, place) in self.region.places.iter().enumerate() {
-            if let Some(place) = place {
-                heads.extend(
-                    place
-                        .ways(&self.region.objects)
-                        .iter()
-                        .map(|(to, _)| *to)
-                        .filter(|to| *to <= self.region.first + i),
-                );
+            for (to, _) in place.iter().flat_map(|place| place.ways(&self.region.objects)) {
+                if self.region.is_back(i, to) {
+                    heads.push(to);
+                }
             }
         }
         heads
@@ -262,10 +261,10 @@ impl<'a> Emitter<'a> {
     }
 
     /// A block that writes back what the registers hold and leaves for `to`.
-    fn exit(&mut self, to: usize, kinds: &[Kind], start: Start) -> Block {
+    fn exit(&mut self, to: usize, kinds: &Kinds, start: Start) -> Block {
         let block = self.b.create_block();
         self.b.set_cold_block(block);
-        self.exits.push(Way { block, to, kinds: kinds.to_vec(), start, full: false });
+        self.exits.push(Way { block, to, kinds: kinds.clone(), start, full: false });
         block
     }
 
@@ -273,29 +272,24 @@ impl<'a> Emitter<'a> {
         self.b.switch_to_block(way.block);
         let frame = self.b.use_var(self.frame);
         let cells = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, cells) as i32);
-        let (mut left, mut dead) = (vec![], vec![]);
-        for reg in &self.region.written {
-            let i = self.region.named.iter().position(|r| r == reg)?;
-            if !self.region.leaves(way.to, matches!(way.start, Start::Before(_)), *reg) {
-                dead.push(*reg);
-                continue;
-            }
-            let (vars, kind) = (self.vars[i], way.kinds[reg.0 as usize]);
+        let to = self.region.instruction(way.to)?;
+        let (left, dead) = self.region.left(to, matches!(way.start, Start::Before(_)), &way.kinds)?;
+        let mut stored = vec![];
+        left.iter().for_each(|(_, left)| left.cells(&mut |cell, kind| stored.push((cell, kind))));
+        for (i, kind) in stored {
+            let vars = *self.vars.get(i)?;
             let (float, node) = ((vars.float, offset_of!(Cell, float)), (vars.node, offset_of!(Cell, node)));
             let (int, tag) = ((vars.int, offset_of!(Cell, int)), (vars.tag, offset_of!(Cell, tag)));
             let stores = match kind {
-                Kind::Untouched | Kind::None | Kind::Object(_) => vec![],
                 Kind::Bool | Kind::Int => vec![int],
                 Kind::Float { active: true } => vec![float, node],
                 Kind::Float { active: false } => vec![float],
                 Kind::Mixed => vec![float, node, int, tag],
+                _ => vec![],
             };
             for (var, offset) in stores {
                 let value = self.b.use_var(var);
                 self.b.ins().store(TRUSTED, value, cells, (i * size_of::<Cell>() + offset) as i32);
-            }
-            if kind != Kind::Untouched {
-                left.push((i, *reg, kind));
             }
         }
         if let Some(record) = self.record {
@@ -304,17 +298,17 @@ impl<'a> Emitter<'a> {
         }
         let number = self.b.ins().iconst(types::I64, number as i64);
         self.b.ins().return_(&[number]);
-        Some(Exit { to: way.to, cells: left, dead, full: way.full })
+        Some(Exit { to, left, dead, full: way.full })
     }
 
     /// The block of an instruction that is jumped to from another, or the way out.
-    fn target(&mut self, from: usize, to: usize, kinds: &[Kind]) -> Block {
+    fn target(&mut self, from: usize, to: usize, kinds: &Kinds) -> Block {
         self.jump_to(Some(from), to).unwrap_or_else(|| self.exit(to, kinds, Start::After(from)))
     }
 
     /// The block of an instruction of the region.
     fn jump_to(&mut self, from: Option<usize>, to: usize) -> Option<Block> {
-        let inside = to.checked_sub(self.region.first).and_then(|i| self.blocks.get(i).copied().flatten())?;
+        let inside = self.blocks.get(to).copied().flatten()?;
         if !self.traces() {
             return Some(inside);
         }
@@ -325,7 +319,7 @@ impl<'a> Emitter<'a> {
     }
 
     pub(super) fn vars(&self, reg: Reg) -> Option<Vars> {
-        self.region.named.iter().position(|r| *r == reg).map(|i| self.vars[i])
+        self.region.cell(reg).map(|i| self.vars[i])
     }
 
     pub(super) fn set_tag(&mut self, vars: Vars, tag: Tag) {
@@ -357,7 +351,7 @@ impl<'a> Emitter<'a> {
     /// A number as a float.
     pub(super) fn float(&mut self, reg: Reg, place: &Place) -> Option<Value> {
         let vars = self.vars(reg)?;
-        Some(match place.kinds[reg.0 as usize] {
+        Some(match place.kinds[reg] {
             Kind::Int => {
                 let int = self.b.use_var(vars.int);
                 self.b.ins().fcvt_from_sint(types::F64, int)
@@ -370,9 +364,14 @@ impl<'a> Emitter<'a> {
         let ways = place.ways(&self.region.objects);
         let mut back = Back::Nothing;
         match &place.action {
-            Action::Skip | Action::Goto { .. } => {}
+            Action::Skip | Action::Goto { .. } | Action::Shape { .. } => {}
+            Action::Leave => {
+                let out = self.exit(at, &place.kinds, Start::Before(at));
+                self.b.ins().jump(out, &[]);
+                return Some(());
+            }
             Action::Copy { dst, src } => {
-                back = match place.kinds[src.0 as usize] {
+                back = match place.kinds[*src] {
                     Kind::Float { active: true } if dst != src => Back::Copy { dst: *dst, src: *src },
                     Kind::Float { active: false } => Back::End { dst: *dst },
                     _ => Back::Nothing,
@@ -467,7 +466,7 @@ impl<'a> Emitter<'a> {
             }
             Action::Each { iter, object, .. } => {
                 // Where the item is dead, which it is wherever loops end, nothing flows to it on the way back.
-                if self.region.leaves(ways[1].0, false, Reg(iter.0 + 3)) {
+                if self.region.is_live(ways[1].0, iter.shifted(3)) {
                     return None;
                 }
                 let none = self.target(at, ways[1].0, &ways[1].1);
@@ -488,7 +487,7 @@ impl<'a> Emitter<'a> {
                 self.set_int(Reg(iter.0 + 3), current, Tag::Int)?;
             }
         }
-        if let Some(noted) = self.backs.get_mut(at - self.region.first) {
+        if let Some(noted) = self.backs.get_mut(at) {
             *noted = back;
         }
         let (to, kinds) = &ways[0];
@@ -498,7 +497,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// To `ways[0]` if the condition is as `goes_on` says, else to `ways[1]`.
-    fn branch(&mut self, at: usize, condition: Value, goes_on: bool, ways: &[(usize, Vec<Kind>)]) -> Option<()> {
+    fn branch(&mut self, at: usize, condition: Value, goes_on: bool, ways: &[(usize, Kinds)]) -> Option<()> {
         let [on, off] = [0, 1].map(|i| self.target(at, ways[i].0, &ways[i].1));
         let (yes, no) = if goes_on { (on, off) } else { (off, on) };
         self.b.ins().brif(condition, yes, &[], no, &[]);
@@ -545,7 +544,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn compare(&mut self, order: Order, place: &Place, a: Reg, b: Reg) -> Option<Value> {
-        let kind = |reg: Reg| place.kinds[reg.0 as usize];
+        let kind = |reg: Reg| place.kinds[reg];
         if kind(a) == Kind::Int && kind(b) == Kind::Int {
             let (x, y) = (self.int(a)?, self.int(b)?);
             let condition = match order {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, Recent, Tape};
 use crate::tensor::{DType, Tensor};
-use crate::value::Value;
+use crate::value::{StructDef, Value};
 use crate::vm::elements;
 
 /// A register, by all that it may hold.
@@ -41,8 +41,16 @@ pub enum What {
     Tensor { single: bool, rank: u8, active: bool },
     /// `active`: of floats that may have slots.
     List { active: bool },
-    /// Whose fields are read.
-    Struct,
+    /// Of so many items.
+    Tuple(u16),
+    /// Of the definition with this address, whose fields are read.
+    Struct(usize),
+    /// A function with code at this address.
+    Function(usize),
+    /// The name of a struct, by the address of its definition.
+    StructType(usize),
+    /// Anything else: it is handed on.
+    Other,
 }
 
 impl What {
@@ -53,7 +61,10 @@ impl What {
                 let single = t.dtype() == DType::F32;
                 Some(What::Tensor { single, rank: t.rank() as u8, active: !slot.is_const() })
             }
-            Value::Struct(_) => Some(What::Struct),
+            Value::Tuple(items) => u16::try_from(items.len()).ok().map(What::Tuple),
+            Value::Struct(s) => Some(What::of_struct(&s.def)),
+            Value::Fn(closure) => Some(What::Function(Rc::as_ptr(&closure.chunk) as usize)),
+            Value::StructType(def) => Some(What::StructType(Rc::as_ptr(def) as usize)),
             Value::List(items) => match (items.first(), items.last()) {
                 (Some(Value::Float(first, _)), Some(Value::Float(last, _))) => {
                     Some(What::List { active: !first.is_const() || !last.is_const() })
@@ -62,6 +73,16 @@ impl What {
             },
             _ => None,
         }
+    }
+
+    /// Of a struct with this definition.
+    pub fn of_struct(def: &Rc<StructDef>) -> What {
+        What::Struct(Rc::as_ptr(def) as usize)
+    }
+
+    /// Whether a value is this.
+    pub fn fits(self, value: &Value) -> bool {
+        self == What::Other || What::of(value) == Some(self)
     }
 
     /// Whether its elements may have slots.

@@ -11,17 +11,22 @@
 //! write. Everything else, and whatever goes wrong inside, stays with the machine, which goes on at the
 //! instruction where the code left.
 
+mod action;
 mod adjoint;
+mod calls;
 mod code;
 mod elements;
 mod emit;
 mod entry;
 mod frame;
+mod kind;
+mod parts;
 mod read;
 mod record;
 mod region;
 mod slopes;
 mod sources;
+mod structures;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -32,13 +37,15 @@ use crate::ad::tape::{Entry, General, Tape};
 use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::{Op, Reg};
 use crate::native::adjoint::Adjoint;
+use crate::native::calls::{Code, Promise};
 use crate::native::emit::{Emitted, Exit};
 pub use crate::native::entry::LoopEntry;
-use crate::native::frame::{Cell as Kept, Frame, OBJECT, Object, Tag, What};
+use crate::native::frame::{Cell as Register, Frame, OBJECT, Object, Tag, What};
+use crate::native::kind::Kind;
 use crate::native::record::Recording;
-use crate::native::region::{Kind, Region};
+use crate::native::region::Region;
 use crate::native::sources::Sources;
-use crate::value::Value;
+use crate::value::{StructDef, Value};
 
 /// Turns of loops between two looks.
 const LOOK: u32 = 128;
@@ -103,8 +110,12 @@ struct Variant {
     /// Register and its kind, by cell.
     cells: Vec<(Reg, Kind)>,
     sources: Sources,
-    /// What the loop reads elements of, by register.
+    /// What the loop reads elements or parts of, by register.
     objects: Vec<(Reg, What)>,
+    /// Methods that are part of the code.
+    promises: Vec<Promise>,
+    /// What is told by its address lives as long as this.
+    _kept: Kept,
     recording: Recording,
     /// A trace would do where cotangents are plain numbers.
     may_trace: bool,
@@ -190,7 +201,7 @@ fn turns_left(regs: &[Value], iter: Reg) -> Option<i64> {
 }
 
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
-    let region = Region::new(chunk, (first, first), regs, globals)?;
+    let region = Region::new(chunk, first, regs, globals)?;
     let may_trace = region.records() && !region.stores_variables() && TRACES.get();
     let recording = match region.records() {
         true if may_trace && cx.outermost_tape()?.plain => Recording::Trace,
@@ -198,14 +209,51 @@ fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]
         false => Recording::Nothing,
     };
     let Emitted { code, exits, adjoint, most } = emit::emit(code::isa()?, &region, recording)?;
-    let adjoint = adjoint.map(Rc::new);
-    let at_entry = &region.at(first)?.kinds;
-    let cells: Vec<(Reg, Kind)> = region.named.iter().map(|r| (*r, at_entry[r.0 as usize])).collect();
-    let span = (first, first + region.places.len());
-    let objects = region.objects;
-    let sources = region.sources;
-    let (patience, full) = (Cell::new(LEFT), Cell::new(false));
-    Some(Variant { code, exits, adjoint, cells, sources, objects, recording, may_trace, most, full, patience, span })
+    // What is only written may hold anything before.
+    let at_entry = |reg: Reg| if region.sources.has(reg) { region.entry_kinds[reg] } else { Kind::Mixed };
+    let cells = region.named.iter().map(|reg| (*reg, at_entry(*reg))).collect();
+    Some(Variant {
+        code,
+        exits,
+        adjoint: adjoint.map(Rc::new),
+        cells,
+        _kept: Kept::of(&region),
+        span: region.span,
+        objects: region.objects,
+        sources: region.sources,
+        promises: region.promises,
+        recording,
+        may_trace,
+        most,
+        full: Cell::new(false),
+        patience: Cell::new(LEFT),
+    })
+}
+
+/// Definitions and code that a region knows by their addresses.
+struct Kept {
+    _defs: Vec<Rc<StructDef>>,
+    _chunks: Vec<Rc<Chunk>>,
+}
+
+impl Kept {
+    fn of(region: &Region<'_>) -> Kept {
+        let (mut defs, mut chunks) = (region.parts.defs.clone(), region.parts.chunks.clone());
+        for frame in &region.frames {
+            if let Code::Called(chunk) = &frame.code {
+                chunks.push(chunk.clone());
+            }
+        }
+        for (reg, _) in &region.objects {
+            match region.sources.value(region.regs, region.globals, *reg) {
+                Value::Struct(s) => defs.push(s.def.clone()),
+                Value::StructType(def) => defs.push(def.clone()),
+                Value::Fn(closure) => chunks.push(closure.chunk.clone()),
+                _ => {}
+            }
+        }
+        Kept { _defs: defs, _chunks: chunks }
+    }
 }
 
 impl Variant {
@@ -217,16 +265,17 @@ impl Variant {
                 return false;
             }
         }
-        let objects =
-            self.objects.iter().all(|(reg, what)| What::of(self.sources.value(regs, globals, *reg)) == Some(*what));
+        let objects = self.objects.iter().all(|(reg, what)| what.fits(self.sources.value(regs, globals, *reg)));
         objects
+            && self.promises.iter().all(Promise::holds)
             && self.cells.iter().all(|(reg, kind)| {
                 let value = self.sources.value(regs, globals, *reg);
                 match (kind, value) {
                     // Slots come back as those of level 1.
                     (Kind::Mixed | Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
                     // Told apart when it runs.
-                    (Kind::Mixed | Kind::Object(_), _) => true,
+                    (Kind::Mixed | Kind::Unknown | Kind::Object(_), _) => true,
+                    (kind, _) if kind.has_parts() => true,
                     _ => Kind::of(value) == *kind,
                 }
             })
@@ -261,18 +310,18 @@ impl Variant {
     }
 
     fn run(&self, cx: &mut Cx, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
-        let mut cells: smallvec::SmallVec<[Kept; 32]> = smallvec::SmallVec::new();
+        let mut cells: smallvec::SmallVec<[Register; 32]> = smallvec::SmallVec::new();
         for (reg, _) in &self.cells {
             cells.push(match self.sources.value(regs, globals, *reg) {
                 Value::Float(slot, x) => {
-                    Kept { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Kept::default() }
+                    Register { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Register::default() }
                 }
-                Value::Int(i) => Kept { int: *i, tag: Tag::Int as u32, ..Kept::default() },
-                Value::Bool(b) => Kept { int: i64::from(*b), tag: Tag::Bool as u32, ..Kept::default() },
-                Value::None => Kept { tag: Tag::None as u32, ..Kept::default() },
+                Value::Int(i) => Register { int: *i, tag: Tag::Int as u32, ..Register::default() },
+                Value::Bool(b) => Register { int: i64::from(*b), tag: Tag::Bool as u32, ..Register::default() },
+                Value::None => Register { tag: Tag::None as u32, ..Register::default() },
                 _ => match self.objects.iter().position(|(r, _)| r == reg) {
-                    Some(object) => Kept { tag: OBJECT + object as u32, ..Kept::default() },
-                    None => Kept::default(),
+                    Some(object) => Register { tag: OBJECT + object as u32, ..Register::default() },
+                    None => Register::default(),
                 },
             });
         }
@@ -283,7 +332,7 @@ impl Variant {
             node: 0,
             objects: std::ptr::null(),
             recent: std::ptr::null_mut(),
-            item: Kept::default(),
+            item: Register::default(),
             traces: self.recording == Recording::Trace,
         };
         let objects = self.objects(cx, regs, globals)?;
@@ -318,27 +367,32 @@ impl Variant {
         // Copies of objects are taken before their registers change.
         let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
         let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.sources.value(regs, globals, *reg).clone());
-        for (cell, reg, kind) in &exit.cells {
-            let cell = &cells[*cell];
+        let of_cell = |cell: usize, kind: Kind| {
+            let cell = cells.get(cell)?;
             let slot = || if cell.node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(cell.node)) };
-            let value = match kind {
-                Kind::Untouched => continue,
+            Some(match kind {
                 Kind::None => Value::None,
                 Kind::Bool => Value::Bool(cell.int != 0),
                 Kind::Int => Value::Int(cell.int),
                 Kind::Float { active: true } => Value::Float(slot(), cell.float),
                 Kind::Float { active: false } => Value::float(cell.float),
-                Kind::Object(k) => object(*k as usize).unwrap_or_default(),
+                Kind::Object(k) => object(k as usize).unwrap_or_default(),
                 Kind::Mixed => match cell.tag {
                     t if t == Tag::None as u32 => Value::None,
                     t if t == Tag::Bool as u32 => Value::Bool(cell.int != 0),
                     t if t == Tag::Int as u32 => Value::Int(cell.int),
                     t if t == Tag::Float as u32 => Value::Float(slot(), cell.float),
-                    0 => continue,
+                    0 => return None,
                     k => object(k.saturating_sub(OBJECT) as usize).unwrap_or_default(),
                 },
-            };
-            values.push((*reg, value));
+                _ => return None,
+            })
+        };
+        for (reg, left) in &exit.left {
+            // What was not touched stays.
+            if let Some(value) = left.value(&of_cell) {
+                values.push((*reg, value));
+            }
         }
         for reg in &exit.dead {
             if let Some(register) = regs.get_mut(reg.0 as usize) {
@@ -351,7 +405,7 @@ impl Variant {
             }
         }
         self.full.set(exit.full);
-        if (self.span.0..self.span.1).contains(&exit.to) && !exit.full {
+        if (self.span.0..=self.span.1).contains(&exit.to) && !exit.full {
             self.patience.set(self.patience.get().saturating_sub(1));
         }
         Some(exit.to)
@@ -359,7 +413,7 @@ impl Variant {
 }
 
 /// Puts a run of a loop on the tape, and behind it a node for each cell that may hold a variable.
-fn record(tape: &mut Tape, entry: LoopEntry, outs: &[usize], cells: &mut [Kept]) -> Option<()> {
+fn record(tape: &mut Tape, entry: LoopEntry, outs: &[usize], cells: &mut [Register]) -> Option<()> {
     tape.push_general(General::Loop(Box::new(entry)), Slot::CONST).ok()?;
     for cell in outs {
         cells[*cell].node = tape.push(Entry { a: 0, b: 0, pa: 0.0, pb: 0.0 }).ok()?.0;

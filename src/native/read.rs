@@ -2,20 +2,53 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{Chunk, Host, IndexPart, TypeTest};
+use crate::bytecode::chunk::{Chunk, Host, IndexPart};
 use crate::bytecode::formula::{Binary, Formula, Step, Unary};
 use crate::bytecode::op::{Op, Reg, Table};
+use crate::native::action::{Action, IntOp, Order};
+use crate::native::calls::Called;
 use crate::native::frame::What;
-use crate::native::region::{Action, IntOp, Kind, Order, Region};
+use crate::native::kind::{Kind, Kinds};
+use crate::native::region::Region;
+use crate::native::structures;
 use crate::ops::elementwise::{FLOORDIV, POW, REM};
 use crate::ops::lanes::{Ints, Scalar};
 use crate::ops::prim::{Diff, Eval, Prim};
 use crate::syntax::ast::BinOp;
 use crate::value::Value;
 
-/// What the instruction at a place does, and the place behind it.
-pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option<(Action, usize)> {
-    let kind = |reg: Reg| kinds[reg.0 as usize];
+/// What an instruction does, and the place behind it.
+pub struct Read {
+    pub actions: Vec<Action>,
+    pub next: usize,
+}
+
+/// What the instruction `at` of a frame does: nothing if the machine has to do it.
+pub fn read(region: &mut Region, (frame, at): (usize, usize), kinds: &mut Kinds) -> Option<Read> {
+    let Called { code, base, .. } = region.frames.get(frame)?;
+    let (code, base) = (code.clone(), *base);
+    let op = code.code.get(at)?.shifted(base);
+    if let Some(read) = structures::read(region, (frame, at), op, kinds) {
+        return read;
+    }
+    let (mut action, next) = numbers(&code, region, (frame, at), op, kinds)?;
+    for to in action.targets() {
+        *to = region.place_of(frame, *to)?;
+    }
+    let next = region.place_of(frame, next)?;
+    Some(Read { actions: vec![action], next })
+}
+
+/// The same for what works on numbers, bools and elements. Where it goes on are instructions of the frame.
+fn numbers(
+    chunk: &Chunk,
+    region: &Region,
+    (frame, at): (usize, usize),
+    op: Op,
+    kinds: &Kinds,
+) -> Option<(Action, usize)> {
+    let base = region.frames.get(frame)?.base;
+    let kind = |reg: Reg| kinds[reg];
     let floats =
         |a: Reg, b: Reg| kind(a).is_number() && kind(b).is_number() && (kind(a).is_float() || kind(b).is_float());
     let active = |reg: Reg| kind(reg) == Kind::Float { active: true };
@@ -34,20 +67,26 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
     let compare = |order: Order, dst: Reg, a: Reg, b: Reg| {
         (ints(a, b) || floats(a, b)).then_some(Action::Compare { order, dst, a, b })
     };
-    let compare_jump = |order: Order, a: Reg, b: Reg| match chunk.code.get(at + 1)? {
+    let jump = |order: Order, a: Reg, b: Reg| match chunk.code.get(at + 1)? {
         Op::JumpUnless { to, .. } if ints(a, b) || floats(a, b) => {
             Some(Action::CompareJump { order, a, b, to: to.0 as usize })
         }
         _ => None,
     };
-    // The object in a register, if it has an element there, and the value may be written to it.
+    // The state of a loop over a range.
+    let counts = |iter: Reg| (0..3).all(|i| kind(iter.shifted(i)) == Kind::Int);
+    // The object in a register, if it has an element there, and the value may be written to it. A function that is part of the
+    // loop writes to none: the machine may have to repeat its call.
     let object_of = |reg: Reg, index: &[Reg], value: Option<Reg>| {
+        if value.is_some() && frame != 0 {
+            return None;
+        }
         let Kind::Object(object) = kind(reg) else { return None };
         let (_, what) = region.objects.get(object as usize)?;
         let axes = match what {
             What::Tensor { rank, .. } => *rank as usize,
             What::List { .. } => 1,
-            What::Struct => return None,
+            _ => return None,
         };
         let fits = match (value.map(kind), what) {
             (None, _) => true,
@@ -80,10 +119,10 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
         },
         _ => None,
     };
-    let plain = |reg: Reg| !matches!(kind(reg), Kind::Untouched | Kind::Mixed);
+    // Registers are those of the region from here on, and so in the words behind.
+    let word = |at: usize| Some(chunk.code.get(at)?.shifted(base));
     let mut next = at + 1;
-    let action = match *chunk.code.get(at)? {
-        Op::Move { dst, src } | Op::Take { dst, src } if plain(src) => Action::Copy { dst, src },
+    let action = match op {
         Op::Load { dst, value } => {
             let value = chunk.consts.get(value.0 as usize)?;
             if Kind::of(value) == Kind::Untouched {
@@ -92,22 +131,6 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
             Action::Set { dst, value: value.clone() }
         }
         Op::LoadNone { dst } => Action::Set { dst, value: Value::None },
-        Op::GetGlobal { dst, global } => {
-            let src = region.sources.global(global)?;
-            if !plain(src) {
-                return None;
-            }
-            Action::Copy { dst, src }
-        }
-        Op::GetField { dst, object, name } => {
-            let Kind::Object(k) = kind(object) else { return None };
-            let (Reg(of), What::Struct) = *region.objects.get(k as usize)? else { return None };
-            let src = region.sources.field(Reg(of), *chunk.names.get(name.0 as usize)?)?;
-            if !plain(src) {
-                return None;
-            }
-            Action::Copy { dst, src }
-        }
         Op::GetItem { dst, object, index } => {
             Action::Element { dst, object: object_of(object, &[index], None)?, index: vec![index] }
         }
@@ -141,13 +164,7 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
         }
         Op::MulAdd { dst, a, b } if floats(a, b) => {
             next += 1;
-            let (c, join) = match *chunk.code.get(at + 1)? {
-                Op::Plus { c } => (c, Step::Add(3, 2)),
-                Op::PlusTo { c } => (c, Step::Add(2, 3)),
-                Op::Minus { c } => (c, Step::Sub(3, 2)),
-                Op::MinusFrom { c } => (c, Step::Sub(2, 3)),
-                _ => return None,
-            };
+            let (c, join) = join(word(at + 1)?)?;
             if !kind(c).is_number() {
                 return None;
             }
@@ -188,27 +205,27 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
         Op::Ne { dst, a, b } => compare(Order::Ne, dst, a, b)?,
         Op::LtJump { a, b, .. } => {
             next += 1;
-            compare_jump(Order::Lt, a, b)?
+            jump(Order::Lt, a, b)?
         }
         Op::LeJump { a, b, .. } => {
             next += 1;
-            compare_jump(Order::Le, a, b)?
+            jump(Order::Le, a, b)?
         }
         Op::GtJump { a, b, .. } => {
             next += 1;
-            compare_jump(Order::Gt, a, b)?
+            jump(Order::Gt, a, b)?
         }
         Op::GeJump { a, b, .. } => {
             next += 1;
-            compare_jump(Order::Ge, a, b)?
+            jump(Order::Ge, a, b)?
         }
         Op::EqJump { a, b, .. } => {
             next += 1;
-            compare_jump(Order::Eq, a, b)?
+            jump(Order::Eq, a, b)?
         }
         Op::NeJump { a, b, .. } => {
             next += 1;
-            compare_jump(Order::Ne, a, b)?
+            jump(Order::Ne, a, b)?
         }
         Op::Neg { dst, src } => match kind(src) {
             Kind::Int => Action::Whole { op: IntOp::Neg, dst, a: src, b: src },
@@ -221,14 +238,14 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
             compute(dst, &[src], vec![unary(prim, kind(src))?])?
         }
         Op::Formula { dst, formula, words } => {
-            let formula = chunk.formulas.get(formula.0 as usize)?;
+            let formula = shifted(chunk.formulas.get(formula.0 as usize)?, base);
             let numbers = formula.registers.iter().all(|r| kind(*r).is_number());
             let bits = formula.registers.iter().enumerate().filter(|(_, r)| kind(**r) == Kind::Int);
             let whole = bits.fold(0, |mask, (i, _)| mask | 1 << i);
             // The same conditions as in `Cx::formula`; where they fail the words that follow compute it.
             if numbers && (whole == 0 || whole & formula.floats == 0 && formula.is_float(whole)) {
                 next += words.0 as usize;
-                Action::Compute { dst, formula: formula.clone() }
+                Action::Compute { dst, formula }
             } else {
                 Action::Skip
             }
@@ -244,26 +261,53 @@ pub fn read(chunk: &Chunk, region: &Region, at: usize, kinds: &[Kind]) -> Option
             next += 1;
             Action::Range { iter, lo, hi }
         }
-        Op::ForNext { iter, to } if counts(kinds, iter) => Action::Next { iter, some: next, none: to.0 as usize },
-        Op::ForLoop { iter, to } if counts(kinds, iter) => Action::Next { iter, some: to.0 as usize, none: next },
+        Op::ForNext { iter, to } if counts(iter) => Action::Next { iter, some: next, none: to.0 as usize },
+        Op::ForLoop { iter, to } if counts(iter) => Action::Next { iter, some: to.0 as usize, none: next },
         Op::ForStart { iter } => walkable(iter).map(|_| Action::Walk { iter })?,
         Op::ForNext { iter, to } => Action::Each { iter, object: walked(iter)?, some: next, none: to.0 as usize },
         Op::ForLoop { iter, to } => Action::Each { iter, object: walked(iter)?, some: to.0 as usize, none: next },
-        Op::Check { reg, test } => match (chunk.types.get(test.0 as usize)?, kind(reg)) {
-            (TypeTest::Any, _)
-            | (TypeTest::Float, Kind::Float { .. })
-            | (TypeTest::Int, Kind::Int)
-            | (TypeTest::Bool, Kind::Bool) => Action::Skip,
-            _ => return None,
-        },
+        Op::CallHost { base, site } => {
+            let site = chunk.calls.get(site.0 as usize)?;
+            let (Some(Host::Prim(prim)), 0) = (site.host, site.names.len()) else { return None };
+            match site.count {
+                1 => {
+                    let src = base.shifted(1);
+                    compute(base, &[src], vec![unary(prim, kind(src))?])?
+                }
+                2 if !std::ptr::eq(prim, &POW) => {
+                    let (a, b) = (base.shifted(1), base.shifted(2));
+                    if !floats(a, b) {
+                        return None;
+                    }
+                    compute(base, &[a, b], vec![binary(prim, active(a) || active(b))?])?
+                }
+                _ => return None,
+            }
+        }
         _ => return None,
     };
     Some((action, next))
 }
 
-/// The state of a loop over a range.
-fn counts(kinds: &[Kind], iter: Reg) -> bool {
-    kinds[iter.0 as usize..][..3].iter().all(|k| *k == Kind::Int)
+/// What is joined with the product before it, and how: of the product's operands, that, and the product.
+pub fn join(word: Op) -> Option<(Reg, Step)> {
+    Some(match word {
+        Op::Plus { c } => (c, Step::Add(3, 2)),
+        Op::PlusTo { c } => (c, Step::Add(2, 3)),
+        Op::Minus { c } => (c, Step::Sub(3, 2)),
+        Op::MinusFrom { c } => (c, Step::Sub(2, 3)),
+        _ => return None,
+    })
+}
+
+/// The same formula on registers further up.
+fn shifted(formula: &Rc<Formula>, by: u16) -> Rc<Formula> {
+    if by == 0 {
+        return formula.clone();
+    }
+    let registers = formula.registers.iter().map(|reg| reg.shifted(by)).collect();
+    let moved = Formula::new(registers, formula.constants.clone(), formula.steps.clone(), formula.ints);
+    Rc::new(moved.with_total(formula.total).with_annotations(formula.floats, formula.is_scalar))
 }
 
 /// The step of a primitive of one argument on a number.

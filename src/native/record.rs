@@ -9,10 +9,12 @@ use cranelift_frontend::Variable;
 use crate::ad::tape::Entry;
 use crate::bytecode::formula::Formula;
 use crate::bytecode::op::Reg;
+use crate::native::action::{Action, Place};
 use crate::native::adjoint::{Back, Part};
 use crate::native::emit::{Emitter, TRUSTED};
 use crate::native::frame::Frame;
-use crate::native::region::{Action, Kind, Place, Region};
+use crate::native::kind::Kind;
+use crate::native::region::Region;
 use crate::native::slopes::{Partial, Writer, constant};
 
 /// How a loop with variables is recorded.
@@ -174,7 +176,7 @@ impl Emitter<'_> {
 }
 
 /// How many bytes the instructions may record between two looks.
-pub fn most(region: &Region, recording: Recording) -> usize {
+pub fn most(region: &Region<'_>, recording: Recording) -> usize {
     let places = || region.places.iter().flatten();
     let parts = places().map(|place| parts(region, place)).sum::<usize>();
     match recording {
@@ -186,13 +188,13 @@ pub fn most(region: &Region, recording: Recording) -> usize {
 }
 
 /// How many entries or words an instruction may write.
-fn parts(region: &Region, place: &Place) -> usize {
+fn parts(region: &Region<'_>, place: &Place) -> usize {
     let is_active = |k: u16| region.objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
     match &place.action {
         Action::Element { object, .. } | Action::Each { object, .. } => usize::from(is_active(*object)),
         Action::Update { object, .. } if is_active(*object) => 3,
         Action::Compute { formula, .. } => {
-            let active = |r: &&Reg| place.kinds[r.0 as usize] == Kind::Float { active: true };
+            let active = |r: &&Reg| place.kinds[**r] == Kind::Float { active: true };
             formula.registers.iter().filter(active).count()
         }
         _ => 0,

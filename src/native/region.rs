@@ -1,291 +1,230 @@
 //! From the bytecode of a loop to typed actions, by following the kinds of values from those that the registers hold.
 //!
-//! A region is a loop's instructions, from the target of its jump back to the last such jump. Whatever an instruction
-//! means that is not one of [`Action`] makes the region unfit; the machine goes on as ever.
+//! A region is a loop's instructions, from the target of its jump back to the last such jump, and those of the functions that
+//! it calls. An instruction is one or several actions, each at a place of its own. What cannot be told as an [`Action`] is left
+//! to the machine, which comes back at the loop's next turn.
 
-use std::rc::Rc;
+use rustc_hash::FxHashMap;
 
 use crate::bytecode::chunk::{Chunk, Home};
-use crate::bytecode::formula::{Formula, Step};
-use crate::bytecode::live::{Set, live};
+use crate::bytecode::live::{Set, live, writes};
 use crate::bytecode::op::{Op, Operand, Reg};
+use crate::native::action::{Action, Place};
 use crate::native::adjoint::Ways;
+use crate::native::calls::{Called, Code, Promise};
 use crate::native::frame::What;
-use crate::native::read::read;
+use crate::native::kind::{Kind, Kinds};
+use crate::native::parts::{Left, Parts};
+use crate::native::read::{Read, read};
 use crate::native::sources::Sources;
 use crate::value::Value;
 
-/// What a register holds at some place of the region.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// What it held on entry, which is no number.
-    Untouched,
-    None,
-    Bool,
-    Int,
-    /// `active`: it may have a slot.
-    Float {
-        active: bool,
-    },
-    /// This one of [`Region::objects`].
-    Object(u16),
-    /// One or another of these, as the run went.
-    Mixed,
-}
+/// Places that a region may have.
+const MOST: usize = 4000;
 
-impl Kind {
-    /// The kind of a value.
-    pub fn of(value: &Value) -> Kind {
-        match value {
-            Value::None => Kind::None,
-            Value::Bool(_) => Kind::Bool,
-            Value::Int(_) => Kind::Int,
-            Value::Float(slot, _) => Kind::Float { active: !slot.is_const() },
-            _ => Kind::Untouched,
-        }
-    }
-
-    /// The kind where two ways meet.
-    fn join(self, other: Kind) -> Kind {
-        match (self, other) {
-            (a, b) if a == b => a,
-            (Kind::Float { .. }, Kind::Float { .. }) => Kind::Float { active: true },
-            _ => Kind::Mixed,
-        }
-    }
-
-    pub fn is_float(self) -> bool {
-        matches!(self, Kind::Float { .. })
-    }
-
-    pub fn is_number(self) -> bool {
-        self == Kind::Int || self.is_float()
-    }
-}
-
-/// A comparison.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Order {
-    Lt,
-    Le,
-    Gt,
-    Ge,
-    Eq,
-    Ne,
-}
-
-/// An operation on ints.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum IntOp {
-    Add,
-    Sub,
-    Mul,
-    FloorDiv,
-    Rem,
-    Neg,
-}
-
-/// What an instruction does, once the kinds of its operands are known.
-#[derive(Clone)]
-pub enum Action {
-    Skip,
-    Copy {
-        dst: Reg,
-        src: Reg,
-    },
-    /// A number, a bool or none.
-    Set {
-        dst: Reg,
-        value: Value,
-    },
-    /// The value of a formula of floats and ints.
-    Compute {
-        dst: Reg,
-        formula: Rc<Formula>,
-    },
-    /// `b` is not read by a negation.
-    Whole {
-        op: IntOp,
-        dst: Reg,
-        a: Reg,
-        b: Reg,
-    },
-    /// Goes on, with the result in `dst`.
-    Compare {
-        order: Order,
-        dst: Reg,
-        a: Reg,
-        b: Reg,
-    },
-    /// Goes on if it holds, else to `to`.
-    CompareJump {
-        order: Order,
-        a: Reg,
-        b: Reg,
-        to: usize,
-    },
-    Not {
-        dst: Reg,
-        src: Reg,
-    },
-    /// `a and b`, or `a or b`.
-    Both {
-        dst: Reg,
-        a: Reg,
-        b: Reg,
-        and: bool,
-    },
-    Goto {
-        to: usize,
-    },
-    /// To `to` if the bool is `when`, else on.
-    Branch {
-        cond: Reg,
-        when: bool,
-        to: usize,
-    },
-    /// An element of an object.
-    Element {
-        dst: Reg,
-        object: u16,
-        index: Vec<Reg>,
-    },
-    /// Writes one.
-    Store {
-        object: u16,
-        index: Vec<Reg>,
-        value: Reg,
-    },
-    /// Changes one by the step, of the old one and the value.
-    Update {
-        object: u16,
-        index: Vec<Reg>,
-        value: Reg,
-        step: Step,
-    },
-    /// State of a loop over `lo..hi`.
-    Range {
-        iter: Reg,
-        lo: Reg,
-        hi: Reg,
-    },
-    /// The next int of a range and on to `some`, or to `none`.
-    Next {
-        iter: Reg,
-        some: usize,
-        none: usize,
-    },
-    /// State of a loop over the items of an object.
-    Walk {
-        iter: Reg,
-    },
-    /// The next item and on to `some`, or to `none`.
-    Each {
-        iter: Reg,
-        object: u16,
-        some: usize,
-        none: usize,
-    },
-}
-
-/// An instruction of a region.
-pub struct Place {
-    pub action: Action,
-    /// Of all registers, before it.
-    pub kinds: Vec<Kind>,
-    /// The instruction behind it.
-    pub next: usize,
-}
+/// An action of an instruction: frame, instruction, number.
+type Spot = (usize, usize, usize);
 
 /// A loop that can be compiled.
-pub struct Region {
-    pub first: usize,
-    /// Where it is entered.
+pub struct Region<'a> {
+    /// Its first instruction and its last.
+    pub span: (usize, usize),
+    /// The place where it is entered.
     pub entry: usize,
-    /// By instruction from `first`; `None` for those never reached.
+    /// `None` for those outside, and those never reached.
     pub places: Vec<Option<Place>>,
-    /// What it only reads.
+    spots: Vec<Spot>,
+    numbers: FxHashMap<Spot, usize>,
+    /// The loop's own frame, and those of functions that it calls.
+    pub frames: Vec<Called<'a>>,
+    /// What registers that hold something on entry hold.
     pub sources: Sources,
-    /// Tensors and lists, by the register that holds them on entry.
+    pub regs: &'a [Value],
+    pub globals: &'a [Option<Value>],
+    pub entry_kinds: Kinds,
+    /// What is not taken apart, by the register that holds it on entry.
     pub objects: Vec<(Reg, What)>,
-    /// Registers of numbers that it names.
+    pub parts: Parts,
+    pub promises: Vec<Promise>,
+    /// How many there are.
+    pub registers: u16,
+    /// Registers that it names; each has a cell.
     pub named: Vec<Reg>,
+    cells: FxHashMap<Reg, usize>,
     /// Those that it writes.
-    pub written: Vec<Reg>,
-    /// By instruction of the chunk: the registers that are read from there on.
-    live: Vec<Set>,
-    /// By place: the same and what is told if the instruction there fails.
+    written: Vec<Reg>,
+    /// By instruction of the span: what is read from there on and what is told if it fails.
     told: Vec<Set>,
 }
 
-impl Region {
-    /// The loop from `first` to the last jump back there, entered at `entry`, for what registers and globals hold.
-    pub fn new(
-        chunk: &Chunk,
-        (first, entry): (usize, usize),
-        regs: &[Value],
-        globals: &[Option<Value>],
-    ) -> Option<Region> {
+impl<'a> Region<'a> {
+    /// The loop that begins at `first`, for what registers and globals hold.
+    pub fn new(chunk: &'a Chunk, first: usize, regs: &'a [Value], globals: &'a [Option<Value>]) -> Option<Region<'a>> {
         let back = |op: &Op| match op {
             Op::Jump { to } | Op::ForLoop { to, .. } => to.0 as usize == first,
             _ => false,
         };
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
-        let sources = Sources::of(chunk, &chunk.code[first..=last], regs, globals);
-        let registers = chunk.registers as usize;
-        let mut places: Vec<Option<Place>> = vec![];
-        places.resize_with(last + 1 - first, || None);
-        // Of all that the frame holds only what the loop names.
-        let names = |reg: usize| {
-            let operand = |(_, o): (&str, Operand)| matches!(o, Operand::Reg(r) if r.0 as usize == reg);
-            let named = |op: &Op| match op {
-                Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } => iter.0 as usize + 1 == reg,
-                op => op.operands().into_iter().any(operand),
-            };
-            reg >= registers || chunk.code[first..=last].iter().any(named)
-        };
-        let mut objects = vec![];
-        let mut kinds: Vec<Kind> = vec![];
-        for i in 0..registers + sources.len() {
-            let reg = Reg(u16::try_from(i).ok()?);
-            let value = sources.value(regs, globals, reg);
-            kinds.push(match What::of(value) {
-                Some(what) if names(i) => {
-                    objects.push((reg, what));
-                    Kind::Object(u16::try_from(objects.len() - 1).ok()?)
-                }
-                _ => Kind::of(value),
-            });
-        }
         let live = live(chunk);
         let told = (first..=last).map(|at| told(chunk, at, &live)).collect::<Option<Vec<Set>>>()?;
-        let (named, written) = (vec![], vec![]);
-        let mut region = Region { first, entry, places, sources, objects, named, written, live, told };
-        region.follow(chunk, kinds)?;
+        let own = Called { code: Code::Own(chunk), base: 0, given: u64::MAX, live, caller: None };
+        let mut region = Region {
+            span: (first, last),
+            entry: 0,
+            places: vec![],
+            spots: vec![],
+            numbers: FxHashMap::default(),
+            frames: vec![own],
+            sources: Sources::new(chunk.registers),
+            regs,
+            globals,
+            entry_kinds: Kinds::new(),
+            objects: vec![],
+            parts: Parts::default(),
+            promises: vec![],
+            registers: chunk.registers,
+            named: vec![],
+            cells: FxHashMap::default(),
+            written: vec![],
+            told,
+        };
+        region.entry = region.place_of(0, first)?;
+        region.take_in(chunk)?;
+        // Sources that are found on the way have their kinds everywhere.
+        loop {
+            let found = region.sources.len();
+            region.places.iter_mut().for_each(|place| *place = None);
+            region.follow()?;
+            if region.sources.len() == found {
+                break;
+            }
+        }
         region.share_elements();
         region.collect();
-        (!region.stores_what_is_shared()).then_some(region)
+        let turns = Ways::of(&region).of_place(region.entry).len() > 1;
+        (turns && !region.stores_what_is_shared()).then_some(region)
     }
 
-    /// The instruction at a place, if it is part of the region and reached.
+    /// What the registers of the frame hold on entry.
+    fn take_in(&mut self, chunk: &Chunk) -> Option<()> {
+        let code = &chunk.code[self.span.0..=self.span.1];
+        // Of all that the frame holds only what the loop names.
+        let names = |reg: Reg| {
+            let operand = |(_, o): (&str, Operand)| matches!(o, Operand::Reg(r) if r == reg);
+            let named = |op: &Op| match op {
+                Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } => iter.shifted(1) == reg,
+                op => op.operands().into_iter().any(operand),
+            };
+            code.iter().any(named)
+        };
+        for i in 0..chunk.registers {
+            let reg = Reg(i);
+            let kind = if names(reg) {
+                let has_parts = matches!(self.regs.get(i as usize), Some(Value::Tuple(_) | Value::Struct(_)));
+                let changes = has_parts && (self.span.0..=self.span.1).any(|at| writes(chunk, at, reg));
+                self.entering(reg, changes)?
+            } else {
+                Kind::of(self.regs.get(i as usize)?)
+            };
+            self.entry_kinds.set(reg, kind);
+        }
+        Some(())
+    }
+
+    /// The number of an instruction's first place.
+    pub fn place_of(&mut self, frame: usize, at: usize) -> Option<usize> {
+        self.number((frame, at, 0))
+    }
+
+    fn number(&mut self, spot: Spot) -> Option<usize> {
+        if let Some(number) = self.numbers.get(&spot) {
+            return Some(*number);
+        }
+        let number = self.spots.len();
+        self.spots.push(spot);
+        self.places.push(None);
+        self.numbers.insert(spot, number);
+        (number < MOST).then_some(number)
+    }
+
+    /// The place, if it is part of the region and reached.
     pub fn at(&self, at: usize) -> Option<&Place> {
-        self.places.get(at.checked_sub(self.first)?)?.as_ref()
+        self.places.get(at)?.as_ref()
     }
 
-    /// Whether the machine may read a register when it goes on at an instruction, which may be one that fails.
+    /// The instruction of the loop itself that a place belongs to.
+    pub fn instruction(&self, at: usize) -> Option<usize> {
+        let (mut frame, mut at, _) = *self.spots.get(at)?;
+        while let Some(caller) = &self.frames.get(frame)?.caller {
+            (frame, at) = (caller.frame, caller.at);
+        }
+        Some(at)
+    }
+
+    /// Whether one place goes back to another: a loop turns.
+    pub fn is_back(&self, from: usize, to: usize) -> bool {
+        match (self.spots.get(from), self.spots.get(to)) {
+            (Some(from), Some(to)) => from.0 == to.0 && (to.1, to.2) <= (from.1, from.2),
+            _ => false,
+        }
+    }
+
+    /// Whether the machine may read a register of the frame when it goes on at an instruction, which may be one that fails.
     pub fn leaves(&self, to: usize, fails: bool, reg: Reg) -> bool {
-        let told = to.checked_sub(self.first).filter(|_| fails).and_then(|i| self.told.get(i));
-        told.or_else(|| self.live.get(to)).is_none_or(|set| set.has(reg))
+        let told = to.checked_sub(self.span.0).filter(|_| fails).and_then(|i| self.told.get(i));
+        let live = self.frames.first().and_then(|own| own.live.get(to));
+        told.or(live).is_none_or(|set| set.has(reg))
+    }
+
+    /// Whether a register is read behind a place, in the function that the place is in.
+    pub fn is_live(&self, at: usize, reg: Reg) -> bool {
+        let Some((frame, at, _)) = self.spots.get(at) else { return true };
+        let Some(frame) = self.frames.get(*frame) else { return true };
+        let own = reg.0.checked_sub(frame.base);
+        own.is_none_or(|own| frame.live.get(*at).is_none_or(|set| set.has(Reg(own))))
+    }
+
+    /// The cell of a register.
+    pub fn cell(&self, reg: Reg) -> Option<usize> {
+        self.cells.get(&reg).copied()
+    }
+
+    /// What code that goes on at an instruction leaves in registers of the frame, and those of them that nothing reads any more.
+    pub fn left(&self, to: usize, fails: bool, kinds: &Kinds) -> Option<(Vec<(Reg, Left)>, Vec<Reg>)> {
+        let (mut left, mut dead) = (vec![], vec![]);
+        for reg in self.written.iter().filter(|reg| self.sources.is_own(**reg)) {
+            if !self.leaves(to, fails, *reg) {
+                dead.push(*reg);
+            } else if kinds[*reg] != Kind::Untouched {
+                left.push((*reg, self.left_in(*reg, kinds)?));
+            }
+        }
+        Some((left, dead))
+    }
+
+    fn left_in(&self, reg: Reg, kinds: &Kinds) -> Option<Left> {
+        let kind = kinds[reg];
+        let parts = || {
+            let part = |i: u16| self.left_in(self.parts.register(reg, i)?, kinds);
+            (0..self.parts.count(kind)).map(part).collect::<Option<Vec<Left>>>()
+        };
+        Some(match kind {
+            Kind::Unknown | Kind::Untouched => return None,
+            Kind::Tuple(_) => Left::Tuple(parts()?),
+            Kind::Struct(d) => Left::Struct(self.parts.defs.get(d as usize)?.clone(), parts()?),
+            Kind::Closure(c) => Left::Closure(self.parts.chunks.get(c as usize)?.clone(), parts()?),
+            kind => Left::Cell(self.cell(reg)?, kind),
+        })
     }
 
     /// Reads what was read before from the register where it still is.
     fn share_elements(&mut self) {
         let ways = Ways::of(self);
-        for i in 0..self.places.len() {
-            let Some(Place { action: Action::Element { dst, object, index }, .. }) = &self.places[i] else { continue };
-            let Some(src) = self.read_before(&ways, self.first + i, *object, index) else { continue };
+        for at in 0..self.places.len() {
+            let Some(Place { action: Action::Element { dst, object, index }, .. }) = &self.places[at] else { continue };
+            let Some(src) = self.read_before(&ways, at, *object, index) else { continue };
             let dst = *dst;
-            if let Some(place) = &mut self.places[i] {
+            if let Some(place) = &mut self.places[at] {
                 place.action = Action::Copy { dst, src };
             }
         }
@@ -324,7 +263,7 @@ impl Region {
             Action::Element { object, .. } | Action::Update { object, .. } | Action::Each { object, .. } => {
                 is_active(*object)
             }
-            Action::Compute { formula, .. } => formula.registers.iter().any(|r| active(&p.kinds[r.0 as usize])),
+            Action::Compute { formula, .. } => formula.registers.iter().any(|r| active(&p.kinds[*r])),
             _ => false,
         })
     }
@@ -339,23 +278,42 @@ impl Region {
         })
     }
 
-    /// Finds the kinds at each instruction that is reached: again where more is found to come together.
-    fn follow(&mut self, chunk: &Chunk, kinds: Vec<Kind>) -> Option<()> {
-        let mut todo = vec![(self.entry, kinds)];
+    /// Finds the kinds at each place that is reached: again where more is found to come together.
+    fn follow(&mut self) -> Option<()> {
+        let mut todo = vec![(self.entry, self.entry_kinds.clone())];
         while let Some((at, mut kinds)) = todo.pop() {
-            let Some(place) = at.checked_sub(self.first).and_then(|i| self.places.get(i)) else { continue };
-            if let Some(known) = place {
-                let joined: Vec<Kind> = known.kinds.iter().zip(&kinds).map(|(a, b)| a.join(*b)).collect();
+            let (frame, instruction, _) = *self.spots.get(at)?;
+            if frame == 0 && !(self.span.0..=self.span.1).contains(&instruction) {
+                continue;
+            }
+            if let Some(known) = self.places.get(at)? {
+                let joined = known.kinds.join(&kinds);
                 if joined == known.kinds {
                     continue;
                 }
                 kinds = joined;
             }
-            let (action, next) = read(chunk, self, at, &kinds)?;
-            let reached = Place { action, kinds, next };
-            todo.extend(reached.ways(&self.objects));
-            let place = &mut self.places[at - self.first];
-            *place = Some(reached);
+            let Read { actions, next } =
+                read(self, (frame, instruction), &mut kinds).unwrap_or(Read { actions: vec![Action::Leave], next: at });
+            // It may have been more of them before.
+            let mut stale = actions.len().max(1);
+            while let Some(number) = self.numbers.get(&(frame, instruction, stale)) {
+                self.places[*number] = None;
+                stale += 1;
+            }
+            let count = actions.len();
+            for (k, action) in actions.into_iter().enumerate() {
+                let here = self.number((frame, instruction, k))?;
+                let next = if k + 1 < count { self.number((frame, instruction, k + 1))? } else { next };
+                let place = Place { action, kinds, next };
+                let mut ways = place.ways(&self.objects);
+                self.places[here] = Some(place);
+                if k + 1 == count {
+                    todo.extend(ways);
+                    break;
+                }
+                kinds = ways.swap_remove(0).1;
+            }
         }
         Some(())
     }
@@ -365,106 +323,36 @@ impl Region {
         let actions = || self.places.iter().flatten();
         actions().any(|p| match p.action {
             Action::Store { object, .. } | Action::Update { object, .. } => actions().any(|p| match p.action {
-                Action::Copy { src, .. } | Action::Walk { iter: src } => {
-                    p.kinds[src.0 as usize] == Kind::Object(object)
-                }
+                Action::Copy { src, .. } | Action::Walk { iter: src } => p.kinds[src] == Kind::Object(object),
                 _ => false,
             }),
             _ => false,
         })
     }
 
+    /// Numbers the registers that actions name, and those that are put together where code leaves.
     fn collect(&mut self) {
-        let note = |list: &mut Vec<Reg>, reg: Reg| {
-            if !list.contains(&reg) {
-                list.push(reg);
-            }
-        };
+        let (mut named, mut written) = (vec![], vec![]);
         for place in self.places.iter().flatten() {
             let (reads, writes) = place.action.registers();
-            for reg in reads {
-                note(&mut self.named, reg);
-            }
-            for reg in writes {
-                note(&mut self.named, reg);
-                note(&mut self.written, reg);
-            }
+            named.extend(reads.iter().chain(&writes));
+            written.extend(writes);
         }
-    }
-}
-
-impl Place {
-    /// Where it goes on, with the kinds there.
-    pub fn ways(&self, objects: &[(Reg, What)]) -> Vec<(usize, Vec<Kind>)> {
-        let mut after = self.kinds.clone();
-        let float = |formula: &Formula, kinds: &[Kind]| Kind::Float {
-            active: formula.registers.iter().any(|r| kinds[r.0 as usize] == Kind::Float { active: true }),
+        let mut whole: Vec<Reg> = written.iter().filter(|reg| self.sources.is_own(**reg)).copied().collect();
+        while let Some(reg) = whole.pop() {
+            let most = (0..).map_while(|i| self.parts.register(reg, i));
+            let parts: Vec<Reg> = most.collect();
+            named.extend(&parts);
+            whole.extend(parts);
+        }
+        let unique = |mut list: Vec<Reg>| {
+            list.sort_unstable();
+            list.dedup();
+            list
         };
-        match &self.action {
-            Action::Skip => {}
-            Action::Copy { dst, src } => after[dst.0 as usize] = self.kinds[src.0 as usize],
-            Action::Set { dst, value } => after[dst.0 as usize] = Kind::of(value),
-            Action::Compute { dst, formula } => after[dst.0 as usize] = float(formula, &self.kinds),
-            Action::Element { dst, object, .. } => {
-                let active = objects.get(*object as usize).is_some_and(|(_, what)| what.is_active());
-                after[dst.0 as usize] = Kind::Float { active };
-            }
-            Action::Store { .. } | Action::Update { .. } => {}
-            Action::Whole { dst, .. } => after[dst.0 as usize] = Kind::Int,
-            Action::Compare { dst, .. } | Action::Not { dst, .. } | Action::Both { dst, .. } => {
-                after[dst.0 as usize] = Kind::Bool;
-            }
-            Action::CompareJump { to, .. } | Action::Branch { to, .. } => {
-                return vec![(self.next, after.clone()), (*to, after)];
-            }
-            Action::Goto { to } => return vec![(*to, after)],
-            Action::Range { iter, .. } => after[iter.0 as usize..][..3].fill(Kind::Int),
-            Action::Next { iter, some, none } => {
-                let without = after.clone();
-                after[iter.0 as usize + 3] = Kind::Int;
-                return vec![(*some, after), (*none, without)];
-            }
-            Action::Walk { iter } => {
-                let i = iter.0 as usize;
-                after[i + 1] = after[i];
-                after[i] = Kind::Int;
-                after[i + 2] = Kind::None;
-            }
-            Action::Each { iter, object, some, none } => {
-                let mut without = after.clone();
-                without[iter.0 as usize + 1] = Kind::None;
-                let active = objects.get(*object as usize).is_some_and(|(_, what)| what.is_active());
-                after[iter.0 as usize + 3] = Kind::Float { active };
-                return vec![(*some, after), (*none, without)];
-            }
-        }
-        vec![(self.next, after)]
-    }
-}
-
-impl Action {
-    /// The registers that it reads and those that it writes.
-    fn registers(&self) -> (Vec<Reg>, Vec<Reg>) {
-        let state = |iter: Reg, n: u16| (0..n).map(|i| Reg(iter.0 + i)).collect::<Vec<Reg>>();
-        match self {
-            Action::Skip | Action::Goto { .. } => (vec![], vec![]),
-            Action::Copy { dst, src } | Action::Not { dst, src } => (vec![*src], vec![*dst]),
-            Action::Set { dst, .. } => (vec![], vec![*dst]),
-            Action::Compute { dst, formula } => (formula.registers.clone(), vec![*dst]),
-            Action::Element { dst, index, .. } => (index.clone(), vec![*dst]),
-            Action::Store { index, value, .. } | Action::Update { index, value, .. } => {
-                (index.iter().chain([value]).copied().collect(), vec![])
-            }
-            Action::Whole { dst, a, b, .. } | Action::Compare { dst, a, b, .. } | Action::Both { dst, a, b, .. } => {
-                (vec![*a, *b], vec![*dst])
-            }
-            Action::CompareJump { a, b, .. } => (vec![*a, *b], vec![]),
-            Action::Branch { cond, .. } => (vec![*cond], vec![]),
-            Action::Range { iter, lo, hi } => (vec![*lo, *hi], state(*iter, 3)),
-            Action::Next { iter, .. } => (state(*iter, 3), state(*iter, 4)),
-            Action::Walk { iter } => (state(*iter, 1), state(*iter, 3)),
-            Action::Each { iter, .. } => (state(*iter, 2), state(*iter, 4)),
-        }
+        self.named = unique(named);
+        self.written = unique(written);
+        self.cells = self.named.iter().enumerate().map(|(i, reg)| (*reg, i)).collect();
     }
 }
 

@@ -1,91 +1,78 @@
-//! What a loop only reads: globals, and fields of structs. They stand in registers above those of the frame.
+//! What a loop finds on entry outside the registers of its frame: globals, and parts of what is in registers. Each has a
+//! register above those of the frame.
 
-use crate::bytecode::chunk::Chunk;
-use crate::bytecode::op::{GlobalSlot, Op, Reg};
-use crate::symbol::Symbol;
+use crate::bytecode::op::{GlobalSlot, Reg};
 use crate::value::Value;
-
-/// How many a loop may have.
-const MOST: usize = 64;
 
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
+pub enum Source {
     Global(GlobalSlot),
-    Field { of: Reg, name: Symbol },
+    /// An item of a tuple, a field of a struct, a capture of a function.
+    Part {
+        of: Reg,
+        number: u16,
+    },
 }
 
 /// The sources of a loop, in the order of their registers.
 pub struct Sources {
-    first: u16,
-    list: Vec<Source>,
+    /// Registers of the frame.
+    own: u16,
+    list: Vec<(Reg, Source)>,
 }
 
 impl Sources {
-    /// Those that some instructions of a chunk may read.
-    pub fn of(chunk: &Chunk, code: &[Op], regs: &[Value], globals: &[Option<Value>]) -> Sources {
-        let mut sources = Sources { first: chunk.registers, list: vec![] };
-        let mut names: Vec<Symbol> = vec![];
-        for op in code {
-            match op {
-                Op::GetGlobal { global, .. } => sources.note(Source::Global(*global)),
-                Op::GetField { name, .. } => names.extend(chunk.names.get(name.0 as usize)),
-                _ => {}
-            }
-        }
-        names.sort_unstable();
-        names.dedup();
-        // Fields may be structs, too.
-        let mut i = 0;
-        while !names.is_empty() && i < chunk.registers as usize + sources.list.len() {
-            let of = Reg(i as u16);
-            if let Value::Struct(s) = sources.value(regs, globals, of) {
-                let fields = names.iter().filter(|name| s.def.field(**name).is_some());
-                fields.for_each(|name| sources.note(Source::Field { of, name: *name }));
-            }
-            i += 1;
-        }
-        sources
-    }
-
-    fn note(&mut self, source: Source) {
-        if !self.list.contains(&source) && self.list.len() < MOST {
-            self.list.push(source);
-        }
+    pub fn new(own: u16) -> Sources {
+        Sources { own, list: vec![] }
     }
 
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    fn register(&self, source: Source) -> Option<Reg> {
-        let place = self.list.iter().position(|s| *s == source)?;
-        self.first.checked_add(u16::try_from(place).ok()?).map(Reg)
+    pub fn registers(&self) -> impl Iterator<Item = Reg> {
+        self.list.iter().map(|(reg, _)| *reg)
     }
 
-    /// The register of a global.
-    pub fn global(&self, slot: GlobalSlot) -> Option<Reg> {
-        self.register(Source::Global(slot))
+    /// Whether a register is one of the frame.
+    pub fn is_own(&self, reg: Reg) -> bool {
+        reg.0 < self.own
     }
 
-    /// The register of a field of the struct in a register.
-    pub fn field(&self, of: Reg, name: Symbol) -> Option<Reg> {
-        self.register(Source::Field { of, name })
+    /// Whether it holds something on entry.
+    pub fn has(&self, reg: Reg) -> bool {
+        self.is_own(reg) || self.list.binary_search_by_key(&reg, |(r, _)| *r).is_ok()
     }
 
-    /// What a register of the frame or of a source holds.
+    /// A new source, in a register above all others.
+    pub fn note(&mut self, source: Source, reg: Reg) {
+        self.list.push((reg, source));
+    }
+
+    /// The register of a source.
+    pub fn register(&self, source: Source) -> Option<Reg> {
+        self.list.iter().find(|(_, s)| *s == source).map(|(reg, _)| *reg)
+    }
+
+    /// What a register of the frame or of a source holds on entry.
     pub fn value<'a>(&self, regs: &'a [Value], globals: &'a [Option<Value>], reg: Reg) -> &'a Value {
-        if reg.0 < self.first {
+        if self.is_own(reg) {
             return regs.get(reg.0 as usize).unwrap_or(&Value::None);
         }
-        match self.list.get((reg.0 - self.first) as usize) {
-            Some(Source::Global(slot)) => globals.get(slot.0 as usize).and_then(Option::as_ref).unwrap_or(&Value::None),
+        let place = self.list.binary_search_by_key(&reg, |(r, _)| *r).ok();
+        let source = place.and_then(|i| self.list.get(i)).map(|(_, source)| *source);
+        let found = match source {
+            Some(Source::Global(slot)) => globals.get(slot.0 as usize).and_then(Option::as_ref),
             // A source of a smaller number.
-            Some(Source::Field { of, name }) if of.0 < reg.0 => match self.value(regs, globals, *of) {
-                Value::Struct(s) => s.def.field(*name).and_then(|i| s.fields.get(i)).unwrap_or(&Value::None),
-                _ => &Value::None,
+            Some(Source::Part { of, number }) if of < reg => match self.value(regs, globals, of) {
+                Value::Tuple(items) => items.get(number as usize),
+                Value::Struct(s) => s.fields.get(number as usize),
+                Value::Fn(closure) => closure.captures.get(number as usize),
+                _ => None,
             },
-            _ => &Value::None,
-        }
+            _ => None,
+        };
+        found.unwrap_or(&Value::None)
     }
 }

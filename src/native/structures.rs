@@ -1,0 +1,287 @@
+//! What instructions do with tuples, structs and functions, whose parts stand in registers of their own.
+
+use std::rc::Rc;
+
+use crate::bytecode::chunk::{Chunk, TypeTest};
+use crate::bytecode::formula::{Formula, Step};
+use crate::bytecode::op::{Name, Op, Operand, Reg};
+use crate::native::action::Action;
+use crate::native::frame::What;
+use crate::native::kind::{Kind, Kinds};
+use crate::native::read::{Read, join};
+use crate::native::region::Region;
+use crate::native::sources::Source;
+use crate::symbol::Symbol;
+use crate::value::Value;
+
+/// What an instruction does, if it is a call or works on tuples, structs or closures; nothing if it is for numbers.
+pub fn read(region: &mut Region, at: (usize, usize), op: Op, kinds: &mut Kinds) -> Option<Option<Read>> {
+    let mut actions = vec![];
+    let done = match op {
+        Op::Call { base, site } => return Some(region.call(at, base, site, kinds)),
+        Op::CallMethod { base, site } => return Some(region.call_method(at, base, site, kinds)),
+        Op::Return { src } => return Some(region.hand_back(at.0, src, kinds)),
+        Op::MakeClosure { dst, function } => match region.make_closure(at.0, dst, function, kinds) {
+            Some(made) => {
+                actions = made;
+                Some(())
+            }
+            None => None,
+        },
+        _ => parts(region, at, op, kinds, &mut actions)?,
+    };
+    let behind = if matches!(op, Op::MulAdd { .. }) { at.1 + 2 } else { at.1 + 1 };
+    if actions.is_empty() {
+        actions.push(Action::Skip);
+    }
+    Some(done.and_then(|()| Some(Read { actions, next: region.place_of(at.0, behind)? })))
+}
+
+/// Copies, and what is done with tuples and structs: nothing if it is of another kind.
+fn parts(
+    region: &mut Region,
+    (frame, at): (usize, usize),
+    op: Op,
+    kinds: &mut Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<Option<()>> {
+    let own = region.frames.get(frame)?;
+    let (code, base, given) = (own.code.clone(), own.base, own.given);
+    let several = |first: Reg, n: usize| (0..n).map(|i| first.shifted(i as u16)).collect::<Vec<Reg>>();
+    let name = |name: Name| code.names.get(name.0 as usize).copied();
+    let mut leafwise =
+        |dst: Reg, operands: &[Reg], steps: &[Step]| leafwise(region, dst, operands, steps, kinds, actions);
+    match op {
+        Op::Add { dst, a, b } => return leafwise(dst, &[a, b], &[Step::Add(0, 1)]),
+        Op::Sub { dst, a, b } => return leafwise(dst, &[a, b], &[Step::Sub(0, 1)]),
+        Op::Mul { dst, a, b } => return leafwise(dst, &[a, b], &[Step::Mul(0, 1)]),
+        Op::Div { dst, a, b } => return leafwise(dst, &[a, b], &[Step::Div(0, 1)]),
+        Op::Neg { dst, src } => return leafwise(dst, &[src], &[Step::Neg(0)]),
+        Op::MulAdd { dst, a, b } => {
+            let (c, step) = join(code.code.get(at + 1)?.shifted(base))?;
+            return leafwise(dst, &[a, b, c], &[Step::Mul(0, 1), step]);
+        }
+        _ => {}
+    }
+    Some(match op {
+        Op::Move { dst, src } | Op::Take { dst, src } => region.copy(dst, src, kinds, actions),
+        Op::GetGlobal { dst, global } => {
+            let src = region.source(Source::Global(global), kinds);
+            src.and_then(|src| region.copy(dst, src, kinds, actions))
+        }
+        Op::MakeTuple { dst, first, n } => {
+            let from = several(first, n.0 as usize);
+            region.assemble((dst, Kind::Tuple(n.0)), &from, kinds, actions)
+        }
+        Op::MakeStruct { dst, def } => match code.consts.get(def.0 as usize) {
+            Some(Value::StructType(def)) => {
+                let from = several(Reg(base), def.fields.len());
+                let kind = region.parts.of_struct(def);
+                kind.and_then(|kind| region.assemble((dst, kind), &from, kinds, actions))
+            }
+            _ => None,
+        },
+        Op::Unpack { first, src, n } => take_apart(region, src, &several(first, n.0 as usize), kinds, actions),
+        Op::GetField { dst, object, name: field } | Op::TakeField { dst, object, name: field } => {
+            let place = region.def_of(object, kinds)?.field(name(field)?);
+            place.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
+        }
+        Op::SetField { object, name: field, value } => {
+            let field = name(field)?;
+            set_field(region, object, field, value, kinds, actions)
+        }
+        Op::GetItem { dst, object, index } => {
+            let count = i64::from(items_of(region, object, kinds)?);
+            let number = literal(&code, at, Reg(index.0 - base)).map(|i| if i < 0 { i + count } else { i });
+            let number = number.and_then(|i| usize::try_from(i).ok());
+            number.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
+        }
+        Op::SkipIfGiven { param, to } if frame != 0 => {
+            let is_given = given >> (param.0 - base).min(63) & 1 != 0;
+            let to = region.place_of(frame, if is_given { to.0 as usize } else { at + 1 });
+            to.map(|to| actions.push(Action::Goto { to }))
+        }
+        Op::Check { reg, test } => match code.types.get(test.0 as usize) {
+            Some(test) => check(region, test, reg, kinds, actions),
+            None => None,
+        },
+        _ => return None,
+    })
+}
+
+/// Copies a part of what a register holds.
+fn read_part(
+    region: &mut Region,
+    dst: Reg,
+    (object, number): (Reg, usize),
+    kinds: &mut Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<()> {
+    let src = region.part(object, number, kinds)?;
+    // It would change while it is read.
+    if dst == object && kinds[src].has_parts() {
+        return None;
+    }
+    region.copy(dst, src, kinds, actions)
+}
+
+/// Copies all parts of a tuple to registers.
+fn take_apart(region: &mut Region, src: Reg, to: &[Reg], kinds: &mut Kinds, actions: &mut Vec<Action>) -> Option<()> {
+    if items_of(region, src, kinds)? as usize != to.len() {
+        return None;
+    }
+    for (i, dst) in to.iter().enumerate() {
+        read_part(region, *dst, (src, i), kinds, actions)?;
+    }
+    Some(())
+}
+
+/// How many items the tuple in a register has.
+fn items_of(region: &Region, reg: Reg, kinds: &Kinds) -> Option<u16> {
+    match kinds[reg] {
+        Kind::Tuple(n) => Some(n),
+        Kind::Object(k) => match region.objects.get(k as usize)? {
+            (_, What::Tuple(n)) => Some(*n),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The int that an instruction's operand is, as written: it was loaded just before.
+fn literal(code: &Chunk, at: usize, reg: Reg) -> Option<i64> {
+    let is_target =
+        |op: &Op| op.operands().iter().any(|(_, o)| matches!(o, Operand::Target(to) if to.0 as usize == at));
+    match code.code.get(at.checked_sub(1)?)? {
+        Op::Load { dst, value } if *dst == reg && !code.code.iter().any(is_target) => {
+            match code.consts.get(value.0 as usize)? {
+                Value::Int(i) => Some(*i),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// `object.name = value`, if the value is of the field's type.
+fn set_field(
+    region: &mut Region,
+    object: Reg,
+    name: Symbol,
+    value: Reg,
+    kinds: &mut Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<()> {
+    let kind @ Kind::Struct(_) = kinds[object] else { return None };
+    let def = region.def_of(object, kinds)?;
+    let i = def.field(name)?;
+    let constructor = def.constructor.borrow().clone()?;
+    let test = constructor.chunk.code.iter().find_map(|op| match op {
+        Op::Check { reg, test } if reg.0 as usize == i => Some(constructor.chunk.types.get(test.0 as usize)),
+        _ => None,
+    });
+    if let Some(test) = test {
+        check(region, test?, value, kinds, actions)?;
+    }
+    let part = region.part(object, i, kinds)?;
+    region.copy(part, value, kinds, actions)?;
+    // It has changed, too.
+    actions.push(Action::Shape { dst: object, kind });
+    Some(())
+}
+
+/// Whether what a register holds is of a type; an int becomes a float where that is asked.
+fn check(region: &mut Region, test: &TypeTest, reg: Reg, kinds: &mut Kinds, actions: &mut Vec<Action>) -> Option<()> {
+    let object = match kinds[reg] {
+        Kind::Object(k) => region.objects.get(k as usize).map(|(_, what)| *what),
+        _ => None,
+    };
+    match (test, kinds[reg]) {
+        (TypeTest::Any, _)
+        | (TypeTest::None | TypeTest::Optional(_), Kind::None)
+        | (TypeTest::Bool, Kind::Bool)
+        | (TypeTest::Int, Kind::Int)
+        | (TypeTest::Float, Kind::Float { .. })
+        | (TypeTest::Fn, Kind::Closure(_)) => Some(()),
+        (TypeTest::Fn, _) if matches!(object, Some(What::Function(_) | What::StructType(_))) => Some(()),
+        (TypeTest::List(item), _) if matches!((&**item, object), (TypeTest::Any, Some(What::List { .. }))) => Some(()),
+        (TypeTest::Tensor { dims, open: true, .. }, Kind::Float { .. }) if dims.is_empty() => Some(()),
+        (TypeTest::Float, Kind::Int) => {
+            // As a float it is the same number.
+            let formula = Formula::new(vec![reg], vec![0.0], vec![Step::Add(0, 1)], 0);
+            actions.push(Action::Compute { dst: reg, formula: Rc::new(formula) });
+            Some(())
+        }
+        (TypeTest::Optional(inner), _) => check(region, inner, reg, kinds, actions),
+        (TypeTest::Tuple(tests), Kind::Tuple(n)) if tests.len() == n as usize => {
+            for (i, test) in tests.iter().enumerate() {
+                let part = region.part(reg, i, kinds)?;
+                check(region, test, part, kinds, actions)?;
+            }
+            Some(())
+        }
+        (TypeTest::Struct { global, .. }, _) => {
+            let def = region.def_of(reg, kinds)?;
+            match region.globals.get(*global as usize) {
+                Some(Some(Value::StructType(wanted))) if !Rc::ptr_eq(wanted, &def) => None,
+                _ => Some(()),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A formula of structures of floats, leaf by leaf; nothing if no operand is one.
+fn leafwise(
+    region: &mut Region,
+    dst: Reg,
+    operands: &[Reg],
+    steps: &[Step],
+    kinds: &Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<Option<()>> {
+    let lead = operands.iter().find(|reg| kinds[**reg].has_parts())?;
+    let done = each_leaf(region, (dst, *lead), operands, steps, kinds, actions);
+    Some(done)
+}
+
+/// `lead` is the operand whose form the result has.
+fn each_leaf(
+    region: &mut Region,
+    (dst, lead): (Reg, Reg),
+    operands: &[Reg],
+    steps: &[Step],
+    kinds: &Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<()> {
+    let kind = kinds[lead];
+    if !kind.has_parts() {
+        let floats = kind.is_float() && operands.iter().all(|reg| kinds[*reg].is_number());
+        let formula = Formula::new(operands.to_vec(), vec![], steps.to_vec(), 0);
+        return floats.then(|| actions.push(Action::Compute { dst, formula: Rc::new(formula) }));
+    }
+    let is_kept = match kind {
+        Kind::Struct(d) => region.parts.defs.get(d as usize)?.fields.iter().any(|field| field.nograd),
+        Kind::Closure(_) => true,
+        _ => false,
+    };
+    let alike = operands.iter().all(|reg| kinds[*reg] == kind || kinds[*reg].is_number());
+    if is_kept || !alike {
+        return None;
+    }
+    for i in 0..region.parts.count(kind) {
+        let mut parts = vec![];
+        for reg in operands {
+            parts.push(if kinds[*reg] == kind { region.child(*reg, i)? } else { *reg });
+        }
+        let to = region.child(dst, i)?;
+        let lead = region.child(lead, i)?;
+        // A number that is replaced is read by the next leaf, too.
+        if operands.contains(&dst) && kinds[dst] != kind {
+            return None;
+        }
+        each_leaf(region, (to, lead), &parts, steps, kinds, actions)?;
+    }
+    actions.push(Action::Shape { dst, kind });
+    Some(())
+}
