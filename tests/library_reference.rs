@@ -10,7 +10,7 @@ const WHOLES: [(&str, &[&str]); 6] = [
     ("data", &["tables"]),
     (
         "nn",
-        &["activation", "attention", "composition", "convolution", "distances", "normalization", "recurrent"],
+        &["activation", "attention", "composition", "convolution", "distances", "images", "normalization", "recurrent"],
     ),
     ("ode", &["integrators"]),
     ("optim", &["adaptive", "schedules", "wrappers"]),
