@@ -8,11 +8,31 @@ use std::path::{Path, PathBuf};
 /// Modules that pass on the names of others, which are parts of them.
 const WHOLES: [(&str, &[&str]); 6] = [
     ("data", &["tables"]),
-    ("nn", &["activation", "attention", "convolution", "normalization", "recurrent"]),
+    (
+        "nn",
+        &["activation", "attention", "composition", "convolution", "distances", "images", "normalization", "recurrent"],
+    ),
     ("ode", &["integrators"]),
-    ("optim", &["schedules", "wrappers"]),
-    ("prob", &["bijectors", "circular", "diagnostics", "discrete", "distributions", "mcmc", "multivariate", "vi"]),
-    ("rl", &["off_policy"]),
+    ("optim", &["adaptive", "schedules", "wrappers"]),
+    (
+        "prob",
+        &[
+            "bijectors",
+            "bounded",
+            "circular",
+            "compound",
+            "counts",
+            "diagnostics",
+            "discrete",
+            "distributions",
+            "location_scale",
+            "mcmc",
+            "multivariate",
+            "outcomes",
+            "vi",
+        ],
+    ),
+    ("rl", &["environments", "off_policy"]),
 ];
 
 fn root() -> PathBuf {

@@ -196,7 +196,12 @@ mod tests {
 
     #[test]
     fn a_method_without_words_has_those_of_its_struct() {
-        let page = page("prob.Normal.entropy").unwrap();
+        let text = "## A module.\n##\n## | method | gives |\n## | --- | --- |\n## | `entropy()` | `-E[log_prob]` |\n\n\
+            ## The normal distribution.\n##\n## ```dl\n## print(1)\n## ```\nstruct Normal { loc: float }\n\n\
+            impl Normal {\n    fn entropy(self) = self.loc\n}\n";
+        let tree = crate::syntax::parse(SourceId(0), text).module;
+        let module = Text { name: "module".into(), text: text.into(), tree };
+        let page = module.method("Normal", "entropy").unwrap();
         assert!(page.starts_with("fn entropy(self)") && page.contains("E[log_prob]"), "{page}");
         assert!(page.contains("Normal: The normal distribution") && page.contains("```dl"), "{page}");
     }
