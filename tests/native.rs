@@ -47,7 +47,13 @@ fn float(rng: &mut impl Rng, depth: usize) -> String {
         7 => format!("(-{})", float(rng, depth - 1)),
         8 => format!("({} % {})", float(rng, depth - 1), pick(rng, &["0.7", "3", "-1.5"])),
         9 => format!("{}^{}", pick(rng, &["x", "y", "z"]), pick(rng, &["2", "3", "4", "-1", "0.5", "1.5"])),
-        10 => format!("({} // 0.5)", float(rng, depth - 1)),
+        10 => match rng.random_range(0..5) {
+            0 => format!("max({}, {})", float(rng, depth - 1), pick(rng, &["0.1", "x", "n", "0"])),
+            1 => format!("min({}, {})", float(rng, depth - 1), float(rng, depth - 1)),
+            2 => format!("clamp({}, -0.5, {})", float(rng, depth - 1), pick(rng, &["0.5", "1", "scale", "-0.5"])),
+            3 => format!("max(min({}, 0.7), {})", float(rng, depth - 1), float(rng, 0)),
+            _ => format!("({} // 0.5)", float(rng, depth - 1)),
+        },
         _ => format!("{}({})", pick(rng, &FUNCTIONS), float(rng, depth - 1)),
     }
 }
@@ -189,7 +195,7 @@ fn calls(rng: &mut impl Rng, indent: usize) -> String {
     let to = |rng: &mut _| pick(rng, &["x", "y", "z"]);
     for _ in 0..rng.random_range(1..5) {
         let (a, b) = (float(rng, 1), float(rng, 1));
-        let line = match rng.random_range(0..26) {
+        let line = match rng.random_range(0..32) {
             0 => format!("(x, y) = turned(tanh({a}), {b})"),
             1 => format!("(z, x) = turned(y, c: {}, b: tanh({a}))", pick(rng, &["w[1]", "3", "0.2"])),
             2 => format!("pt.push(tanh({a}))"),
@@ -214,6 +220,12 @@ fn calls(rng: &mut impl Rng, indent: usize) -> String {
             21 => format!("tag = {}(tag, tanh({a}))", pick(rng, &["moved", "shifted", "shifted"])),
             22 => format!("{} = tanh(tag.at.a * tag.k + {a})", to(rng)),
             23 => format!("pair = hop(pair, |s| (-0.1 * s[1], tanh(s[0] * {a})), 0.1)"),
+            25 => format!("hist.push(tanh({a}))"),
+            26 => format!("hist.push({})", pick(rng, &["0.5", "scale", "x", "w[1]"])),
+            27 => format!("{} = tanh(hist[-1] + {a})", to(rng)),
+            28 => format!("{} = tanh(config[\"gain\"] * {a} - config.offset)", to(rng)),
+            29 => format!("for j in 0..len(w) {{ {} = tanh(0.5 * w[j] + {a}) }}", to(rng)),
+            30 => "if i % 300 == 7 { config[\"gain\"] = x }".into(),
             24 => format!("if {} {{ pt = qt }} else {{ pair = (pair[1], {}) }}", condition(rng), to(rng)),
             _ => format!(
                 "if i % {} == 3 {{ {} }}",
@@ -263,8 +275,9 @@ fn program(rng: &mut impl Rng) -> String {
         "" => ("", ""),
         _ => (
             "var (pt, qt, pair, two) = (Point.at(a), Point(x: b, v: 0.1), (c, 0.2), Pair(a: a, b: 0.3))
-    var (tag, log, note, nested) = (Tagged(name: \"t\", at: two, k: 0.7), list(), \"\", (qt, pair))",
-            " + pt.x - 0.7 * pt.v + pt.n + qt.x * qt.v + pair[0] - pair[1] + two.a * two.b + tag.at.a - tag.at.b + len(log) + len(note)",
+    var (tag, log, note, nested) = (Tagged(name: \"t\", at: two, k: 0.7), list(), \"\", (qt, pair))
+    var (hist, config) = (list(0.1), dict(gain: 0.4, offset: b))",
+            " + pt.x - 0.7 * pt.v + pt.n + qt.x * qt.v + pair[0] - pair[1] + two.a * two.b + tag.at.a - tag.at.b + len(log) + len(note) + sum(hist) + config.gain",
         ),
     };
     let last = pick(rng, &["", "if x != x { break }", "if n > 1000000 { break }"]);

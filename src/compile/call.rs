@@ -72,9 +72,9 @@ impl FnCompiler<'_> {
             open.push((place, slot(i)));
             site.inout |= 1u64.checked_shl((before + i) as u32).unwrap_or(0);
         }
+        Self::relate(&mut open);
         for (place, reg) in &open {
-            self.enter_place(place);
-            self.take_place(place, *reg);
+            self.lend(place, *reg);
         }
         site.count = (before + args.len()) as u16;
         let method = site.method.is_some();
@@ -88,13 +88,7 @@ impl FnCompiler<'_> {
             _ => Op::Call { base, site },
         };
         self.writer.emit(op, span, &spans);
-        for (place, reg) in open.iter().rev() {
-            if pushes && reg.0 == base.0 + 1 {
-                self.close_grown_place(place, *reg, span);
-            } else {
-                self.close_place(place, *reg, span);
-            }
-        }
+        self.hand_back(&open, pushes.then_some(Reg(base.0 + 1)), span);
         self.emit(Op::Take { dst, src: base }, span);
     }
 

@@ -9,7 +9,7 @@ use crate::bytecode::op::{Count, GlobalSlot, Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::inline::{Bound, Scope};
 use crate::compile::literal::{Number, number};
-use crate::ops::elementwise::POW;
+use crate::ops::elementwise::{CLAMP, MAXIMUM, MINIMUM, POW};
 use crate::ops::lanes::{Elementwise, Ints, Scalar};
 use crate::ops::prim::{Diff, Eval, Prim};
 use crate::resolve::{GlobalId, GlobalKind, LocalId, Res};
@@ -44,6 +44,8 @@ pub struct Draft<'e> {
     pub floats: Vec<usize>,
     /// An annotation wants a number where a tensor might come.
     pub is_scalar: bool,
+    /// `max` and `min` of two are steps, which they are of numbers only.
+    extremes: bool,
     /// A part is evaluated that may do anything, after an operation.
     disorder: bool,
     /// Calls stay calls.
@@ -98,14 +100,17 @@ impl<'a> FnCompiler<'a> {
         if !self.is_operation(inner) {
             return false;
         }
-        let mut draft = Draft::default();
+        let extremes = self.extreme(inner).is_some();
+        let begin = || Draft { extremes, is_scalar: extremes, ..Draft::default() };
+        let mut draft = begin();
         let mut root = self.draft(inner, &mut draft, None);
         if draft.calls > 0 && (draft.is_full() || draft.disorder) {
-            draft = Draft { keeps_calls: true, ..Draft::default() };
+            draft = Draft { keeps_calls: true, ..begin() };
             root = self.draft(inner, &mut draft, None);
         }
         let Some(Part::Step(last)) = root else { return false };
         let worth = total.is_some()
+            || extremes
             || draft.calls > 0
             || draft.steps.len() > 2
             || draft.steps.len() == 2 && (draft.folded || !is_mul_add(e));
@@ -232,6 +237,15 @@ impl<'a> FnCompiler<'a> {
                     return Some(draft.step(power, a, b));
                 }
             }
+            ExprKind::Call { .. } if draft.extremes && self.extreme(e).is_some() => {
+                let (first, others) = self.extreme(e)?;
+                let mut a = self.draft(first, draft, scope)?;
+                for (f, y) in others {
+                    let b = self.draft(y, draft, scope)?;
+                    a = draft.step(f, a, b);
+                }
+                return Some(a);
+            }
             ExprKind::Call { callee, args } => match (self.scalar_function(callee, args), &args[..]) {
                 (Some(f), [x]) => {
                     let a = self.draft(&x.value, draft, scope)?;
@@ -317,7 +331,9 @@ impl<'a> FnCompiler<'a> {
             ExprKind::Binary(BinOp::Add | BinOp::Sub | BinOp::Mul | BinOp::Div, ..) => true,
             ExprKind::Binary(BinOp::Pow, _, y) => power(y).is_some(),
             ExprKind::Call { callee, args } => {
-                self.scalar_function(callee, args).is_some() || self.function_to_write_out(callee, None).is_some()
+                self.scalar_function(callee, args).is_some()
+                    || self.function_to_write_out(callee, None).is_some()
+                    || self.extreme(e).is_some()
             }
             _ => false,
         }
@@ -339,6 +355,28 @@ impl<'a> FnCompiler<'a> {
             _ => return None,
         };
         (!x.inout && x.name.is_none()).then_some((total, &x.value))
+    }
+
+    /// `max(x, y)` or `min(x, y)`, and `clamp` to numbers in order: of numbers they are primitives of two arguments, one after the other.
+    fn extreme<'e>(&self, e: &'e Expr) -> Option<(&'e Expr, Vec<(What, &'e Expr)>)> {
+        let ExprKind::Call { callee, args } = &e.kind else { return None };
+        let ExprKind::Name(_) = &callee.kind else { return None };
+        if args.iter().any(|a| a.inout || a.name.is_some()) {
+            return None;
+        }
+        let (largest, smallest) = (what(elementwise(&MAXIMUM)?)?, what(elementwise(&MINIMUM)?)?);
+        match (self.res(callee.id), &args[..]) {
+            (Res::Builtin(f), [x, y]) => match wrapped(f)?.name {
+                "max" => Some((&x.value, vec![(largest, &y.value)])),
+                "min" => Some((&x.value, vec![(smallest, &y.value)])),
+                _ => None,
+            },
+            (Res::Prim(prim), [x, lo, hi]) if std::ptr::eq(prim, &CLAMP) => {
+                let ordered = number(&lo.value)?.float() <= number(&hi.value)?.float();
+                ordered.then(|| (&x.value, vec![(largest, &lo.value), (smallest, &hi.value)]))
+            }
+            _ => None,
+        }
     }
 
     /// The elementwise primitive of one or two arguments that is called.

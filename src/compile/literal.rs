@@ -62,6 +62,14 @@ pub enum Number {
 }
 
 impl Number {
+    /// As a float.
+    pub fn float(self) -> f64 {
+        match self {
+            Number::Int(i) => i as f64,
+            Number::Float(x) => x,
+        }
+    }
+
     /// As a constant.
     pub fn value(self) -> Value {
         match self {

@@ -16,6 +16,10 @@ pub struct OpenPlace {
     steps: Vec<Step>,
     /// Register of the container that step `i` goes into.
     containers: Vec<Reg>,
+    /// How many of them an earlier place of the same call opens and closes.
+    shared: usize,
+    /// Another place of the call may overlap: what is there is copied, and written back one after the other.
+    overlaps: bool,
     span: Span,
 }
 
@@ -37,6 +41,47 @@ enum Step {
     },
 }
 
+/// How two places of one call lie to each other.
+enum Meeting {
+    /// They begin at different variables.
+    Apart,
+    /// They have so many containers in common, and are different fields of the last.
+    Share(usize),
+    /// One may be the other, or a part of it.
+    Overlap,
+}
+
+impl Root {
+    fn is(self, other: Root) -> bool {
+        match (self, other) {
+            (Root::Local(a), Root::Local(b)) => a == b,
+            (Root::Other(Res::Global(a)), Root::Other(Res::Global(b))) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl OpenPlace {
+    fn meets(&self, other: &OpenPlace) -> Meeting {
+        if !self.root.is(other.root) {
+            return Meeting::Apart;
+        }
+        for (i, (a, b)) in self.steps.iter().zip(&other.steps).enumerate() {
+            match (a, b) {
+                (Step::Field(a, _), Step::Field(b, _)) if a == b => {}
+                (Step::Field(..), Step::Field(..)) => return Meeting::Share(i + 1),
+                _ => return Meeting::Overlap,
+            }
+        }
+        Meeting::Overlap
+    }
+
+    /// Whether a container is opened and closed with another place; places that overlap are written back by themselves.
+    fn is_shared(&self, container: usize) -> bool {
+        container < self.shared && !self.overlaps
+    }
+}
+
 impl FnCompiler<'_> {
     /// Computes the indices of a place; nothing is taken out yet.
     pub fn prepare_place(&mut self, place: &Expr) -> OpenPlace {
@@ -52,16 +97,68 @@ impl FnCompiler<'_> {
                 containers.push(self.temp());
             }
         }
-        OpenPlace { root, steps, containers, span: place.span }
+        OpenPlace { root, steps, containers, shared: 0, overlaps: false, span: place.span }
+    }
+
+    /// Finds out which of the places of a call have containers in common, and which may be the same or part of each other.
+    pub fn relate(places: &mut [(OpenPlace, Reg)]) {
+        for i in 1..places.len() {
+            let (before, rest) = places.split_at_mut(i);
+            let Some((place, _)) = rest.first_mut() else { continue };
+            for (other, _) in before {
+                match place.meets(other) {
+                    Meeting::Apart => {}
+                    Meeting::Share(common) if common > place.shared => {
+                        place.containers[..common].copy_from_slice(&other.containers[..common]);
+                        place.shared = common;
+                    }
+                    Meeting::Share(_) => {}
+                    Meeting::Overlap => (place.overlaps, other.overlaps) = (true, true),
+                }
+            }
+        }
+        // One way or the other for all that begin at one variable.
+        for i in 0..places.len() {
+            if places[i].0.overlaps {
+                let root = places[i].0.root;
+                places.iter_mut().filter(|(p, _)| p.root.is(root)).for_each(|(p, _)| p.overlaps = true);
+            }
+        }
+    }
+
+    /// Opens a place of a call and moves what is there to `dst`.
+    pub fn lend(&mut self, place: &OpenPlace, dst: Reg) {
+        // As in a `try`: copies are made.
+        self.tries += usize::from(place.overlaps);
+        self.enter_place(place);
+        self.take_place(place, dst);
+        self.tries -= usize::from(place.overlaps);
+    }
+
+    /// Writes back what was lent, in an order in which containers that are shared are closed last; of overlapping places the last wins.
+    pub fn hand_back(&mut self, places: &[(OpenPlace, Reg)], grown: Option<Reg>, span: Span) {
+        for (place, reg) in places.iter().rev().filter(|(place, _)| !place.overlaps) {
+            if grown == Some(*reg) {
+                self.close_grown_place(place, *reg, span);
+            } else {
+                self.close_place(place, *reg, span);
+            }
+        }
+        for (place, reg) in places.iter().filter(|(place, _)| place.overlaps) {
+            self.enter_place(place);
+            self.close_place(place, *reg, span);
+        }
     }
 
     /// Takes out the containers of a prepared place, all but the innermost part.
     pub fn enter_place(&mut self, open: &OpenPlace) {
-        if let (Root::Other(res), Some(&first)) = (open.root, open.containers.first()) {
+        if let (Root::Other(res), Some(&first), false) = (open.root, open.containers.first(), open.is_shared(0)) {
             self.load_res(res, first, open.span);
         }
-        for (step, pair) in open.steps.iter().zip(open.containers.windows(2)) {
-            self.take(pair[0], *step, pair[1]);
+        for (i, (step, pair)) in open.steps.iter().zip(open.containers.windows(2)).enumerate() {
+            if !open.is_shared(i + 1) {
+                self.take(pair[0], *step, pair[1]);
+            }
         }
     }
 
@@ -196,10 +293,12 @@ impl FnCompiler<'_> {
 
     /// Puts the containers back, innermost first.
     fn close_containers(&mut self, open: &OpenPlace, span: Span) {
-        for (step, pair) in open.steps.iter().zip(open.containers.windows(2)).rev() {
-            self.put(pair[0], *step, pair[1], span);
+        for (i, (step, pair)) in open.steps.iter().zip(open.containers.windows(2)).enumerate().rev() {
+            if !open.is_shared(i + 1) {
+                self.put(pair[0], *step, pair[1], span);
+            }
         }
-        if let (Root::Other(res), Some(&first)) = (open.root, open.containers.first()) {
+        if let (Root::Other(res), Some(&first), false) = (open.root, open.containers.first(), open.is_shared(0)) {
             self.store_res(res, first, span);
         }
     }

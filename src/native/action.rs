@@ -40,6 +40,11 @@ pub enum Action {
         dst: Reg,
         src: Reg,
     },
+    /// Copies an object; `src` holds none from here on.
+    Take {
+        dst: Reg,
+        src: Reg,
+    },
     /// From here on `dst` holds what its parts make up.
     Shape {
         dst: Reg,
@@ -108,6 +113,16 @@ pub enum Action {
         index: Vec<Reg>,
         value: Reg,
     },
+    /// Makes a list longer.
+    Push {
+        object: u16,
+        value: Reg,
+    },
+    /// The number of items or of rows.
+    Length {
+        dst: Reg,
+        object: u16,
+    },
     /// Changes one by the step, of the old one and the value.
     Update {
         object: u16,
@@ -156,9 +171,13 @@ impl Place {
         let is_active = |k: u16| objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
         let behind = |reg: Reg, n: u16| reg.shifted(n);
         match &self.action {
-            Action::Skip | Action::Store { .. } | Action::Update { .. } => {}
+            Action::Skip | Action::Store { .. } | Action::Update { .. } | Action::Push { .. } => {}
             Action::Leave => return vec![],
             Action::Copy { dst, src } => after.set(*dst, self.kinds[*src]),
+            Action::Take { dst, src } => {
+                after.set(*src, Kind::None);
+                after.set(*dst, self.kinds[*src]);
+            }
             Action::Shape { dst, kind } => after.set(*dst, *kind),
             Action::Set { dst, value } => after.set(*dst, Kind::of(value)),
             Action::Compute { dst, formula } => {
@@ -166,7 +185,7 @@ impl Place {
                 after.set(*dst, Kind::Float { active });
             }
             Action::Element { dst, object, .. } => after.set(*dst, Kind::Float { active: is_active(*object) }),
-            Action::Whole { dst, .. } => after.set(*dst, Kind::Int),
+            Action::Whole { dst, .. } | Action::Length { dst, .. } => after.set(*dst, Kind::Int),
             Action::Compare { dst, .. } | Action::Not { dst, .. } | Action::Both { dst, .. } => {
                 after.set(*dst, Kind::Bool);
             }
@@ -212,7 +231,9 @@ impl Action {
         match self {
             Action::Skip | Action::Leave | Action::Goto { .. } => (vec![], vec![]),
             Action::Copy { dst, src } | Action::Not { dst, src } => (vec![*src], vec![*dst]),
-            Action::Set { dst, .. } | Action::Shape { dst, .. } => (vec![], vec![*dst]),
+            Action::Take { dst, src } => (vec![*src], vec![*dst, *src]),
+            Action::Push { value, .. } => (vec![*value], vec![]),
+            Action::Set { dst, .. } | Action::Shape { dst, .. } | Action::Length { dst, .. } => (vec![], vec![*dst]),
             Action::Compute { dst, formula } => (formula.registers.clone(), vec![*dst]),
             Action::Element { dst, index, .. } => (index.clone(), vec![*dst]),
             Action::Store { index, value, .. } | Action::Update { index, value, .. } => {

@@ -268,6 +268,13 @@ impl Region<'_> {
         Some(Read { actions, next })
     }
 
+    /// Whether a register holds the builtin of a name.
+    pub(super) fn is_builtin(&self, reg: Reg, kinds: &Kinds, name: &str) -> bool {
+        let Kind::Object(k) = kinds[reg] else { return false };
+        let Some((of, _)) = self.objects.get(k as usize) else { return false };
+        matches!(self.sources.value(self.regs, self.globals, *of), Value::Builtin(builtin) if builtin.name == name)
+    }
+
     /// What `MakeClosure` does.
     pub(super) fn make_closure(
         &mut self,

@@ -12,7 +12,7 @@ use crate::bytecode::op::Reg;
 use crate::native::action::Place;
 use crate::native::adjoint::Back;
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
-use crate::native::frame::{Cell, Frame, Object, Tag, What, read_item, write_item};
+use crate::native::frame::{Cell, Frame, Object, Tag, What, push_item, read_item, write_item};
 use crate::native::kind::Kind;
 use crate::native::slopes::Partial;
 
@@ -143,13 +143,35 @@ impl Emitter<'_> {
         }
     }
 
-    /// The next item of a loop over an object, or on to `none`.
-    pub(super) fn each(&mut self, iter: Reg, object: u16, at: usize, place: &Place, none: Block) -> Option<Back> {
+    /// How many items or rows an object has, as long as nothing is pushed on it.
+    pub(super) fn length(&mut self, object: u16) -> Value {
         let frame = self.b.use_var(self.frame);
-        let index = self.int(iter)?;
         let objects = self.b.ins().load(types::I64, FIXED, frame, offset_of!(Frame, objects) as i32);
         let size = object as usize * size_of::<Object>() + offset_of!(Object, sizes);
-        let size = self.b.ins().load(types::I64, FIXED, objects, size as i32);
+        self.b.ins().load(types::I64, FIXED, objects, size as i32)
+    }
+
+    pub(super) fn push_on(
+        &mut self,
+        object: u16,
+        (x, node): (Value, Option<Value>),
+        at: usize,
+        place: &Place,
+    ) -> Option<()> {
+        let frame = self.b.use_var(self.frame);
+        let number = self.b.ins().iconst(types::I64, i64::from(object));
+        let node = node.unwrap_or_else(|| self.b.ins().iconst(types::I32, 0));
+        let callee = self.b.ins().iconst(types::I64, push_item as *const () as i64);
+        let call = self.b.ins().call_indirect(self.helpers.push, callee, &[frame, number, x, node]);
+        let done = self.b.inst_results(call)[0];
+        let failed = self.b.ins().icmp_imm_s(IntCC::Equal, done, 0);
+        self.leave_if(failed, at, place)
+    }
+
+    /// The next item of a loop over an object, or on to `none`.
+    pub(super) fn each(&mut self, iter: Reg, object: u16, at: usize, place: &Place, none: Block) -> Option<Back> {
+        let index = self.int(iter)?;
+        let size = self.length(object);
         let some = self.b.ins().icmp(IntCC::SignedLessThan, index, size);
         let (next, ended) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(some, next, &[], ended, &[]);

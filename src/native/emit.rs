@@ -18,7 +18,7 @@ use crate::native::adjoint::{Adjoint, Back, Start, Ways};
 use crate::native::code::{self, Code};
 use crate::native::frame::{Cell, Frame, Tag};
 use crate::native::kind::{Kind, Kinds};
-use crate::native::parts::Left;
+use crate::native::parts::{Leaving, Left};
 use crate::native::record::{Record, Recording, most};
 use crate::native::region::Region;
 use crate::native::slopes::Calls;
@@ -75,6 +75,7 @@ pub(super) struct Vars {
 pub(super) struct Helpers {
     pub read: SigRef,
     pub write: SigRef,
+    pub push: SigRef,
 }
 
 pub(super) struct Emitter<'a> {
@@ -88,6 +89,8 @@ pub(super) struct Emitter<'a> {
     pub recording: Recording,
     pub record: Option<Record>,
     pub frame: Variable,
+    /// Turns of the loop, if the machine has to do something now and then.
+    turns: Option<Variable>,
     exits: Vec<Way>,
     /// The ways on which places come together.
     ways: &'a Ways,
@@ -139,6 +142,7 @@ impl<'a> Emitter<'a> {
         let helpers = Helpers {
             read: signature(&[types::I64; 4], types::I64),
             write: signature(&[types::I64, types::I64, types::I64, types::I64, types::F64, types::I32], types::I64),
+            push: signature(&[types::I64, types::I64, types::F64, types::I32], types::I64),
         };
         let variables = |b: &mut FunctionBuilder<'_>| Vars {
             float: b.declare_var(types::F64),
@@ -155,6 +159,7 @@ impl<'a> Emitter<'a> {
             most,
         });
         let frame = b.declare_var(types::I64);
+        let turns = region.has_gaps().then(|| b.declare_var(types::I64));
         let blocks = region.places.iter().map(|place| place.as_ref().map(|_| b.create_block())).collect();
         Some(Emitter {
             isa,
@@ -167,6 +172,7 @@ impl<'a> Emitter<'a> {
             recording,
             record,
             frame,
+            turns,
             exits: vec![],
             ways,
             noted: vec![],
@@ -227,6 +233,10 @@ impl<'a> Emitter<'a> {
                 self.b.def_var(var, node);
             }
         }
+        if let Some(turns) = self.turns {
+            let zero = self.b.ins().iconst(types::I64, 0);
+            self.b.def_var(turns, zero);
+        }
         let entry = self.jump_to(None, self.region.entry)?;
         self.b.ins().jump(entry, &[]);
         Some(())
@@ -247,6 +257,11 @@ impl<'a> Emitter<'a> {
 
     /// Looks for an interrupt, and whether there is room up to the next look.
     fn head(&mut self, at: usize, place: &Place) -> Option<()> {
+        if let Some(var) = self.turns.filter(|_| at == self.region.entry) {
+            let turns = self.b.use_var(var);
+            let more = self.b.ins().iadd_imm_s(turns, 1);
+            self.b.def_var(var, more);
+        }
         let out = self.exit(at, &place.kinds, Start::Before(at));
         let flag = self.b.ins().iconst(types::I64, INTERRUPT.as_ptr() as i64);
         let interrupt = self.b.ins().load(types::I8, TRUSTED, flag, 0);
@@ -273,7 +288,7 @@ impl<'a> Emitter<'a> {
         let frame = self.b.use_var(self.frame);
         let cells = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, cells) as i32);
         let to = self.region.instruction(way.to)?;
-        let (left, dead) = self.region.left(to, matches!(way.start, Start::Before(_)), &way.kinds)?;
+        let Leaving { left, dead } = self.region.leaving(to, matches!(way.start, Start::Before(_)), &way.kinds)?;
         let mut stored = vec![];
         left.iter().for_each(|(_, left)| left.cells(&mut |cell, kind| stored.push((cell, kind))));
         for (i, kind) in stored {
@@ -295,6 +310,10 @@ impl<'a> Emitter<'a> {
         if let Some(record) = self.record {
             let top = self.b.use_var(record.top);
             self.b.ins().store(TRUSTED, top, frame, offset_of!(Frame, top) as i32);
+        }
+        if let Some(turns) = self.turns {
+            let turns = self.b.use_var(turns);
+            self.b.ins().store(TRUSTED, turns, frame, offset_of!(Frame, turns) as i32);
         }
         let number = self.b.ins().iconst(types::I64, number as i64);
         self.b.ins().return_(&[number]);
@@ -376,12 +395,21 @@ impl<'a> Emitter<'a> {
                     Kind::Float { active: false } => Back::End { dst: *dst },
                     _ => Back::Nothing,
                 };
-                let (from, to) = (self.vars(*src)?, self.vars(*dst)?);
-                for (from, to) in [(from.float, to.float), (from.node, to.node), (from.int, to.int), (from.tag, to.tag)]
-                {
-                    let value = self.b.use_var(from);
-                    self.b.def_var(to, value);
-                }
+                self.copy(*dst, *src)?;
+            }
+            Action::Take { dst, src } => {
+                self.copy(*dst, *src)?;
+                let vars = self.vars(*src)?;
+                self.set_tag(vars, Tag::None);
+            }
+            Action::Push { object, value } => {
+                let x = self.float(*value, place)?;
+                let node = self.node_of(*value, place)?;
+                self.push_on(*object, (x, node), at, place)?;
+            }
+            Action::Length { dst, object } => {
+                let count = self.length(*object);
+                self.set_int(*dst, count, Tag::Int)?;
             }
             Action::Set { dst, value } => match value {
                 value::Value::Float(_, x) => {
@@ -493,6 +521,15 @@ impl<'a> Emitter<'a> {
         let (to, kinds) = &ways[0];
         let to = self.target(at, *to, kinds);
         self.b.ins().jump(to, &[]);
+        Some(())
+    }
+
+    fn copy(&mut self, dst: Reg, src: Reg) -> Option<()> {
+        let (from, to) = (self.vars(src)?, self.vars(dst)?);
+        for (from, to) in [(from.float, to.float), (from.node, to.node), (from.int, to.int), (from.tag, to.tag)] {
+            let value = self.b.use_var(from);
+            self.b.def_var(to, value);
+        }
         Some(())
     }
 

@@ -47,6 +47,8 @@ pub enum What {
     Struct(usize),
     /// A function with code at this address.
     Function(usize),
+    /// Whose entries are read.
+    Dict,
     /// The name of a struct, by the address of its definition.
     StructType(usize),
     /// Anything else: it is handed on.
@@ -64,6 +66,7 @@ impl What {
             Value::Tuple(items) => u16::try_from(items.len()).ok().map(What::Tuple),
             Value::Struct(s) => Some(What::of_struct(&s.def)),
             Value::Fn(closure) => Some(What::Function(Rc::as_ptr(&closure.chunk) as usize)),
+            Value::Dict(_) => Some(What::Dict),
             Value::StructType(def) => Some(What::StructType(Rc::as_ptr(def) as usize)),
             Value::List(items) => match (items.first(), items.last()) {
                 (Some(Value::Float(first, _)), Some(Value::Float(last, _))) => {
@@ -188,6 +191,20 @@ pub unsafe extern "C" fn write_item(frame: *mut Frame, object: u64, index: i64, 
     u64::from(done)
 }
 
+/// Pushes a float on a list that nothing else holds: 0 if that has to go another way.
+///
+/// # Safety
+/// `frame` and what it points to are alive.
+pub unsafe extern "C" fn push_item(frame: *mut Frame, object: u64, x: f64, node: u32) -> u64 {
+    // SAFETY: the caller's; nothing else refers to the value while code runs.
+    let value = unsafe { &mut *(*(*frame).objects.add(object as usize)).value };
+    let Value::List(items) = value else { return 0 };
+    let Some(items) = Rc::get_mut(items) else { return 0 };
+    let slot = if node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(node)) };
+    items.push(Value::Float(slot, x));
+    1
+}
+
 /// Where an index points to, from the end if it is negative.
 fn position(index: i64, len: usize) -> Option<usize> {
     let index = if index < 0 { index.checked_add(len as i64)? } else { index };
@@ -210,6 +227,8 @@ pub struct Frame {
     pub recent: *mut Recent,
     /// The result of [`read_item`].
     pub item: Cell,
+    /// How often the loop turned, if that is counted.
+    pub turns: u64,
     /// Words of the trace are written, not entries.
     pub traces: bool,
 }

@@ -57,8 +57,9 @@ const FAILURES: u32 = 6;
 const FEW: i64 = 8;
 /// Kinds of registers that a loop is compiled for.
 const VARIANTS: usize = 4;
-/// How often code may leave in the middle of a turn before it is given up.
+/// How often code may leave in the middle of a turn before it is given up, if it did not turn `MANY` times before.
 const LEFT: u32 = 1000;
+const MANY: u64 = 16;
 
 thread_local! {
     static COMPILED: Cell<usize> = const { Cell::new(0) };
@@ -333,6 +334,7 @@ impl Variant {
             objects: std::ptr::null(),
             recent: std::ptr::null_mut(),
             item: Register::default(),
+            turns: 0,
             traces: self.recording == Recording::Trace,
         };
         let objects = self.objects(cx, regs, globals)?;
@@ -405,7 +407,7 @@ impl Variant {
             }
         }
         self.full.set(exit.full);
-        if (self.span.0..=self.span.1).contains(&exit.to) && !exit.full {
+        if (self.span.0..=self.span.1).contains(&exit.to) && !exit.full && frame.turns < MANY {
             self.patience.set(self.patience.get().saturating_sub(1));
         }
         Some(exit.to)

@@ -235,6 +235,13 @@ impl Region<'_> {
     }
 }
 
+/// What code leaves where the machine goes on.
+pub struct Leaving {
+    pub left: Vec<(Reg, Left)>,
+    /// Registers that nothing reads any more.
+    pub dead: Vec<Reg>,
+}
+
 /// What code leaves in a register.
 pub enum Left {
     /// What a cell holds, of this kind.

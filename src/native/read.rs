@@ -96,6 +96,16 @@ fn numbers(
         };
         (fits && axes == index.len() && index.iter().all(|r| kind(*r) == Kind::Int)).then_some(object)
     };
+    // The list in a register, if a value may be pushed on it.
+    let grown = |list: Reg, value: Reg| {
+        let Kind::Object(object) = kind(list) else { return None };
+        match (kind(value), region.objects.get(object as usize)?) {
+            (Kind::Float { active }, (_, What::List { active: may })) if frame == 0 && (*may || !active) => {
+                Some(object)
+            }
+            _ => None,
+        }
+    };
     // The object in a register, if its items are floats; the one that a loop's state has.
     let walkable = |reg: Reg| {
         let Kind::Object(object) = kind(reg) else { return None };
@@ -266,8 +276,23 @@ fn numbers(
         Op::ForStart { iter } => walkable(iter).map(|_| Action::Walk { iter })?,
         Op::ForNext { iter, to } => Action::Each { iter, object: walked(iter)?, some: next, none: to.0 as usize },
         Op::ForLoop { iter, to } => Action::Each { iter, object: walked(iter)?, some: to.0 as usize, none: next },
+        Op::Push { list, src } => Action::Push { object: grown(list, src)?, value: src },
+        Op::CallMethod { base, site } => {
+            let site = chunk.calls.get(site.0 as usize)?;
+            let (list, value) = (base.shifted(1), base.shifted(2));
+            if !region.is_builtin(base, kinds, "push") || site.count != 2 || !site.names.is_empty() {
+                return None;
+            }
+            Action::Push { object: grown(list, value)?, value }
+        }
         Op::CallHost { base, site } => {
             let site = chunk.calls.get(site.0 as usize)?;
+            if let (Some(Host::Builtin(builtin)), 1, 0) = (site.host, site.count, site.names.len()) {
+                let Kind::Object(object) = kind(base.shifted(1)) else { return None };
+                let (_, what) = region.objects.get(object as usize)?;
+                let is_counted = matches!(what, What::List { .. } | What::Tensor { .. });
+                return (builtin.name == "len" && is_counted).then_some((Action::Length { dst: base, object }, next));
+            }
             let (Some(Host::Prim(prim)), 0) = (site.host, site.names.len()) else { return None };
             match site.count {
                 1 => {

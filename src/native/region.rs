@@ -14,7 +14,7 @@ use crate::native::adjoint::Ways;
 use crate::native::calls::{Called, Code, Promise};
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
-use crate::native::parts::{Left, Parts};
+use crate::native::parts::{Leaving, Left, Parts};
 use crate::native::read::{Read, read};
 use crate::native::sources::Sources;
 use crate::value::Value;
@@ -190,7 +190,7 @@ impl<'a> Region<'a> {
     }
 
     /// What code that goes on at an instruction leaves in registers of the frame, and those of them that nothing reads any more.
-    pub fn left(&self, to: usize, fails: bool, kinds: &Kinds) -> Option<(Vec<(Reg, Left)>, Vec<Reg>)> {
+    pub fn leaving(&self, to: usize, fails: bool, kinds: &Kinds) -> Option<Leaving> {
         let (mut left, mut dead) = (vec![], vec![]);
         for reg in self.written.iter().filter(|reg| self.sources.is_own(**reg)) {
             if !self.leaves(to, fails, *reg) {
@@ -199,7 +199,7 @@ impl<'a> Region<'a> {
                 left.push((*reg, self.left_in(*reg, kinds)?));
             }
         }
-        Some((left, dead))
+        Some(Leaving { left, dead })
     }
 
     fn left_in(&self, reg: Reg, kinds: &Kinds) -> Option<Left> {
@@ -246,13 +246,18 @@ impl<'a> Region<'a> {
                 return Some(*dst);
             }
             changed.extend(action.registers().1);
-            if matches!(action, Action::Store { .. } | Action::Update { .. })
+            if matches!(action, Action::Store { .. } | Action::Update { .. } | Action::Push { .. })
                 || index.iter().any(|reg| changed.contains(reg))
             {
                 return None;
             }
         }
         None
+    }
+
+    /// Is there something that the machine has to do?
+    pub fn has_gaps(&self) -> bool {
+        self.places.iter().flatten().any(|p| matches!(p.action, Action::Leave))
     }
 
     /// Does it write entries of the tape?
@@ -271,7 +276,7 @@ impl<'a> Region<'a> {
     /// Does it write to a list that may hold variables?
     pub fn stores_variables(&self) -> bool {
         self.places.iter().flatten().any(|p| match p.action {
-            Action::Store { object, .. } | Action::Update { object, .. } => {
+            Action::Store { object, .. } | Action::Update { object, .. } | Action::Push { object, .. } => {
                 self.objects.get(object as usize).is_some_and(|(_, what)| what.is_active())
             }
             _ => false,
@@ -318,14 +323,24 @@ impl<'a> Region<'a> {
         Some(())
     }
 
-    /// Two registers hold what is written to: after a copy on write they would not.
+    /// Two registers hold what is written to: after a copy on write they would not. Or the length of what grows is read.
     fn stores_what_is_shared(&self) -> bool {
         let actions = || self.places.iter().flatten();
-        actions().any(|p| match p.action {
-            Action::Store { object, .. } | Action::Update { object, .. } => actions().any(|p| match p.action {
+        let is_shared = |object: u16| {
+            actions().any(|p| match p.action {
                 Action::Copy { src, .. } | Action::Walk { iter: src } => p.kinds[src] == Kind::Object(object),
                 _ => false,
-            }),
+            })
+        };
+        let is_measured = |object: u16| {
+            actions().any(|p| match p.action {
+                Action::Length { object: of, .. } | Action::Each { object: of, .. } => of == object,
+                _ => false,
+            })
+        };
+        actions().any(|p| match p.action {
+            Action::Store { object, .. } | Action::Update { object, .. } => is_shared(object),
+            Action::Push { object, .. } => is_shared(object) || is_measured(object),
             _ => false,
         })
     }

@@ -1,8 +1,10 @@
 //! What a loop finds on entry outside the registers of its frame: globals, and parts of what is in registers. Each has a
 //! register above those of the frame.
 
+use std::rc::Rc;
+
 use crate::bytecode::op::{GlobalSlot, Reg};
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,6 +15,13 @@ pub enum Source {
         of: Reg,
         number: u16,
     },
+    /// Of a dict, by one of [`Sources::keys`].
+    Entry {
+        of: Reg,
+        key: u16,
+    },
+    /// One of [`Sources::constants`].
+    Constant(u16),
 }
 
 /// The sources of a loop, in the order of their registers.
@@ -20,11 +29,13 @@ pub struct Sources {
     /// Registers of the frame.
     own: u16,
     list: Vec<(Reg, Source)>,
+    keys: Vec<Key>,
+    constants: Vec<Value>,
 }
 
 impl Sources {
     pub fn new(own: u16) -> Sources {
-        Sources { own, list: vec![] }
+        Sources { own, list: vec![], keys: vec![], constants: vec![] }
     }
 
     pub fn len(&self) -> usize {
@@ -50,13 +61,37 @@ impl Sources {
         self.list.push((reg, source));
     }
 
+    /// An entry of a dict.
+    pub fn entry(&mut self, of: Reg, key: Key) -> Option<Source> {
+        let place = self.keys.iter().position(|known| *known == key).unwrap_or_else(|| {
+            self.keys.push(key);
+            self.keys.len() - 1
+        });
+        Some(Source::Entry { of, key: u16::try_from(place).ok()? })
+    }
+
+    /// A constant of a chunk, which has one source wherever it is loaded.
+    pub fn constant(&mut self, value: &Value) -> Option<Source> {
+        let same = |known: &Value| match (known, value) {
+            (Value::Str(a), Value::Str(b)) => Rc::ptr_eq(a, b),
+            (Value::Builtin(a), Value::Builtin(b)) => std::ptr::eq(*a, *b),
+            (Value::Prim(a), Value::Prim(b)) => std::ptr::eq(*a, *b),
+            _ => false,
+        };
+        let place = self.constants.iter().position(same).unwrap_or_else(|| {
+            self.constants.push(value.clone());
+            self.constants.len() - 1
+        });
+        Some(Source::Constant(u16::try_from(place).ok()?))
+    }
+
     /// The register of a source.
     pub fn register(&self, source: Source) -> Option<Reg> {
         self.list.iter().find(|(_, s)| *s == source).map(|(reg, _)| *reg)
     }
 
     /// What a register of the frame or of a source holds on entry.
-    pub fn value<'a>(&self, regs: &'a [Value], globals: &'a [Option<Value>], reg: Reg) -> &'a Value {
+    pub fn value<'a>(&'a self, regs: &'a [Value], globals: &'a [Option<Value>], reg: Reg) -> &'a Value {
         if self.is_own(reg) {
             return regs.get(reg.0 as usize).unwrap_or(&Value::None);
         }
@@ -71,6 +106,13 @@ impl Sources {
                 Value::Fn(closure) => closure.captures.get(number as usize),
                 _ => None,
             },
+            Some(Source::Entry { of, key }) if of < reg => {
+                match (self.value(regs, globals, of), self.keys.get(key as usize)) {
+                    (Value::Dict(dict), Some(key)) => dict.get(key),
+                    _ => None,
+                }
+            }
+            Some(Source::Constant(i)) => self.constants.get(i as usize),
             _ => None,
         };
         found.unwrap_or(&Value::None)

@@ -12,13 +12,14 @@ use crate::native::read::{Read, join};
 use crate::native::region::Region;
 use crate::native::sources::Source;
 use crate::symbol::Symbol;
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 /// What an instruction does, if it is a call or works on tuples, structs or closures; nothing if it is for numbers.
 pub fn read(region: &mut Region, at: (usize, usize), op: Op, kinds: &mut Kinds) -> Option<Option<Read>> {
     let mut actions = vec![];
     let done = match op {
         Op::Call { base, site } => return Some(region.call(at, base, site, kinds)),
+        Op::CallMethod { base, .. } if region.is_builtin(base, kinds, "push") => return None,
         Op::CallMethod { base, site } => return Some(region.call_method(at, base, site, kinds)),
         Op::Return { src } => return Some(region.hand_back(at.0, src, kinds)),
         Op::MakeClosure { dst, function } => match region.make_closure(at.0, dst, function, kinds) {
@@ -64,7 +65,19 @@ fn parts(
         _ => {}
     }
     Some(match op {
+        Op::Take { dst, src } if dst != src && matches!(kinds[src], Kind::Object(_)) => {
+            actions.push(Action::Take { dst, src });
+            Some(())
+        }
         Op::Move { dst, src } | Op::Take { dst, src } => region.copy(dst, src, kinds, actions),
+        Op::Load { dst, value } => {
+            let value = code.consts.get(value.0 as usize)?;
+            if Kind::of(value) != Kind::Untouched {
+                return None;
+            }
+            let src = region.sources.constant(value).and_then(|source| region.source(source, kinds));
+            src.and_then(|src| region.copy(dst, src, kinds, actions))
+        }
         Op::GetGlobal { dst, global } => {
             let src = region.source(Source::Global(global), kinds);
             src.and_then(|src| region.copy(dst, src, kinds, actions))
@@ -82,6 +95,18 @@ fn parts(
             _ => None,
         },
         Op::Unpack { first, src, n } => take_apart(region, src, &several(first, n.0 as usize), kinds, actions),
+        Op::GetField { dst, object, name: field } if dict_in(region, object, kinds).is_some() => {
+            let key = Key::Str(name(field)?.name());
+            entry(region, dst, (dict_in(region, object, kinds)?, key), kinds, actions)
+        }
+        Op::GetItem { dst, object, index } if dict_in(region, object, kinds).is_some() => {
+            let key = match loaded(&code, at, Reg(index.0 - base)) {
+                Some(Value::Str(text)) => Key::Str(text.as_str().into()),
+                Some(Value::Int(i)) => Key::Int(*i),
+                _ => return Some(None),
+            };
+            entry(region, dst, (dict_in(region, object, kinds)?, key), kinds, actions)
+        }
         Op::GetField { dst, object, name: field } | Op::TakeField { dst, object, name: field } => {
             let place = region.def_of(object, kinds)?.field(name(field)?);
             place.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
@@ -92,8 +117,10 @@ fn parts(
         }
         Op::GetItem { dst, object, index } => {
             let count = i64::from(items_of(region, object, kinds)?);
-            let number = literal(&code, at, Reg(index.0 - base)).map(|i| if i < 0 { i + count } else { i });
-            let number = number.and_then(|i| usize::try_from(i).ok());
+            let number = match loaded(&code, at, Reg(index.0 - base)) {
+                Some(Value::Int(i)) => usize::try_from(if *i < 0 { i + count } else { *i }).ok(),
+                _ => None,
+            };
             number.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
         }
         Op::SkipIfGiven { param, to } if frame != 0 => {
@@ -148,19 +175,40 @@ fn items_of(region: &Region, reg: Reg, kinds: &Kinds) -> Option<u16> {
     }
 }
 
-/// The int that an instruction's operand is, as written: it was loaded just before.
-fn literal(code: &Chunk, at: usize, reg: Reg) -> Option<i64> {
+/// The constant that an instruction's operand is, as written: it was loaded just before.
+fn loaded(code: &Chunk, at: usize, reg: Reg) -> Option<&Value> {
     let is_target =
         |op: &Op| op.operands().iter().any(|(_, o)| matches!(o, Operand::Target(to) if to.0 as usize == at));
     match code.code.get(at.checked_sub(1)?)? {
-        Op::Load { dst, value } if *dst == reg && !code.code.iter().any(is_target) => {
-            match code.consts.get(value.0 as usize)? {
-                Value::Int(i) => Some(*i),
-                _ => None,
-            }
-        }
+        Op::Load { dst, value } if *dst == reg && !code.code.iter().any(is_target) => code.consts.get(value.0 as usize),
         _ => None,
     }
+}
+
+/// The register on entry of the dict that a register holds.
+fn dict_in(region: &Region, reg: Reg, kinds: &Kinds) -> Option<Reg> {
+    let Kind::Object(k) = kinds[reg] else { return None };
+    match region.objects.get(k as usize)? {
+        (of, What::Dict) => Some(*of),
+        _ => None,
+    }
+}
+
+/// Copies an entry of a dict that is there.
+fn entry(
+    region: &mut Region,
+    dst: Reg,
+    (of, key): (Reg, Key),
+    kinds: &mut Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<()> {
+    let Value::Dict(dict) = region.sources.value(region.regs, region.globals, of) else { return None };
+    if !dict.contains_key(&key) {
+        return None;
+    }
+    let source = region.sources.entry(of, key)?;
+    let src = region.source(source, kinds)?;
+    region.copy(dst, src, kinds, actions)
 }
 
 /// `object.name = value`, if the value is of the field's type.
