@@ -103,6 +103,8 @@ instructions! {
     LoadNone { dst: Reg }
     /// R[dst] = globals[global]; an error if it is not set yet
     GetGlobal { dst: Reg, global: GlobalSlot }
+    /// R[dst] = globals[global], which is not set any more: it is written back later
+    TakeGlobal { dst: Reg, global: GlobalSlot }
     /// R[dst] = globals[global]; none if it is not set yet: the receiver may have a method of that name, and formulas do not apply then
     PeekGlobal { dst: Reg, global: GlobalSlot }
     /// globals[global] = R[src], which moves

@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
+use crate::ad::slot::Slot;
 use crate::builtins::iterate::default_value;
 use crate::bytecode::chunk::{CallSite, Host};
 use crate::bytecode::op::{Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::function::ZERO;
+use crate::compile::literal::constant_tensor;
 use crate::compile::place::OpenPlace;
 use crate::ops::prim::{Default, Eval, Param, ParamKind};
 use crate::resolve::{GlobalKind, LocalKind, Res};
@@ -73,6 +75,9 @@ impl FnCompiler<'_> {
             site.inout |= 1u64.checked_shl((before + i) as u32).unwrap_or(0);
         }
         Self::relate(&mut open);
+        if self.runs_builtin(&site) {
+            Self::be_quiet(&mut open);
+        }
         for (place, reg) in &open {
             self.lend(place, *reg);
         }
@@ -90,6 +95,16 @@ impl FnCompiler<'_> {
         self.writer.emit(op, span, &spans);
         self.hand_back(&open, pushes.then_some(Reg(base.0 + 1)), span);
         self.emit(Op::Take { dst, src: base }, span);
+    }
+
+    /// True for the builtins that change a list or dict and call nothing; a method of that name may be the program's.
+    fn runs_builtin(&self, site: &CallSite) -> bool {
+        let name: Rc<str> = match (site.host, site.method) {
+            (Some(Host::Builtin(builtin)), _) => builtin.name.into(),
+            (None, Some(method)) => method.name(),
+            _ => return false,
+        };
+        ["push", "pop", "extend", "insert", "remove"].contains(&&*name) && !self.context.inout_methods.contains(&name)
     }
 
     fn host_call(&mut self, host: Host, args: &[Arg], dst: Reg, span: Span) {
@@ -139,6 +154,20 @@ impl FnCompiler<'_> {
         self.finish_call(base, args, site, dst, span, None, places);
     }
 
+    /// A tensor as written, in all its digits: a constant, or lists of what stands in the brackets.
+    fn written_numbers(&mut self, e: &Expr, dst: Reg) {
+        let ExprKind::Tensor(items) = &e.kind else { return self.expr(e, dst) };
+        if let Some(tensor) = constant_tensor(items) {
+            return self.load(dst, Value::Tensor(Slot::CONST, Rc::new(tensor)), e.span);
+        }
+        self.emit(Op::MakeList { dst }, e.span);
+        for item in items {
+            let src = self.temp();
+            self.written_numbers(item, src);
+            self.emit(Op::Push { list: dst, src }, item.span);
+        }
+    }
+
     fn load_default(&mut self, dst: Reg, default: Default, span: Span) {
         let value = default_value(default);
         self.load(dst, value, span);
@@ -157,6 +186,23 @@ impl FnCompiler<'_> {
                 self.writer.chunk.dict_keys.push(keys);
                 let site = self.writer.table(self.writer.chunk.dict_keys.len());
                 self.emit(Op::MakeDict { dst, first, site }, span);
+                true
+            }
+            // Another dtype than the usual one is that of the numbers as written.
+            ("tensor", [Arg { name: None, inout: false, value }, dtype])
+                if dtype.name.as_ref().is_some_and(|n| &*n.name == "dtype")
+                    && !dtype.inout
+                    && matches!(value.kind, ExprKind::Tensor(_)) =>
+            {
+                let base = self.temps(3);
+                self.written_numbers(value, Reg(base.0 + 1));
+                self.expr(&dtype.value, Reg(base.0 + 2));
+                let host = crate::builtins::find("tensor").map(Host::Builtin);
+                let names = vec![Symbol::new("dtype")];
+                self.writer.chunk.calls.push(CallSite { count: 2, names, host, ..CallSite::default() });
+                let site = self.writer.table(self.writer.chunk.calls.len());
+                self.writer.emit(Op::CallHost { base, site }, span, &[value.span, dtype.value.span]);
+                self.emit(Op::Take { dst, src: base }, span);
                 true
             }
             // The message is made only where the condition does not hold.

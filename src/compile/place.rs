@@ -4,7 +4,7 @@
 //! else holds them and they are changed in place), and *closed* in the opposite order, each put back into the one
 //! around it. Inside a `try` they are copied instead: an error in between must leave the variable whole.
 
-use crate::bytecode::op::{Op, Reg, Table};
+use crate::bytecode::op::{GlobalSlot, Op, Reg, Table};
 use crate::compile::FnCompiler;
 use crate::resolve::{LocalId, Res};
 use crate::source::Span;
@@ -20,6 +20,8 @@ pub struct OpenPlace {
     shared: usize,
     /// Another place of the call may overlap: what is there is copied, and written back one after the other.
     overlaps: bool,
+    /// Nothing that the program wrote runs while it is open: nobody sees that a global is taken out.
+    quiet: bool,
     span: Span,
 }
 
@@ -97,7 +99,7 @@ impl FnCompiler<'_> {
                 containers.push(self.temp());
             }
         }
-        OpenPlace { root, steps, containers, shared: 0, overlaps: false, span: place.span }
+        OpenPlace { root, steps, containers, shared: 0, overlaps: false, quiet: false, span: place.span }
     }
 
     /// Finds out which of the places of a call have containers in common, and which may be the same or part of each other.
@@ -124,6 +126,11 @@ impl FnCompiler<'_> {
                 places.iter_mut().filter(|(p, _)| p.root.is(root)).for_each(|(p, _)| p.overlaps = true);
             }
         }
+    }
+
+    /// Notes that a call runs nothing that the program wrote.
+    pub fn be_quiet(places: &mut [(OpenPlace, Reg)]) {
+        places.iter_mut().for_each(|(place, _)| place.quiet = true);
     }
 
     /// Opens a place of a call and moves what is there to `dst`.
@@ -153,7 +160,7 @@ impl FnCompiler<'_> {
     /// Takes out the containers of a prepared place, all but the innermost part.
     pub fn enter_place(&mut self, open: &OpenPlace) {
         if let (Root::Other(res), Some(&first), false) = (open.root, open.containers.first(), open.is_shared(0)) {
-            self.load_res(res, first, open.span);
+            self.take_res(res, first, open);
         }
         for (i, (step, pair)) in open.steps.iter().zip(open.containers.windows(2)).enumerate() {
             if !open.is_shared(i + 1) {
@@ -162,9 +169,22 @@ impl FnCompiler<'_> {
         }
     }
 
-    /// Computes the indices and takes out the containers.
+    /// Loads a variable that is written back: a global without a trace, so that it is changed in place, unless an error in
+    /// between would leave the REPL without it.
+    pub fn take_res(&mut self, res: Res, dst: Reg, open: &OpenPlace) {
+        let resolved = &self.context.program.module(self.context.module).resolved;
+        match res {
+            Res::Global(id) if open.quiet && self.tries == 0 && resolved.is_final => {
+                let global = GlobalSlot(self.context.global(id));
+                self.emit(Op::TakeGlobal { dst, global }, open.span);
+            }
+            _ => self.load_res(res, dst, open.span),
+        }
+    }
+
+    /// Computes the indices and takes out the containers, for an instruction that does no more than change what is there.
     pub fn open_place(&mut self, place: &Expr) -> OpenPlace {
-        let open = self.prepare_place(place);
+        let open = OpenPlace { quiet: true, ..self.prepare_place(place) };
         self.enter_place(&open);
         open
     }
@@ -261,7 +281,7 @@ impl FnCompiler<'_> {
                     self.emit(Op::Take { dst, src }, open.span);
                 }
                 Root::Local(local) => self.load_res(Res::Local(local), dst, open.span),
-                Root::Other(res) => self.load_res(res, dst, open.span),
+                Root::Other(res) => self.take_res(res, dst, open),
             },
         }
     }

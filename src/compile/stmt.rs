@@ -354,7 +354,7 @@ impl FnCompiler<'_> {
             }
             Some(op) => {
                 let old = self.temp();
-                self.load_res(self.res(target.id), old, target.span);
+                self.take_res(self.res(target.id), old, &open);
                 self.binary(op, old, old, src, span, &[target.span, value.span]);
                 self.close_place(&open, old, span);
             }

@@ -27,6 +27,8 @@ pub enum IntOp {
     Mul,
     FloorDiv,
     Rem,
+    Max,
+    Min,
     Neg,
 }
 

@@ -553,6 +553,8 @@ impl<'a> Emitter<'a> {
     fn whole(&mut self, op: IntOp, (at, place): (usize, &Place), a: Reg, b: Reg) -> Option<Value> {
         let (x, y) = (self.int(a)?, self.int(b)?);
         let (value, over) = match op {
+            IntOp::Max => return Some(self.b.ins().smax(x, y)),
+            IntOp::Min => return Some(self.b.ins().smin(x, y)),
             IntOp::Add => self.b.ins().sadd_overflow(x, y),
             IntOp::Sub => self.b.ins().ssub_overflow(x, y),
             IntOp::Mul => self.b.ins().smul_overflow(x, y),

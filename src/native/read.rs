@@ -287,11 +287,25 @@ fn numbers(
         }
         Op::CallHost { base, site } => {
             let site = chunk.calls.get(site.0 as usize)?;
-            if let (Some(Host::Builtin(builtin)), 1, 0) = (site.host, site.count, site.names.len()) {
-                let Kind::Object(object) = kind(base.shifted(1)) else { return None };
-                let (_, what) = region.objects.get(object as usize)?;
-                let is_counted = matches!(what, What::List { .. } | What::Tensor { .. });
-                return (builtin.name == "len" && is_counted).then_some((Action::Length { dst: base, object }, next));
+            if let (Some(Host::Builtin(builtin)), 0) = (site.host, site.names.len()) {
+                let (a, b) = (base.shifted(1), base.shifted(2));
+                let object = match kind(a) {
+                    Kind::Object(k) => Some((k, region.objects.get(k as usize)?.1)),
+                    _ => None,
+                };
+                return Some((
+                    match (builtin.name, site.count, object) {
+                        ("len", 1, Some((object, What::List { .. } | What::Tensor { .. }))) => {
+                            Action::Length { dst: base, object }
+                        }
+                        ("float", 1, None) if kind(a) == Kind::Int => as_float(base, a),
+                        ("float", 1, None) if kind(a).is_float() => Action::Copy { dst: base, src: a },
+                        ("max", 2 | 4, None) if ints(a, b) => Action::Whole { op: IntOp::Max, dst: base, a, b },
+                        ("min", 2 | 4, None) if ints(a, b) => Action::Whole { op: IntOp::Min, dst: base, a, b },
+                        _ => return None,
+                    },
+                    next,
+                ));
             }
             let (Some(Host::Prim(prim)), 0) = (site.host, site.names.len()) else { return None };
             match site.count {
@@ -312,6 +326,11 @@ fn numbers(
         _ => return None,
     };
     Some((action, next))
+}
+
+/// An int as a float, which is the same number.
+pub fn as_float(dst: Reg, src: Reg) -> Action {
+    Action::Compute { dst, formula: Rc::new(Formula::new(vec![src], vec![0.0], vec![Step::Add(0, 1)], 0)) }
 }
 
 /// What is joined with the product before it, and how: of the product's operands, that, and the product.

@@ -8,7 +8,7 @@ use crate::bytecode::op::{Name, Op, Operand, Reg};
 use crate::native::action::Action;
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
-use crate::native::read::{Read, join};
+use crate::native::read::{Read, as_float, join};
 use crate::native::region::Region;
 use crate::native::sources::Source;
 use crate::symbol::Symbol;
@@ -255,9 +255,7 @@ fn check(region: &mut Region, test: &TypeTest, reg: Reg, kinds: &mut Kinds, acti
         (TypeTest::List(item), _) if matches!((&**item, object), (TypeTest::Any, Some(What::List { .. }))) => Some(()),
         (TypeTest::Tensor { dims, open: true, .. }, Kind::Float { .. }) if dims.is_empty() => Some(()),
         (TypeTest::Float, Kind::Int) => {
-            // As a float it is the same number.
-            let formula = Formula::new(vec![reg], vec![0.0], vec![Step::Add(0, 1)], 0);
-            actions.push(Action::Compute { dst: reg, formula: Rc::new(formula) });
+            actions.push(as_float(reg, reg));
             Some(())
         }
         (TypeTest::Optional(inner), _) => check(region, inner, reg, kinds, actions),

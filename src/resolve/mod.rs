@@ -89,6 +89,8 @@ pub struct Resolved {
     pub imports: Vec<ModuleId>,
     /// Names of methods with `inout self`: a call of one may change its receiver.
     pub inout_methods: Vec<Rc<str>>,
+    /// An error in its body is the end of all: it is no line of the REPL.
+    pub is_final: bool,
 }
 
 /// `impl` of a struct that another module declares.

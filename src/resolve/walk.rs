@@ -53,11 +53,12 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
     };
     // What a broken statement may have defined is not missed.
     let missing = input.tree.lost.iter().flat_map(|l| l.names.iter().cloned()).collect();
+    let input_mode = input.mode;
     let mut walk = Walk {
         shared: HashSet::default(),
         bound: super::mentions::top_level_bindings(&input.tree.stmts),
         input,
-        out: Resolved::default(),
+        out: Resolved { is_final: input_mode != Mode::Repl, ..Resolved::default() },
         scopes: vec![FnScope::new(FnId(0), main.clone(), true)],
         globals: HashMap::default(),
         defined: HashSet::default(),

@@ -203,6 +203,10 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                 }
                 _ => ok!(Err(not_yet())),
             },
+            Op::TakeGlobal { dst, global } => match globals.get_mut(global.0 as usize).and_then(Option::take) {
+                Some(value) => r!(dst).put(value),
+                None => ok!(Err(not_yet())),
+            },
             Op::SetGlobal { src, global } => {
                 if let Some(slot) = globals.get_mut(global.0 as usize) {
                     *slot = Some(std::mem::take(&mut r!(src)));
