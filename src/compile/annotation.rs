@@ -5,7 +5,7 @@ use crate::bytecode::op::{Op, Reg};
 use crate::compile::FnCompiler;
 use crate::resolve::{GlobalKind, Res};
 use crate::source::Span;
-use crate::syntax::ast::{BinOp, DimExpr, Ident, TypeExpr, TypeKind};
+use crate::syntax::ast::{BinOp, DimExpr, Ident, Param, TypeExpr, TypeKind};
 use crate::tensor::DType;
 
 impl FnCompiler<'_> {
@@ -31,6 +31,25 @@ impl FnCompiler<'_> {
             let dst = self.reg(dim);
             self.emit(Op::Move { dst, src: Reg(param as u16) }, span);
         }
+    }
+
+    /// Whether a parameter's annotation names a dimension that only a later one may show: in a formula of several, or since it has a
+    /// default that is an int.
+    pub fn names_later_dim(&self, ty: &TypeExpr, so_far: &[Param], later: &[Param]) -> bool {
+        fn named(ty: &TypeExpr) -> Vec<(&Ident, bool)> {
+            let mut dims = vec![];
+            dims_of(ty, &mut dims);
+            dims
+        }
+        let shows = |param: &Param, name: &str| {
+            let plainly = |(dim, whole): &(&Ident, bool)| *whole && &*dim.name == name;
+            param.ty.as_ref().is_some_and(|ty| named(ty).iter().any(plainly))
+        };
+        named(ty).iter().any(|(dim, whole)| {
+            let is_default = |p: &Param| p.default.is_some() && p.pattern.name().is_some_and(|n| n.name == dim.name);
+            let unknown = !whole && !so_far.iter().any(|p| shows(p, &dim.name));
+            later.iter().any(|p| is_default(p) || unknown && shows(p, &dim.name))
+        })
     }
 
     fn type_test(&mut self, ty: &TypeExpr) -> TypeTest {
@@ -113,6 +132,30 @@ impl FnCompiler<'_> {
                 _ => DimTest::Any,
             },
         }
+    }
+}
+
+/// The dimension variables of an annotation, and whether each is a dim by itself.
+fn dims_of<'e>(ty: &'e TypeExpr, out: &mut Vec<(&'e Ident, bool)>) {
+    fn in_dim<'e>(dim: &'e DimExpr, whole: bool, out: &mut Vec<(&'e Ident, bool)>) {
+        match dim {
+            DimExpr::Var { ident, .. } => out.push((ident, whole)),
+            DimExpr::Binary(_, a, b) => {
+                in_dim(a, false, out);
+                in_dim(b, false, out);
+            }
+            DimExpr::Int(..) | DimExpr::Any(_) | DimExpr::Ellipsis(_) => {}
+        }
+    }
+    match &ty.kind {
+        TypeKind::Tensor { dims, .. } => dims.iter().for_each(|dim| in_dim(dim, true, out)),
+        TypeKind::List(item) | TypeKind::Optional(item) => dims_of(item, out),
+        TypeKind::Dict(key, value) => {
+            dims_of(key, out);
+            dims_of(value, out);
+        }
+        TypeKind::Tuple(items) => items.iter().for_each(|item| dims_of(item, out)),
+        TypeKind::Name { .. } | TypeKind::Fn(..) => {}
     }
 }
 

@@ -145,6 +145,15 @@ impl<'a> FnCompiler<'a> {
                 self.check(reg, ty, param.pattern.span(), &what);
             }
         }
+        // What was tested before all its dims were known.
+        for (i, param) in decl.params.iter().enumerate() {
+            if let Some(ty) = &param.ty
+                && self.names_later_dim(ty, &decl.params[..=i], &decl.params[i + 1..])
+            {
+                let what = param.pattern.name().map_or("this argument".into(), |n| format!("`{}`", n.name));
+                self.check(Reg(i as u16), ty, param.pattern.span(), &what);
+            }
+        }
         for (i, param) in decl.params.iter().enumerate() {
             if !matches!(param.pattern, Pattern::Name { .. }) {
                 self.unpack(&param.pattern, Reg(i as u16));
