@@ -86,6 +86,29 @@ fn inout_differs(chunk: &Chunk, inout: u64, place: &[usize]) -> Error {
         .help(format!("write &{name} (a var)"))
 }
 
+/// A function with `inout` parameters that is called by `map`, `grad` and the like: they hand over values.
+#[cold]
+pub fn changes_what_is_handed(chunk: &Chunk) -> Error {
+    let names: Vec<_> = chunk.params.iter().map(|p| p.name.name()).collect();
+    let is_changed = |i: usize| i < 64 && chunk.inout >> i & 1 != 0;
+    let changed: Vec<_> = (0..names.len()).filter(|i| is_changed(*i)).map(|i| names[i].clone()).collect();
+    let copies: Vec<String> = changed.iter().map(|name| format!("var {name} = {name}\n")).collect();
+    let args: Vec<String> =
+        names.iter().enumerate().map(|(i, n)| if is_changed(i) { format!("&{n}") } else { n.to_string() }).collect();
+    let shown = changed.first().map_or_else(|| "?".into(), |name| name.to_string());
+    Error::new(
+        "E0326",
+        format!("`{}` changes its parameter `{shown}`, and what calls it here has no variable for it", chunk.name),
+    )
+    .help(format!(
+        "hand over a function that changes a copy:\n|{}| {{\n    {}    {}({})\n}}",
+        names.join(", "),
+        copies.join("    "),
+        chunk.name,
+        args.join(", ")
+    ))
+}
+
 /// Arguments of a host function in the order of its signature, and where each came from.
 type Bound = (SmallVec<[Value; 8]>, SmallVec<[usize; 8]>);
 

@@ -38,6 +38,11 @@ impl Vm {
             )
             .help("give the recursion a case that returns without calling itself"));
         }
+        if let Value::Fn(closure) = f
+            && closure.chunk.inout != 0
+        {
+            return Err(bind::changes_what_is_handed(&closure.chunk));
+        }
         let at = self.host_base;
         let site = CallSite { count: args.len() as u16, names: names.to_vec(), ..CallSite::default() };
         self.reserve(at + args.len() + 2);

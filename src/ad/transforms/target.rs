@@ -90,8 +90,11 @@ impl Wrt {
                 }
                 let name = names.as_ref().and_then(|n| n.get(at as usize));
                 let named = name.and_then(|n| args.named.iter().position(|(m, _)| m == n));
-                named.map(Place::Named).ok_or_else(|| {
-                    Error::new("E0438", format!("there is no argument {i} to differentiate: {count} are given"))
+                named.map(Place::Named).ok_or_else(|| match name {
+                    Some(name) => left_out(*name),
+                    None => {
+                        Error::new("E0438", format!("there is no argument {i} to differentiate: {count} are given"))
+                    }
                 })
             }
             Target::Name(name) => {
@@ -101,11 +104,19 @@ impl Wrt {
                 let at = names.as_ref().and_then(|n| n.iter().position(|m| m == name));
                 match at {
                     Some(i) if i < args.positional.len() => Ok(Place::Positional(i)),
-                    _ => Err(Error::new("E0438", format!("there is no argument `{name}` to differentiate"))),
+                    Some(_) => Err(left_out(*name)),
+                    None => Err(Error::new("E0438", format!("there is no argument `{name}` to differentiate"))),
                 }
             }
         }
     }
+}
+
+/// A parameter that has a default is no argument where it is not given.
+#[cold]
+fn left_out(name: Symbol) -> Error {
+    Error::new("E0438", format!("`{name}` is left to its default here, so it is no argument to differentiate"))
+        .help(format!("give it in the call: `{name}: ...`"))
 }
 
 /// Names of a function's parameters, if it has any known.
