@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::ops::prim::{Default, ParamKind, Prim};
 use crate::tensor::parts::get_at;
 use crate::value::{Key, Value};
+use crate::vm::characters;
 
 /// The primitive that takes one row of a tensor: `get_index(x, i)`.
 const GET_INDEX: &str = "get_index";
@@ -22,7 +23,7 @@ pub fn iter_len(value: &Value) -> Option<usize> {
     match value {
         Value::List(items) | Value::Tuple(items) => Some(items.len()),
         Value::Range(r) => Some(r.len()),
-        Value::Str(s) => Some(if s.is_ascii() { s.len() } else { s.chars().count() }),
+        Value::Str(s) => Some(characters::count(s)),
         Value::Dict(d) => Some(d.len()),
         Value::Tensor(..) | Value::Batched(..) => value.shape().and_then(|s| s.first().copied()),
         _ => None,
@@ -35,7 +36,7 @@ pub fn iter_at(value: &Value, i: usize) -> Option<Value> {
     match value {
         Value::List(items) | Value::Tuple(items) => items.get(i).cloned(),
         Value::Range(r) => (i < r.len()).then(|| Value::Int(r.at(i))),
-        Value::Str(s) => s.chars().nth(i).map(Value::str),
+        Value::Str(s) => characters::at(s, i).map(Value::str),
         Value::Dict(d) => d.get_index(i).map(|(key, _)| key_value(key)),
         _ => None,
     }

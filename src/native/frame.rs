@@ -7,6 +7,7 @@ use crate::ad::tape::{Entry, Recent, Tape};
 use crate::tensor::{DType, Tensor};
 use crate::value::{StructDef, Value};
 use crate::vm::elements;
+use crate::vm::items::MAX_LIST;
 
 /// A register, by all that it may hold.
 #[repr(C)]
@@ -199,7 +200,7 @@ pub unsafe extern "C" fn push_item(frame: *mut Frame, object: u64, x: f64, node:
     // SAFETY: the caller's; nothing else refers to the value while code runs.
     let value = unsafe { &mut *(*(*frame).objects.add(object as usize)).value };
     let Value::List(items) = value else { return 0 };
-    let Some(items) = Rc::get_mut(items) else { return 0 };
+    let Some(items) = Rc::get_mut(items).filter(|items| items.len() < MAX_LIST) else { return 0 };
     let slot = if node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(node)) };
     items.push(Value::Float(slot, x));
     1

@@ -326,6 +326,12 @@ impl Checker {
         for problem in self.frame.problems.iter_mut().skip(known).filter(|p| p.diagnostic.code == "E0326") {
             let d = &mut problem.diagnostic;
             let unmarked = d.labels.iter().find(|l| l.message == super::error::MARK).map(|l| l.span);
+            if let (Ty::Fn(FnTy::Made { transform, .. }), Some(place)) = (f, unmarked) {
+                let marked = d.labels.iter_mut().filter(|l| l.span == place);
+                marked.for_each(|l| l.message = format!("`{transform}` hands over a value"));
+                d.help = Some(format!("give `{transform}` a function that changes a copy: |a| {{ var a = a; f(&a) }}"));
+                continue;
+            }
             if let Some(path) = operands.iter().find(|e| Some(e.span) == unmarked).and_then(|e| path_of(e)) {
                 d.help = Some(format!("write `&{path}` to let the function change it"));
             }

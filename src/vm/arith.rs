@@ -21,14 +21,27 @@ pub fn overflow(op: &str, x: i64, y: i64) -> Error {
     Error::new("E0411", format!("{x} {op} {y} does not fit an int (64 bits)")).help("compute with floats: float(x)")
 }
 
+/// Whether a text may be so long.
+fn fits_memory(bytes: usize) -> Result<()> {
+    const MAX_TEXT: usize = 1 << 30;
+    if bytes <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(Error::new("E0421", format!("a str of {bytes} bytes is too large")).help("write it to a file piece by piece"))
+}
+
+/// `text += more`, in place if nothing else holds the text; false if they are no strings.
+pub fn append(prim: &Prim, text: &mut Value, more: &Value) -> Result<bool> {
+    let (Value::Str(text), Value::Str(more), "add") = (text, more, prim.name) else { return Ok(false) };
+    fits_memory(text.len() + more.len())?;
+    Rc::make_mut(text).push_str(more);
+    Ok(true)
+}
+
 /// `+ - * /` on mixed numbers, tensors, structures; `+` joins strings.
 pub fn general(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
     if let (Value::Str(x), Value::Str(y), "add") = (a, b, prim.name) {
-        const MAX_TEXT: usize = 1 << 30;
-        if x.len() + y.len() > MAX_TEXT {
-            return Err(Error::new("E0421", format!("a str of {} bytes is too large", x.len() + y.len()))
-                .help("write it to a file piece by piece"));
-        }
+        fits_memory(x.len() + y.len())?;
         return Ok(Value::str(format!("{x}{y}")));
     }
     // Numbers and tensors are checked by the primitive; all else is refused here, in the words of the operator.

@@ -123,6 +123,13 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
                     Some(z) => put_int(&mut r!($dst), z),
                     None => ok!(Err(arith::overflow(stringify!($op), x, y))),
                 },
+                (Value::Str(_), Value::Str(_)) if $dst == $a => {
+                    let more = get!($b).clone();
+                    if !ok!(arith::append(&$prim, &mut r!($dst), &more)) {
+                        let value = ok!(arith::general(cx, &$prim, get!($a), &more));
+                        r!($dst) = value;
+                    }
+                }
                 (a, b) => {
                     let value = ok!(arith::general(cx, &$prim, a, b));
                     r!($dst) = value;

@@ -16,8 +16,8 @@ use crate::tensor::broadcast::broadcast_shapes;
 use crate::tensor::parts::value_misfit;
 use crate::tensor::{DType, Shape, Tensor};
 use crate::value::{RangeValue, Value};
-use crate::vm::arith;
 use crate::vm::call::a_value;
+use crate::vm::{arith, characters};
 
 /// Parts of a tuple, or of a str, are not assigned to.
 #[cold]
@@ -124,9 +124,8 @@ pub fn get(cx: &mut Cx, object: &Value, index: &Value) -> Result<Value> {
             Ok(Value::Int(range.at(at)))
         }
         (Value::Str(s), Value::Int(i)) => {
-            let count = s.chars().count();
-            let at = position(*i, count)?;
-            Ok(s.chars().nth(at).map_or(Value::None, Value::str))
+            let at = position(*i, characters::count(s))?;
+            Ok(characters::at(s, at).map_or(Value::None, Value::str))
         }
         (_, Value::Batched(..)) if index.shape() == Some(&[]) => {
             let index = cx.concrete(index)?;
@@ -256,10 +255,8 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
         Value::List(items) => Ok(Value::list(slice(items, &bounds)?)),
         Value::Tuple(items) => Ok(Value::tuple(slice(items, &bounds)?)),
         Value::Str(s) => {
-            let chars: Vec<Value> = s.chars().map(Value::str).collect();
-            let picked = slice(&chars, &bounds)?;
-            let text: String = picked.iter().map(crate::show::display).collect();
-            Ok(Value::str(text))
+            let (first, count, step) = bounds_of(&bounds, characters::count(s))?;
+            Ok(Value::str(characters::picked(s, first, count, step)))
         }
         Value::Range(range) => {
             let all: Vec<Value> = (0..range.len()).map(|i| Value::Int(range.at(i))).collect();
@@ -287,6 +284,13 @@ fn new_axes(cx: &mut Cx, number: &Value, parts: &[IndexPart], values: &[Value]) 
 }
 
 fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
+    let (first, count, step) = bounds_of(bounds, items.len())?;
+    let at = |k: usize| (first as i64 + k as i64 * step) as usize;
+    Ok((0..count).filter_map(|k| items.get(at(k)).cloned()).collect())
+}
+
+/// The first place of a slice, how many there are, and how far apart.
+fn bounds_of(bounds: &[Value], len: usize) -> Result<(usize, usize, i64)> {
     let int = |v: &Value| match v {
         Value::None => Ok(None),
         Value::Int(i) => Ok(Some(*i)),
@@ -295,11 +299,10 @@ fn slice(items: &[Value], bounds: &[Value]) -> Result<Vec<Value>> {
             Err(index::not_a_bound(&kind).operand(1, format!("this is {kind}")))
         }
     };
-    let [start, stop, step] = bounds else { return Ok(vec![]) };
+    let [start, stop, step] = bounds else { return Ok((0, 0, 1)) };
     let (start, stop, step) = (int(start)?, int(stop)?, int(step)?.unwrap_or(1));
-    let (first, count, step) = crate::tensor::index::slice_bounds(start, stop, step, items.len())?;
-    let at = |k: usize| (first as i64 + k as i64 * step as i64) as usize;
-    Ok((0..count).filter_map(|k| items.get(at(k)).cloned()).collect())
+    let (first, count, step) = crate::tensor::index::slice_bounds(start, stop, step, len)?;
+    Ok((first, count, step as i64))
 }
 
 /// `object[1:3, :, i] = value`

@@ -8,6 +8,7 @@
 mod arith;
 pub(crate) mod bind;
 mod call;
+pub mod characters;
 pub mod elements;
 mod exec;
 mod fields;
