@@ -41,71 +41,64 @@ pub struct State<'a> {
 /// Runs the innermost frame, and those that it calls, until something needs the machine. On an error the `pc` of the
 /// innermost frame stands behind the failing instruction.
 pub fn exec(state: &mut State<'_>) -> Result<Exit> {
-    loop {
-        if let Some(exit) = exec_frame(state)? {
-            return Ok(exit);
-        }
-    }
-}
-
-/// The same up to a plain call or return, which changes the frame.
-fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
     let State { stack, frames, cx, globals, outside } = state;
     let (cx, globals, outside): (&mut Cx, &mut Vec<Option<Value>>, Option<Span>) = (cx, globals, *outside);
-    let Some(frame) = frames.last() else { return Err(Error::new("E0400", "no function is running")) };
-    let closure = frame.closure.clone();
-    let chunk = &*closure.chunk;
-    let code = &chunk.code[..];
-    let (base, given) = (frame.base, frame.given);
-    let mut at = frame.pc;
-    let regs = &mut stack[base..base + chunk.registers as usize];
-    let trap = cx.watch != Watch::Off;
-    let told = trap || profile::is_on();
+    // Calls and returns change the frame.
+    'frame: loop {
+        let Some(frame) = frames.last() else { return Err(Error::new("E0400", "no function is running")) };
+        let closure = frame.closure.clone();
+        let chunk = &*closure.chunk;
+        let code = &chunk.code[..];
+        let (base, given) = (frame.base, frame.given);
+        let mut at = frame.pc;
+        let regs = &mut stack[base..base + chunk.registers as usize];
+        let trap = cx.watch != Watch::Off;
+        let told = trap || profile::is_on();
 
-    debug_assert!(regs.len() >= chunk.registers as usize);
-    // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
-    // `chunk.registers`, which is the length of `regs`, and control stays within `code`, whose last instruction is a
-    // Return or a Jump. Checking each access again costs a quarter of the scalar loop in `benches/`.
-    macro_rules! r {
-        ($reg:expr) => {
-            *unsafe { regs.get_unchecked_mut($reg.0 as usize) }
-        };
-    }
-    macro_rules! get {
-        ($reg:expr) => {
-            unsafe { regs.get_unchecked($reg.0 as usize) }
-        };
-    }
-    // Notes where the frame stands.
-    macro_rules! leave {
-        () => {
-            if let Some(frame) = frames.last_mut() {
-                frame.pc = at;
-            }
-        };
-    }
-    // Tells the NaN trap and the profile what is executed.
-    macro_rules! here {
-        () => {
-            if told {
-                note_place(cx, chunk, at, outside, trap);
-            }
-        };
-    }
-    // Errors leave through here so that the place is known.
-    macro_rules! ok {
-        ($result:expr) => {{
-            here!();
-            match $result {
-                Ok(value) => value,
-                Err(error) => {
-                    leave!();
-                    return Err(error);
+        debug_assert!(regs.len() >= chunk.registers as usize);
+        // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
+        // `chunk.registers`, which is the length of `regs`, and control stays within `code`, whose last instruction is a
+        // Return or a Jump. Checking each access again costs a quarter of the scalar loop in `benches/`.
+        macro_rules! r {
+            ($reg:expr) => {
+                *unsafe { regs.get_unchecked_mut($reg.0 as usize) }
+            };
+        }
+        macro_rules! get {
+            ($reg:expr) => {
+                unsafe { regs.get_unchecked($reg.0 as usize) }
+            };
+        }
+        // Notes where the frame stands.
+        macro_rules! leave {
+            () => {
+                if let Some(frame) = frames.last_mut() {
+                    frame.pc = at;
                 }
-            }
-        }};
-    }
-    macro_rules! arithmetic {
+            };
+        }
+        // Tells the NaN trap and the profile what is executed.
+        macro_rules! here {
+            () => {
+                if told {
+                    note_place(cx, chunk, at, outside, trap);
+                }
+            };
+        }
+        // Errors leave through here so that the place is known.
+        macro_rules! ok {
+            ($result:expr) => {{
+                here!();
+                match $result {
+                    Ok(value) => value,
+                    Err(error) => {
+                        leave!();
+                        return Err(error);
+                    }
+                }
+            }};
+        }
+        macro_rules! arithmetic {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident, $slopes:expr) => {{
             match (get!($a), get!($b)) {
                 (&Value::Float(sa, x), &Value::Float(sb, y)) => {
@@ -137,8 +130,8 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
             }
         }};
     }
-    // A comparison before the `JumpUnless` that alone reads it.
-    macro_rules! compare_jump {
+        // A comparison before the `JumpUnless` that alone reads it.
+        macro_rules! compare_jump {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
             let holds = match (get!($a), get!($b)) {
                 (&Value::Float(_, x), &Value::Float(_, y)) => x $op y,
@@ -155,7 +148,7 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
             }
         }};
     }
-    macro_rules! compare {
+        macro_rules! compare {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
             match (get!($a), get!($b)) {
                 (&Value::Float(_, x), &Value::Float(_, y)) => put_bool(&mut r!($dst), x $op y),
@@ -168,523 +161,531 @@ fn exec_frame(state: &mut State<'_>) -> Result<Option<Exit>> {
         }};
     }
 
-    // A loop's next turn begins at `at`: it may be native code.
-    macro_rules! turn {
-        () => {
-            if cx.turns(chunk)
-                && !told
-                && let Some(next) = native::turn(cx, chunk, regs, globals, at)
-            {
-                at = next;
-            }
-        };
-    }
-
-    loop {
-        // SAFETY: as above.
-        let op = *unsafe { code.get_unchecked(at) };
-        at += 1;
-        match op {
-            Op::Move { dst, src } => copy(regs, dst, src),
-            Op::Take { dst, src } => match r!(src) {
-                Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                Value::Int(i) => put_int(&mut r!(dst), i),
-                _ => {
-                    let value = std::mem::take(&mut r!(src));
-                    r!(dst).put(value);
-                }
-            },
-            Op::Load { dst, value } => match &chunk.consts[value.0 as usize] {
-                &Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                &Value::Int(i) => put_int(&mut r!(dst), i),
-                other => {
-                    let value = other.clone();
-                    r!(dst).put(value);
-                }
-            },
-            Op::LoadNone { dst } => r!(dst).clear(),
-            Op::GetGlobal { dst, global } => match globals.get(global.0 as usize) {
-                Some(Some(value)) => {
-                    let value = value.clone();
-                    r!(dst).put(value);
-                }
-                _ => ok!(Err(not_yet())),
-            },
-            Op::TakeGlobal { dst, global } => match globals.get_mut(global.0 as usize).and_then(Option::take) {
-                Some(value) => r!(dst).put(value),
-                None => ok!(Err(not_yet())),
-            },
-            Op::SetGlobal { src, global } => {
-                if let Some(slot) = globals.get_mut(global.0 as usize) {
-                    *slot = Some(std::mem::take(&mut r!(src)));
-                }
-            }
-            Op::Itself { dst } => r!(dst) = Value::Fn(closure.clone()),
-
-            Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add, |_, _| (1.0, 1.0)),
-            Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub, |_, _| (1.0, -1.0)),
-            Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul, |x, y| (y, x)),
-            Op::MulAdd { dst, a, b } => {
-                let word = code[at];
-                let (Op::Plus { c } | Op::PlusTo { c } | Op::Minus { c } | Op::MinusFrom { c }) = word else {
-                    unreachable!("MulAdd is followed by what to do with the product");
-                };
-                if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) = (get!(a), get!(b), get!(c))
-                    && sa.is_const()
-                    && sb.is_const()
-                    && sc.is_const()
-                    && !trap
+        // A loop's next turn begins at `at`: it may be native code.
+        macro_rules! turn {
+            () => {
+                if cx.turns(chunk)
+                    && !told
+                    && let Some(next) = native::turn(cx, chunk, regs, globals, at)
                 {
-                    // Nothing here leaves the floating point registers: a loop's variable is a chain through this.
-                    at += 1;
-                    match word {
-                        Op::Minus { .. } => put_float(&mut r!(dst), Slot::CONST, x * y - z),
-                        Op::MinusFrom { .. } => put_float(&mut r!(dst), Slot::CONST, z - x * y),
-                        _ => put_float(&mut r!(dst), Slot::CONST, x * y + z),
+                    at = next;
+                }
+            };
+        }
+
+        loop {
+            // SAFETY: as above.
+            let op = *unsafe { code.get_unchecked(at) };
+            at += 1;
+            match op {
+                Op::Move { dst, src } => copy(regs, dst, src),
+                Op::Take { dst, src } => match r!(src) {
+                    Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                    Value::Int(i) => put_int(&mut r!(dst), i),
+                    _ => {
+                        let value = std::mem::take(&mut r!(src));
+                        r!(dst).put(value);
                     }
-                    continue;
-                }
-                if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) = (get!(a), get!(b), get!(c))
-                    && !trap
-                    && let Some((slot, value)) = ok!(mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
-                {
-                    at += 1;
-                    put_float(&mut r!(dst), slot, value);
-                    continue;
-                }
-                // The product's errors have the place of this word, the sum's that of the next.
-                let product = ok!(arith::product(cx, get!(a), get!(b)));
-                at += 1;
-                let value = ok!(arith::join(cx, word, product, regs));
-                if let Value::Float(slot, x) = value {
-                    put_float(&mut r!(dst), slot, x);
-                } else {
-                    r!(dst) = value;
-                }
-            }
-            // Words of MulAdd.
-            Op::Plus { .. } | Op::PlusTo { .. } | Op::Minus { .. } | Op::MinusFrom { .. } => {}
-            Op::Div { dst, a, b } => match (get!(a), get!(b)) {
-                (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
-                    if sa.is_const() && sb.is_const() {
-                        put_float(&mut r!(dst), Slot::CONST, x / y);
-                    } else if let Some(slot) = ok!(cx.record((sa, 1.0 / y), (sb, -(x / y / y)))) {
-                        put_float(&mut r!(dst), slot, x / y);
-                    } else {
-                        let (slot, z) = ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)));
-                        put_float(&mut r!(dst), slot, z);
+                },
+                Op::Load { dst, value } => match &chunk.consts[value.0 as usize] {
+                    &Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                    &Value::Int(i) => put_int(&mut r!(dst), i),
+                    other => {
+                        let value = other.clone();
+                        r!(dst).put(value);
+                    }
+                },
+                Op::LoadNone { dst } => r!(dst).clear(),
+                Op::GetGlobal { dst, global } => match globals.get(global.0 as usize) {
+                    Some(Some(value)) => {
+                        let value = value.clone();
+                        r!(dst).put(value);
+                    }
+                    _ => ok!(Err(not_yet())),
+                },
+                Op::TakeGlobal { dst, global } => match globals.get_mut(global.0 as usize).and_then(Option::take) {
+                    Some(value) => r!(dst).put(value),
+                    None => ok!(Err(not_yet())),
+                },
+                Op::SetGlobal { src, global } => {
+                    if let Some(slot) = globals.get_mut(global.0 as usize) {
+                        *slot = Some(std::mem::take(&mut r!(src)));
                     }
                 }
-                (a, b) => {
-                    let value = ok!(arith::general(cx, &DIV, a, b));
-                    r!(dst) = value;
-                }
-            },
-            Op::Pow { dst, a, b } => {
-                let value = ok!(arith::power(cx, &POW, get!(a), get!(b)));
-                r!(dst) = value;
-            }
-            Op::Lt { dst, a, b } => compare!(dst, a, b, LT, <),
-            Op::LtJump { dst, a, b } => compare_jump!(dst, a, b, LT, <),
-            Op::Le { dst, a, b } => compare!(dst, a, b, LE, <=),
-            Op::LeJump { dst, a, b } => compare_jump!(dst, a, b, LE, <=),
-            Op::Gt { dst, a, b } => compare!(dst, a, b, GT, >),
-            Op::GtJump { dst, a, b } => compare_jump!(dst, a, b, GT, >),
-            Op::Ge { dst, a, b } => compare!(dst, a, b, GE, >=),
-            Op::GeJump { dst, a, b } => compare_jump!(dst, a, b, GE, >=),
-            Op::Eq { dst, a, b } => compare!(dst, a, b, EQ, ==),
-            Op::EqJump { dst, a, b } => compare_jump!(dst, a, b, EQ, ==),
-            Op::Ne { dst, a, b } => compare!(dst, a, b, NE, !=),
-            Op::NeJump { dst, a, b } => compare_jump!(dst, a, b, NE, !=),
-            Op::Binary { dst, a, b } => {
-                let Op::Operator { op } = code[at] else {
-                    unreachable!("Binary is followed by Operator");
-                };
-                at += 1;
-                let operator = chunk.operators[op.0 as usize];
-                let value = match (get!(a), get!(b), operator) {
-                    (&Value::Int(x), &Value::Int(y), BinOp::Rem) if y > 0 => Value::Int(x.rem_euclid(y)),
-                    (&Value::Int(x), &Value::Int(y), BinOp::FloorDiv) if y > 0 => Value::Int(x.div_euclid(y)),
-                    (a, b, operator) => ok!(arith::binary(cx, operator, a, b)),
-                };
-                r!(dst) = value;
-            }
-            Op::Operator { .. } => {}
-            Op::Neg { dst, src } => match get!(src) {
-                &Value::Float(s, x) if s.is_const() => put_float(&mut r!(dst), s, -x),
-                &Value::Float(s, x) => {
-                    let (slot, y) = ok!(cx.apply_scalar1(&NEG, s, x));
-                    put_float(&mut r!(dst), slot, y);
-                }
-                other => {
-                    let value = ok!(arith::unary(cx, &NEG, other));
-                    r!(dst) = value;
-                }
-            },
-            Op::Not { dst, src } => {
-                let value = match get!(src) {
-                    Value::Bool(b) => Value::Bool(!b),
-                    other => ok!(arith::not(cx, other)),
-                };
-                r!(dst) = value;
-            }
-            Op::Prim1 { dst, src, prim } => {
-                let Host::Prim(prim) = chunk.hosts[prim.0 as usize] else {
-                    unreachable!("Prim1 names a primitive");
-                };
-                match (get!(src), &prim.eval) {
-                    (&Value::Float(s, x), Eval::Elementwise(e)) if !trap => {
-                        if s.is_const()
-                            && let Scalar::Unary { f, .. } = e.scalar
-                        {
-                            let y = f(x);
-                            put_float(&mut r!(dst), s, y);
-                        } else {
-                            let (slot, y) = ok!(cx.apply_scalar1(prim, s, x));
-                            put_float(&mut r!(dst), slot, y);
+                Op::Itself { dst } => r!(dst) = Value::Fn(closure.clone()),
+
+                Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add, |_, _| (1.0, 1.0)),
+                Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub, |_, _| (1.0, -1.0)),
+                Op::Mul { dst, a, b } => arithmetic!(dst, a, b, MUL, *, checked_mul, |x, y| (y, x)),
+                Op::MulAdd { dst, a, b } => {
+                    let word = code[at];
+                    let (Op::Plus { c } | Op::PlusTo { c } | Op::Minus { c } | Op::MinusFrom { c }) = word else {
+                        unreachable!("MulAdd is followed by what to do with the product");
+                    };
+                    if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) =
+                        (get!(a), get!(b), get!(c))
+                        && sa.is_const()
+                        && sb.is_const()
+                        && sc.is_const()
+                        && !trap
+                    {
+                        // Nothing here leaves the floating point registers: a loop's variable is a chain through this.
+                        at += 1;
+                        match word {
+                            Op::Minus { .. } => put_float(&mut r!(dst), Slot::CONST, x * y - z),
+                            Op::MinusFrom { .. } => put_float(&mut r!(dst), Slot::CONST, z - x * y),
+                            _ => put_float(&mut r!(dst), Slot::CONST, x * y + z),
                         }
+                        continue;
                     }
-                    (x, _) => {
-                        let value = ok!(arith::unary(cx, prim, x));
+                    if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) =
+                        (get!(a), get!(b), get!(c))
+                        && !trap
+                        && let Some((slot, value)) = ok!(mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
+                    {
+                        at += 1;
+                        put_float(&mut r!(dst), slot, value);
+                        continue;
+                    }
+                    // The product's errors have the place of this word, the sum's that of the next.
+                    let product = ok!(arith::product(cx, get!(a), get!(b)));
+                    at += 1;
+                    let value = ok!(arith::join(cx, word, product, regs));
+                    if let Value::Float(slot, x) = value {
+                        put_float(&mut r!(dst), slot, x);
+                    } else {
                         r!(dst) = value;
                     }
                 }
-            }
-
-            Op::Formula { dst, formula, words } => {
-                let formula = &chunk.formulas[formula.0 as usize];
-                if trap {
-                } else if let Some((slot, x)) = ok!(cx.formula(formula, regs)) {
-                    put_float(&mut r!(dst), slot, x);
-                    at += words.0 as usize;
-                } else if let Some(value) = ok!(cx.formula_of_tensors(formula, regs)) {
-                    r!(dst).put(value);
-                    at += words.0 as usize;
-                }
-            }
-
-            Op::Total { dst, formula, words } => {
-                if !trap && let Some(value) = ok!(cx.formula_of_tensors(&chunk.formulas[formula.0 as usize], regs)) {
-                    r!(dst).put(value);
-                    at += words.0 as usize;
-                }
-            }
-
-            Op::Jump { to } => {
-                let back = (to.0 as usize) < at;
-                if back && INTERRUPT.load(Ordering::Relaxed) {
-                    ok!(Err(Error::leave(Cause::Interrupt)));
-                }
-                at = to.0 as usize;
-                if back {
-                    turn!();
-                }
-            }
-            Op::JumpUnless { cond, to } => match &r!(cond) {
-                Value::Bool(true) => {}
-                Value::Bool(false) => at = to.0 as usize,
-                other => {
-                    let cond = ok!(cx.concrete(other));
-                    match cond {
-                        Value::Bool(true) => {}
-                        Value::Bool(false) => at = to.0 as usize,
-                        other => ok!(Err(arith::no_condition(&other))),
+                // Words of MulAdd.
+                Op::Plus { .. } | Op::PlusTo { .. } | Op::Minus { .. } | Op::MinusFrom { .. } => {}
+                Op::Div { dst, a, b } => match (get!(a), get!(b)) {
+                    (&Value::Float(sa, x), &Value::Float(sb, y)) if !trap => {
+                        if sa.is_const() && sb.is_const() {
+                            put_float(&mut r!(dst), Slot::CONST, x / y);
+                        } else if let Some(slot) = ok!(cx.record((sa, 1.0 / y), (sb, -(x / y / y)))) {
+                            put_float(&mut r!(dst), slot, x / y);
+                        } else {
+                            let (slot, z) = ok!(cx.apply_scalar2(&DIV, (sa, x), (sb, y)));
+                            put_float(&mut r!(dst), slot, z);
+                        }
                     }
+                    (a, b) => {
+                        let value = ok!(arith::general(cx, &DIV, a, b));
+                        r!(dst) = value;
+                    }
+                },
+                Op::Pow { dst, a, b } => {
+                    let value = ok!(arith::power(cx, &POW, get!(a), get!(b)));
+                    r!(dst) = value;
                 }
-            },
-            Op::SkipIfFalse { src, to } => {
-                if let Value::Bool(false) = r!(src) {
-                    at = to.0 as usize;
-                }
-            }
-            Op::SkipIfTrue { src, to } => {
-                if let Value::Bool(true) = r!(src) {
-                    at = to.0 as usize;
-                }
-            }
-            Op::SkipIfGiven { param, to } => {
-                if given & (1 << param.0) != 0 {
-                    at = to.0 as usize;
-                }
-            }
-            Op::ForRange { iter, lo, hi } => {
-                let i = iter.0 as usize;
-                if let (&Value::Int(start), &Value::Int(stop)) = (get!(lo), get!(hi)) {
-                    let state4 = &mut regs[i..i + 3];
-                    put_int(&mut state4[0], start);
-                    put_int(&mut state4[1], stop.saturating_sub(start).max(0));
-                    put_int(&mut state4[2], 1);
-                    // Behind the ForStart.
+                Op::Lt { dst, a, b } => compare!(dst, a, b, LT, <),
+                Op::LtJump { dst, a, b } => compare_jump!(dst, a, b, LT, <),
+                Op::Le { dst, a, b } => compare!(dst, a, b, LE, <=),
+                Op::LeJump { dst, a, b } => compare_jump!(dst, a, b, LE, <=),
+                Op::Gt { dst, a, b } => compare!(dst, a, b, GT, >),
+                Op::GtJump { dst, a, b } => compare_jump!(dst, a, b, GT, >),
+                Op::Ge { dst, a, b } => compare!(dst, a, b, GE, >=),
+                Op::GeJump { dst, a, b } => compare_jump!(dst, a, b, GE, >=),
+                Op::Eq { dst, a, b } => compare!(dst, a, b, EQ, ==),
+                Op::EqJump { dst, a, b } => compare_jump!(dst, a, b, EQ, ==),
+                Op::Ne { dst, a, b } => compare!(dst, a, b, NE, !=),
+                Op::NeJump { dst, a, b } => compare_jump!(dst, a, b, NE, !=),
+                Op::Binary { dst, a, b } => {
+                    let Op::Operator { op } = code[at] else {
+                        unreachable!("Binary is followed by Operator");
+                    };
                     at += 1;
-                } else {
-                    let value = ok!(items::range(cx, get!(lo), get!(hi), false));
-                    r!(iter) = value;
+                    let operator = chunk.operators[op.0 as usize];
+                    let value = match (get!(a), get!(b), operator) {
+                        (&Value::Int(x), &Value::Int(y), BinOp::Rem) if y > 0 => Value::Int(x.rem_euclid(y)),
+                        (&Value::Int(x), &Value::Int(y), BinOp::FloorDiv) if y > 0 => Value::Int(x.div_euclid(y)),
+                        (a, b, operator) => ok!(arith::binary(cx, operator, a, b)),
+                    };
+                    r!(dst) = value;
                 }
-            }
-            Op::ForStart { iter } => {
-                let i = iter.0 as usize;
-                let source = std::mem::take(&mut regs[i]);
-                match source {
-                    Value::Range(range) => {
-                        regs[i] = Value::Int(range.start);
-                        regs[i + 1] = Value::Int(i64::try_from(range.len()).unwrap_or(i64::MAX));
-                        regs[i + 2] = Value::Int(range.step);
+                Op::Operator { .. } => {}
+                Op::Neg { dst, src } => match get!(src) {
+                    &Value::Float(s, x) if s.is_const() => put_float(&mut r!(dst), s, -x),
+                    &Value::Float(s, x) => {
+                        let (slot, y) = ok!(cx.apply_scalar1(&NEG, s, x));
+                        put_float(&mut r!(dst), slot, y);
                     }
                     other => {
-                        let source = ok!(items::iterable(other));
-                        regs[i] = Value::Int(0);
-                        regs[i + 1] = source;
-                        regs[i + 2] = Value::None;
+                        let value = ok!(arith::unary(cx, &NEG, other));
+                        r!(dst) = value;
+                    }
+                },
+                Op::Not { dst, src } => {
+                    let value = match get!(src) {
+                        Value::Bool(b) => Value::Bool(!b),
+                        other => ok!(arith::not(cx, other)),
+                    };
+                    r!(dst) = value;
+                }
+                Op::Prim1 { dst, src, prim } => {
+                    let Host::Prim(prim) = chunk.hosts[prim.0 as usize] else {
+                        unreachable!("Prim1 names a primitive");
+                    };
+                    match (get!(src), &prim.eval) {
+                        (&Value::Float(s, x), Eval::Elementwise(e)) if !trap => {
+                            if s.is_const()
+                                && let Scalar::Unary { f, .. } = e.scalar
+                            {
+                                let y = f(x);
+                                put_float(&mut r!(dst), s, y);
+                            } else {
+                                let (slot, y) = ok!(cx.apply_scalar1(prim, s, x));
+                                put_float(&mut r!(dst), slot, y);
+                            }
+                        }
+                        (x, _) => {
+                            let value = ok!(arith::unary(cx, prim, x));
+                            r!(dst) = value;
+                        }
                     }
                 }
-            }
-            Op::ForNext { iter, to } => {
-                let i = iter.0 as usize;
-                match (&regs[i], &regs[i + 1], &regs[i + 2]) {
-                    (&Value::Int(current), &Value::Int(left), &Value::Int(step)) => {
-                        if left <= 0 {
-                            at = to.0 as usize;
-                        } else {
-                            put_int(&mut regs[i + 3], current);
-                            put_int(&mut regs[i], current.wrapping_add(step));
-                            put_int(&mut regs[i + 1], left - 1);
-                        }
+
+                Op::Formula { dst, formula, words } => {
+                    let formula = &chunk.formulas[formula.0 as usize];
+                    if trap {
+                    } else if let Some((slot, x)) = ok!(cx.formula(formula, regs)) {
+                        put_float(&mut r!(dst), slot, x);
+                        at += words.0 as usize;
+                    } else if let Some(value) = ok!(cx.formula_of_tensors(formula, regs)) {
+                        r!(dst).put(value);
+                        at += words.0 as usize;
                     }
-                    (&Value::Int(index), source, _) => match ok!(items::next(cx, source, index as usize)) {
-                        Some(item) => {
-                            regs[i + 3] = item;
-                            regs[i] = Value::Int(index + 1);
-                        }
-                        None => {
-                            regs[i + 1] = Value::None;
-                            at = to.0 as usize;
-                        }
-                    },
-                    _ => at = to.0 as usize,
                 }
-            }
-            Op::ForLoop { iter, to } => {
-                let i = iter.0 as usize;
-                // SAFETY: as above; the four registers of a loop are verified together.
-                let state4 = unsafe { regs.get_unchecked_mut(i..i + 4) };
-                if let [Value::Int(current), Value::Int(left), Value::Int(step), item] = state4 {
-                    if *left > 0 {
-                        put_int(item, *current);
-                        *current = current.wrapping_add(*step);
-                        *left -= 1;
-                        at = to.0 as usize;
-                        if INTERRUPT.load(Ordering::Relaxed) {
-                            ok!(Err(Error::leave(Cause::Interrupt)));
-                        }
+
+                Op::Total { dst, formula, words } => {
+                    if !trap && let Some(value) = ok!(cx.formula_of_tensors(&chunk.formulas[formula.0 as usize], regs))
+                    {
+                        r!(dst).put(value);
+                        at += words.0 as usize;
+                    }
+                }
+
+                Op::Jump { to } => {
+                    let back = (to.0 as usize) < at;
+                    if back && INTERRUPT.load(Ordering::Relaxed) {
+                        ok!(Err(Error::leave(Cause::Interrupt)));
+                    }
+                    at = to.0 as usize;
+                    if back {
                         turn!();
                     }
-                } else if let &Value::Int(index) = &regs[i] {
-                    match ok!(items::next(cx, &regs[i + 1], index as usize)) {
-                        Some(item) => {
-                            regs[i + 3] = item;
-                            regs[i] = Value::Int(index + 1);
+                }
+                Op::JumpUnless { cond, to } => match &r!(cond) {
+                    Value::Bool(true) => {}
+                    Value::Bool(false) => at = to.0 as usize,
+                    other => {
+                        let cond = ok!(cx.concrete(other));
+                        match cond {
+                            Value::Bool(true) => {}
+                            Value::Bool(false) => at = to.0 as usize,
+                            other => ok!(Err(arith::no_condition(&other))),
+                        }
+                    }
+                },
+                Op::SkipIfFalse { src, to } => {
+                    if let Value::Bool(false) = r!(src) {
+                        at = to.0 as usize;
+                    }
+                }
+                Op::SkipIfTrue { src, to } => {
+                    if let Value::Bool(true) = r!(src) {
+                        at = to.0 as usize;
+                    }
+                }
+                Op::SkipIfGiven { param, to } => {
+                    if given & (1 << param.0) != 0 {
+                        at = to.0 as usize;
+                    }
+                }
+                Op::ForRange { iter, lo, hi } => {
+                    let i = iter.0 as usize;
+                    if let (&Value::Int(start), &Value::Int(stop)) = (get!(lo), get!(hi)) {
+                        let state4 = &mut regs[i..i + 3];
+                        put_int(&mut state4[0], start);
+                        put_int(&mut state4[1], stop.saturating_sub(start).max(0));
+                        put_int(&mut state4[2], 1);
+                        // Behind the ForStart.
+                        at += 1;
+                    } else {
+                        let value = ok!(items::range(cx, get!(lo), get!(hi), false));
+                        r!(iter) = value;
+                    }
+                }
+                Op::ForStart { iter } => {
+                    let i = iter.0 as usize;
+                    let source = std::mem::take(&mut regs[i]);
+                    match source {
+                        Value::Range(range) => {
+                            regs[i] = Value::Int(range.start);
+                            regs[i + 1] = Value::Int(i64::try_from(range.len()).unwrap_or(i64::MAX));
+                            regs[i + 2] = Value::Int(range.step);
+                        }
+                        other => {
+                            let source = ok!(items::iterable(other));
+                            regs[i] = Value::Int(0);
+                            regs[i + 1] = source;
+                            regs[i + 2] = Value::None;
+                        }
+                    }
+                }
+                Op::ForNext { iter, to } => {
+                    let i = iter.0 as usize;
+                    match (&regs[i], &regs[i + 1], &regs[i + 2]) {
+                        (&Value::Int(current), &Value::Int(left), &Value::Int(step)) => {
+                            if left <= 0 {
+                                at = to.0 as usize;
+                            } else {
+                                put_int(&mut regs[i + 3], current);
+                                put_int(&mut regs[i], current.wrapping_add(step));
+                                put_int(&mut regs[i + 1], left - 1);
+                            }
+                        }
+                        (&Value::Int(index), source, _) => match ok!(items::next(cx, source, index as usize)) {
+                            Some(item) => {
+                                regs[i + 3] = item;
+                                regs[i] = Value::Int(index + 1);
+                            }
+                            None => {
+                                regs[i + 1] = Value::None;
+                                at = to.0 as usize;
+                            }
+                        },
+                        _ => at = to.0 as usize,
+                    }
+                }
+                Op::ForLoop { iter, to } => {
+                    let i = iter.0 as usize;
+                    // SAFETY: as above; the four registers of a loop are verified together.
+                    let state4 = unsafe { regs.get_unchecked_mut(i..i + 4) };
+                    if let [Value::Int(current), Value::Int(left), Value::Int(step), item] = state4 {
+                        if *left > 0 {
+                            put_int(item, *current);
+                            *current = current.wrapping_add(*step);
+                            *left -= 1;
                             at = to.0 as usize;
                             if INTERRUPT.load(Ordering::Relaxed) {
                                 ok!(Err(Error::leave(Cause::Interrupt)));
                             }
                             turn!();
                         }
-                        None => regs[i + 1] = Value::None,
-                    }
-                }
-            }
-
-            Op::GetField { dst, object, name } => {
-                if let Value::Struct(s) = get!(object)
-                    && let Some(i) = s.def.field(chunk.names[name.0 as usize])
-                    && let Some(field) = s.fields.get(i)
-                {
-                    match *field {
-                        Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                        ref other => {
-                            let value = other.clone();
-                            r!(dst).put(value);
+                    } else if let &Value::Int(index) = &regs[i] {
+                        match ok!(items::next(cx, &regs[i + 1], index as usize)) {
+                            Some(item) => {
+                                regs[i + 3] = item;
+                                regs[i] = Value::Int(index + 1);
+                                at = to.0 as usize;
+                                if INTERRUPT.load(Ordering::Relaxed) {
+                                    ok!(Err(Error::leave(Cause::Interrupt)));
+                                }
+                                turn!();
+                            }
+                            None => regs[i + 1] = Value::None,
                         }
                     }
-                    continue;
                 }
-                let value = ok!(fields::get(cx, globals, &r!(object), chunk.names[name.0 as usize]));
-                r!(dst) = value;
-            }
-            Op::GetItem { dst, object, index } => {
-                if let (Value::List(items), &Value::Int(i)) = (get!(object), get!(index))
-                    && let Some(item) = usize::try_from(i).ok().and_then(|i| items.get(i))
-                {
-                    match *item {
-                        Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                        Value::Int(i) => put_int(&mut r!(dst), i),
-                        ref other => {
-                            let value = other.clone();
-                            r!(dst).put(value);
-                        }
-                    }
-                } else if let (Value::Tensor(slot, t), &Value::Int(i)) = (get!(object), get!(index))
-                    && slot.is_const()
-                    && let Some(x) = elements::read(t, &[i])
-                {
-                    put_float(&mut r!(dst), Slot::CONST, x);
-                } else {
-                    let value = ok!(items::get(cx, get!(object), get!(index)));
-                    r!(dst).put(value);
-                }
-            }
-            Op::SetItem { object, index, value } => {
-                if let (&Value::Int(i), &Value::Float(slot, x)) = (get!(index), get!(value))
-                    && slot.is_const()
-                    && elements::write(&mut r!(object), &[i], x)
-                {
-                    continue;
-                }
-                let item = std::mem::take(&mut r!(value));
-                let key = get!(index).clone();
-                if let (Value::List(items), &Value::Int(i)) = (&mut r!(object), &key)
-                    && let Some(items) = Rc::get_mut(items)
-                    && let Some(place) = usize::try_from(i).ok().and_then(|i| items.get_mut(i))
-                {
-                    place.put(item);
-                } else {
-                    ok!(items::set(cx, &mut r!(object), &key, item));
-                }
-            }
-            Op::GetIndex { dst, first, index } => {
-                let f = first.0 as usize;
-                let parts = &chunk.indices[index.0 as usize][..];
-                if let Value::Tensor(slot, t) = &regs[f]
-                    && slot.is_const()
-                    && let Some(x) = elements::read_parts(t, parts, &regs[f + 1..])
-                {
-                    put_float(&mut r!(dst), Slot::CONST, x);
-                    continue;
-                }
-                let value = ok!(items::get_index(cx, &regs[f], &chunk.indices[index.0 as usize], &regs[f + 1..]));
-                r!(dst) = value;
-            }
-            Op::UpdateItem { object, index, value } => {
-                let Op::Operator { op } = code[at] else {
-                    unreachable!("UpdateItem is followed by Operator");
-                };
-                let operator = chunk.operators[op.0 as usize];
-                if let (&Value::Int(i), &Value::Float(slot, x)) = (get!(index), get!(value))
-                    && slot.is_const()
-                    && !trap
-                    && elements::update(&mut r!(object), &[i], operator, x)
-                {
-                    at += 1;
-                    continue;
-                }
-                let item = std::mem::take(&mut r!(value));
-                let key = std::slice::from_ref(&regs[index.0 as usize]).to_vec();
-                let mut target = std::mem::take(&mut r!(object));
-                here!();
-                let result = items::update(cx, &mut target, &[IndexPart::At], &key, operator, item);
-                r!(object) = target;
-                ok!(result);
-                at += 1;
-            }
-            Op::UpdateIndex { object, first, index } => {
-                let Op::Operator { op } = code[at] else {
-                    unreachable!("UpdateIndex is followed by Operator");
-                };
-                let operator = chunk.operators[op.0 as usize];
-                let f = first.0 as usize;
-                if let &Value::Float(slot, x) = &regs[f]
-                    && slot.is_const()
-                    && !trap
-                    && let Some(ints) = elements::ints(&chunk.indices[index.0 as usize], &regs[f + 1..])
-                    && elements::update(&mut r!(object), &ints, operator, x)
-                {
-                    at += 1;
-                    continue;
-                }
-                let item = std::mem::take(&mut regs[f]);
-                let mut target = std::mem::take(&mut r!(object));
-                let parts = &chunk.indices[index.0 as usize];
-                here!();
-                let result = items::update(cx, &mut target, parts, &regs[f + 1..], operator, item);
-                r!(object) = target;
-                ok!(result);
-                at += 1;
-            }
-            Op::Check { reg, test } => {
-                let what = test.0 as usize;
-                let test = &chunk.types[what];
-                if !typetest::quick(test, &r!(reg)) {
-                    let dtype = cx.env.dtype;
-                    let what = &chunk.annotated[what];
-                    ok!(typetest::check(regs, reg.0 as usize, test, what, globals, dtype));
-                }
-            }
 
-            Op::Return { src } => {
-                // A plain return; `run` does all others.
-                if let Some(frame) = frames.last()
-                    && !frame.entry
-                    && frame.after.is_none()
-                    && !trap
-                {
-                    let value = std::mem::take(&mut r!(src));
-                    let handed = (64 - chunk.inout.leading_zeros() as usize).min(regs.len());
-                    let (handed, own) = regs.split_at_mut(handed);
-                    let dropped = handed.iter_mut().enumerate().filter(|(i, _)| chunk.inout & (1 << i) == 0);
-                    dropped.for_each(|(_, r)| r.clear());
-                    own.iter_mut().for_each(Value::clear);
-                    // The result replaces the function in the caller's register.
-                    stack[base - 1].put(value);
-                    frames.pop();
-                    return Ok(None);
+                Op::GetField { dst, object, name } => {
+                    if let Value::Struct(s) = get!(object)
+                        && let Some(i) = s.def.field(chunk.names[name.0 as usize])
+                        && let Some(field) = s.fields.get(i)
+                    {
+                        match *field {
+                            Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                            ref other => {
+                                let value = other.clone();
+                                r!(dst).put(value);
+                            }
+                        }
+                        continue;
+                    }
+                    let value = ok!(fields::get(cx, globals, &r!(object), chunk.names[name.0 as usize]));
+                    r!(dst) = value;
                 }
-                leave!();
-                return Ok(Some(Exit::Return(src)));
+                Op::GetItem { dst, object, index } => {
+                    if let (Value::List(items), &Value::Int(i)) = (get!(object), get!(index))
+                        && let Some(item) = usize::try_from(i).ok().and_then(|i| items.get(i))
+                    {
+                        match *item {
+                            Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                            Value::Int(i) => put_int(&mut r!(dst), i),
+                            ref other => {
+                                let value = other.clone();
+                                r!(dst).put(value);
+                            }
+                        }
+                    } else if let (Value::Tensor(slot, t), &Value::Int(i)) = (get!(object), get!(index))
+                        && slot.is_const()
+                        && let Some(x) = elements::read(t, &[i])
+                    {
+                        put_float(&mut r!(dst), Slot::CONST, x);
+                    } else {
+                        let value = ok!(items::get(cx, get!(object), get!(index)));
+                        r!(dst).put(value);
+                    }
+                }
+                Op::SetItem { object, index, value } => {
+                    if let (&Value::Int(i), &Value::Float(slot, x)) = (get!(index), get!(value))
+                        && slot.is_const()
+                        && elements::write(&mut r!(object), &[i], x)
+                    {
+                        continue;
+                    }
+                    let item = std::mem::take(&mut r!(value));
+                    let key = get!(index).clone();
+                    if let (Value::List(items), &Value::Int(i)) = (&mut r!(object), &key)
+                        && let Some(items) = Rc::get_mut(items)
+                        && let Some(place) = usize::try_from(i).ok().and_then(|i| items.get_mut(i))
+                    {
+                        place.put(item);
+                    } else {
+                        ok!(items::set(cx, &mut r!(object), &key, item));
+                    }
+                }
+                Op::GetIndex { dst, first, index } => {
+                    let f = first.0 as usize;
+                    let parts = &chunk.indices[index.0 as usize][..];
+                    if let Value::Tensor(slot, t) = &regs[f]
+                        && slot.is_const()
+                        && let Some(x) = elements::read_parts(t, parts, &regs[f + 1..])
+                    {
+                        put_float(&mut r!(dst), Slot::CONST, x);
+                        continue;
+                    }
+                    let value = ok!(items::get_index(cx, &regs[f], &chunk.indices[index.0 as usize], &regs[f + 1..]));
+                    r!(dst) = value;
+                }
+                Op::UpdateItem { object, index, value } => {
+                    let Op::Operator { op } = code[at] else {
+                        unreachable!("UpdateItem is followed by Operator");
+                    };
+                    let operator = chunk.operators[op.0 as usize];
+                    if let (&Value::Int(i), &Value::Float(slot, x)) = (get!(index), get!(value))
+                        && slot.is_const()
+                        && !trap
+                        && elements::update(&mut r!(object), &[i], operator, x)
+                    {
+                        at += 1;
+                        continue;
+                    }
+                    let item = std::mem::take(&mut r!(value));
+                    let key = std::slice::from_ref(&regs[index.0 as usize]).to_vec();
+                    let mut target = std::mem::take(&mut r!(object));
+                    here!();
+                    let result = items::update(cx, &mut target, &[IndexPart::At], &key, operator, item);
+                    r!(object) = target;
+                    ok!(result);
+                    at += 1;
+                }
+                Op::UpdateIndex { object, first, index } => {
+                    let Op::Operator { op } = code[at] else {
+                        unreachable!("UpdateIndex is followed by Operator");
+                    };
+                    let operator = chunk.operators[op.0 as usize];
+                    let f = first.0 as usize;
+                    if let &Value::Float(slot, x) = &regs[f]
+                        && slot.is_const()
+                        && !trap
+                        && let Some(ints) = elements::ints(&chunk.indices[index.0 as usize], &regs[f + 1..])
+                        && elements::update(&mut r!(object), &ints, operator, x)
+                    {
+                        at += 1;
+                        continue;
+                    }
+                    let item = std::mem::take(&mut regs[f]);
+                    let mut target = std::mem::take(&mut r!(object));
+                    let parts = &chunk.indices[index.0 as usize];
+                    here!();
+                    let result = items::update(cx, &mut target, parts, &regs[f + 1..], operator, item);
+                    r!(object) = target;
+                    ok!(result);
+                    at += 1;
+                }
+                Op::Check { reg, test } => {
+                    let what = test.0 as usize;
+                    let test = &chunk.types[what];
+                    if !typetest::quick(test, &r!(reg)) {
+                        let dtype = cx.env.dtype;
+                        let what = &chunk.annotated[what];
+                        ok!(typetest::check(regs, reg.0 as usize, test, what, globals, dtype));
+                    }
+                }
+
+                Op::Return { src } => {
+                    // A plain return; `run` does all others.
+                    if let Some(frame) = frames.last()
+                        && !frame.entry
+                        && frame.after.is_none()
+                        && !trap
+                    {
+                        let value = std::mem::take(&mut r!(src));
+                        let handed = (64 - chunk.inout.leading_zeros() as usize).min(regs.len());
+                        let (handed, own) = regs.split_at_mut(handed);
+                        let dropped = handed.iter_mut().enumerate().filter(|(i, _)| chunk.inout & (1 << i) == 0);
+                        dropped.for_each(|(_, r)| r.clear());
+                        own.iter_mut().for_each(Value::clear);
+                        // The result replaces the function in the caller's register.
+                        stack[base - 1].put(value);
+                        frames.pop();
+                        continue 'frame;
+                    }
+                    leave!();
+                    return Ok(Exit::Return(src));
+                }
+                Op::Call { base: function, site } => {
+                    let site = &chunk.calls[site.0 as usize];
+                    // A primitive as a value.
+                    if let Value::Prim(prim) = *get!(function)
+                        && !trap
+                        && bind::is_whole(prim.sig, site)
+                    {
+                        let first = function.0 as usize + 1;
+                        let args = first..first + site.count as usize;
+                        let value = ok!(cx.apply(prim, &regs[args.clone()]));
+                        regs[args].iter_mut().for_each(Value::clear);
+                        r!(function) = value;
+                        continue;
+                    }
+                    leave!();
+                    // A plain call; `run` does all others.
+                    if let Value::Fn(callee) = get!(function)
+                        && callee.chunk.params.len() == site.count as usize
+                        && site.names.is_empty()
+                        && site.inout == callee.chunk.inout
+                        && frames.len() < MAX_FRAMES
+                        && !trap
+                    {
+                        let callee = callee.clone();
+                        let frame = Frame::plain(callee, base + function.0 as usize + 1, stack);
+                        frames.push(frame);
+                        continue 'frame;
+                    }
+                    if !trap
+                        && frames.len() < MAX_FRAMES
+                        && let Some(frame) = call::frame_of_struct(stack, base + function.0 as usize, site)
+                    {
+                        frames.push(frame);
+                        continue 'frame;
+                    }
+                    return Ok(Exit::Machine(op));
+                }
+                Op::CallMethod { .. }
+                | Op::CallHost { .. }
+                | Op::TryStart { .. }
+                | Op::TryEnd {}
+                | Op::Override { .. } => {
+                    leave!();
+                    return Ok(Exit::Machine(op));
+                }
+                // Behind an Override whose param was not given.
+                Op::OverrideTo { .. } => {}
+                _ => ok!(rare(op, regs, cx, globals, &closure)),
             }
-            Op::Call { base: function, site } => {
-                let site = &chunk.calls[site.0 as usize];
-                // A primitive as a value.
-                if let Value::Prim(prim) = *get!(function)
-                    && !trap
-                    && bind::is_whole(prim.sig, site)
-                {
-                    let first = function.0 as usize + 1;
-                    let args = first..first + site.count as usize;
-                    let value = ok!(cx.apply(prim, &regs[args.clone()]));
-                    regs[args].iter_mut().for_each(Value::clear);
-                    r!(function) = value;
-                    continue;
-                }
-                leave!();
-                // A plain call; `run` does all others.
-                if let Value::Fn(callee) = get!(function)
-                    && callee.chunk.params.len() == site.count as usize
-                    && site.names.is_empty()
-                    && site.inout == callee.chunk.inout
-                    && frames.len() < MAX_FRAMES
-                    && !trap
-                {
-                    let callee = callee.clone();
-                    let frame = Frame::plain(callee, base + function.0 as usize + 1, stack);
-                    frames.push(frame);
-                    return Ok(None);
-                }
-                if !trap
-                    && frames.len() < MAX_FRAMES
-                    && let Some(frame) = call::frame_of_struct(stack, base + function.0 as usize, site)
-                {
-                    frames.push(frame);
-                    return Ok(None);
-                }
-                return Ok(Some(Exit::Machine(op)));
-            }
-            Op::CallMethod { .. } | Op::CallHost { .. } | Op::TryStart { .. } | Op::TryEnd {} | Op::Override { .. } => {
-                leave!();
-                return Ok(Some(Exit::Machine(op)));
-            }
-            // Behind an Override whose param was not given.
-            Op::OverrideTo { .. } => {}
-            _ => ok!(rare(op, regs, cx, globals, &closure)),
         }
     }
 }
