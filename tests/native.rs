@@ -322,6 +322,68 @@ for start in list((0.3, -0.7, 1.1), (0.0, 0.2, -0.4)) {{
     )
 }
 
+/// A float of a function that calls itself.
+fn part(rng: &mut impl Rng, names: &[&str], depth: usize) -> String {
+    if depth == 0 {
+        return pick(rng, names).into();
+    }
+    let (a, b) = (part(rng, names, depth - 1), part(rng, names, depth - 1));
+    match rng.random_range(0..9) {
+        0..4 => format!("({a} {} {b})", pick(rng, &["+", "-", "*"])),
+        4 => format!("({a} / (1.0 + {b} * {b}))"),
+        5 => format!("max({a}, {b})"),
+        6 => format!("mix({a}, {b})[{}]", pick(rng, &["0", "1"])),
+        7 => format!("({a} * float(n))"),
+        _ => format!("{}({a})", pick(rng, &["sin", "tanh", "exp", "sqrt", "half"])),
+    }
+}
+
+/// A function that calls itself, and another with which it takes turns.
+fn recursion(rng: &mut impl Rng) -> String {
+    let names = ["x", "y", "0.5", "w[n % 3]", "scale", "x"];
+    let inner = ["x", "y", "a", "a", "0.25", "w[k % 3]"];
+    let mut of = |names: &[&str], depth| part(rng, names, depth);
+    let (base, x, again, other) = (of(&names, 2), of(&names, 2), of(&inner, 1), of(&inner, 2));
+    let (limit, result, swapped) = (of(&inner, 1), of(&inner, 2), of(&names, 1));
+    let int = pick(rng, &["k + 1", "k * 3 - n", "k % 5", "n - k"]);
+    let second = pick(rng, &["n - 2", "n - 3", "n // 2"]);
+    let middle = match rng.random_range(0..4) {
+        0 => format!("if {limit} > 0.3 {{ return tanh({other}) + r({again}, x, {second}, {int}, w) }}"),
+        1 => format!("let b = r(tanh({again}), a, {second}, {int}, w)\n    a = tanh(a - b)"),
+        2 => format!("for j in 0..n {{ a = tanh(0.5 * a + 0.1 * j * {other}) }}"),
+        _ => format!("if k % 2 == 0 {{ a = turn({swapped}, a, n, k, w) }}"),
+    };
+    format!(
+        "set_dtype(f64)
+let scale = 1.25
+fn half(x: float) = 0.5 * x
+fn mix(a, b) = (a + 0.5 * b, tanh(a * b))
+fn turn(x, y, n: int, k: int, w) = if n <= 1 {{ y }} else {{ 0.5 * r(y, tanh(x), n - 2, k + 1, w) }}
+fn r(x, y, n: int, k: int, w) {{
+    if n <= 0 {{ return {base} }}
+    var a = r(tanh({x}), y, n - 1, {int}, w)
+    {middle}
+    tanh({result})
+}}
+fn total(x, w) {{
+    var sum = 0.0
+    for i in 0..60 {{ sum += r(x, 0.1 * i, i % 7 + 3, i, w) }}
+    sum
+}}
+fn show(f) = try {{ f\"{{f()}}\" }} catch e {{ e.message }}
+for x in list(0.3, -0.8) {{
+    for w in list([0.5, -0.25, 1.0], list(0.1, 0.2, -0.3)) {{
+        print(show(|| total(x, w)))
+        print(show(|| grad(total, wrt: (0, 1))(x, w)))
+        print(show(|| grad(total)(x, w)))
+        print(show(|| derivative(|x| total(x, w))(x)))
+        print(show(|| grad(total, wrt: (0, 1))(x, w)))
+    }}
+}}
+"
+    )
+}
+
 fn run(program: &str) -> Result<String, String> {
     let options = Options { dtype: DType::F32, seed: 0, check_nan: false, profile: false, threads: 1 };
     let mut session = Session::new(options);
@@ -356,8 +418,10 @@ fn compare(program: &str) -> Option<bool> {
     native::switch(true);
     native::switch_traces(false);
     let found = run(program).unwrap();
-    // What is done leaf by leaf is recorded leaf by leaf, not operation by operation.
-    let leafwise = ["pair * 0.5", "* two +", "moved(tag", "hop(pair"].iter().any(|call| program.contains(call));
+    // What is done leaf by leaf is recorded leaf by leaf, not operation by operation. A function that begins anew for want of room
+    // reads elements anew.
+    let leafwise =
+        ["pair * 0.5", "* two +", "moved(tag", "hop(pair", "fn turn(x"].iter().any(|call| program.contains(call));
     let same = found == expected || leafwise && agree(&found, &expected);
     assert!(same, "{program}\nby the machine\n{expected}\nnative\n{found}");
     native::switch_traces(true);
@@ -404,6 +468,20 @@ for _ in 0..2 {{
     }
     let compiled = native::compiled() - before;
     assert!(!cfg!(target_arch = "x86_64") || compiled >= 4 * 2 * BODIES.len(), "{compiled} loops were compiled");
+}
+
+#[test]
+fn functions_that_call_themselves_compute_the_same() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    let rounds = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    let (mut ran, before) = (0, native::compiled());
+    for _ in 0..rounds {
+        ran += usize::from(compare(&recursion(&mut rng)).is_some());
+    }
+    let compiled = native::compiled() - before;
+    let compiles = !cfg!(target_arch = "x86_64") || compiled > 2 * ran;
+    assert!(ran > rounds / 2 && compiles, "{ran} of {rounds} programs ran, {compiled} were compiled");
+    println!("{ran} programs ran, {compiled} functions and loops were compiled");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::builtins::Builtin;
 use crate::bytecode::formula::Formula;
 use crate::bytecode::op::{Op, Reg};
-use crate::native::Loops;
+use crate::native::{Functions, Loops};
 use crate::ops::prim::Prim;
 use crate::source::Span;
 use crate::symbol::Symbol;
@@ -46,8 +46,9 @@ pub struct Chunk {
     pub annotated: Vec<Rc<str>>,
     pub hosts: Vec<Host>,
     pub formulas: Vec<Rc<Formula>>,
-    /// Those that have become native code.
+    /// Those that have become native code, and the function itself.
     pub loops: Loops,
+    pub functions_native: Functions,
     /// Text of the signature, for printing.
     pub signature: RefCell<Option<String>>,
 }

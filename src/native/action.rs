@@ -42,6 +42,16 @@ pub enum Action {
         dst: Reg,
         src: Reg,
     },
+    /// The function calls itself with these numbers, for its parameters in order. Nothing is known of the result yet, or its kind.
+    Recur {
+        dst: Reg,
+        args: Vec<Reg>,
+        result: Option<Kind>,
+    },
+    /// The function is done.
+    Return {
+        src: Reg,
+    },
     /// Copies an object; `src` holds none from here on.
     Take {
         dst: Reg,
@@ -174,7 +184,8 @@ impl Place {
         let behind = |reg: Reg, n: u16| reg.shifted(n);
         match &self.action {
             Action::Skip | Action::Store { .. } | Action::Update { .. } | Action::Push { .. } => {}
-            Action::Leave => return vec![],
+            Action::Leave | Action::Return { .. } | Action::Recur { result: None, .. } => return vec![],
+            Action::Recur { dst, result: Some(kind), .. } => after.set(*dst, *kind),
             Action::Copy { dst, src } => after.set(*dst, self.kinds[*src]),
             Action::Take { dst, src } => {
                 after.set(*src, Kind::None);
@@ -234,6 +245,8 @@ impl Action {
             Action::Skip | Action::Leave | Action::Goto { .. } => (vec![], vec![]),
             Action::Copy { dst, src } | Action::Not { dst, src } => (vec![*src], vec![*dst]),
             Action::Take { dst, src } => (vec![*src], vec![*dst, *src]),
+            Action::Recur { dst, args, .. } => (args.clone(), vec![*dst]),
+            Action::Return { src } => (vec![*src], vec![]),
             Action::Push { value, .. } => (vec![*value], vec![]),
             Action::Set { dst, .. } | Action::Shape { dst, .. } | Action::Length { dst, .. } => (vec![], vec![*dst]),
             Action::Compute { dst, formula } => (formula.registers.clone(), vec![*dst]),

@@ -214,6 +214,10 @@ impl Region<'_> {
         if !fits {
             return None;
         }
+        if self.is_function && std::ptr::eq(&*self.frames.first()?.code, &*chunk) {
+            let plain = args.len() == params.len() && site.names.is_empty() && captures.is_empty();
+            return if plain { self.recur((frame, at), args, result, kinds) } else { None };
+        }
         let number = self.frame(frame, at, &chunk)?;
         let base = Reg(self.frames[number].base);
         let back = to.iter().enumerate().filter(|(arg, _)| inout >> arg & 1 != 0);
@@ -231,6 +235,37 @@ impl Region<'_> {
         let next = self.place_of(number, 0)?;
         actions.push(Action::Goto { to: next });
         Some(Read { actions, next })
+    }
+
+    /// The function calls itself.
+    fn recur(&mut self, (frame, at): (usize, usize), args: &[Reg], dst: Reg, kinds: &Kinds) -> Option<Read> {
+        let mut numbers = vec![];
+        for (i, arg) in args.iter().enumerate() {
+            let param = Reg(i as u16);
+            match (self.entry_kinds[param], kinds[*arg]) {
+                (Kind::Float { active }, Kind::Float { active: more }) => {
+                    self.entry_kinds.set(param, Kind::Float { active: active || more });
+                    numbers.push(*arg);
+                }
+                (a, b) if a == b && a.is_scalar() => numbers.push(*arg),
+                // The same as it has.
+                (Kind::Object(a), Kind::Object(b)) if a == b => {}
+                _ => return None,
+            }
+        }
+        let next = self.place_of(frame, at + 1)?;
+        Some(Read { actions: vec![Action::Recur { dst, args: numbers, result: self.result }], next })
+    }
+
+    /// The function gives what a register holds.
+    pub(super) fn returns(&mut self, (frame, at): (usize, usize), src: Reg, kinds: &Kinds) -> Option<Read> {
+        let kind = kinds[src];
+        let joined = self.result.map_or(kind, |known| known.join(kind));
+        if !joined.is_scalar() {
+            return None;
+        }
+        self.result = Some(joined);
+        Some(Read { actions: vec![Action::Return { src }], next: self.place_of(frame, at)? })
     }
 
     /// The frame of a function called from a place: not one that is running already.

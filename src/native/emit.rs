@@ -20,6 +20,7 @@ use crate::native::frame::{Cell, Frame, Tag};
 use crate::native::kind::{Kind, Kinds};
 use crate::native::parts::{Leaving, Left};
 use crate::native::record::{Record, Recording, most};
+use crate::native::recursion;
 use crate::native::region::Region;
 use crate::native::slopes::Calls;
 use crate::value;
@@ -50,7 +51,7 @@ pub struct Emitted {
 pub fn emit(isa: &OwnedTargetIsa, region: &Region<'_>, recording: Recording) -> Option<Emitted> {
     let mut context = FunctionBuilderContext::new();
     let mut function = Function::new();
-    function.signature = code::signature(isa);
+    function.signature = if region.is_function { recursion::signature(isa, region) } else { code::signature(isa) };
     let b = FunctionBuilder::new(&mut function, &mut context);
     let ways = Ways::of(region);
     let (exits, starts, backs) = Emitter::new(isa, region, recording, &ways, b)?.run()?;
@@ -89,6 +90,8 @@ pub(super) struct Emitter<'a> {
     pub recording: Recording,
     pub record: Option<Record>,
     pub frame: Variable,
+    /// How a function calls itself.
+    pub recursion: Option<SigRef>,
     /// Turns of the loop, if the machine has to do something now and then.
     turns: Option<Variable>,
     exits: Vec<Way>,
@@ -159,7 +162,8 @@ impl<'a> Emitter<'a> {
             most,
         });
         let frame = b.declare_var(types::I64);
-        let turns = region.has_gaps().then(|| b.declare_var(types::I64));
+        let recursion = region.is_function.then(|| b.import_signature(recursion::signature(isa, region)));
+        let turns = (region.has_gaps() && !region.is_function).then(|| b.declare_var(types::I64));
         let blocks = region.places.iter().map(|place| place.as_ref().map(|_| b.create_block())).collect();
         Some(Emitter {
             isa,
@@ -172,6 +176,7 @@ impl<'a> Emitter<'a> {
             recording,
             record,
             frame,
+            recursion,
             turns,
             exits: vec![],
             ways,
@@ -212,8 +217,16 @@ impl<'a> Emitter<'a> {
         self.b.switch_to_block(block);
         let frame = self.b.block_params(block)[0];
         self.b.def_var(self.frame, frame);
+        let given = self.take_arguments(block)?;
         let cells = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, cells) as i32);
         for (i, vars) in self.vars.clone().into_iter().enumerate() {
+            // Arguments are there, and what is only written has nothing.
+            if self.recursion.is_some() {
+                let reg = *self.region.named.get(i)?;
+                if given.contains(&reg) || !self.region.sources.has(reg) {
+                    continue;
+                }
+            }
             let at = |field: usize| (i * size_of::<Cell>() + field) as i32;
             let loads = [
                 (vars.float, types::F64, offset_of!(Cell, float)),
@@ -262,12 +275,21 @@ impl<'a> Emitter<'a> {
             let more = self.b.ins().iadd_imm_s(turns, 1);
             self.b.def_var(var, more);
         }
+        if self.recursion.is_some() && at == self.region.entry {
+            let out = self.exit(at, &place.kinds, Start::Before(at));
+            self.go_deeper(out);
+        }
         let out = self.exit(at, &place.kinds, Start::Before(at));
         let flag = self.b.ins().iconst(types::I64, INTERRUPT.as_ptr() as i64);
         let interrupt = self.b.ins().load(types::I8, TRUSTED, flag, 0);
         let go = self.b.create_block();
         self.b.ins().brif(interrupt, out, &[], go, &[]);
         self.b.switch_to_block(go);
+        self.look(at, place)
+    }
+
+    /// Leaves if there is no room up to the next look.
+    fn look(&mut self, at: usize, place: &Place) -> Option<()> {
         let out = self.exit(at, &place.kinds, Start::Before(at));
         if let Some(way) = self.exits.last_mut() {
             way.full = true;
@@ -276,7 +298,7 @@ impl<'a> Emitter<'a> {
     }
 
     /// A block that writes back what the registers hold and leaves for `to`.
-    fn exit(&mut self, to: usize, kinds: &Kinds, start: Start) -> Block {
+    pub(super) fn exit(&mut self, to: usize, kinds: &Kinds, start: Start) -> Block {
         let block = self.b.create_block();
         self.b.set_cold_block(block);
         self.exits.push(Way { block, to, kinds: kinds.clone(), start, full: false });
@@ -285,6 +307,10 @@ impl<'a> Emitter<'a> {
 
     fn leave(&mut self, number: usize, way: &Way) -> Option<Exit> {
         self.b.switch_to_block(way.block);
+        if self.recursion.is_some() {
+            self.fail(way.full);
+            return Some(Exit { to: 0, left: vec![], dead: vec![], full: way.full });
+        }
         let frame = self.b.use_var(self.frame);
         let cells = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, cells) as i32);
         let to = self.region.instruction(way.to)?;
@@ -401,6 +427,12 @@ impl<'a> Emitter<'a> {
                 self.copy(*dst, *src)?;
                 let vars = self.vars(*src)?;
                 self.set_tag(vars, Tag::None);
+            }
+            Action::Return { src } => return self.give_back(*src, place),
+            Action::Recur { dst, args, result } => {
+                self.recur(*dst, args, (*result)?)?;
+                // What follows records, too.
+                self.look(at, place)?;
             }
             Action::Push { object, value } => {
                 let x = self.float(*value, place)?;

@@ -230,6 +230,10 @@ pub struct Frame {
     pub item: Cell,
     /// How often the loop turned, if that is counted.
     pub turns: u64,
+    /// Address of the code of a function that calls itself.
+    pub function: usize,
+    /// How much deeper it may.
+    pub depth: i64,
     /// Words of the trace are written, not entries.
     pub traces: bool,
 }
@@ -238,6 +242,23 @@ pub struct Frame {
 const MOST_WORDS: usize = Slot::MAX_NODES * (size_of::<Entry>() / size_of::<u64>());
 
 impl Frame {
+    /// For some registers and objects.
+    pub fn new(cells: *mut Cell, objects: *const Object, traces: bool) -> Frame {
+        Frame {
+            cells,
+            top: std::ptr::null_mut(),
+            end: std::ptr::null_mut(),
+            node: 0,
+            objects,
+            recent: std::ptr::null_mut(),
+            item: Cell::default(),
+            turns: 0,
+            function: 0,
+            depth: 0,
+            traces,
+        }
+    }
+
     /// Sets the pointers to the end of a tape with room for some bytes, and as much again as there is if it was `full` before;
     /// nothing if it may not grow so much.
     pub fn point_to(&mut self, tape: &mut Tape, bytes: usize, full: bool) -> Option<()> {

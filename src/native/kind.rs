@@ -44,7 +44,7 @@ impl Kind {
     }
 
     /// The kind where two ways meet.
-    fn join(self, other: Kind) -> Kind {
+    pub fn join(self, other: Kind) -> Kind {
         match (self, other) {
             (a, b) if a == b => a,
             (Kind::Float { .. }, Kind::Float { .. }) => Kind::Float { active: true },
@@ -59,6 +59,10 @@ impl Kind {
 
     pub fn is_number(self) -> bool {
         self == Kind::Int || self.is_float()
+    }
+
+    pub fn is_scalar(self) -> bool {
+        self.is_number() || self == Kind::Bool
     }
 
     /// Its parts stand in registers of their own.

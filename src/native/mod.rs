@@ -19,10 +19,13 @@ mod elements;
 mod emit;
 mod entry;
 mod frame;
+mod function;
+mod inputs;
 mod kind;
 mod parts;
 mod read;
 mod record;
+mod recursion;
 mod region;
 mod slopes;
 mod sources;
@@ -37,15 +40,15 @@ use crate::ad::tape::{Entry, General, Tape};
 use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::{Op, Reg};
 use crate::native::adjoint::Adjoint;
-use crate::native::calls::{Code, Promise};
 use crate::native::emit::{Emitted, Exit};
 pub use crate::native::entry::LoopEntry;
-use crate::native::frame::{Cell as Register, Frame, OBJECT, Object, Tag, What};
+use crate::native::frame::{Cell as Register, Frame, OBJECT, Tag};
+pub use crate::native::function::{Functions, call};
+use crate::native::inputs::Inputs;
 use crate::native::kind::Kind;
 use crate::native::record::Recording;
 use crate::native::region::Region;
-use crate::native::sources::Sources;
-use crate::value::{StructDef, Value};
+use crate::value::Value;
 
 /// Turns of loops between two looks.
 const LOOK: u32 = 128;
@@ -108,18 +111,7 @@ struct Variant {
     exits: Vec<Exit>,
     /// The way back from a trace.
     adjoint: Option<Rc<Adjoint>>,
-    /// Register and its kind, by cell.
-    cells: Vec<(Reg, Kind)>,
-    sources: Sources,
-    /// What the loop reads elements or parts of, by register.
-    objects: Vec<(Reg, What)>,
-    /// Methods that are part of the code.
-    promises: Vec<Promise>,
-    /// What is told by its address lives as long as this.
-    _kept: Kept,
-    recording: Recording,
-    /// A trace would do where cotangents are plain numbers.
-    may_trace: bool,
+    inputs: Inputs,
     /// Bytes that it records between two looks at the room.
     most: usize,
     /// There was no room at the last look.
@@ -162,7 +154,7 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
         if this.iter.and_then(|iter| turns_left(regs, iter)).is_some_and(|left| left < FEW) {
             return None;
         }
-        match this.variants.iter().find(|v| v.fits(cx, regs, globals)) {
+        match this.variants.iter().find(|v| v.inputs.fits(cx, regs, globals)) {
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
             None => {
@@ -182,7 +174,7 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
                 COMPILED.set(COMPILED.get() + 1);
                 this.variants.push(variant.clone());
                 chunk.loops.any.set(true);
-                if !variant.fits(cx, regs, globals) {
+                if !variant.inputs.fits(cx, regs, globals) {
                     return None;
                 }
                 variant
@@ -210,140 +202,30 @@ fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]
         false => Recording::Nothing,
     };
     let Emitted { code, exits, adjoint, most } = emit::emit(code::isa()?, &region, recording)?;
-    // What is only written may hold anything before.
-    let at_entry = |reg: Reg| if region.sources.has(reg) { region.entry_kinds[reg] } else { Kind::Mixed };
-    let cells = region.named.iter().map(|reg| (*reg, at_entry(*reg))).collect();
+    let span = region.span;
     Some(Variant {
         code,
         exits,
         adjoint: adjoint.map(Rc::new),
-        cells,
-        _kept: Kept::of(&region),
-        span: region.span,
-        objects: region.objects,
-        sources: region.sources,
-        promises: region.promises,
-        recording,
-        may_trace,
+        inputs: Inputs::of(region, recording, may_trace),
         most,
         full: Cell::new(false),
         patience: Cell::new(LEFT),
+        span,
     })
 }
 
-/// Definitions and code that a region knows by their addresses.
-struct Kept {
-    _defs: Vec<Rc<StructDef>>,
-    _chunks: Vec<Rc<Chunk>>,
-}
-
-impl Kept {
-    fn of(region: &Region<'_>) -> Kept {
-        let (mut defs, mut chunks) = (region.parts.defs.clone(), region.parts.chunks.clone());
-        for frame in &region.frames {
-            if let Code::Called(chunk) = &frame.code {
-                chunks.push(chunk.clone());
-            }
-        }
-        for (reg, _) in &region.objects {
-            match region.sources.value(region.regs, region.globals, *reg) {
-                Value::Struct(s) => defs.push(s.def.clone()),
-                Value::StructType(def) => defs.push(def.clone()),
-                Value::Fn(closure) => chunks.push(closure.chunk.clone()),
-                _ => {}
-            }
-        }
-        Kept { _defs: defs, _chunks: chunks }
-    }
-}
-
 impl Variant {
-    /// True if the registers hold what the code was made for.
-    fn fits(&self, cx: &mut Cx, regs: &[Value], globals: &[Option<Value>]) -> bool {
-        if self.recording != Recording::Nothing {
-            let Some(tape) = cx.outermost_tape() else { return false };
-            if (self.recording == Recording::Trace) != (self.may_trace && tape.plain) {
-                return false;
-            }
-        }
-        let objects = self.objects.iter().all(|(reg, what)| what.fits(self.sources.value(regs, globals, *reg)));
-        objects
-            && self.promises.iter().all(Promise::holds)
-            && self.cells.iter().all(|(reg, kind)| {
-                let value = self.sources.value(regs, globals, *reg);
-                match (kind, value) {
-                    // Slots come back as those of level 1.
-                    (Kind::Mixed | Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
-                    // Told apart when it runs.
-                    (Kind::Mixed | Kind::Unknown | Kind::Object(_), _) => true,
-                    (kind, _) if kind.has_parts() => true,
-                    _ => Kind::of(value) == *kind,
-                }
-            })
-    }
-
-    /// The tensors and lists, as code sees them.
-    fn objects(
-        &self,
-        cx: &mut Cx,
-        regs: &mut [Value],
-        globals: &[Option<Value>],
-    ) -> Option<smallvec::SmallVec<[Object; 4]>> {
-        let mut objects = smallvec::SmallVec::new();
-        for (reg, what) in &self.objects {
-            let value: *mut Value = match regs.get_mut(reg.0 as usize) {
-                Some(value) => value,
-                // Only read: what is written stands in a register of the frame.
-                None => std::ptr::from_ref(self.sources.value(regs, globals, *reg)).cast_mut(),
-            };
-            // SAFETY: a register or a global, which stay where they are while the code runs.
-            let (mut object, value) = unsafe { (Object::new(value, *what)?, &*value) };
-            if let (Value::Tensor(slot, t), true) = (value, what.is_active()) {
-                let tape = cx.outermost_tape()?;
-                let entry = tape.entries.get(slot.node().0 as usize)?;
-                // Of a tensor, not of a loop that has cotangents of its own.
-                entry.in_general()?;
-                object.whole = tape.whole(slot.node(), t);
-            }
-            objects.push(object);
-        }
-        Some(objects)
-    }
-
     fn run(&self, cx: &mut Cx, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
-        let mut cells: smallvec::SmallVec<[Register; 32]> = smallvec::SmallVec::new();
-        for (reg, _) in &self.cells {
-            cells.push(match self.sources.value(regs, globals, *reg) {
-                Value::Float(slot, x) => {
-                    Register { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Register::default() }
-                }
-                Value::Int(i) => Register { int: *i, tag: Tag::Int as u32, ..Register::default() },
-                Value::Bool(b) => Register { int: i64::from(*b), tag: Tag::Bool as u32, ..Register::default() },
-                Value::None => Register { tag: Tag::None as u32, ..Register::default() },
-                _ => match self.objects.iter().position(|(r, _)| r == reg) {
-                    Some(object) => Register { tag: OBJECT + object as u32, ..Register::default() },
-                    None => Register::default(),
-                },
-            });
-        }
-        let mut frame = Frame {
-            cells: cells.as_mut_ptr(),
-            top: std::ptr::null_mut(),
-            end: std::ptr::null_mut(),
-            node: 0,
-            objects: std::ptr::null(),
-            recent: std::ptr::null_mut(),
-            item: Register::default(),
-            turns: 0,
-            traces: self.recording == Recording::Trace,
-        };
-        let objects = self.objects(cx, regs, globals)?;
-        frame.objects = objects.as_ptr();
-        let inputs = cells.iter().map(|cell| cell.node).collect();
+        let inputs = &self.inputs;
+        let mut cells = inputs.registers(regs, globals);
+        let objects = inputs.objects(cx, regs, globals)?;
+        let mut frame = Frame::new(cells.as_mut_ptr(), objects.as_ptr(), inputs.recording == Recording::Trace);
+        let nodes = cells.iter().map(|cell| cell.node).collect();
         let mut words = 0;
-        if self.recording != Recording::Nothing {
+        if inputs.recording != Recording::Nothing {
             let tape = cx.outermost_tape()?;
-            if tape.entries.len() + self.cells.len() + 1 > Slot::MAX_NODES {
+            if tape.entries.len() + inputs.cells.len() + 1 > Slot::MAX_NODES {
                 return None;
             }
             words = tape.trace.len();
@@ -353,22 +235,23 @@ impl Variant {
         }
         // SAFETY: the code was made for these cells (`fits`), and writes only within the room of the frame.
         let number = unsafe { (self.code.entry)(&raw mut frame) } as usize;
-        if self.recording != Recording::Nothing {
+        if inputs.recording != Recording::Nothing {
             let tape = cx.outermost_tape()?;
             // SAFETY: the code has written all up to there, within the capacity.
             unsafe { frame.settle(tape) };
         }
         if let (Some(adjoint), Some(tape)) = (&self.adjoint, cx.outermost_tape()) {
-            let tensors = objects.iter().zip(&self.objects).map(|(object, (_, what))| what.tensor_of(object)).collect();
+            let tensors =
+                objects.iter().zip(&inputs.objects).map(|(object, (_, what))| what.tensor_of(object)).collect();
             let words = words..tape.trace.len();
-            let entry = LoopEntry { adjoint: adjoint.clone(), exit: number, inputs, tensors, words };
+            let entry = LoopEntry { adjoint: adjoint.clone(), exit: number, inputs: nodes, tensors, words };
             let outs = adjoint.outs.get(number).map_or(&[][..], Vec::as_slice);
             record(tape, entry, outs, &mut cells)?;
         }
         let exit = self.exits.get(number)?;
         // Copies of objects are taken before their registers change.
         let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
-        let object = |k: usize| self.objects.get(k).map(|(reg, _)| self.sources.value(regs, globals, *reg).clone());
+        let object = |k: usize| inputs.objects.get(k).map(|(reg, _)| inputs.sources.value(regs, globals, *reg).clone());
         let of_cell = |cell: usize, kind: Kind| {
             let cell = cells.get(cell)?;
             let slot = || if cell.node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(cell.node)) };

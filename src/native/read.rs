@@ -78,7 +78,7 @@ fn numbers(
     // The object in a register, if it has an element there, and the value may be written to it. A function that is part of the
     // loop writes to none: the machine may have to repeat its call.
     let object_of = |reg: Reg, index: &[Reg], value: Option<Reg>| {
-        if value.is_some() && frame != 0 {
+        if value.is_some() && (frame != 0 || region.is_function) {
             return None;
         }
         let Kind::Object(object) = kind(reg) else { return None };

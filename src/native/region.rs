@@ -55,6 +55,10 @@ pub struct Region<'a> {
     written: Vec<Reg>,
     /// By instruction of the span: what is read from there on and what is told if it fails.
     told: Vec<Set>,
+    /// It is a whole function, which calls itself.
+    pub is_function: bool,
+    /// The kind of its result, as far as it is known.
+    pub result: Option<Kind>,
 }
 
 impl<'a> Region<'a> {
@@ -65,6 +69,24 @@ impl<'a> Region<'a> {
             _ => false,
         };
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
+        let region = Region::of((chunk, first, last), regs, globals, false)?;
+        let turns = Ways::of(&region).of_place(region.entry).len() > 1;
+        (turns && !region.stores_what_is_shared()).then_some(region)
+    }
+
+    /// A function that calls itself, for these arguments: numbers, and what it hands on unchanged.
+    pub fn of_function(chunk: &'a Chunk, args: &'a [Value], globals: &'a [Option<Value>]) -> Option<Region<'a>> {
+        let region = Region::of((chunk, 0, chunk.code.len() - 1), args, globals, true)?;
+        let recurs = region.places.iter().flatten().any(|p| matches!(p.action, Action::Recur { .. }));
+        (recurs && region.result.is_some_and(Kind::is_scalar)).then_some(region)
+    }
+
+    fn of(
+        (chunk, first, last): (&'a Chunk, usize, usize),
+        regs: &'a [Value],
+        globals: &'a [Option<Value>],
+        is_function: bool,
+    ) -> Option<Region<'a>> {
         let live = live(chunk);
         let told = (first..=last).map(|at| told(chunk, at, &live)).collect::<Option<Vec<Set>>>()?;
         let own = Called { code: Code::Own(chunk), base: 0, given: u64::MAX, live, caller: None };
@@ -87,22 +109,23 @@ impl<'a> Region<'a> {
             cells: FxHashMap::default(),
             written: vec![],
             told,
+            is_function,
+            result: None,
         };
         region.entry = region.place_of(0, first)?;
         region.take_in(chunk)?;
-        // Sources that are found on the way have their kinds everywhere.
+        // Sources that are found on the way have their kinds everywhere; so do results and arguments of a function.
         loop {
-            let found = region.sources.len();
+            let found = (region.sources.len(), region.result, region.entry_kinds.clone());
             region.places.iter_mut().for_each(|place| *place = None);
             region.follow()?;
-            if region.sources.len() == found {
+            if (region.sources.len(), region.result) == (found.0, found.1) && region.entry_kinds == found.2 {
                 break;
             }
         }
         region.share_elements();
         region.collect();
-        let turns = Ways::of(&region).of_place(region.entry).len() > 1;
-        (turns && !region.stores_what_is_shared()).then_some(region)
+        Some(region)
     }
 
     /// What the registers of the frame hold on entry.
@@ -119,7 +142,9 @@ impl<'a> Region<'a> {
         };
         for i in 0..chunk.registers {
             let reg = Reg(i);
-            let kind = if names(reg) {
+            let kind = if self.is_function && i as usize >= chunk.params.len() {
+                Kind::None
+            } else if names(reg) {
                 let has_parts = matches!(self.regs.get(i as usize), Some(Value::Tuple(_) | Value::Struct(_)));
                 let changes = has_parts && (self.span.0..=self.span.1).any(|at| writes(chunk, at, reg));
                 self.entering(reg, changes)?

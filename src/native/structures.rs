@@ -21,6 +21,7 @@ pub fn read(region: &mut Region, at: (usize, usize), op: Op, kinds: &mut Kinds) 
         Op::Call { base, site } => return Some(region.call(at, base, site, kinds)),
         Op::CallMethod { base, .. } if region.is_builtin(base, kinds, "push") => return None,
         Op::CallMethod { base, site } => return Some(region.call_method(at, base, site, kinds)),
+        Op::Return { src } if at.0 == 0 && region.is_function => return Some(region.returns(at, src, kinds)),
         Op::Return { src } => return Some(region.hand_back(at.0, src, kinds)),
         Op::MakeClosure { dst, function } => match region.make_closure(at.0, dst, function, kinds) {
             Some(made) => {
@@ -123,7 +124,7 @@ fn parts(
             };
             number.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
         }
-        Op::SkipIfGiven { param, to } if frame != 0 => {
+        Op::SkipIfGiven { param, to } if frame != 0 || region.is_function => {
             let is_given = given >> (param.0 - base).min(63) & 1 != 0;
             let to = region.place_of(frame, if is_given { to.0 as usize } else { at + 1 });
             to.map(|to| actions.push(Action::Goto { to }))
