@@ -238,6 +238,9 @@ fn refuse(op: BinOp, a: &Ty, b: &Ty) -> Option<Error> {
         .operand(1, format!("this is {}", show_a(b)));
     Some(match (a, b) {
         _ if op == BinOp::MatMul => error.help("scale by a number with *"),
+        (Ty::Str(_), Ty::Int(_)) | (Ty::Int(_), Ty::Str(_)) if op == BinOp::Mul => {
+            error.help("to repeat text write repeat(text, n); to compute write float(text)")
+        }
         (Ty::Str(_), Ty::Int(_) | Ty::Float) | (Ty::Int(_) | Ty::Float, Ty::Str(_)) => {
             error.help("to join text write f\"...{x}...\"; to compute write float(text)")
         }
