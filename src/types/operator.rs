@@ -186,7 +186,8 @@ impl Checker {
                 ExprKind::Name(name) => {
                     let Some(Res::Local(local)) = self.resolution(e.id) else { continue };
                     let Some(Some(origin)) = self.frame.origins.get(local.0 as usize) else { continue };
-                    if matches!(self.frame.local(local), Ty::Tensor(_)) {
+                    // What a parameter of the library gets is told by the call (`tell_arguments`).
+                    if !self.frame.module.is_library && matches!(self.frame.local(local), Ty::Tensor(_)) {
                         out.push((*origin, format!("`{name}` comes from here")));
                     }
                 }
