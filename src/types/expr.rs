@@ -65,7 +65,7 @@ impl Checker {
             ExprKind::Field { base, name } => {
                 let ty = self.expr(base);
                 self.record_again(base.id, &ty);
-                self.field(&ty, name, e.span)
+                self.field_of(base, &ty, name, e.span)
             }
             ExprKind::Tuple(items) => {
                 let items = items.iter().map(|i| self.expr(i)).collect();
@@ -261,6 +261,9 @@ impl Checker {
             self.suggest_layer(known, &f, path_of(callee), first.as_ref(), e.span);
             let operands: Vec<&Expr> = args.iter().map(|a| &a.value).collect();
             self.explain_call(known, &f, path_of(callee), &operands, e.span);
+            if let ExprKind::Name(name) = &callee.kind {
+                self.tell_hidden(known, &f, name, callee.span, false);
+            }
         }
         self.learn(&f, args);
         let ty = self.write_back(args, 0, outcome);

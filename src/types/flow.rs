@@ -5,6 +5,7 @@ use super::env::{Loop, State};
 use super::error::TypeError;
 use super::join::{Widen, join};
 use super::pattern::{Count, Items};
+use super::tag::holds_parts;
 use super::ty::Ty;
 use crate::resolve::FnId;
 use crate::source::Span;
@@ -67,10 +68,10 @@ impl Checker {
             (None, _) => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let a = self.perhaps(true, |c| c.expr(then));
+                let a = self.behind(cond, |c| c.expr(then));
                 let after = self.state();
                 self.restore(before);
-                let b = otherwise.map_or(Ty::None, |e| self.perhaps(true, |c| c.expr(e)));
+                let b = otherwise.map_or(Ty::None, |e| self.behind(cond, |c| c.expr(e)));
                 self.frame.branches -= 1;
                 self.join_state(&after);
                 join(&a, &b)
@@ -91,7 +92,10 @@ impl Checker {
                 checker.frame.dead = true;
                 return exit;
             }
-            checker.perhaps(known.is_none(), |c| c.block(body));
+            match known {
+                None => checker.behind(cond, |c| c.block(body)),
+                Some(_) => checker.block(body),
+            };
             exit
         });
         self.frame.branches -= 1;
@@ -103,6 +107,7 @@ impl Checker {
         if self.frame.dead {
             return;
         }
+        self.note_parts(pattern, holds_parts(&ty));
         match self.items(&ty) {
             Items::Each(items) if self.may_unroll(items.len()) => {
                 let exact = self.unrolled;
@@ -242,6 +247,7 @@ impl Checker {
 
     /// `break` and `continue`
     pub(super) fn jump(&mut self, is_break: bool) {
+        self.leave_by_tag();
         let state = self.state();
         if let Some(around) = self.frame.loops.last_mut() {
             around.broken |= is_break;

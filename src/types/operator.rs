@@ -46,7 +46,7 @@ impl Checker {
             Ty::Bool(None) | Ty::Any => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let right = self.perhaps(true, |c| c.expr(b));
+                let right = self.behind(a, |c| c.expr(b));
                 self.frame.branches -= 1;
                 let after = self.state();
                 self.restore(before);
