@@ -222,6 +222,7 @@ impl Checker {
                 }
                 let result = self.call_with_receiver(e, &f, &ty, receiver, name, args);
                 self.tell_hidden(known, &f, &name.name, name.span, true);
+                self.tell_entry(known, &ty, &name.name);
                 result
             }
             (None, _) => {
@@ -232,6 +233,20 @@ impl Checker {
                 self.of_kind = self.may_be_of_other_kind(receiver);
                 self.no_field(&ty, name, true, name.span)
             }
+        }
+    }
+
+    /// The same where a dict has an entry of that name: the function goes before it.
+    fn tell_entry(&mut self, known: usize, ty: &Ty, name: &str) {
+        let Ty::Dict(dict) = ty else { return };
+        if !dict.items.as_ref().is_some_and(|entries| entries.iter().any(|(key, _)| &**key == name)) {
+            return;
+        }
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let help = format!(
+                "`.{name}(...)` calls the function `{name}`; the entry of the dict is called by d[\"{name}\"](...)"
+            );
+            problem.diagnostic.help = Some(help);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Branches, loops and `try`: states are saved, restored and joined; loops repeat until nothing changes.
 
 use super::Checker;
-use super::env::{Loop, State};
+use super::env::{Loop, Problem, State};
 use super::error::TypeError;
 use super::join::{Widen, join};
 use super::pattern::{Count, Items};
@@ -177,6 +177,7 @@ impl Checker {
         let mut passes = 0;
         loop {
             self.frame.loops.push(Loop::default());
+            let known = self.frame.problems.len();
             let end = self.perhaps(passes > 0, &mut pass);
             let done = self.frame.loops.pop().unwrap_or_default();
             let first = reached && passes == 0;
@@ -204,6 +205,10 @@ impl Checker {
             if next == head || self.gave_up {
                 return exit.unwrap_or(State { dead: true, ..head });
             }
+            // What fails only with the values of this pass may be what the loop does not do in this pass: `if i > 0 { x - last }`.
+            let found = self.frame.problems.split_off(known);
+            let stands = |p: &Problem| p.certain || super::is_about_names(p.diagnostic.code);
+            self.frame.problems.extend(found.into_iter().filter(stands));
             passes += 1;
             let how = match passes {
                 1 => Widen::Constants,

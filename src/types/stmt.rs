@@ -68,7 +68,7 @@ impl Checker {
         }
         let ty = self.note_positive(ty, value);
         self.warn_swapped(pattern, value);
-        self.note_value(pattern, value);
+        self.note_value(pattern, &ty, value);
         self.bind_pattern(pattern, &ty, value.span);
     }
 

@@ -40,6 +40,9 @@ impl Checker {
             ExprKind::Unary(UnOp::Not, e) => self.is_tag_test(e),
             ExprKind::Binary(BinOp::In | BinOp::NotIn, ..) => true,
             ExprKind::Binary(BinOp::Eq | BinOp::Ne, a, b) => self.is_tag(a) || self.is_tag(b),
+            ExprKind::Binary(BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge, a, b) => {
+                is_int(b) && self.is_count(a) || is_int(a) && self.is_count(b)
+            }
             ExprKind::Call { callee, .. } => match self.resolution(callee.id) {
                 Some(Res::Global(_) | Res::Local(_) | Res::Itself) => true,
                 Some(_) => false,
@@ -74,6 +77,17 @@ impl Checker {
         }
     }
 
+    /// True for a part of a value that may be a number of its kind, such as `version`; sizes are none.
+    fn is_count(&mut self, e: &Expr) -> bool {
+        match &e.kind {
+            ExprKind::Field { name, .. } => !matches!(&*name.name, "size" | "rank"),
+            ExprKind::Index { base, .. } => {
+                !matches!(&base.kind, ExprKind::Field { name, .. } if &*name.name == "shape") && self.is_tag(e)
+            }
+            _ => false,
+        }
+    }
+
     /// True for a parameter, and for a local that was bound to a part of a value.
     fn is_part(&self, local: LocalId) -> bool {
         let function = self.frame.module.resolved.functions.get(self.frame.function.0 as usize);
@@ -97,11 +111,11 @@ impl Checker {
     }
 
     /// The same of `let pattern = value`; what a function gives may be of several kinds, too.
-    pub(super) fn note_value(&mut self, pattern: &Pattern, value: &Expr) {
+    pub(super) fn note_value(&mut self, pattern: &Pattern, ty: &Ty, value: &Expr) {
         let of_part = match &value.kind {
             ExprKind::Field { .. } | ExprKind::Index { .. } => true,
             ExprKind::Name(_) => self.may_be_of_other_kind(value),
-            _ => false,
+            _ => matches!(ty, Ty::Bool(None)) && self.is_tag_test(value),
         };
         self.note_parts(pattern, of_part);
         if let (ExprKind::Call { .. } | ExprKind::Method { .. } | ExprKind::If { .. }, Pattern::Name { id, .. }) =
@@ -144,6 +158,10 @@ impl Checker {
         let param = function.decl.as_ref().and_then(|d| d.params.get(at));
         param.is_some_and(|p| p.ty.is_none() && p.pattern.name().is_none_or(|n| &*n.name != "self"))
     }
+}
+
+fn is_int(e: &Expr) -> bool {
+    matches!(e.kind, ExprKind::Int(_))
 }
 
 /// True for what has elements that may be of several kinds: no range, no tensor.

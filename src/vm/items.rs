@@ -137,6 +137,13 @@ fn negative_in_format(n: i64) -> Error {
         .help("`<` aligns to the left: f\"{x:<8}\"")
 }
 
+/// Several indices of a value of this kind, which is no tensor.
+pub fn one_axis(kind: &str, count: usize) -> Error {
+    Error::new("E0335", format!("{kind} has one axis, not {count}"))
+        .operand(0, format!("this is {kind}"))
+        .help("index step by step: xs[i][j]")
+}
+
 /// What stands in braces in a format is of this kind, and is no int.
 pub fn no_part_of_format(kind: &str) -> Error {
     Error::new("E0314", format!("a width or precision is an int, and this is {kind}"))
@@ -288,9 +295,7 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
     }
     let [IndexPart::Slice { .. }] = parts else {
         if parts.len() > 1 && matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_)) {
-            return Err(Error::new("E0335", format!("{} has one axis, not {}", a_value(object), parts.len()))
-                .operand(0, format!("this is {}", a_value(object)))
-                .help("index step by step: xs[i][j]"));
+            return Err(one_axis(&a_value(object), parts.len()));
         }
         return Err(no_index(object, values.first().unwrap_or(&Value::None)));
     };
