@@ -164,11 +164,13 @@ pub fn value_key(value: &Value) -> Result<Key> {
     match value {
         Value::Int(i) => Ok(Key::Int(*i)),
         Value::Str(s) => Ok(Key::Str(Rc::from(s.as_str()))),
-        other => {
-            let kind = fail::with_article(&other.type_name());
-            Err(Error::new(fail::WRONG_KIND, format!("keys of a dict are str or int, not {kind}")))
-        }
+        other => Err(no_kind_of_key(&fail::with_article(&other.type_name()))),
     }
+}
+
+/// What is no key of a dict.
+pub fn no_kind_of_key(kind: &str) -> Error {
+    Error::new(fail::WRONG_KIND, format!("keys of a dict are str or int, not {kind}"))
 }
 
 /// True for what iterates without being called, so that `map(xs, f)` is told from `map(f, xs)`.

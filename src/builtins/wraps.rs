@@ -1,5 +1,5 @@
 //! Builtins that extend a primitive of the same name to lists, tuples, ranges and strs: `sum prod max min mean var std median
-//! quantile any all split`.
+//! quantile any all split repeat`.
 //!
 //! In: numbers and tensors go to the primitive, with all arguments by name. Sequences are folded with primitives, so derivatives flow.
 //! Names find builtins first, so a program meets these; where the checker knows that the argument is a number or tensor, the
@@ -16,7 +16,8 @@ use crate::value::Value;
 use crate::vm::Vm;
 
 /// What this file brings.
-pub static FAMILY: &[&Builtin] = &[&SUM, &PROD, &MEAN, &VAR, &STD, &MEDIAN, &QUANTILE, &MAX, &MIN, &ANY, &ALL, &SPLIT];
+pub static FAMILY: &[&Builtin] =
+    &[&SUM, &PROD, &MEAN, &VAR, &STD, &MEDIAN, &QUANTILE, &MAX, &MIN, &ANY, &ALL, &SPLIT, &REPEAT];
 
 /// The primitive that a builtin of this file is for numbers and tensors.
 pub fn wrapped(builtin: &Builtin) -> Option<&'static Prim> {
@@ -354,6 +355,42 @@ static SPLIT: Builtin = Builtin {
         [] => Err(arity("split")),
     },
 };
+
+static REPEAT: Builtin = Builtin {
+    name: "repeat",
+    doc: "Each entry of a tensor along `axis` `n` times in a row: `repeat([1, 2], 2)` is `[1, 1, 2, 2]`. A scalar becomes a vector. \
+          Of a str, the text `n` times: `repeat(\"-\", 3)` is `\"---\"`.",
+    sig: Sig { params: &[req("x"), req("n"), opt("axis", Default::Int(0))] },
+    infer: |args| match args {
+        [Ty::Str(_), Ty::Int(Num::Known(n)), ..] if *n < 0 => Err(repeats(*n)),
+        [Ty::Str(_), Ty::Int(_) | Ty::Any, ..] => infer::str(args),
+        [Ty::Str(_), other, ..] => Err(fail::wrong_type("repeat", 1, "an int", other)),
+        _ => crate::ops::find("repeat").map_or(Ok(Ty::Any), |prim| (prim.infer)(args)),
+    },
+    run: |vm, args| match &*args {
+        [Value::Str(text), Value::Int(n), _] => {
+            let n = usize::try_from(*n).map_err(|_| repeats(*n))?;
+            let mut out = String::new();
+            let size =
+                text.len().checked_mul(n).filter(|size| *size <= LONGEST && out.try_reserve_exact(*size).is_ok());
+            if size.is_none() {
+                return Err(Error::new(fail::TOO_LARGE, format!("{n} times this text is too long for a str")));
+            }
+            (0..n).for_each(|_| out.push_str(text));
+            Ok(Value::str(out))
+        }
+        [Value::Str(_), other, _] => Err(wrong_kind("repeat", 1, "an int", other)),
+        _ => vm.cx.apply(primitive("repeat")?, args),
+    },
+};
+
+/// Bytes of a text: what is longer is a mistake.
+const LONGEST: usize = 1 << 30;
+
+/// In the words of the primitive.
+fn repeats(n: i64) -> Error {
+    Error::new("E0303", format!("the count of repeat is {n}: it must be 0 or more"))
+}
 
 #[cfg(test)]
 mod tests {

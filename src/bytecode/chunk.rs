@@ -122,11 +122,22 @@ pub enum CaptureSource {
 /// Part of an f-string.
 pub enum Piece {
     Text(String),
-    /// The next register, shown as `spec` says; the span is that of the value.
+    /// The next register, shown as `spec` says, whose own values are in the registers behind it; the span is that of the value.
     Value {
-        spec: String,
+        spec: Vec<Piece>,
         span: Span,
     },
+}
+
+impl Piece {
+    /// How many registers an f-string reads.
+    pub fn count(pieces: &[Piece]) -> usize {
+        let values = |piece: &Piece| match piece {
+            Piece::Text(_) => 0,
+            Piece::Value { spec, .. } => 1 + Piece::count(spec),
+        };
+        pieces.iter().map(values).sum()
+    }
 }
 
 /// One item of an index; values stand in consecutive registers.

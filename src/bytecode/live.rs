@@ -186,7 +186,7 @@ fn effect(chunk: &Chunk, at: usize) -> Effect {
         }
         Op::Format { first, format, .. } => {
             let pieces = chunk.formats.get(format.0 as usize).map_or(&[][..], Vec::as_slice);
-            let count = pieces.iter().filter(|piece| matches!(piece, Piece::Value { .. })).count();
+            let count = Piece::count(pieces);
             effect.reads = smallvec![(first, count)];
         }
         Op::GetIndex { first, index, .. }

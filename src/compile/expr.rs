@@ -79,9 +79,7 @@ impl FnCompiler<'_> {
                         IndexItem::Ellipsis(_) => false,
                     })
             }
-            ExprKind::Format(parts) => {
-                parts.iter().any(|p| matches!(p, FormatPart::Value { value, .. } if self.may_assign(value)))
-            }
+            ExprKind::Format(parts) => FormatPart::values(parts).into_iter().any(|value| self.may_assign(value)),
             ExprKind::Comprehension { .. } => true,
             _ => false,
         }
@@ -358,23 +356,12 @@ impl FnCompiler<'_> {
     }
 
     fn format(&mut self, parts: &[FormatPart], dst: Reg, span: Span) {
-        let values: Vec<&Expr> = parts
-            .iter()
-            .filter_map(|p| match p {
-                FormatPart::Value { value, .. } => Some(value),
-                FormatPart::Text(_) => None,
-            })
-            .collect();
+        let values = FormatPart::values(parts);
         let first = self.temps(values.len().max(1));
         for (i, value) in values.iter().enumerate() {
             self.expr(value, Reg(first.0.saturating_add(i as u16)));
         }
-        let pieces = parts.iter().map(|p| match p {
-            FormatPart::Text(text) => Piece::Text(text.clone()),
-            FormatPart::Value { value, spec } => Piece::Value { spec: spec.clone(), span: value.span },
-        });
-        let pieces = pieces.collect();
-        self.writer.chunk.formats.push(pieces);
+        self.writer.chunk.formats.push(pieces(parts));
         let format = self.writer.table(self.writer.chunk.formats.len());
         let places: Vec<Span> = values.iter().map(|v| v.span).collect();
         self.writer.emit(Op::Format { dst, first, format }, span, &places);
@@ -462,4 +449,12 @@ impl FnCompiler<'_> {
 
 fn is_product(e: &Expr) -> bool {
     matches!(&e.kind, ExprKind::Binary(BinOp::Mul, _, _))
+}
+
+fn pieces(parts: &[FormatPart]) -> Vec<Piece> {
+    let piece = |part: &FormatPart| match part {
+        FormatPart::Text(text) => Piece::Text(text.clone()),
+        FormatPart::Value { value, spec } => Piece::Value { spec: pieces(spec), span: value.span },
+    };
+    parts.iter().map(piece).collect()
 }

@@ -151,7 +151,7 @@ impl<'a> Load<'a> {
             let echo = |line: usize| holes.iter().any(|h| lines_of(source_text, *h).contains(&line));
             !broken
                 || d.is_error()
-                    && !(declared_with_holes && matches!(d.code, "E0320" | "E0321" | "E0323"))
+                    && !(declared_with_holes && matches!(d.code, "E0320" | "E0321" | "E0323" | "E0325"))
                     && !d.labels.iter().any(|l| l.span.source == source && lines_of(source_text, l.span).any(echo))
         };
         let unchecked = self.session.unchecked;

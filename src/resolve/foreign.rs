@@ -98,6 +98,7 @@ pub static MODULES: &[(&str, Table)] = &[
                 "activations are functions, in a Sequential too: relu, gelu, tanh, sigmoid, silu, |x| softmax(x, axis: -1)",
             ),
             ("Identity", "write |x| x"),
+            ("MLP MultiLayerPerceptron FeedForwardNetwork", "write nn.mlp([inputs, hidden, outputs])"),
             ("Lambda", "write a function: |x| ..."),
             ("Conv1D Conv", "write nn.Conv2d.new(inputs, outputs, size), or nn.Conv1d"),
             ("MaxPooling2D MaxPool MaxPooling1D max_pool", "write nn.MaxPool2d(2), or max_pool2d(x, 2)"),

@@ -131,6 +131,12 @@ pub fn for_module(name: &str) -> Option<&'static str> {
 pub fn for_member<'a>(name: &str, is_struct: bool, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     let near = did_you_mean(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    if !is_struct && matches!(name, "shape" | "rank" | "size" | "dtype") {
+        return Some(format!("`{name}` of a tensor is no function: write x.{name}; the length of a list is len(x)"));
+    }
+    if !is_struct && super::builtin_names::find(name, false).is_some() {
+        return Some(format!("`{name}` is a function: write x.{name}(...)"));
+    }
     if !is_struct {
         return foreign::of_value(name).map(str::to_string).or(near);
     }

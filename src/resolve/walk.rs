@@ -649,11 +649,7 @@ impl Walk<'_> {
             | ExprKind::Str(_)
             | ExprKind::Invalid => {}
             ExprKind::Format(parts) => {
-                for part in parts {
-                    if let FormatPart::Value { value, .. } = part {
-                        self.expr(value);
-                    }
-                }
+                FormatPart::values(parts).into_iter().for_each(|value| self.expr(value));
             }
             // The validator has told it.
             ExprKind::Name(name) if &**name == "_" => {}

@@ -400,8 +400,9 @@ impl<'d> Builder<'d> {
         self.expr(l, r, ExprKind::Try { body, name, handler })
     }
 
-    pub fn hole(&self, value: Box<Expr>, spec: Option<Rc<str>>) -> Box<FormatPart> {
-        Box::new(FormatPart::Value { value: *value, spec: spec.as_deref().unwrap_or("").to_string() })
+    pub fn hole(&self, value: Box<Expr>, spec: Vec<Box<FormatPart>>) -> Box<FormatPart> {
+        let spec = self.unbox(spec).into_iter().filter(|p| !matches!(p, FormatPart::Text(t) if t.is_empty()));
+        Box::new(FormatPart::Value { value: *value, spec: spec.collect() })
     }
 
     // ---- types

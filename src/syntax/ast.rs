@@ -326,11 +326,25 @@ pub enum Clause {
 #[derive(Clone, Debug)]
 pub enum FormatPart {
     Text(String),
-    /// `{value:spec}`; `spec` as written, empty if absent
+    /// `{value:spec}`; `spec` as written, empty if absent: text, and values (without a format) whose text belongs there
     Value {
         value: Expr,
-        spec: String,
+        spec: Vec<FormatPart>,
     },
+}
+
+impl FormatPart {
+    /// The expressions of an f-string in the order of evaluation: each value, then those in its format.
+    pub fn values(parts: &[FormatPart]) -> Vec<&Expr> {
+        let mut out = vec![];
+        for part in parts {
+            if let FormatPart::Value { value, spec } = part {
+                out.push(value);
+                out.extend(FormatPart::values(spec));
+            }
+        }
+        out
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

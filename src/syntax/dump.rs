@@ -292,7 +292,9 @@ fn format_part(part: &FormatPart) -> Node {
     match part {
         FormatPart::Text(text) => quoted(text),
         FormatPart::Value { value, spec } if spec.is_empty() => expr(value),
-        FormatPart::Value { value, spec } => node(":", vec![expr(value), quoted(spec)]),
+        FormatPart::Value { value, spec } => {
+            node(":", std::iter::once(expr(value)).chain(spec.iter().map(format_part)).collect())
+        }
     }
 }
 

@@ -69,7 +69,13 @@ enum Bracket {
     Hole {
         triple: bool,
     },
+    /// `{` in the format of such a hole.
+    SpecHole,
 }
+
+/// What `}` may close.
+const BRACES: &[Bracket] =
+    &[Bracket::Brace, Bracket::Hole { triple: false }, Bracket::Hole { triple: true }, Bracket::SpecHole];
 
 impl Bracket {
     fn closer<'s>(self) -> Token<'s> {
@@ -77,7 +83,7 @@ impl Bracket {
             Bracket::Paren => Token::RParen,
             Bracket::Square => Token::RSquare,
             Bracket::Brace => Token::RBrace,
-            Bracket::Hole { .. } => Token::HoleClose,
+            Bracket::Hole { .. } | Bracket::SpecHole => Token::HoleClose,
         }
     }
 
@@ -85,7 +91,7 @@ impl Bracket {
         match self {
             Bracket::Paren => "(",
             Bracket::Square => "[",
-            Bracket::Brace | Bracket::Hole { .. } => "{",
+            Bracket::Brace | Bracket::Hole { .. } | Bracket::SpecHole => "{",
         }
     }
 }
@@ -288,19 +294,13 @@ impl<'s> Lexer<'s> {
             Token::LBrace => self.open(Bracket::Brace, token, span),
             Token::RParen => self.close(&[Bracket::Paren], ")", span),
             Token::RSquare => self.close(&[Bracket::Square], "]", span),
-            Token::RBrace => {
-                self.close(
-                    &[Bracket::Brace, Bracket::Hole { triple: false }, Bracket::Hole { triple: true }],
-                    "}",
-                    span,
-                );
-            }
+            Token::RBrace => self.close(BRACES, "}", span),
             Token::FormatStart(triple) => {
                 self.push(token, span, false);
                 self.format_text(triple, span);
             }
             Token::Colon if matches!(self.open.last(), Some(Open { bracket: Bracket::Hole { .. }, .. })) => {
-                self.hole_spec(span);
+                self.hole_spec(true);
             }
             Token::Bang => {
                 self.problem(SyntaxError::ForeignOperator { found: "!".into(), span });
@@ -444,8 +444,10 @@ impl<'s> Lexer<'s> {
             self.suspect.get_or_insert(open.span);
         }
         self.push(open.bracket.closer(), span, false);
-        if let Bracket::Hole { triple } = open.bracket {
-            self.format_text(triple, span);
+        match open.bracket {
+            Bracket::Hole { triple } => self.format_text(triple, span),
+            Bracket::SpecHole => self.hole_spec(false),
+            _ => {}
         }
     }
 
@@ -492,18 +494,25 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// Reads the format after the `:` in a hole, and the `}`.
-    fn hole_spec(&mut self, colon: Span) {
-        let at = colon.end as usize;
+    /// Reads the format after the `:` in a hole, or what follows a value in it, up to the next value or the `}`.
+    fn hole_spec(&mut self, first: bool) {
+        let at = self.logos.span().end;
         let rest = self.logos.remainder();
         let len = rest.find(['}', '"', '\n', '{']).unwrap_or(rest.len());
         let spec = rest.get(..len).unwrap_or("");
-        self.push(Token::HoleSpec(spec.into()), Span::new(self.source, at, at + len), false);
+        if first || len > 0 {
+            self.push(Token::HoleSpec(spec.into()), Span::new(self.source, at, at + len), false);
+        }
         self.logos.bump(len);
         let end = Span::new(self.source, at + len, at + len + 1);
+        if rest.as_bytes().get(len) == Some(&b'{') {
+            self.logos.bump(1);
+            self.open(Bracket::SpecHole, Token::HoleOpen, end);
+            return;
+        }
         if rest.as_bytes().get(len) == Some(&b'}') {
             self.logos.bump(1);
-            self.close(&[Bracket::Hole { triple: false }, Bracket::Hole { triple: true }], "}", end);
+            self.close(BRACES, "}", end);
             return;
         }
         let Some(open) = self.open.last() else { return };

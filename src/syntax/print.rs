@@ -533,14 +533,17 @@ impl Printer {
             match part {
                 FormatPart::Text(t) => text.push_str(&escape(t, true)),
                 FormatPart::Value { value, spec } => {
-                    // A brace first would read as an escape, a `:` of a lambda as the format.
-                    let plain = level(value) > Level::Any && !matches!(value.kind, ExprKind::Block(_));
-                    let inner = expr_text(value, self.indent);
-                    let inner = if plain && !inner.starts_with('{') { inner } else { format!("({inner})") };
-                    text.push_str(&format!("{{{inner}"));
+                    text.push_str(&format!("{{{}", hole_text(value, self.indent)));
                     if !spec.is_empty() {
                         text.push(':');
-                        text.push_str(spec);
+                    }
+                    for part in spec {
+                        match part {
+                            FormatPart::Text(part) => text.push_str(part),
+                            FormatPart::Value { value, .. } => {
+                                text.push_str(&format!("{{{}}}", hole_text(value, self.indent)));
+                            }
+                        }
                     }
                     text.push('}');
                 }
@@ -619,4 +622,11 @@ fn expr_text(expr: &Expr, indent: usize) -> String {
     let mut p = Printer { out: String::new(), indent };
     p.expr(expr, Level::Any);
     p.out
+}
+
+/// A value in an f-string. A brace first would read as an escape, a `:` of a lambda as the format.
+fn hole_text(value: &Expr, indent: usize) -> String {
+    let plain = level(value) > Level::Any && !matches!(value.kind, ExprKind::Block(_));
+    let inner = expr_text(value, indent);
+    if plain && !inner.starts_with('{') { inner } else { format!("({inner})") }
 }

@@ -269,13 +269,7 @@ impl Validator {
         match &expr.kind {
             Name(name) if &**name == "_" => self.dropped(expr.span),
             None | Bool(_) | Int(_) | Float(_) | Str(_) | Name(_) | Invalid => {}
-            Format(parts) => {
-                for part in parts {
-                    if let FormatPart::Value { value, .. } = part {
-                        self.expr(value, around);
-                    }
-                }
-            }
+            Format(parts) => self.exprs(FormatPart::values(parts), around),
             Unary(_, x) => self.expr(x, around),
             Binary(_, x, y) => self.exprs([&**x, &**y], around),
             Chain { first, rest } => {

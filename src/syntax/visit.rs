@@ -49,11 +49,7 @@ pub fn expr(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::Str(_)
         | ExprKind::Name(_)
         | ExprKind::Invalid => {}
-        ExprKind::Format(parts) => parts.iter().for_each(|p| {
-            if let FormatPart::Value { value, .. } = p {
-                expr(value, f);
-            }
-        }),
+        ExprKind::Format(parts) => FormatPart::values(parts).into_iter().for_each(|value| expr(value, f)),
         ExprKind::Unary(_, x) => expr(x, f),
         ExprKind::Field { base, .. } => expr(base, f),
         ExprKind::Binary(_, a, b) | ExprKind::Range { lo: a, hi: b, .. } => {

@@ -306,7 +306,10 @@ impl Checker {
                     }
                     self.frame.set_local(local, ty, origins.get(i).copied().flatten());
                 }
-                None => self.bind_pattern(&param.pattern, &ty, param.span),
+                None => {
+                    self.note_parts(&param.pattern, true);
+                    self.bind_pattern(&param.pattern, &ty, param.span);
+                }
             }
         }
         let ty = self.expr(&decl.body);

@@ -24,6 +24,8 @@ pub struct Problem {
     pub certain: bool,
     /// It is told where it is certain only: elsewhere the value may be such that the program does not get there.
     pub reserved: bool,
+    /// A value of another kind would do: it is not told behind a test of kinds (`tag.rs`).
+    pub of_kind: bool,
     /// Sizes that do not fit, whose sources are told.
     pub sizes: Rc<[usize]>,
 }
@@ -73,6 +75,14 @@ pub struct Frame {
     pub branches: u32,
     /// How many constructs around may not get here: a branch, a loop that may be empty, a `try`.
     pub unsure: u32,
+    /// How many tests of what kind a value is are around.
+    pub guards: u32,
+    /// Values of some kinds may have left the function, or a loop in it, before here.
+    pub left_by_tag: bool,
+    /// Locals that were bound to parts of values.
+    pub parts: Vec<LocalId>,
+    /// Locals that were bound to what a call or a branch gave.
+    pub results: Vec<LocalId>,
     /// `return` or `exit` may have left the function before here.
     pub left: bool,
     /// The function may end the program without failing.
@@ -168,6 +178,10 @@ impl Frame {
             itself: Ty::Any,
             branches: 0,
             unsure: 0,
+            guards: 0,
+            left_by_tag: false,
+            parts: vec![],
+            results: vec![],
             left: false,
             exits: false,
             ret: None,

@@ -15,6 +15,7 @@ use crate::resolve::{CaptureFrom, GlobalId, GlobalKind, Res};
 use crate::syntax::ast::{Arg, Block, Expr, ExprKind, FormatPart, StmtKind, UnOp};
 use crate::tensor::DType;
 use crate::value::RangeValue;
+use crate::vm::items::no_part_of_format;
 
 impl Checker {
     /// The type of an expression; `Never` if it yields no value.
@@ -64,7 +65,7 @@ impl Checker {
             ExprKind::Field { base, name } => {
                 let ty = self.expr(base);
                 self.record_again(base.id, &ty);
-                self.field(&ty, name, e.span)
+                self.field_of(base, &ty, name, e.span)
             }
             ExprKind::Tuple(items) => {
                 let items = items.iter().map(|i| self.expr(i)).collect();
@@ -104,6 +105,15 @@ impl Checker {
                 FormatPart::Text(t) => text.push_str(t),
                 FormatPart::Value { value, spec } => {
                     let ty = self.expr(value);
+                    for value in FormatPart::values(spec) {
+                        let ty = self.expr(value);
+                        if !matches!(ty, Ty::Int(_) | Ty::Str(_) | Ty::Any | Ty::Never) && !may_be_scalar(&ty) {
+                            let kind = show_a(&ty);
+                            let error = no_part_of_format(&kind).operand(0, format!("this is {kind}"));
+                            let operands = vec![value.span];
+                            self.report(TypeError::Operation { error, operands, origins: vec![] }, value.span);
+                        }
+                    }
                     let part = if spec.is_empty() && self.telling { shown(&ty) } else { None };
                     match part {
                         Some(part) => text.push_str(&part),
@@ -251,6 +261,9 @@ impl Checker {
             self.suggest_layer(known, &f, path_of(callee), first.as_ref(), e.span);
             let operands: Vec<&Expr> = args.iter().map(|a| &a.value).collect();
             self.explain_call(known, &f, path_of(callee), &operands, e.span);
+            if let ExprKind::Name(name) = &callee.kind {
+                self.tell_hidden(known, &f, name, callee.span, false);
+            }
         }
         self.learn(&f, args);
         let ty = self.write_back(args, 0, outcome);
@@ -385,6 +398,11 @@ impl Checker {
         }
         None
     }
+}
+
+/// True for a tensor of unknown rank.
+fn may_be_scalar(ty: &Ty) -> bool {
+    matches!(ty, Ty::Tensor(t) if t.dims.is_none())
 }
 
 /// What the message of an assertion shows of a value: sizes are shown as in the types of messages.

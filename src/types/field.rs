@@ -7,6 +7,7 @@ use super::call::{ArgVal, Outcome};
 use super::error::TypeError;
 use super::size::{Num, count};
 use super::ty::{FnTy, StructInfo, StructTy, Ty};
+use crate::diagnostic::Diagnostic;
 use crate::ops::prim::ParamKind;
 use crate::resolve::{Extension, GlobalId, LocalKind, ModuleId, Res};
 use crate::source::Span;
@@ -14,6 +15,18 @@ use crate::syntax::ast::{Arg, Expr, ExprKind, Ident};
 use crate::tensor::DType;
 
 impl Checker {
+    /// `base.name`
+    pub(super) fn field_of(&mut self, base: &Expr, ty: &Ty, name: &Ident, span: Span) -> Ty {
+        let known = match ty {
+            Ty::Struct(s) => s.info.field(&name.name).is_some(),
+            other => matches!(other, Ty::Any | Ty::Never | Ty::Dict(_) | Ty::Module(_)),
+        };
+        self.of_kind = !known && self.may_be_of_other_kind(base);
+        let field = self.field(ty, name, span);
+        self.of_kind = false;
+        field
+    }
+
     /// `x.name`
     pub(super) fn field(&mut self, ty: &Ty, name: &Ident, span: Span) -> Ty {
         match ty {
@@ -208,7 +221,8 @@ impl Checker {
                     f = self.resolved(builtin);
                 }
                 let result = self.call_with_receiver(e, &f, &ty, receiver, name, args);
-                self.tell_hidden(known, &f, name);
+                self.tell_hidden(known, &f, &name.name, name.span, true);
+                self.tell_entry(known, &ty, &name.name);
                 result
             }
             (None, _) => {
@@ -216,23 +230,57 @@ impl Checker {
                 if matches!(&*name.name, "to" | "with" | "t") {
                     return Ty::Any;
                 }
+                self.of_kind = self.may_be_of_other_kind(receiver);
                 self.no_field(&ty, name, true, name.span)
             }
         }
     }
 
-    /// Adds to the problems of a call from `known` on that a function of the program was called where a builtin has its name.
-    fn tell_hidden(&mut self, known: usize, f: &Ty, name: &Ident) {
-        let Ty::Fn(FnTy::User { module, .. }) = f else { return };
-        if self.frame.problems.len() == known || crate::resolve::builtin_names::find(&name.name, false).is_none() {
+    /// The same where a dict has an entry of that name: the function goes before it.
+    fn tell_entry(&mut self, known: usize, ty: &Ty, name: &str) {
+        let Ty::Dict(dict) = ty else { return };
+        if !dict.items.as_ref().is_some_and(|entries| entries.iter().any(|(key, _)| &**key == name)) {
             return;
         }
-        let of = if *module == self.frame.module.id.0 { "this file" } else { "another module" };
-        let name = &name.name;
         for problem in self.frame.problems.iter_mut().skip(known) {
+            let help = format!(
+                "`.{name}(...)` calls the function `{name}`; the entry of the dict is called by d[\"{name}\"](...)"
+            );
+            problem.diagnostic.help = Some(help);
+        }
+    }
+
+    /// Adds to the problems of a call from `known` on that a function of the program was called where a builtin has its name:
+    /// those of what it was called with, and those inside of it. `place` is the name in the call.
+    pub(super) fn tell_hidden(&mut self, known: usize, f: &Ty, name: &str, place: Span, is_method: bool) {
+        let Ty::Fn(FnTy::User { module, index, .. }) = f else { return };
+        if self.frame.problems.len() == known || crate::resolve::builtin_names::find(name, false).is_none() {
+            return;
+        }
+        let Some(home) = self.modules.get(*module as usize).filter(|m| !m.is_library) else { return };
+        let Some(decl) = home.resolved.functions.get(*index as usize).and_then(|f| f.decl.as_ref()) else { return };
+        let Some(declared) = decl.name.as_ref().filter(|n| &*n.name == name).map(|n| n.span) else { return };
+        let of = if *module == self.frame.module.id.0 { "of this file" } else { "of another file" };
+        let call = if is_method { format!(".{name}(...)") } else { format!("{name}(...)") };
+        // Who calls it by its name alone knows of it, unless the arguments are of the other.
+        let meant = |d: &Diagnostic| !is_method && !matches!(d.code, "E0320" | "E0321" | "E0322");
+        for problem in self.frame.problems.iter_mut().skip(known).filter(|p| !meant(&p.diagnostic)) {
             let d = problem.diagnostic.clone();
-            problem.diagnostic =
-                d.note(format!("`.{name}(...)` calls the function `{name}` of {of}, which hides the builtin"));
+            let help = format!(
+                "`{call}` calls the function {of}, which hides the builtin `{name}`: to reach the builtin, give yours another name"
+            );
+            let mut d = match d.labels.iter().position(|l| l.span == place) {
+                Some(_) => d,
+                None => d.also(place, format!("this is the function {of}, not the builtin")),
+            };
+            match d.labels.iter_mut().find(|l| l.span == declared) {
+                Some(label) => label.message = format!("`{name}` is declared here"),
+                None => d = d.also(declared, format!("`{name}` is declared here")),
+            }
+            problem.diagnostic = match d.help {
+                Some(_) => d.note(help),
+                None => d.help(help),
+            };
         }
     }
 

@@ -1,10 +1,11 @@
 //! Branches, loops and `try`: states are saved, restored and joined; loops repeat until nothing changes.
 
 use super::Checker;
-use super::env::{Loop, State};
+use super::env::{Loop, Problem, State};
 use super::error::TypeError;
 use super::join::{Widen, join};
 use super::pattern::{Count, Items};
+use super::tag::holds_parts;
 use super::ty::Ty;
 use crate::resolve::FnId;
 use crate::source::Span;
@@ -67,10 +68,10 @@ impl Checker {
             (None, _) => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let a = self.perhaps(true, |c| c.expr(then));
+                let a = self.behind(cond, |c| c.expr(then));
                 let after = self.state();
                 self.restore(before);
-                let b = otherwise.map_or(Ty::None, |e| self.perhaps(true, |c| c.expr(e)));
+                let b = otherwise.map_or(Ty::None, |e| self.behind(cond, |c| c.expr(e)));
                 self.frame.branches -= 1;
                 self.join_state(&after);
                 join(&a, &b)
@@ -91,7 +92,10 @@ impl Checker {
                 checker.frame.dead = true;
                 return exit;
             }
-            checker.perhaps(known.is_none(), |c| c.block(body));
+            match known {
+                None => checker.behind(cond, |c| c.block(body)),
+                Some(_) => checker.block(body),
+            };
             exit
         });
         self.frame.branches -= 1;
@@ -103,6 +107,7 @@ impl Checker {
         if self.frame.dead {
             return;
         }
+        self.note_parts(pattern, holds_parts(&ty));
         match self.items(&ty) {
             Items::Each(items) if self.may_unroll(items.len()) => {
                 let exact = self.unrolled;
@@ -172,6 +177,7 @@ impl Checker {
         let mut passes = 0;
         loop {
             self.frame.loops.push(Loop::default());
+            let known = self.frame.problems.len();
             let end = self.perhaps(passes > 0, &mut pass);
             let done = self.frame.loops.pop().unwrap_or_default();
             let first = reached && passes == 0;
@@ -199,6 +205,10 @@ impl Checker {
             if next == head || self.gave_up {
                 return exit.unwrap_or(State { dead: true, ..head });
             }
+            // What fails only with the values of this pass may be what the loop does not do in this pass: `if i > 0 { x - last }`.
+            let found = self.frame.problems.split_off(known);
+            let stands = |p: &Problem| p.certain || super::is_about_names(p.diagnostic.code);
+            self.frame.problems.extend(found.into_iter().filter(stands));
             passes += 1;
             let how = match passes {
                 1 => Widen::Constants,
@@ -242,6 +252,7 @@ impl Checker {
 
     /// `break` and `continue`
     pub(super) fn jump(&mut self, is_break: bool) {
+        self.leave_by_tag();
         let state = self.state();
         if let Some(around) = self.frame.loops.last_mut() {
             around.broken |= is_break;

@@ -15,6 +15,7 @@ use crate::syntax::ast::{Expr, ExprKind, IndexItem};
 use crate::tensor::DType;
 use crate::tensor::index::step_of_zero;
 use crate::tensor::parts::refuse;
+use crate::vm::items::one_axis;
 
 /// An index after evaluation.
 pub(super) enum IndexTy {
@@ -73,6 +74,17 @@ impl Checker {
         if self.refuse_slice(base, items, base_span, span) {
             return Ty::Any;
         }
+        if items.len() > 1 && matches!(base, Ty::Tuple(_) | Ty::List(_) | Ty::Str(_)) {
+            let error = one_axis(&show_a(base), items.len());
+            return self.report(TypeError::Operation { error, operands: vec![base_span], origins: vec![] }, span);
+        }
+        if let (
+            [IndexTy::At(at @ (Ty::Float | Ty::Str(_) | Ty::None), place)],
+            Ty::Str(_) | Ty::Range | Ty::SomeRange | Ty::RangeOf(_),
+        ) = (items, base)
+        {
+            return self.bad_index(base, at, base_span, *place);
+        }
         match base {
             Ty::Any | Ty::Never => Ty::Any,
             Ty::IntsOf(ints) => match pick(ints, items) {
@@ -108,6 +120,11 @@ impl Checker {
                         Some((_, ty)) => ty.clone(),
                         None => self.no_key(key, entries, base_span, *place),
                     }
+                }
+                ([IndexTy::At(at @ (Ty::Float | Ty::Bool(_) | Ty::None | Ty::List(_) | Ty::Tuple(_)), place)], _) => {
+                    let error = crate::builtins::iterate::no_kind_of_key(&show_a(at))
+                        .operand(0, format!("this is {}", show_a(at)));
+                    self.report(TypeError::Operation { error, operands: vec![*place], origins: vec![] }, *place)
                 }
                 _ => Ty::Any,
             },

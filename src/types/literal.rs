@@ -151,7 +151,7 @@ impl Checker {
                 None => {
                     out.exact = false;
                     out.filled = false;
-                    self.perhaps(true, |c| c.clauses(rest, element, out));
+                    self.behind(cond, |c| c.clauses(rest, element, out));
                 }
             },
             Clause::For { pattern, iter } => {
@@ -160,6 +160,7 @@ impl Checker {
                 if self.frame.dead {
                     return;
                 }
+                self.note_parts(pattern, super::tag::holds_parts(&ty));
                 let before = self.unrolled;
                 match self.items(&ty) {
                     Items::Each(items) if self.may_unroll(items.len()) => {

@@ -3,7 +3,9 @@
 
 use super::Checker;
 use super::env::{MADE_HERE, Problem};
+use super::show::show_ty;
 use super::ty::{Dim, Dims, StructInfo, Ty};
+use crate::diagnostic::{Diagnostic, Label};
 use crate::resolve::{FnId, GlobalKind, LoadedModule, Res};
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Expr, ExprKind, TypeKind};
@@ -51,6 +53,36 @@ impl Checker {
         let Ty::Struct(s) = self.frame.local(*receiver) else { return };
         if let Some(origin) = s.origin.0.filter(|o| !self.is_library_place(*o)) {
             problem.diagnostic = d.clone().also(origin, format!("this `{}` was made here", s.info.name));
+        }
+    }
+
+    /// Adds to the problems from `known` on, which a call of a library function in the user's code has, which argument is the value
+    /// that does not fit.
+    pub(super) fn tell_arguments(
+        &mut self,
+        known: usize,
+        callee: &LoadedModule,
+        args: &[Option<Ty>],
+        places: &[Option<Span>],
+        site: Span,
+    ) {
+        if self.frame.problems.len() == known || !callee.is_library || self.frame.module.is_library {
+            return;
+        }
+        for problem in self.frame.problems.iter_mut().skip(known) {
+            let d = &mut problem.diagnostic;
+            let refused = d.code == "E0453";
+            if !(refused || matches!(d.code, "E0301" | "E0303")) || d.span() != Some(site) {
+                continue;
+            }
+            for (ty, place) in args.iter().zip(places) {
+                let (Some(ty @ Ty::Tensor(_)), Some(place)) = (ty, place) else { continue };
+                let remark = format!("this is {}", show_ty(ty));
+                let of_it = |l: &Label| l.span.source != place.source && l.message.starts_with(&remark);
+                if (refused || d.labels.iter().any(of_it)) && !d.labels.iter().any(|l| l.span == *place) {
+                    *d = d.clone().also(*place, remark);
+                }
+            }
         }
     }
 
@@ -116,6 +148,28 @@ impl Checker {
                     "it takes {takes} channels and gets {channels}: nn.Conv2d.new({channels}, {gives}, {size}) would take them"
                 ))
             }
+            ("LayerNorm" | "RMSNorm", [takes]) => {
+                let gets = gets(x.len().checked_sub(1)?).filter(|n| n != takes)?;
+                let name = &layer.info.name;
+                Some(format!("it takes {takes} features and gets {gets}: nn.{name}.new({gets}) would take them"))
+            }
+            ("BatchNorm", [takes]) => {
+                let gets = gets(1).filter(|n| n != takes)?;
+                Some(format!("it takes {takes} channels and gets {gets}: nn.BatchNorm.new({gets}) would take them"))
+            }
+            ("RNN" | "GRU" | "LSTM", [takes, states]) => {
+                let gets = gets(x.len().checked_sub(1)?).filter(|n| n != takes)?;
+                let name = &layer.info.name;
+                let parts = match &**name {
+                    "LSTM" => 4,
+                    "GRU" => 3,
+                    _ => 1,
+                };
+                let size = states / parts;
+                Some(format!(
+                    "it takes {takes} features and gets {gets}: nn.{name}.new({gets}, {size}) would take them"
+                ))
+            }
             _ => None,
         }
     }
@@ -130,8 +184,18 @@ impl Checker {
         }
         for problem in self.frame.problems.iter_mut().skip(known) {
             for label in problem.diagnostic.labels.iter_mut().filter(|l| l.message.ends_with(MADE_HERE)) {
-                let joint = if label.message.starts_with("layers[") { "." } else { ", " };
+                let joint = match &*label.message {
+                    inner if inner.starts_with("layers[") => ".",
+                    whole if whole.starts_with("this `Sequential`") => " in ",
+                    _ => ", ",
+                };
                 label.message = format!("layers[{index}]{joint}{}", label.message);
+            }
+            let d = &mut problem.diagnostic;
+            if let Some(rest) = d.help.as_deref().and_then(|help| help.strip_prefix("it takes "))
+                && !d.labels.iter().any(|l| l.message.ends_with(MADE_HERE))
+            {
+                d.help = Some(format!("layers[{index}] takes {rest}"));
             }
         }
     }
@@ -161,6 +225,16 @@ impl Checker {
     pub(super) fn made_by_calling(&self, info: &StructInfo) -> String {
         let fields: Vec<&str> = info.fields.iter().map(|f| &*f.name).collect();
         self.maker(info, &[]).unwrap_or_else(|| format!("{}({})", info.name, fields.join(", ")))
+    }
+}
+
+/// Where the user made a block of layers, another layer inside of it is no remedy: that one must have another size is.
+pub(super) fn forget_inner_maker(d: &mut Diagnostic) {
+    let Some((fact, remedy)) = d.help.as_deref().and_then(|help| help.split_once(": nn.")) else { return };
+    let Some((layer, _)) = remedy.split_once(".new(") else { return };
+    let made_by_user = format!("this `{layer}{MADE_HERE}");
+    if !d.labels.iter().any(|l| l.message.ends_with(&made_by_user)) {
+        d.help = Some(fact.to_string());
     }
 }
 

@@ -40,6 +40,7 @@ mod source_of;
 mod specialize;
 mod stmt;
 mod structures;
+mod tag;
 mod transforms;
 pub mod ty;
 mod unstable;
@@ -168,6 +169,8 @@ pub struct Checker {
     hide_place: bool,
     /// The next problem is [`Problem::reserved`].
     reserved: bool,
+    /// The next problem is about a field of what may be a value of another kind.
+    of_kind: bool,
     /// What is followed is the message of an assertion that fails.
     telling: bool,
     /// Tables whose files were looked at.
@@ -228,6 +231,7 @@ impl Checker {
             names_only: false,
             hide_place: false,
             reserved: false,
+            of_kind: false,
             telling: false,
             tables: vec![],
             written: vec![],
@@ -437,6 +441,7 @@ impl Checker {
 
     fn note_sizes(&mut self, diagnostic: Diagnostic, sizes: Rc<[usize]>) {
         let reserved = std::mem::take(&mut self.reserved);
+        let of_kind = std::mem::take(&mut self.of_kind);
         if self.gave_up || self.frame.dead {
             return;
         }
@@ -450,7 +455,9 @@ impl Checker {
             // What comes after a failed assertion is an echo of it.
             return;
         }
-        let problem = Problem { diagnostic, library, chain: 0, certain: self.frame.is_certain(), reserved, sizes };
+        let of_kind = diagnostic.is_error() && (of_kind || !is_about_names(diagnostic.code));
+        let certain = self.frame.is_certain();
+        let problem = Problem { diagnostic, library, chain: 0, certain, reserved, of_kind, sizes };
         if !self.keeps_silent(&problem) {
             self.frame.add_problem(problem);
         }
@@ -460,7 +467,8 @@ impl Checker {
     /// (`if e.kind == "leaf"`), and here that is no longer known.
     fn keeps_silent(&self, problem: &Problem) -> bool {
         let blurred = self.stack.last().is_some_and(Active::is_blurred);
-        !problem.certain && (problem.reserved || blurred && !is_without_values(problem.diagnostic.code))
+        let guarded = problem.of_kind && self.is_guarded();
+        !problem.certain && (problem.reserved || guarded || blurred && !is_without_values(problem.diagnostic.code))
     }
 
     /// The name of the function that is followed, with its module's.

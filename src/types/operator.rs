@@ -46,7 +46,7 @@ impl Checker {
             Ty::Bool(None) | Ty::Any => {
                 let before = self.state();
                 self.frame.branches += 1;
-                let right = self.perhaps(true, |c| c.expr(b));
+                let right = self.behind(a, |c| c.expr(b));
                 self.frame.branches -= 1;
                 let after = self.state();
                 self.restore(before);
@@ -186,7 +186,8 @@ impl Checker {
                 ExprKind::Name(name) => {
                     let Some(Res::Local(local)) = self.resolution(e.id) else { continue };
                     let Some(Some(origin)) = self.frame.origins.get(local.0 as usize) else { continue };
-                    if matches!(self.frame.local(local), Ty::Tensor(_)) {
+                    // What a parameter of the library gets is told by the call (`tell_arguments`).
+                    if !self.frame.module.is_library && matches!(self.frame.local(local), Ty::Tensor(_)) {
                         out.push((*origin, format!("`{name}` comes from here")));
                     }
                 }
@@ -238,6 +239,9 @@ fn refuse(op: BinOp, a: &Ty, b: &Ty) -> Option<Error> {
         .operand(1, format!("this is {}", show_a(b)));
     Some(match (a, b) {
         _ if op == BinOp::MatMul => error.help("scale by a number with *"),
+        (Ty::Str(_), Ty::Int(_)) | (Ty::Int(_), Ty::Str(_)) if op == BinOp::Mul => {
+            error.help("to repeat text write repeat(text, n); to compute write float(text)")
+        }
         (Ty::Str(_), Ty::Int(_) | Ty::Float) | (Ty::Int(_) | Ty::Float, Ty::Str(_)) => {
             error.help("to join text write f\"...{x}...\"; to compute write float(text)")
         }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::Checker;
 use super::env::Problem;
 use super::join::{Widen, is_deep, join, widen};
+use super::makers::forget_inner_maker;
 use super::rename::{Call, Params, has_unnamed_dims, named_dims};
 use super::size::made_so_far;
 use super::ty::Ty;
@@ -123,6 +124,7 @@ impl Checker {
         }
         let mut params = Params::of(slots.iter().flatten().chain(captures.iter()));
         let (given, given_captures) = (slots, captures);
+        let known = self.frame.problems.len();
         // Without variables the arguments are as they are numbered.
         let numbered = (!params.is_empty()).then(|| {
             let numbered: Vec<Option<Ty>> = given.iter().map(|t| t.as_ref().map(|t| params.number(t))).collect();
@@ -130,7 +132,9 @@ impl Checker {
         });
         let (looked_for, with_captures) = numbered.as_ref().map_or((&given, &given_captures), |(n, c)| (n, c));
         if let Some(found) = self.find_spec(key, looked_for, with_captures) {
-            return self.use_spec(key, found, &params, site);
+            let result = self.use_spec(key, found, &params, site);
+            self.tell_arguments(known, module, &given, &origins, site);
+            return result;
         }
         if self.stack.len() >= MAX_CALLS || self.gave_up {
             let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Any)).collect();
@@ -139,7 +143,7 @@ impl Checker {
         }
         let outs = decl.params.iter().enumerate().filter(|(_, p)| p.inout).map(|(i, _)| (i, Ty::Never)).collect();
         let (numbered, numbered_captures, slots, captures) = match numbered {
-            None => (given.clone(), given_captures.clone(), given, given_captures),
+            None => (given.clone(), given_captures.clone(), given.clone(), given_captures),
             Some((numbered, numbered_captures)) => {
                 let slots = given.iter().map(|t| t.as_ref().map(|t| params.stand_in(t))).collect();
                 (numbered, numbered_captures, slots, map_all_with(&given_captures, |t| params.stand_in(t)))
@@ -203,7 +207,9 @@ impl Checker {
             }
         }
         self.stack.pop();
-        self.use_spec(key, spec, &params, site)
+        let result = self.use_spec(key, spec, &params, site);
+        self.tell_arguments(known, module, &given, &origins, site);
+        result
     }
 
     fn hand_down(&mut self, key: FnKey, spec: usize, mut dependents: Vec<(FnKey, usize)>) {
@@ -248,8 +254,20 @@ impl Checker {
         }
         for problem in problems.iter() {
             let mut problem = problem.clone();
-            let of_layer = |f: &String| f == "nn.Dense.call" || f == "convolution.Conv2d.call";
-            if problem.diagnostic.code == "E0303"
+            let of_layer = |f: &String| {
+                matches!(
+                    f.rsplit_once('.'),
+                    Some((
+                        "nn.Dense"
+                            | "convolution.Conv2d"
+                            | "normalization.LayerNorm"
+                            | "normalization.RMSNorm"
+                            | "normalization.BatchNorm",
+                        "call"
+                    )) | Some(("recurrent.RNN" | "recurrent.GRU" | "recurrent.LSTM", "run"))
+                )
+            };
+            if matches!(problem.diagnostic.code, "E0301" | "E0303")
                 && problem.library.as_ref().is_some_and(of_layer)
                 && let Some(slots) = self.memo.get(&key).and_then(|s| s.get(spec)).map(|s| s.slots.as_slice())
                 && let Some(help) = self.layer_help(slots)
@@ -283,6 +301,7 @@ impl Checker {
         }
         if !self.frame.module.is_library {
             if let Some(function) = problem.library.take() {
+                forget_inner_maker(&mut problem.diagnostic);
                 if function.is_empty() {
                     // The message says it all.
                     let user = self.frame.module.source;

@@ -68,6 +68,7 @@ impl Checker {
         }
         let ty = self.note_positive(ty, value);
         self.warn_swapped(pattern, value);
+        self.note_value(pattern, &ty, value);
         self.bind_pattern(pattern, &ty, value.span);
     }
 
@@ -100,6 +101,7 @@ impl Checker {
             return;
         }
         self.frame.left = true;
+        self.leave_by_tag();
         let module = self.frame.module.clone();
         let function = module.resolved.functions.get(self.frame.function.0 as usize);
         let annotation = function.and_then(|f| f.decl.as_ref()).and_then(|d| d.ret.as_ref());
@@ -143,7 +145,9 @@ impl Checker {
             }
             ExprKind::Field { base, name } => {
                 let old = self.expr(base);
+                self.of_kind = self.may_be_of_other_kind(base);
                 let new = self.with_field(&old, name, ty, target.span, value);
+                self.of_kind = false;
                 self.assign(base, &new, value);
             }
             ExprKind::Index { base, items } => {

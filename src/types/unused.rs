@@ -216,11 +216,7 @@ impl Walk<'_> {
         match &e.kind {
             ExprKind::Name(_) => self.mark(self.module.resolved.names.get(&e.id)),
             ExprKind::Format(parts) => {
-                for part in parts {
-                    if let FormatPart::Value { value, .. } = part {
-                        self.expr(value);
-                    }
-                }
+                FormatPart::values(parts).into_iter().for_each(|value| self.expr(value));
             }
             ExprKind::Unary(_, x) => self.expr(x),
             ExprKind::Binary(_, a, b) | ExprKind::Range { lo: a, hi: b, .. } => {

@@ -71,6 +71,9 @@ fn no_operator(prim: &Prim, a: &Value, b: &Value) -> Error {
         .operand(0, format!("this is {}", a_value(a)))
         .operand(1, format!("this is {}", a_value(b)));
     match (a, b) {
+        (Value::Str(_), Value::Int(_)) | (Value::Int(_), Value::Str(_)) if prim.name == "mul" => {
+            error.help("to repeat text write repeat(text, n); to compute write float(text)")
+        }
         (Value::Str(_), Value::Int(_) | Value::Float(..)) | (Value::Int(_) | Value::Float(..), Value::Str(_)) => {
             error.help("to join text write f\"...{x}...\"; to compute write float(text)")
         }

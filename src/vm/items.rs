@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::ad::Cx;
 use crate::builtins::higher_order::not_a_bound;
-use crate::builtins::{collections, iterate, text};
+use crate::builtins::{collections, fail, iterate, text};
 use crate::bytecode::chunk::{IndexPart, Piece};
 use crate::error::{Error, Result};
 use crate::ops::elementwise::NEG;
@@ -91,12 +91,63 @@ pub fn format(pieces: &[Piece], values: &[Value]) -> Result<String> {
         match piece {
             Piece::Text(text) => out.push_str(text),
             Piece::Value { spec, .. } => {
-                out.push_str(&text::format_value(&values[i], spec).map_err(|e| e.operand(i, "formatted here"))?);
+                let at = i;
                 i += 1;
+                let computed: String;
+                let spec = match spec.as_slice() {
+                    [] => "",
+                    [Piece::Text(text)] => text,
+                    parts => {
+                        computed = format_of(parts, values, &mut i)?;
+                        &computed
+                    }
+                };
+                out.push_str(&text::format_value(&values[at], spec).map_err(|e| e.operand(at, "formatted here"))?);
             }
         }
     }
     Ok(out)
+}
+
+/// A format with values in it, such as `{width}.{digits}f`; `i` is the register of the next one.
+fn format_of(parts: &[Piece], values: &[Value], i: &mut usize) -> Result<String> {
+    let mut spec = String::new();
+    for part in parts {
+        match part {
+            Piece::Text(text) => spec.push_str(text),
+            Piece::Value { .. } => {
+                match &values[*i] {
+                    Value::Int(n) if *n >= 0 => spec.push_str(&n.to_string()),
+                    Value::Int(n) => return Err(negative_in_format(*n).operand(*i, "this is below 0")),
+                    Value::Str(text) => spec.push_str(text),
+                    other => {
+                        let kind = fail::with_article(&other.type_name());
+                        return Err(no_part_of_format(&kind).operand(*i, format!("this is {kind}")));
+                    }
+                }
+                *i += 1;
+            }
+        }
+    }
+    Ok(spec)
+}
+
+fn negative_in_format(n: i64) -> Error {
+    Error::new("E0314", format!("a width or precision of {n} in a format: it is 0 or more"))
+        .help("`<` aligns to the left: f\"{x:<8}\"")
+}
+
+/// Several indices of a value of this kind, which is no tensor.
+pub fn one_axis(kind: &str, count: usize) -> Error {
+    Error::new("E0335", format!("{kind} has one axis, not {count}"))
+        .operand(0, format!("this is {kind}"))
+        .help("index step by step: xs[i][j]")
+}
+
+/// What stands in braces in a format is of this kind, and is no int.
+pub fn no_part_of_format(kind: &str) -> Error {
+    Error::new("E0314", format!("a width or precision is an int, and this is {kind}"))
+        .help("inside of a format stand ints, as in f\"{x:{width}.{digits}f}\", or strs that are part of it")
 }
 
 /// `object[index]`
@@ -244,9 +295,7 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
     }
     let [IndexPart::Slice { .. }] = parts else {
         if parts.len() > 1 && matches!(object, Value::List(_) | Value::Tuple(_) | Value::Str(_)) {
-            return Err(Error::new("E0335", format!("{} has one axis, not {}", a_value(object), parts.len()))
-                .operand(0, format!("this is {}", a_value(object)))
-                .help("index step by step: xs[i][j]"));
+            return Err(one_axis(&a_value(object), parts.len()));
         }
         return Err(no_index(object, values.first().unwrap_or(&Value::None)));
     };

@@ -94,7 +94,7 @@ pub fn rare(op: Op, regs: &mut [Value], cx: &mut Cx, globals: &[Option<Value>], 
         Op::Format { dst, first, format } => {
             let pieces = &chunk.formats[format.0 as usize];
             if cx.innermost_batch().is_some() {
-                let shown = pieces.iter().filter(|p| matches!(p, Piece::Value { .. })).count();
+                let shown = Piece::count(pieces);
                 let from = first.0 as usize;
                 if regs[from..from + shown].iter().any(is_batched) {
                     return Err(cx.each_alone());

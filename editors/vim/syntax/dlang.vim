@@ -92,8 +92,9 @@ syntax region dlangString start=/"/ skip=/\\./ end=/"/ oneline contains=dlangEsc
 syntax region dlangString start=/"""/ skip=/\\./ end=/"""/ contains=dlangEscape
 syntax region dlangFormat matchgroup=dlangString start=/\<f"/ skip=/\\./ end=/"/ oneline contains=dlangEscape,dlangBrace,dlangInterpolation
 syntax region dlangFormat matchgroup=dlangString start=/\<f"""/ skip=/\\./ end=/"""/ contains=dlangEscape,dlangBrace,dlangInterpolation
-syntax region dlangInterpolation matchgroup=dlangInterpolationEdge start=/{{\@!/ end=/}/ contained contains=TOP,dlangNamed,dlangComment,dlangDocComment,dlangShebang,@Spell
-syntax match dlangFormatSpec /:\%(.\?[<>^]\)\?[-+ ]\?\d*,\?\%(\.\d\+\)\?[dfegsx%]\?\ze}/ contained containedin=dlangInterpolation
+syntax region dlangInterpolation matchgroup=dlangInterpolationEdge start=/{{\@!/ end=/}/ contained contains=TOP,dlangInterpolation,dlangNamed,dlangComment,dlangDocComment,dlangShebang,@Spell
+syntax match dlangFormatSpec /:\%(.\?[<>^]\)\?[-+ ]\?\d*,\?\%(\.\d*\)\?[dfegsx%]\?\ze[{}]/ contained containedin=dlangInterpolation
+syntax match dlangFormatSpec /}\@<=,\?\.\?\d*[dfegsx%]\?\ze[{}]/ contained containedin=dlangInterpolation
 
 " Comments
 syntax keyword dlangTodo TODO FIXME NOTE contained
