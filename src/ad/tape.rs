@@ -187,6 +187,8 @@ impl Tape {
     /// Empties it, keeping its memory.
     pub fn reset(&mut self, nested: bool) {
         const KEPT: usize = 1 << 22;
+        // As much memory as the entries.
+        const KEPT_WORDS: usize = KEPT * size_of::<Entry>() / size_of::<u64>();
         self.entries.clear();
         self.entries.shrink_to(KEPT);
         self.lower.clear();
@@ -194,7 +196,7 @@ impl Tape {
         self.general.clear();
         self.general.shrink_to(KEPT);
         self.trace.clear();
-        self.trace.shrink_to(KEPT);
+        self.trace.shrink_to(KEPT_WORDS);
         self.places = vec![];
         self.wholes.clear();
         self.recent.clear();

@@ -86,6 +86,12 @@ pub enum Action {
         a: Reg,
         b: Reg,
     },
+    /// The machine has to tell what is wrong unless it holds.
+    Expect {
+        order: Order,
+        a: Reg,
+        b: Reg,
+    },
     /// Goes on if it holds, else to `to`.
     CompareJump {
         order: Order,
@@ -183,7 +189,11 @@ impl Place {
         let is_active = |k: u16| objects.get(k as usize).is_some_and(|(_, what)| what.is_active());
         let behind = |reg: Reg, n: u16| reg.shifted(n);
         match &self.action {
-            Action::Skip | Action::Store { .. } | Action::Update { .. } | Action::Push { .. } => {}
+            Action::Skip
+            | Action::Store { .. }
+            | Action::Update { .. }
+            | Action::Push { .. }
+            | Action::Expect { .. } => {}
             Action::Leave | Action::Return { .. } | Action::Recur { result: None, .. } => return vec![],
             Action::Recur { dst, result: Some(kind), .. } => after.set(*dst, *kind),
             Action::Copy { dst, src } => after.set(*dst, self.kinds[*src]),
@@ -257,7 +267,7 @@ impl Action {
             Action::Whole { dst, a, b, .. } | Action::Compare { dst, a, b, .. } | Action::Both { dst, a, b, .. } => {
                 (vec![*a, *b], vec![*dst])
             }
-            Action::CompareJump { a, b, .. } => (vec![*a, *b], vec![]),
+            Action::CompareJump { a, b, .. } | Action::Expect { a, b, .. } => (vec![*a, *b], vec![]),
             Action::Branch { cond, .. } => (vec![*cond], vec![]),
             Action::Range { iter, lo, hi } => (vec![*lo, *hi], state(*iter, 3)),
             Action::Next { iter, .. } => (state(*iter, 3), state(*iter, 4)),

@@ -485,6 +485,11 @@ impl<'a> Emitter<'a> {
                 let holds = self.b.ins().uextend(types::I64, holds);
                 self.set_int(*dst, holds, Tag::Bool)?;
             }
+            Action::Expect { order, a, b } => {
+                let holds = self.compare(*order, place, *a, *b)?;
+                let fails = self.b.ins().icmp_imm_s(IntCC::Equal, holds, 0);
+                self.leave_if(fails, at, place)?;
+            }
             Action::CompareJump { order, a, b, .. } => {
                 let holds = self.compare(*order, place, *a, *b)?;
                 return self.branch(at, holds, true, &ways);

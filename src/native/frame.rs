@@ -232,8 +232,8 @@ pub struct Frame {
     pub turns: u64,
     /// Address of the code of a function that calls itself.
     pub function: usize,
-    /// How much deeper it may.
-    pub depth: i64,
+    /// How far down the stack it may go.
+    pub limit: usize,
     /// Words of the trace are written, not entries.
     pub traces: bool,
 }
@@ -254,7 +254,7 @@ impl Frame {
             item: Cell::default(),
             turns: 0,
             function: 0,
-            depth: 0,
+            limit: 0,
             traces,
         }
     }

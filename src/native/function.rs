@@ -22,10 +22,10 @@ use crate::value::Value;
 const HOT: u32 = 2000;
 /// How often that is tried, for other kinds of arguments.
 const ATTEMPTS: u32 = 4;
-/// How deep it may call itself: what goes deeper is left to the machine, which has more room and knows the limit.
-const DEPTH: i64 = 1500;
+/// Bytes of the stack that it may take: what calls itself deeper is left to the machine, which needs no stack.
+const STACK: usize = 1 << 18;
 /// How often it may fail before it is given up.
-const PATIENCE: u32 = 50;
+const PATIENCE: u32 = 8;
 
 /// The compiled forms of a function.
 #[derive(Default)]
@@ -130,7 +130,7 @@ impl Variant {
         loop {
             let mut frame = Frame::new(cells.as_mut_ptr(), objects.as_ptr(), false);
             frame.function = self.code.entry as usize;
-            frame.depth = DEPTH;
+            frame.limit = (&raw const frame as usize).saturating_sub(STACK);
             if self.inputs.recording != Recording::Nothing {
                 let tape = cx.outermost_tape()?;
                 tape.keep_recent();

@@ -372,7 +372,7 @@ fn has_slopes(prim: &Prim, active: bool) -> bool {
 }
 
 /// The same for two arguments.
-fn binary(prim: &'static Prim, active: bool) -> Option<Step> {
+pub fn binary(prim: &'static Prim, active: bool) -> Option<Step> {
     let Eval::Elementwise(inside) = &prim.eval else { return None };
     if !has_slopes(prim, active) {
         return None;

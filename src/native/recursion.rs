@@ -106,10 +106,9 @@ impl Emitter<'_> {
     /// Leaves by `out` if calls are nested too deep.
     pub(super) fn go_deeper(&mut self, out: Block) {
         let frame = self.b.use_var(self.frame);
-        let depth = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, depth) as i32);
-        let less = self.b.ins().iadd_imm_s(depth, -1);
-        self.b.ins().store(TRUSTED, less, frame, offset_of!(Frame, depth) as i32);
-        let over = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, less, 0);
+        let limit = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, limit) as i32);
+        let stack = self.b.ins().get_stack_pointer(types::I64);
+        let over = self.b.ins().icmp(IntCC::UnsignedLessThan, stack, limit);
         let go = self.b.create_block();
         self.b.ins().brif(over, out, &[], go, &[]);
         self.b.switch_to_block(go);
@@ -138,9 +137,6 @@ impl Emitter<'_> {
                 self.b.ins().store(TRUSTED, i, frame, field(offset_of!(Cell, int)));
             }
         }
-        let depth = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, depth) as i32);
-        let more = self.b.ins().iadd_imm_s(depth, 1);
-        self.b.ins().store(TRUSTED, more, frame, offset_of!(Frame, depth) as i32);
         self.store_record();
         let done = self.b.ins().iconst(types::I64, DONE as i64);
         self.b.ins().return_(&[done]);

@@ -59,6 +59,8 @@ pub struct Region<'a> {
     pub is_function: bool,
     /// The kind of its result, as far as it is known.
     pub result: Option<Kind>,
+    /// Instructions of frames that are left to the machine.
+    refused: Vec<(usize, usize)>,
 }
 
 impl<'a> Region<'a> {
@@ -71,7 +73,7 @@ impl<'a> Region<'a> {
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
         let region = Region::of((chunk, first, last), regs, globals, false)?;
         let turns = Ways::of(&region).of_place(region.entry).len() > 1;
-        (turns && !region.stores_what_is_shared()).then_some(region)
+        turns.then_some(region)
     }
 
     /// A function that calls itself, for these arguments: numbers, and what it hands on unchanged.
@@ -111,6 +113,7 @@ impl<'a> Region<'a> {
             told,
             is_function,
             result: None,
+            refused: vec![],
         };
         region.entry = region.place_of(0, first)?;
         region.take_in(chunk)?;
@@ -119,9 +122,14 @@ impl<'a> Region<'a> {
             let found = (region.sources.len(), region.result, region.entry_kinds.clone());
             region.places.iter_mut().for_each(|place| *place = None);
             region.follow()?;
-            if (region.sources.len(), region.result) == (found.0, found.1) && region.entry_kinds == found.2 {
+            if (region.sources.len(), region.result) != (found.0, found.1) || region.entry_kinds != found.2 {
+                continue;
+            }
+            let shared = region.shares_what_is_stored();
+            if shared.is_empty() {
                 break;
             }
+            region.refused.extend(shared);
         }
         region.share_elements();
         region.collect();
@@ -323,8 +331,9 @@ impl<'a> Region<'a> {
                 }
                 kinds = joined;
             }
-            let Read { actions, next } =
-                read(self, (frame, instruction), &mut kinds).unwrap_or(Read { actions: vec![Action::Leave], next: at });
+            let refused = self.refused.contains(&(frame, instruction));
+            let done = if refused { None } else { read(self, (frame, instruction), &mut kinds) };
+            let Read { actions, next } = done.unwrap_or(Read { actions: vec![Action::Leave], next: at });
             // It may have been more of them before.
             let mut stale = actions.len().max(1);
             while let Some(number) = self.numbers.get(&(frame, instruction, stale)) {
@@ -348,26 +357,28 @@ impl<'a> Region<'a> {
         Some(())
     }
 
-    /// Two registers hold what is written to: after a copy on write they would not. Or the length of what grows is read.
-    fn stores_what_is_shared(&self) -> bool {
-        let actions = || self.places.iter().flatten();
-        let is_shared = |object: u16| {
-            actions().any(|p| match p.action {
-                Action::Copy { src, .. } | Action::Walk { iter: src } => p.kinds[src] == Kind::Object(object),
-                _ => false,
-            })
-        };
-        let is_measured = |object: u16| {
-            actions().any(|p| match p.action {
-                Action::Length { object: of, .. } | Action::Each { object: of, .. } => of == object,
-                _ => false,
-            })
-        };
-        actions().any(|p| match p.action {
-            Action::Store { object, .. } | Action::Update { object, .. } => is_shared(object),
-            Action::Push { object, .. } => is_shared(object) || is_measured(object),
-            _ => false,
-        })
+    /// Instructions after which two registers would hold what is written to (after a copy on write they would not), and those that
+    /// read the length of what grows.
+    fn shares_what_is_stored(&self) -> Vec<(usize, usize)> {
+        let places = || self.places.iter().enumerate().filter_map(|(i, place)| Some((i, place.as_ref()?)));
+        let mut shared = vec![];
+        for (_, place) in places() {
+            let (object, grows) = match place.action {
+                Action::Store { object, .. } | Action::Update { object, .. } => (object, false),
+                Action::Push { object, .. } => (object, true),
+                _ => continue,
+            };
+            for (i, p) in places() {
+                let is_shared = match p.action {
+                    Action::Copy { src, .. } | Action::Walk { iter: src } => p.kinds[src] == Kind::Object(object),
+                    Action::Length { object: of, .. } | Action::Each { object: of, .. } => grows && of == object,
+                    _ => false,
+                };
+                let instruction = self.spots.get(i).map(|(frame, at, _)| (*frame, *at));
+                shared.extend(instruction.filter(|it| is_shared && !shared.contains(it)));
+            }
+        }
+        shared
     }
 
     /// Numbers the registers that actions name, and those that are put together where code leaves.

@@ -2,15 +2,16 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{Chunk, TypeTest};
+use crate::bytecode::chunk::{Chunk, Host, TypeTest};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::{Name, Op, Operand, Reg};
-use crate::native::action::Action;
+use crate::native::action::{Action, Order};
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
-use crate::native::read::{Read, as_float, join};
+use crate::native::read::{Read, as_float, binary, join};
 use crate::native::region::Region;
 use crate::native::sources::Source;
+use crate::ops::elementwise::{CLAMP, MAXIMUM, MINIMUM};
 use crate::symbol::Symbol;
 use crate::value::{Key, Value};
 
@@ -124,6 +125,15 @@ fn parts(
             };
             number.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
         }
+        Op::CallHost { base: dst, site } => {
+            let site = code.calls.get(site.0 as usize)?;
+            let args = several(dst.shifted(1), 3);
+            let is_clamp = matches!(site.host, Some(Host::Prim(prim)) if std::ptr::eq(prim, &CLAMP));
+            if !is_clamp || site.count != 3 || !site.names.is_empty() {
+                return None;
+            }
+            clamp(dst, &args, kinds, actions)
+        }
         Op::SkipIfGiven { param, to } if frame != 0 || region.is_function => {
             let is_given = given >> (param.0 - base).min(63) & 1 != 0;
             let to = region.place_of(frame, if is_given { to.0 as usize } else { at + 1 });
@@ -135,6 +145,21 @@ fn parts(
         },
         _ => return None,
     })
+}
+
+/// `clamp` of numbers, whose bounds are in order.
+fn clamp(dst: Reg, args: &[Reg], kinds: &Kinds, actions: &mut Vec<Action>) -> Option<()> {
+    let [x, lo, hi] = *args else { return None };
+    let active = |reg: Reg| kinds[reg] == Kind::Float { active: true };
+    let numbers = kinds[x].is_float() && kinds[lo].is_number() && kinds[hi].is_number();
+    let any = active(x) || active(lo) || active(hi);
+    let (larger, smaller) = (binary(&MAXIMUM, any)?, binary(&MINIMUM, any)?);
+    let (Step::Binary(_, _, larger), Step::Binary(_, _, smaller)) = (larger, smaller) else { return None };
+    let steps = vec![Step::Binary(0, 1, larger), Step::Binary(3, 2, smaller)];
+    let formula = Formula::new(vec![x, lo, hi], vec![], steps, 0);
+    actions.push(Action::Expect { order: Order::Le, a: lo, b: hi });
+    actions.push(Action::Compute { dst, formula: Rc::new(formula) });
+    numbers.then_some(())
 }
 
 /// Copies a part of what a register holds.
