@@ -176,7 +176,16 @@ fn a_closed_pipe_is_silence() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_says_how_far_it_got() {
-    let program = file("loop.dl", "var i = 0\nprint(\"go\")\nwhile true { i += 1 }\n");
+    interrupted("loop.dl", 3, "var i = 0\nprint(\"go\")\nwhile true { i += 1 }\n");
+    // Without a loop, by the machine and as native code.
+    let recursion = "fn f(n: int) -> int = if n < 2 { n } else { f(n - 1) + f(n - 2) }\nprint(\"go\")\nprint(f(70))\n";
+    interrupted("calls.dl", 1, recursion);
+}
+
+/// Runs a program that says `go` and then does not end, and interrupts it in a line.
+#[cfg(unix)]
+fn interrupted(name: &str, line: usize, text: &str) {
+    let program = file(name, text);
     let mut command = command(&[&program]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -186,7 +195,7 @@ fn ctrl_c_says_how_far_it_got() {
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{err}");
-    assert!(err.starts_with("interrupted at ") && err.contains("loop.dl:3:"), "{err}");
+    assert!(err.starts_with("interrupted at ") && err.contains(&format!("{name}:{line}:")), "{err}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "go\n", "what was printed is not lost");
 }
 

@@ -661,6 +661,10 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         && !trap
                     {
                         let callee = callee.clone();
+                        // A recursion may have no loops.
+                        if INTERRUPT.load(Ordering::Relaxed) {
+                            ok!(Err(Error::leave(Cause::Interrupt)));
+                        }
                         if callee.chunk.functions_native.is_hot() && !told && callee.chunk.inout == 0 {
                             let first = function.0 as usize + 1;
                             let args = first..first + site.count as usize;
