@@ -75,8 +75,10 @@ impl FnCompiler<'_> {
             site.inout |= 1u64.checked_shl((before + i) as u32).unwrap_or(0);
         }
         Self::relate(&mut open);
-        if self.runs_builtin(&site) {
-            Self::be_quiet(&mut open);
+        if let Some(Host::Builtin(builtin)) = site.host
+            && calls_nothing(builtin.name)
+        {
+            open.iter_mut().for_each(|(place, _)| place.be_quiet());
         }
         for (place, reg) in &open {
             self.lend(place, *reg);
@@ -95,16 +97,6 @@ impl FnCompiler<'_> {
         self.writer.emit(op, span, &spans);
         self.hand_back(&open, pushes.then_some(Reg(base.0 + 1)), span);
         self.emit(Op::Take { dst, src: base }, span);
-    }
-
-    /// True for the builtins that change a list or dict and call nothing; a method of that name may be the program's.
-    fn runs_builtin(&self, site: &CallSite) -> bool {
-        let name: Rc<str> = match (site.host, site.method) {
-            (Some(Host::Builtin(builtin)), _) => builtin.name.into(),
-            (None, Some(method)) => method.name(),
-            _ => return false,
-        };
-        ["push", "pop", "extend", "insert", "remove"].contains(&&*name) && !self.context.inout_methods.contains(&name)
     }
 
     fn host_call(&mut self, host: Host, args: &[Arg], dst: Reg, span: Span) {
@@ -243,9 +235,16 @@ impl FnCompiler<'_> {
             return self.finish_call(base, args, CallSite::default(), dst, span, None, places);
         }
         let changes = self.changes_receiver(receiver, &name.name, id);
-        let place = if changes { Some(self.prepare_place(receiver)) } else { None };
+        let mut place = if changes { Some(self.prepare_place(receiver)) } else { None };
         let base = self.temps(args.len() + 2);
         let resolved = &self.context.program.module(self.context.module).resolved;
+        // Not if the program has a function or a method of that name.
+        if let (Some(place), Some(Res::Builtin(builtin))) = (&mut place, resolved.functions_by_method.get(&id))
+            && calls_nothing(builtin.name)
+            && !self.context.inout_methods.contains(&name.name)
+        {
+            place.be_quiet();
+        }
         match resolved.functions_by_method.get(&id) {
             // A field or method of that name comes first, so the variable may still be without a value.
             Some(&Res::Global(id)) => {
@@ -330,4 +329,9 @@ fn arrange(params: &[Param], args: &[Arg]) -> Option<Vec<usize>> {
     }
     let complete = params.iter().enumerate().all(|(i, p)| p.kind != ParamKind::Required || order.contains(&i));
     complete.then_some(order)
+}
+
+/// True for the builtins that change a list or dict and call nothing of the program.
+fn calls_nothing(name: &str) -> bool {
+    ["push", "pop", "extend", "insert", "remove"].contains(&name)
 }

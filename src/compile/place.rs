@@ -78,6 +78,11 @@ impl OpenPlace {
         Meeting::Overlap
     }
 
+    /// Notes that what is done with it runs nothing that the program wrote.
+    pub fn be_quiet(&mut self) {
+        self.quiet = true;
+    }
+
     /// Whether a container is opened and closed with another place; places that overlap are written back by themselves.
     fn is_shared(&self, container: usize) -> bool {
         container < self.shared && !self.overlaps
@@ -126,11 +131,6 @@ impl FnCompiler<'_> {
                 places.iter_mut().filter(|(p, _)| p.root.is(root)).for_each(|(p, _)| p.overlaps = true);
             }
         }
-    }
-
-    /// Notes that a call runs nothing that the program wrote.
-    pub fn be_quiet(places: &mut [(OpenPlace, Reg)]) {
-        places.iter_mut().for_each(|(place, _)| place.quiet = true);
     }
 
     /// Opens a place of a call and moves what is there to `dst`.

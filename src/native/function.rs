@@ -31,7 +31,7 @@ const PATIENCE: u32 = 8;
 #[derive(Default)]
 pub struct Functions {
     calls: Cell<u32>,
-    /// Attempts that are left.
+    /// How often it was tried.
     attempts: Cell<u32>,
     variants: RefCell<Vec<Rc<Variant>>>,
 }
