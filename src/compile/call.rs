@@ -241,7 +241,7 @@ impl FnCompiler<'_> {
         // Not if the program has a function or a method of that name.
         if let (Some(place), Some(Res::Builtin(builtin))) = (&mut place, resolved.functions_by_method.get(&id))
             && calls_nothing(builtin.name)
-            && !self.context.inout_methods.contains(&name.name)
+            && !self.is_method(&name.name)
         {
             place.be_quiet();
         }
@@ -283,6 +283,15 @@ impl FnCompiler<'_> {
             },
             _ => false,
         }
+    }
+
+    /// Whether a struct of the program has a method of this name.
+    fn is_method(&self, name: &Rc<str>) -> bool {
+        self.context.program.modules.iter().any(|module| {
+            let structs = module.resolved.structs.iter().flat_map(|s| &s.methods);
+            let extensions = module.resolved.extensions.iter().flat_map(|e| &e.methods);
+            structs.chain(extensions).any(|(method, _)| method == name)
+        })
     }
 
     fn owner_of(&self, id: crate::resolve::GlobalId) -> crate::resolve::ModuleId {
