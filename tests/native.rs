@@ -7,6 +7,9 @@ use dlang::tensor::DType;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+#[path = "native/vectors.rs"]
+mod vectors;
+
 const FLOATS: [&str; 17] = [
     "v",
     "p.k",
@@ -404,12 +407,18 @@ fn run(program: &str) -> Result<String, String> {
 
 /// Numbers that agree to nine digits count as equal.
 fn agree(a: &str, b: &str) -> bool {
+    numbers_agree(a, b, 1e-9)
+}
+
+fn numbers_agree(a: &str, b: &str, tolerance: f64) -> bool {
     let words = |text: &str| -> Vec<String> {
         text.split(|c: char| !(c.is_alphanumeric() || ".+-_".contains(c))).map(String::from).collect()
     };
     let (a, b) = (words(a), words(b));
     let equal = |(a, b): (&String, &String)| match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(x), Ok(y)) => x == y || x.is_nan() && y.is_nan() || (x - y).abs() <= 1e-9 * x.abs().max(y.abs()).max(1.0),
+        (Ok(x), Ok(y)) => {
+            x == y || x.is_nan() && y.is_nan() || (x - y).abs() <= tolerance * x.abs().max(y.abs()).max(1.0)
+        }
         _ => a == b,
     };
     a.len() == b.len() && a.iter().zip(&b).all(equal)

@@ -161,9 +161,15 @@ fn effect(chunk: &Chunk, at: usize) -> Effect {
                 _ => smallvec![(to, item), (at + 1, None)],
             };
         }
-        Op::Call { base, site } | Op::CallMethod { base, site } | Op::CallHost { base, site } => {
+        Op::Call { base, site } | Op::CallMethod { base, site } => {
             let count = chunk.calls.get(site.0 as usize).map_or(0, |site| site.count as usize);
             effect.reads = smallvec![(base, 1 + count)];
+            effect.kills = smallvec![base];
+        }
+        // No function stands before the arguments.
+        Op::CallHost { base, site } => {
+            let count = chunk.calls.get(site.0 as usize).map_or(0, |site| site.count as usize);
+            effect.reads = smallvec![(Reg(base.0.saturating_add(1)), count)];
             effect.kills = smallvec![base];
         }
         Op::Return { .. } => effect.next.clear(),

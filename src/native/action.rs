@@ -32,6 +32,24 @@ pub enum IntOp {
     Neg,
 }
 
+/// Which values of a formula are elements of vectors: they are computed as the kernels of tensors do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lanes {
+    /// Bit `i`: value `i` is.
+    pub values: u32,
+    /// In f32, to which the other values are rounded when they meet.
+    pub single: bool,
+}
+
+impl Lanes {
+    /// None is.
+    pub const NONE: Lanes = Lanes { values: 0, single: false };
+
+    pub fn has(self, value: usize) -> bool {
+        self.values & (1 << value) != 0
+    }
+}
+
 /// What is done at a place. Others are named by their numbers.
 #[derive(Clone)]
 pub enum Action {
@@ -71,6 +89,12 @@ pub enum Action {
     Compute {
         dst: Reg,
         formula: Rc<Formula>,
+        lanes: Lanes,
+    },
+    /// A number as one of f32.
+    Round {
+        dst: Reg,
+        src: Reg,
     },
     /// `b` is not read by a negation.
     Whole {
@@ -130,6 +154,11 @@ pub enum Action {
         object: u16,
         index: Vec<Reg>,
         value: Reg,
+    },
+    /// Makes a list of anything longer, by what is put together later.
+    Keep {
+        object: u16,
+        src: Reg,
     },
     /// Makes a list longer.
     Push {
@@ -193,6 +222,7 @@ impl Place {
             | Action::Store { .. }
             | Action::Update { .. }
             | Action::Push { .. }
+            | Action::Keep { .. }
             | Action::Expect { .. } => {}
             Action::Leave | Action::Return { .. } | Action::Recur { result: None, .. } => return vec![],
             Action::Recur { dst, result: Some(kind), .. } => after.set(*dst, *kind),
@@ -203,7 +233,10 @@ impl Place {
             }
             Action::Shape { dst, kind } => after.set(*dst, *kind),
             Action::Set { dst, value } => after.set(*dst, Kind::of(value)),
-            Action::Compute { dst, formula } => {
+            Action::Round { dst, src } => {
+                after.set(*dst, Kind::Float { active: self.kinds[*src] == Kind::Float { active: true } });
+            }
+            Action::Compute { dst, formula, .. } => {
                 let active = formula.registers.iter().any(|r| self.kinds[*r] == Kind::Float { active: true });
                 after.set(*dst, Kind::Float { active });
             }
@@ -253,13 +286,15 @@ impl Action {
         let state = |iter: Reg, n: u16| (0..n).map(|i| iter.shifted(i)).collect::<Vec<Reg>>();
         match self {
             Action::Skip | Action::Leave | Action::Goto { .. } => (vec![], vec![]),
-            Action::Copy { dst, src } | Action::Not { dst, src } => (vec![*src], vec![*dst]),
+            Action::Copy { dst, src } | Action::Not { dst, src } | Action::Round { dst, src } => {
+                (vec![*src], vec![*dst])
+            }
             Action::Take { dst, src } => (vec![*src], vec![*dst, *src]),
             Action::Recur { dst, args, .. } => (args.clone(), vec![*dst]),
-            Action::Return { src } => (vec![*src], vec![]),
+            Action::Return { src } | Action::Keep { src, .. } => (vec![*src], vec![]),
             Action::Push { value, .. } => (vec![*value], vec![]),
             Action::Set { dst, .. } | Action::Shape { dst, .. } | Action::Length { dst, .. } => (vec![], vec![*dst]),
-            Action::Compute { dst, formula } => (formula.registers.clone(), vec![*dst]),
+            Action::Compute { dst, formula, .. } => (formula.registers.clone(), vec![*dst]),
             Action::Element { dst, index, .. } => (index.clone(), vec![*dst]),
             Action::Store { index, value, .. } | Action::Update { index, value, .. } => {
                 (index.iter().chain([value]).copied().collect(), vec![])

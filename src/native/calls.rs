@@ -5,7 +5,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{CallSite, CaptureSource, Chunk};
+use crate::bytecode::chunk::{CallSite, CaptureSource, Chunk, DimTest, TypeTest};
 use crate::bytecode::live::{Set, live};
 use crate::bytecode::op::{GlobalSlot, Reg, Table};
 use crate::native::action::Action;
@@ -226,6 +226,14 @@ impl Region<'_> {
         this.given = given;
         this.caller = Some(Caller { frame, at, result, back });
         let mut actions = vec![];
+        // Variables of dims are not bound yet.
+        for test in &chunk.types {
+            let TypeTest::Tensor { dims, .. } = test else { continue };
+            actions.extend(dims.iter().filter_map(|dim| match dim {
+                DimTest::Var(reg, _) => Some(Action::Set { dst: base.shifted(reg.0), value: Value::None }),
+                _ => None,
+            }));
+        }
         for (arg, i) in args.iter().zip(&to) {
             self.copy(base.shifted(*i as u16), *arg, kinds, &mut actions)?;
         }

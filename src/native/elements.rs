@@ -9,7 +9,7 @@ use crate::ad::element::{RECENT, RECENT_STRIDE};
 use crate::ad::tape::{ELEMENT, Recent};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
-use crate::native::action::Place;
+use crate::native::action::{Lanes, Place};
 use crate::native::adjoint::Back;
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
 use crate::native::frame::{Cell, Frame, Object, Tag, What, push_item, read_item, write_item};
@@ -233,7 +233,7 @@ impl Emitter<'_> {
         let (old, old_node) = self.element(object, index, at, place)?;
         let (x, x_node) = (self.float(value, place)?, self.node_of(value, place)?);
         let formula = Formula::new(vec![value, value], vec![], vec![step], 0);
-        let done = self.differentiate(&formula, &[old, x], &[old_node, x_node])?;
+        let done = self.differentiate(&formula, Lanes::NONE, &[old, x], &[old_node, x_node])?;
         self.store(object, index, (done.value, done.node), at, place)
     }
 }

@@ -17,12 +17,13 @@ use crate::native::action::{Action, IntOp, Order, Place};
 use crate::native::adjoint::{Adjoint, Back, Start, Ways};
 use crate::native::code::{self, Code};
 use crate::native::frame::{Cell, Frame, Tag};
+use crate::native::keep::Push;
 use crate::native::kind::{Kind, Kinds};
 use crate::native::parts::{Leaving, Left};
 use crate::native::record::{Record, Recording, most};
 use crate::native::recursion;
 use crate::native::region::Region;
-use crate::native::slopes::Calls;
+use crate::native::slopes::{Calls, rounded};
 use crate::value;
 use crate::vm::INTERRUPT;
 
@@ -41,6 +42,7 @@ pub struct Exit {
 pub struct Emitted {
     pub code: Code<Frame>,
     pub exits: Vec<Exit>,
+    pub pushes: Vec<Push>,
     /// The way back, of what is recorded as a trace.
     pub adjoint: Option<Adjoint>,
     /// Bytes that it records between two looks at the room.
@@ -54,12 +56,21 @@ pub fn emit(isa: &OwnedTargetIsa, region: &Region<'_>, recording: Recording) -> 
     function.signature = if region.is_function { recursion::signature(isa, region) } else { code::signature(isa) };
     let b = FunctionBuilder::new(&mut function, &mut context);
     let ways = Ways::of(region);
-    let (exits, starts, backs) = Emitter::new(isa, region, recording, &ways, b)?.run()?;
+    let Written { exits, starts, backs, pushes } = Emitter::new(isa, region, recording, &ways, b)?.run()?;
     let adjoint = match recording {
         Recording::Trace => Some(Adjoint::new(isa, region, &ways, &backs, &starts, &exits)?),
         _ => None,
     };
-    Some(Emitted { code: code::compile(isa, function)?, exits, adjoint, most: most(region, recording) })
+    Some(Emitted { code: code::compile(isa, function)?, exits, pushes, adjoint, most: most(region, recording) })
+}
+
+/// What there is beside the code.
+struct Written {
+    exits: Vec<Exit>,
+    /// Where the adjoint starts, by exit.
+    starts: Vec<Start>,
+    backs: Vec<Back>,
+    pushes: Vec<Push>,
 }
 
 /// The variables of a register.
@@ -101,6 +112,8 @@ pub(super) struct Emitter<'a> {
     noted: Vec<Noted>,
     /// What each place does on the way back.
     backs: Vec<Back>,
+    /// What is put together behind the code.
+    pub pushes: Vec<Push>,
 }
 
 /// An exit: its block is written last.
@@ -182,10 +195,11 @@ impl<'a> Emitter<'a> {
             ways,
             noted: vec![],
             backs: region.places.iter().map(|_| Back::Nothing).collect(),
+            pushes: vec![],
         })
     }
 
-    fn run(mut self) -> Option<(Vec<Exit>, Vec<Start>, Vec<Back>)> {
+    fn run(mut self) -> Option<Written> {
         self.enter()?;
         let heads = self.heads();
         for i in 0..self.region.places.len() {
@@ -207,7 +221,7 @@ impl<'a> Emitter<'a> {
         let exits = exits.iter().enumerate().map(|(i, way)| self.leave(i, way)).collect::<Option<Vec<Exit>>>()?;
         self.b.seal_all_blocks();
         self.b.finalize(self.isa.frontend_config());
-        Some((exits, starts, self.backs))
+        Some(Written { exits, starts, backs: self.backs, pushes: self.pushes })
     }
 
     /// Loads the registers.
@@ -318,20 +332,7 @@ impl<'a> Emitter<'a> {
         let mut stored = vec![];
         left.iter().for_each(|(_, left)| left.cells(&mut |cell, kind| stored.push((cell, kind))));
         for (i, kind) in stored {
-            let vars = *self.vars.get(i)?;
-            let (float, node) = ((vars.float, offset_of!(Cell, float)), (vars.node, offset_of!(Cell, node)));
-            let (int, tag) = ((vars.int, offset_of!(Cell, int)), (vars.tag, offset_of!(Cell, tag)));
-            let stores = match kind {
-                Kind::Bool | Kind::Int => vec![int],
-                Kind::Float { active: true } => vec![float, node],
-                Kind::Float { active: false } => vec![float],
-                Kind::Mixed => vec![float, node, int, tag],
-                _ => vec![],
-            };
-            for (var, offset) in stores {
-                let value = self.b.use_var(var);
-                self.b.ins().store(TRUSTED, value, cells, (i * size_of::<Cell>() + offset) as i32);
-            }
+            self.store_cell(i, kind, cells)?;
         }
         if let Some(record) = self.record {
             let top = self.b.use_var(record.top);
@@ -344,6 +345,25 @@ impl<'a> Emitter<'a> {
         let number = self.b.ins().iconst(types::I64, number as i64);
         self.b.ins().return_(&[number]);
         Some(Exit { to, left, dead, full: way.full })
+    }
+
+    /// Writes a register to its cell.
+    pub(super) fn store_cell(&mut self, i: usize, kind: Kind, cells: Value) -> Option<()> {
+        let vars = *self.vars.get(i)?;
+        let (float, node) = ((vars.float, offset_of!(Cell, float)), (vars.node, offset_of!(Cell, node)));
+        let (int, tag) = ((vars.int, offset_of!(Cell, int)), (vars.tag, offset_of!(Cell, tag)));
+        let stores = match kind {
+            Kind::Bool | Kind::Int => vec![int],
+            Kind::Float { active: true } => vec![float, node],
+            Kind::Float { active: false } => vec![float],
+            Kind::Mixed => vec![float, node, int, tag],
+            _ => vec![],
+        };
+        for (var, offset) in stores {
+            let value = self.b.use_var(var);
+            self.b.ins().store(TRUSTED, value, cells, (i * size_of::<Cell>() + offset) as i32);
+        }
+        Some(())
     }
 
     /// The block of an instruction that is jumped to from another, or the way out.
@@ -434,6 +454,7 @@ impl<'a> Emitter<'a> {
                 // What follows records, too.
                 self.look(at, place)?;
             }
+            Action::Keep { object, src } => self.keep(*object, *src, at, place)?,
             Action::Push { object, value } => {
                 let x = self.float(*value, place)?;
                 let node = self.node_of(*value, place)?;
@@ -462,7 +483,18 @@ impl<'a> Emitter<'a> {
                     self.set_tag(vars, Tag::None);
                 }
             },
-            Action::Compute { dst, formula } => back = self.compute(*dst, formula, place)?,
+            Action::Compute { dst, formula, lanes } => back = self.compute(*dst, formula, *lanes, place)?,
+            Action::Round { dst, src } => {
+                let node = self.node_of(*src, place)?;
+                back = match node {
+                    Some(_) if dst != src => Back::Copy { dst: *dst, src: *src },
+                    Some(_) => Back::Nothing,
+                    None => Back::End { dst: *dst },
+                };
+                let x = self.float(*src, place)?;
+                let x = rounded(&mut self.b, x);
+                self.set_float(*dst, x, node)?;
+            }
             Action::Element { dst, object, index } => {
                 let (x, node) = self.element(*object, index, at, place)?;
                 self.set_float(*dst, x, node)?;

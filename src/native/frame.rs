@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, Recent, Tape};
+use crate::native::keep::Kept;
 use crate::tensor::{DType, Tensor};
 use crate::value::{StructDef, Value};
 use crate::vm::elements;
@@ -42,6 +43,10 @@ pub enum What {
     Tensor { single: bool, rank: u8, active: bool },
     /// `active`: of floats that may have slots.
     List { active: bool },
+    /// A list of anything else, or an empty one.
+    Items,
+    /// A vector of so many floats, which are read one by one; `active`: with a node.
+    Vector { n: u8, single: bool, active: bool },
     /// Of so many items.
     Tuple(u16),
     /// Of the definition with this address, whose fields are read.
@@ -73,7 +78,7 @@ impl What {
                 (Some(Value::Float(first, _)), Some(Value::Float(last, _))) => {
                     Some(What::List { active: !first.is_const() || !last.is_const() })
                 }
-                _ => None,
+                _ => Some(What::Items),
             },
             _ => None,
         }
@@ -86,7 +91,11 @@ impl What {
 
     /// Whether a value is this.
     pub fn fits(self, value: &Value) -> bool {
-        self == What::Other || What::of(value) == Some(self)
+        match self {
+            What::Other => true,
+            What::Vector { .. } => What::of_vector(value) == Some(self),
+            _ => What::of(value) == Some(self),
+        }
     }
 
     /// Whether its elements may have slots.
@@ -236,6 +245,8 @@ pub struct Frame {
     pub limit: usize,
     /// Words of the trace are written, not entries.
     pub traces: bool,
+    /// What is pushed when the code leaves.
+    pub kept: Kept,
 }
 
 /// Words of a trace: as much memory as the entries of a full tape.
@@ -256,6 +267,7 @@ impl Frame {
             function: 0,
             limit: 0,
             traces,
+            kept: Kept::default(),
         }
     }
 

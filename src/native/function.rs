@@ -110,7 +110,7 @@ fn calls_itself(chunk: &Chunk, globals: &[Option<Value>]) -> bool {
 }
 
 fn compile(cx: &mut Cx, chunk: &Chunk, args: &[Value], globals: &[Option<Value>]) -> Option<Variant> {
-    let region = Region::of_function(chunk, args, globals)?;
+    let region = Region::of_function(chunk, args, globals, cx.env.dtype)?;
     let recording = match region.records() {
         true => cx.outermost_tape().map(|_| Recording::Entries)?,
         false => Recording::Nothing,
@@ -124,7 +124,7 @@ fn compile(cx: &mut Cx, chunk: &Chunk, args: &[Value], globals: &[Option<Value>]
 
 impl Variant {
     fn run(&self, cx: &mut Cx, args: &mut [Value], globals: &[Option<Value>]) -> Option<Value> {
-        let mut cells = self.inputs.registers(args, globals);
+        let mut cells = self.inputs.registers(cx, args, globals)?;
         let objects = self.inputs.objects(cx, args, globals)?;
         let mut room = self.most;
         loop {

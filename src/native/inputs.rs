@@ -13,6 +13,9 @@ use crate::native::kind::Kind;
 use crate::native::record::Recording;
 use crate::native::region::Region;
 use crate::native::sources::Sources;
+use crate::native::vectors::same;
+use crate::tensor::DType;
+use crate::tensor::parts::element;
 use crate::value::{StructDef, Value};
 
 /// The inputs of a loop or function.
@@ -27,6 +30,10 @@ pub struct Inputs {
     pub recording: Recording,
     /// A trace would do where cotangents are plain numbers.
     may_trace: bool,
+    /// Of floats in brackets.
+    dtype: DType,
+    /// Registers that hold just this.
+    fixed: Vec<(Reg, Value)>,
     /// What is told by its address lives as long as this.
     _kept: Kept,
 }
@@ -68,6 +75,8 @@ impl Inputs {
             objects: region.objects,
             sources: region.sources,
             promises: region.promises,
+            dtype: region.dtype,
+            fixed: region.fixed,
             recording,
             may_trace,
         }
@@ -82,9 +91,16 @@ impl Inputs {
             }
         }
         let objects = self.objects.iter().all(|(reg, what)| what.fits(self.sources.value(regs, globals, *reg)));
+        let is_fixed = |(reg, value): &(Reg, Value)| regs.get(reg.0 as usize).is_some_and(|held| same(held, value));
         objects
+            && cx.env.dtype == self.dtype
+            && self.fixed.iter().all(is_fixed)
             && self.promises.iter().all(Promise::holds)
             && self.cells.iter().all(|(reg, kind)| {
+                // Elements are as the vector is.
+                if self.sources.element(regs, globals, *reg).is_some() {
+                    return true;
+                }
                 let value = self.sources.value(regs, globals, *reg);
                 match (kind, value) {
                     // Slots come back as those of level 1.
@@ -120,10 +136,25 @@ impl Inputs {
         Some(objects)
     }
 
-    /// The registers.
-    pub fn registers(&self, regs: &[Value], globals: &[Option<Value>]) -> SmallVec<[Register; 32]> {
+    /// The registers; nothing if an element with a node cannot be read alone.
+    pub fn registers(
+        &self,
+        cx: &mut Cx,
+        regs: &[Value],
+        globals: &[Option<Value>],
+    ) -> Option<SmallVec<[Register; 32]>> {
         let mut cells: SmallVec<[Register; 32]> = SmallVec::new();
         for (reg, _) in &self.cells {
+            if let Some((slot, t, i)) = self.sources.element(regs, globals, *reg) {
+                let (node, x) = if slot.is_const() {
+                    (0, element(t, &[i]).ok()?.1)
+                } else {
+                    let Ok(Some(Value::Float(slot, x))) = cx.read_element(slot, t, &[i]) else { return None };
+                    (slot.node().0, x)
+                };
+                cells.push(Register { float: x, node, tag: Tag::Float as u32, ..Register::default() });
+                continue;
+            }
             cells.push(match self.sources.value(regs, globals, *reg) {
                 Value::Float(slot, x) => {
                     Register { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Register::default() }
@@ -137,6 +168,6 @@ impl Inputs {
                 },
             });
         }
-        cells
+        Some(cells)
     }
 }

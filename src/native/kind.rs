@@ -23,6 +23,11 @@ pub enum Kind {
     Tuple(u16),
     /// A struct of this definition of `Region::parts`; so do its fields.
     Struct(u16),
+    /// A vector of so many floats, of f32 or f64; so do its elements.
+    Vector {
+        n: u8,
+        single: bool,
+    },
     /// A function with this code of `Region::parts`; so do its captures.
     Closure(u16),
     /// One or another of the simple ones, as the run went.
@@ -67,7 +72,7 @@ impl Kind {
 
     /// Its parts stand in registers of their own.
     pub fn has_parts(self) -> bool {
-        matches!(self, Kind::Tuple(_) | Kind::Struct(_) | Kind::Closure(_))
+        matches!(self, Kind::Tuple(_) | Kind::Struct(_) | Kind::Vector { .. } | Kind::Closure(_))
     }
 
     /// May be copied from register to register.

@@ -21,6 +21,7 @@ mod entry;
 mod frame;
 mod function;
 mod inputs;
+mod keep;
 mod kind;
 mod parts;
 mod read;
@@ -30,6 +31,8 @@ mod region;
 mod slopes;
 mod sources;
 mod structures;
+mod vector_math;
+mod vectors;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -45,10 +48,15 @@ pub use crate::native::entry::LoopEntry;
 use crate::native::frame::{Cell as Register, Frame, OBJECT, Tag};
 pub use crate::native::function::{Functions, call};
 use crate::native::inputs::Inputs;
+use crate::native::keep::{Push, push_all};
 use crate::native::kind::Kind;
+use crate::native::parts::Left;
 use crate::native::record::Recording;
 use crate::native::region::Region;
+use crate::tensor::DType;
+use crate::tensor::create::scalar_f64;
 use crate::value::Value;
+use crate::vm::arith::brackets;
 
 /// Turns of loops between two looks.
 const LOOK: u32 = 128;
@@ -109,6 +117,7 @@ struct Loop {
 struct Variant {
     code: code::Code<Frame>,
     exits: Vec<Exit>,
+    pushes: Vec<Push>,
     /// The way back from a trace.
     adjoint: Option<Rc<Adjoint>>,
     inputs: Inputs,
@@ -194,18 +203,19 @@ fn turns_left(regs: &[Value], iter: Reg) -> Option<i64> {
 }
 
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
-    let region = Region::new(chunk, first, regs, globals)?;
+    let region = Region::new((chunk, first), regs, globals, cx.env.dtype)?;
     let may_trace = region.records() && !region.stores_variables() && TRACES.get();
     let recording = match region.records() {
         true if may_trace && cx.outermost_tape()?.plain => Recording::Trace,
         true => cx.outermost_tape().map(|_| Recording::Entries)?,
         false => Recording::Nothing,
     };
-    let Emitted { code, exits, adjoint, most } = emit::emit(code::isa()?, &region, recording)?;
+    let Emitted { code, exits, pushes, adjoint, most } = emit::emit(code::isa()?, &region, recording)?;
     let span = region.span;
     Some(Variant {
         code,
         exits,
+        pushes,
         adjoint: adjoint.map(Rc::new),
         inputs: Inputs::of(region, recording, may_trace),
         most,
@@ -218,7 +228,7 @@ fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>]
 impl Variant {
     fn run(&self, cx: &mut Cx, regs: &mut [Value], globals: &[Option<Value>]) -> Option<usize> {
         let inputs = &self.inputs;
-        let mut cells = inputs.registers(regs, globals);
+        let mut cells = inputs.registers(cx, regs, globals)?;
         let objects = inputs.objects(cx, regs, globals)?;
         let mut frame = Frame::new(cells.as_mut_ptr(), objects.as_ptr(), inputs.recording == Recording::Trace);
         let nodes = cells.iter().map(|cell| cell.node).collect();
@@ -252,8 +262,7 @@ impl Variant {
         // Copies of objects are taken before their registers change.
         let mut values: smallvec::SmallVec<[(Reg, Value); 32]> = smallvec::SmallVec::new();
         let object = |k: usize| inputs.objects.get(k).map(|(reg, _)| inputs.sources.value(regs, globals, *reg).clone());
-        let of_cell = |cell: usize, kind: Kind| {
-            let cell = cells.get(cell)?;
+        let of = |cell: &Register, kind: Kind| {
             let slot = || if cell.node == 0 { Slot::CONST } else { Slot::new(Level(1), Node(cell.node)) };
             Some(match kind {
                 Kind::None => Value::None,
@@ -273,9 +282,16 @@ impl Variant {
                 _ => return None,
             })
         };
+        let of_cell = |cell: usize, kind: Kind| of(cells.get(cell)?, kind);
+        let put_together = |left: &Left, cells: &[Register]| {
+            let of_cell = |cell: usize, kind: Kind| of(cells.get(cell)?, kind);
+            left.value(&of_cell, &mut |single, elements| vector(cx, single, &elements))
+        };
+        // SAFETY: the registers have not changed yet.
+        unsafe { push_all(&frame.kept, &self.pushes, &objects, put_together) };
         for (reg, left) in &exit.left {
             // What was not touched stays.
-            if let Some(value) = left.value(&of_cell) {
+            if let Some(value) = left.value(&of_cell, &mut |single, elements| vector(cx, single, &elements)) {
                 values.push((*reg, value));
             }
         }
@@ -295,6 +311,23 @@ impl Variant {
         }
         Some(exit.to)
     }
+}
+
+/// A vector of floats, as brackets make it.
+fn vector(cx: &mut Cx, single: bool, elements: &[Value]) -> Option<Value> {
+    if elements.iter().all(|x| x.slot().is_const()) {
+        let floats = elements.iter().map(scalar_f64);
+        let shape = [elements.len()];
+        return Some(if single {
+            Value::from_vec(&shape, floats.map(|x| Some(x? as f32)).collect::<Option<Vec<f32>>>()?)
+        } else {
+            Value::from_vec(&shape, floats.collect::<Option<Vec<f64>>>()?)
+        });
+    }
+    let before = std::mem::replace(&mut cx.env.dtype, if single { DType::F32 } else { DType::F64 });
+    let made = brackets(cx, elements).ok();
+    cx.env.dtype = before;
+    made
 }
 
 /// Puts a run of a loop on the tape, and behind it a node for each cell that may hold a variable.

@@ -41,6 +41,7 @@ impl Parts {
     pub fn count(&self, kind: Kind) -> u16 {
         let count = match kind {
             Kind::Tuple(n) => n as usize,
+            Kind::Vector { n, .. } => n as usize,
             Kind::Struct(d) => self.defs.get(d as usize).map_or(0, |def| def.fields.len()),
             Kind::Closure(c) => self.chunks.get(c as usize).map_or(0, |chunk| chunk.captures as usize),
             _ => 0,
@@ -74,7 +75,10 @@ fn leaves(value: &Value, most: usize) -> usize {
     match value {
         Value::Tuple(items) => sum(items),
         Value::Struct(s) => sum(&s.fields),
-        _ => 1,
+        value => match What::of_vector(value) {
+            Some(What::Vector { n, .. }) => n as usize,
+            _ => 1,
+        },
     }
 }
 
@@ -98,9 +102,16 @@ impl Region<'_> {
 
     /// The kind of what a register holds on entry, taken apart if it is small or, if it `changes`, not too large.
     pub(super) fn entering(&mut self, reg: Reg, changes: bool) -> Option<Kind> {
+        if let Some((slot, _, _)) = self.sources.element(self.regs, self.globals, reg) {
+            return Some(Kind::Float { active: !slot.is_const() });
+        }
         let value = self.sources.value(self.regs, self.globals, reg);
         let most = if changes { CHANGED } else { READ };
+        let vector = What::of_vector(value).filter(|_| changes);
         let (what, kind, count) = match value {
+            Value::Tensor(..) if let Some(what @ What::Vector { n, single, .. }) = vector => {
+                (what, Kind::Vector { n, single }, u16::from(n))
+            }
             Value::Tuple(items) if leaves(value, most) <= most => {
                 let n = u16::try_from(items.len()).ok()?;
                 (What::Tuple(n), Kind::Tuple(n), n)
@@ -247,15 +258,26 @@ pub enum Left {
     /// What a cell holds, of this kind.
     Cell(usize, Kind),
     Tuple(Vec<Left>),
+    /// Of f32 or not.
+    Vector(bool, Vec<Left>),
     Struct(Rc<StructDef>, Vec<Left>),
     Closure(Rc<Chunk>, Vec<Left>),
 }
 
 impl Left {
-    /// Puts it together.
-    pub fn value(&self, of_cell: &impl Fn(usize, Kind) -> Option<Value>) -> Option<Value> {
-        let all = |parts: &[Left]| parts.iter().map(|part| part.value(of_cell)).collect::<Option<Vec<Value>>>();
+    /// Puts it together; vectors of floats by `vector`.
+    pub fn value(
+        &self,
+        of_cell: &impl Fn(usize, Kind) -> Option<Value>,
+        vector: &mut impl FnMut(bool, Vec<Value>) -> Option<Value>,
+    ) -> Option<Value> {
+        let mut all =
+            |parts: &[Left]| parts.iter().map(|part| part.value(of_cell, vector)).collect::<Option<Vec<Value>>>();
         Some(match self {
+            Left::Vector(single, elements) => {
+                let elements = all(elements)?;
+                vector(*single, elements)?
+            }
             Left::Cell(cell, kind) => of_cell(*cell, *kind)?,
             Left::Tuple(items) => Value::tuple(all(items)?),
             Left::Struct(def, fields) => Value::Struct(Rc::new(StructValue { def: def.clone(), fields: all(fields)? })),
@@ -265,11 +287,23 @@ impl Left {
         })
     }
 
+    /// The same of other cells.
+    pub fn numbered(self, cell: &mut impl FnMut(usize, Kind) -> usize) -> Left {
+        let mut all = |parts: Vec<Left>| parts.into_iter().map(|part| part.numbered(cell)).collect::<Vec<Left>>();
+        match self {
+            Left::Cell(number, kind) => Left::Cell(cell(number, kind), kind),
+            Left::Tuple(parts) => Left::Tuple(all(parts)),
+            Left::Vector(single, parts) => Left::Vector(single, all(parts)),
+            Left::Struct(def, parts) => Left::Struct(def, all(parts)),
+            Left::Closure(chunk, parts) => Left::Closure(chunk, all(parts)),
+        }
+    }
+
     /// Notes the cells and kinds.
     pub fn cells(&self, note: &mut impl FnMut(usize, Kind)) {
         match self {
             Left::Cell(cell, kind) => note(*cell, *kind),
-            Left::Tuple(parts) | Left::Struct(_, parts) | Left::Closure(_, parts) => {
+            Left::Tuple(parts) | Left::Vector(_, parts) | Left::Struct(_, parts) | Left::Closure(_, parts) => {
                 parts.iter().for_each(|part| part.cells(note));
             }
         }

@@ -5,12 +5,14 @@ use std::rc::Rc;
 use crate::bytecode::chunk::{Chunk, Host, IndexPart};
 use crate::bytecode::formula::{Binary, Formula, Step, Unary};
 use crate::bytecode::op::{Op, Reg, Table};
-use crate::native::action::{Action, IntOp, Order};
+use crate::native::action::{Action, IntOp, Lanes, Order};
 use crate::native::calls::Called;
 use crate::native::frame::What;
+use crate::native::keep;
 use crate::native::kind::{Kind, Kinds};
 use crate::native::region::Region;
 use crate::native::structures;
+use crate::native::vectors;
 use crate::ops::elementwise::{FLOORDIV, POW, REM};
 use crate::ops::lanes::{Ints, Scalar};
 use crate::ops::prim::{Diff, Eval, Prim};
@@ -28,6 +30,12 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), kinds: &mut Kinds)
     let Called { code, base, .. } = region.frames.get(frame)?;
     let (code, base) = (code.clone(), *base);
     let op = code.code.get(at)?.shifted(base);
+    if let Some(read) = vectors::read(region, (frame, at), op, kinds) {
+        return read;
+    }
+    if let Some(read) = keep::read(region, (frame, at), op, kinds) {
+        return read;
+    }
     if let Some(read) = structures::read(region, (frame, at), op, kinds) {
         return read;
     }
@@ -55,7 +63,7 @@ fn numbers(
     let ints = |a: Reg, b: Reg| kind(a) == Kind::Int && kind(b) == Kind::Int;
     let compute = |dst: Reg, registers: &[Reg], steps: Vec<Step>| {
         let formula = Formula::new(registers.to_vec(), vec![], steps, 0);
-        Some(Action::Compute { dst, formula: Rc::new(formula) })
+        Some(Action::Compute { dst, formula: Rc::new(formula), lanes: Lanes::NONE })
     };
     // An operator on ints, or on floats and ints.
     let operator = |dst: Reg, a: Reg, b: Reg, op: IntOp, step: Step| {
@@ -119,16 +127,6 @@ fn numbers(
         let ints = parts.iter().all(|p| *p == IndexPart::At);
         ints.then(|| (0..parts.len()).map(|i| Reg(first.0 + 1 + i as u16)).collect::<Vec<Reg>>())
     };
-    let update = |at: usize| match chunk.code.get(at)? {
-        Op::Operator { op } => match chunk.operators.get(op.0 as usize)? {
-            BinOp::Add => Some(Step::Add(0, 1)),
-            BinOp::Sub => Some(Step::Sub(0, 1)),
-            BinOp::Mul => Some(Step::Mul(0, 1)),
-            BinOp::Div => Some(Step::Div(0, 1)),
-            _ => None,
-        },
-        _ => None,
-    };
     // Registers are those of the region from here on, and so in the words behind.
     let word = |at: usize| Some(chunk.code.get(at)?.shifted(base));
     let mut next = at + 1;
@@ -158,13 +156,13 @@ fn numbers(
         Op::UpdateItem { object, index, value } => {
             next += 1;
             let object = object_of(object, &[index], Some(value))?;
-            Action::Update { object, index: vec![index], value, step: update(at + 1)? }
+            Action::Update { object, index: vec![index], value, step: update(chunk, at + 1)? }
         }
         Op::UpdateIndex { object, first, index } => {
             next += 1;
             let index = indices(first, index)?;
             let object = object_of(object, &index, Some(first))?;
-            Action::Update { object, index, value: first, step: update(at + 1)? }
+            Action::Update { object, index, value: first, step: update(chunk, at + 1)? }
         }
         Op::Add { dst, a, b } => operator(dst, a, b, IntOp::Add, Step::Add(0, 1))?,
         Op::Sub { dst, a, b } => operator(dst, a, b, IntOp::Sub, Step::Sub(0, 1))?,
@@ -255,7 +253,7 @@ fn numbers(
             // The same conditions as in `Cx::formula`; where they fail the words that follow compute it.
             if numbers && (whole == 0 || whole & formula.floats == 0 && formula.is_float(whole)) {
                 next += words.0 as usize;
-                Action::Compute { dst, formula }
+                Action::Compute { dst, formula, lanes: Lanes::NONE }
             } else {
                 Action::Skip
             }
@@ -295,7 +293,7 @@ fn numbers(
                 };
                 return Some((
                     match (builtin.name, site.count, object) {
-                        ("len", 1, Some((object, What::List { .. } | What::Tensor { .. }))) => {
+                        ("len", 1, Some((object, What::List { .. } | What::Items | What::Tensor { .. }))) => {
                             Action::Length { dst: base, object }
                         }
                         ("float", 1, None) if kind(a) == Kind::Int => as_float(base, a),
@@ -328,9 +326,24 @@ fn numbers(
     Some((action, next))
 }
 
+/// The step of an update, whose operator is the word behind.
+pub fn update(chunk: &Chunk, at: usize) -> Option<Step> {
+    match chunk.code.get(at)? {
+        Op::Operator { op } => match chunk.operators.get(op.0 as usize)? {
+            BinOp::Add => Some(Step::Add(0, 1)),
+            BinOp::Sub => Some(Step::Sub(0, 1)),
+            BinOp::Mul => Some(Step::Mul(0, 1)),
+            BinOp::Div => Some(Step::Div(0, 1)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// An int as a float, which is the same number.
 pub fn as_float(dst: Reg, src: Reg) -> Action {
-    Action::Compute { dst, formula: Rc::new(Formula::new(vec![src], vec![0.0], vec![Step::Add(0, 1)], 0)) }
+    let formula = Formula::new(vec![src], vec![0.0], vec![Step::Add(0, 1)], 0);
+    Action::Compute { dst, formula: Rc::new(formula), lanes: Lanes::NONE }
 }
 
 /// What is joined with the product before it, and how: of the product's operands, that, and the product.
@@ -355,7 +368,7 @@ fn shifted(formula: &Rc<Formula>, by: u16) -> Rc<Formula> {
 }
 
 /// The step of a primitive of one argument on a number.
-fn unary(prim: &'static Prim, kind: Kind) -> Option<Step> {
+pub fn unary(prim: &'static Prim, kind: Kind) -> Option<Step> {
     let Eval::Elementwise(inside) = &prim.eval else { return None };
     let Scalar::Unary { f, d } = inside.scalar else { return None };
     if !has_slopes(prim, kind == Kind::Float { active: true }) {

@@ -9,7 +9,7 @@ use cranelift_frontend::Variable;
 use crate::ad::tape::Entry;
 use crate::bytecode::formula::Formula;
 use crate::bytecode::op::Reg;
-use crate::native::action::{Action, Place};
+use crate::native::action::{Action, Lanes, Place};
 use crate::native::adjoint::{Back, Part};
 use crate::native::emit::{Emitter, TRUSTED};
 use crate::native::frame::Frame;
@@ -87,13 +87,13 @@ impl Emitter<'_> {
     }
 
     /// The value of a formula and, if it has variables, what is recorded of it: in the order of `Cx::formula`.
-    pub(super) fn compute(&mut self, dst: Reg, formula: &Formula, place: &Place) -> Option<Back> {
+    pub(super) fn compute(&mut self, dst: Reg, formula: &Formula, lanes: Lanes, place: &Place) -> Option<Back> {
         let (mut operands, mut nodes) = (vec![], vec![]);
         for reg in &formula.registers {
             operands.push(self.float(*reg, place)?);
             nodes.push(self.node_of(*reg, place)?);
         }
-        let Computed { value, node, parts } = self.differentiate(formula, &operands, &nodes)?;
+        let Computed { value, node, parts } = self.differentiate(formula, lanes, &operands, &nodes)?;
         self.set_float(dst, value, node)?;
         let parts: Vec<(Reg, Part)> =
             parts.into_iter().filter_map(|(i, part)| Some((*formula.registers.get(i)?, part))).collect();
@@ -104,11 +104,12 @@ impl Emitter<'_> {
     pub(super) fn differentiate(
         &mut self,
         formula: &Formula,
+        lanes: Lanes,
         operands: &[Value],
         nodes: &[Option<Value>],
     ) -> Option<Computed> {
         let wanted = nodes.iter().enumerate().filter(|(_, n)| n.is_some()).fold(0, |mask, (i, _)| mask | 1 << i);
-        let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, operands, wanted);
+        let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, lanes, operands, wanted);
         if self.traces() {
             let mut parts = vec![];
             for (i, partial) in computed.partials.iter().enumerate() {

@@ -17,6 +17,7 @@ use crate::native::kind::{Kind, Kinds};
 use crate::native::parts::{Leaving, Left, Parts};
 use crate::native::read::{Read, read};
 use crate::native::sources::Sources;
+use crate::tensor::DType;
 use crate::value::Value;
 
 /// Places that a region may have.
@@ -61,24 +62,41 @@ pub struct Region<'a> {
     pub result: Option<Kind>,
     /// Instructions of frames that are left to the machine.
     refused: Vec<(usize, usize)>,
+    /// Of floats in brackets.
+    pub dtype: DType,
+    /// Vectors that are not taken apart, by the register that holds them on entry.
+    pub whole: Vec<Reg>,
+    /// Registers of the frame that hold the same number all the time, for which the code is made, and others that do not.
+    pub fixed: Vec<(Reg, Value)>,
+    pub varying: Vec<Reg>,
 }
 
 impl<'a> Region<'a> {
     /// The loop that begins at `first`, for what registers and globals hold.
-    pub fn new(chunk: &'a Chunk, first: usize, regs: &'a [Value], globals: &'a [Option<Value>]) -> Option<Region<'a>> {
+    pub fn new(
+        (chunk, first): (&'a Chunk, usize),
+        regs: &'a [Value],
+        globals: &'a [Option<Value>],
+        dtype: DType,
+    ) -> Option<Region<'a>> {
         let back = |op: &Op| match op {
             Op::Jump { to } | Op::ForLoop { to, .. } => to.0 as usize == first,
             _ => false,
         };
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
-        let region = Region::of((chunk, first, last), regs, globals, false)?;
+        let region = Region::of((chunk, first, last), regs, globals, (false, dtype))?;
         let turns = Ways::of(&region).of_place(region.entry).len() > 1;
         turns.then_some(region)
     }
 
     /// A function that calls itself, for these arguments: numbers, and what it hands on unchanged.
-    pub fn of_function(chunk: &'a Chunk, args: &'a [Value], globals: &'a [Option<Value>]) -> Option<Region<'a>> {
-        let region = Region::of((chunk, 0, chunk.code.len() - 1), args, globals, true)?;
+    pub fn of_function(
+        chunk: &'a Chunk,
+        args: &'a [Value],
+        globals: &'a [Option<Value>],
+        dtype: DType,
+    ) -> Option<Region<'a>> {
+        let region = Region::of((chunk, 0, chunk.code.len() - 1), args, globals, (true, dtype))?;
         let recurs = region.places.iter().flatten().any(|p| matches!(p.action, Action::Recur { .. }));
         (recurs && region.result.is_some_and(Kind::is_scalar)).then_some(region)
     }
@@ -87,7 +105,7 @@ impl<'a> Region<'a> {
         (chunk, first, last): (&'a Chunk, usize, usize),
         regs: &'a [Value],
         globals: &'a [Option<Value>],
-        is_function: bool,
+        (is_function, dtype): (bool, DType),
     ) -> Option<Region<'a>> {
         let live = live(chunk);
         let told = (first..=last).map(|at| told(chunk, at, &live)).collect::<Option<Vec<Set>>>()?;
@@ -114,6 +132,10 @@ impl<'a> Region<'a> {
             is_function,
             result: None,
             refused: vec![],
+            dtype,
+            whole: vec![],
+            fixed: vec![],
+            varying: vec![],
         };
         region.entry = region.place_of(0, first)?;
         region.take_in(chunk)?;
@@ -125,8 +147,8 @@ impl<'a> Region<'a> {
             if (region.sources.len(), region.result) != (found.0, found.1) || region.entry_kinds != found.2 {
                 continue;
             }
-            let shared = region.shares_what_is_stored();
-            if shared.is_empty() {
+            let (shared, kept) = (region.shares_what_is_stored(), region.keeps_whole());
+            if shared.is_empty() && !kept {
                 break;
             }
             region.refused.extend(shared);
@@ -153,9 +175,16 @@ impl<'a> Region<'a> {
             let kind = if self.is_function && i as usize >= chunk.params.len() {
                 Kind::None
             } else if names(reg) {
-                let has_parts = matches!(self.regs.get(i as usize), Some(Value::Tuple(_) | Value::Struct(_)));
+                let value = self.regs.get(i as usize)?;
+                let has_parts = matches!(value, Value::Tuple(_) | Value::Struct(_)) || What::of_vector(value).is_some();
                 let changes = has_parts && (self.span.0..=self.span.1).any(|at| writes(chunk, at, reg));
-                self.entering(reg, changes)?
+                let is_live = self.frames.first()?.live.get(self.span.0)?.has(reg);
+                if is_live || Kind::of(value) != Kind::Untouched {
+                    self.entering(reg, changes)?
+                } else {
+                    // Whatever it holds, nothing reads it.
+                    Kind::Mixed
+                }
             } else {
                 Kind::of(self.regs.get(i as usize)?)
             };
@@ -229,13 +258,19 @@ impl<'a> Region<'a> {
             if !self.leaves(to, fails, *reg) {
                 dead.push(*reg);
             } else if kinds[*reg] != Kind::Untouched {
-                left.push((*reg, self.left_in(*reg, kinds)?));
+                match self.left_in(*reg, kinds) {
+                    Some(whole) => left.push((*reg, whole)),
+                    // Only a message would tell it.
+                    None if fails && !self.leaves(to, false, *reg) => dead.push(*reg),
+                    None => return None,
+                }
             }
         }
         Some(Leaving { left, dead })
     }
 
-    fn left_in(&self, reg: Reg, kinds: &Kinds) -> Option<Left> {
+    /// How what a register holds is put together.
+    pub fn left_in(&self, reg: Reg, kinds: &Kinds) -> Option<Left> {
         let kind = kinds[reg];
         let parts = || {
             let part = |i: u16| self.left_in(self.parts.register(reg, i)?, kinds);
@@ -244,6 +279,7 @@ impl<'a> Region<'a> {
         Some(match kind {
             Kind::Unknown | Kind::Untouched => return None,
             Kind::Tuple(_) => Left::Tuple(parts()?),
+            Kind::Vector { single, .. } => Left::Vector(single, parts()?),
             Kind::Struct(d) => Left::Struct(self.parts.defs.get(d as usize)?.clone(), parts()?),
             Kind::Closure(c) => Left::Closure(self.parts.chunks.get(c as usize)?.clone(), parts()?),
             kind => Left::Cell(self.cell(reg)?, kind),
@@ -312,6 +348,7 @@ impl<'a> Region<'a> {
             Action::Store { object, .. } | Action::Update { object, .. } | Action::Push { object, .. } => {
                 self.objects.get(object as usize).is_some_and(|(_, what)| what.is_active())
             }
+            Action::Keep { src, .. } => self.holds_variables(src, &p.kinds),
             _ => false,
         })
     }
@@ -365,7 +402,7 @@ impl<'a> Region<'a> {
         for (_, place) in places() {
             let (object, grows) = match place.action {
                 Action::Store { object, .. } | Action::Update { object, .. } => (object, false),
-                Action::Push { object, .. } => (object, true),
+                Action::Push { object, .. } | Action::Keep { object, .. } => (object, true),
                 _ => continue,
             };
             for (i, p) in places() {
@@ -389,7 +426,12 @@ impl<'a> Region<'a> {
             named.extend(reads.iter().chain(&writes));
             written.extend(writes);
         }
-        let mut whole: Vec<Reg> = written.iter().filter(|reg| self.sources.is_own(**reg)).copied().collect();
+        let kept = self.places.iter().flatten().filter_map(|place| match place.action {
+            Action::Keep { src, .. } => Some(src),
+            _ => None,
+        });
+        let mut whole: Vec<Reg> = kept.collect();
+        whole.extend(written.iter().filter(|reg| self.sources.is_own(**reg)).copied());
         while let Some(reg) = whole.pop() {
             let most = (0..).map_while(|i| self.parts.register(reg, i));
             let parts: Vec<Reg> = most.collect();

@@ -1,16 +1,20 @@
 //! A formula as straight-line code: its value, and its partials by a sweep through it from a cotangent of 1.
 
+use std::cell::RefCell;
+
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, SigRef, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
 use crate::bytecode::formula::{Formula, Step};
+use crate::native::action::Lanes;
 use crate::ops::arith::{ABS, ADD, DIV, MUL, NEG, SIGN, SUB, cheap_power};
-use crate::ops::lanes::{Elementwise, Scalar};
+use crate::ops::lanes::{Elementwise, LaneKernel, Scalar};
 use crate::ops::math::SQRT;
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
 use crate::ops::strong::ZMUL;
+use crate::tensor::lanes::Lanes as Many;
 
 /// Calls of functions on floats.
 #[derive(Clone, Copy)]
@@ -65,6 +69,60 @@ pub fn constant(b: &FunctionBuilder<'_>, value: Value) -> Option<f64> {
     }
 }
 
+/// A number as one of f32.
+pub fn rounded(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
+    if let Some(x) = constant(b, x) {
+        return b.ins().f64const(f64::from(x as f32));
+    }
+    let single = b.ins().fdemote(types::F32, x);
+    b.ins().fpromote(types::F64, single)
+}
+
+/// Whether this is the inside of a primitive.
+fn is_inside(prim: &Prim, inside: &Elementwise) -> bool {
+    matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside))
+}
+
+thread_local! {
+    static SINGLES: RefCell<Vec<f32>> = const { RefCell::new(vec![]) };
+    static DOUBLES: RefCell<Vec<f64>> = const { RefCell::new(vec![]) };
+}
+
+/// What a kernel makes of one element.
+fn by_kernel<T: Copy + Default>(kernel: LaneKernel<T>, args: &[Many<'_, T>], made: &RefCell<Vec<T>>) -> T {
+    let mut made = made.borrow_mut();
+    made.clear();
+    kernel(1, args, &mut made);
+    made.first().copied().unwrap_or_default()
+}
+
+/// Calls the kernel of an elementwise primitive, whose address is the last argument, for one element of f32.
+extern "C" fn one_single(x: f64, inside: usize) -> f64 {
+    // SAFETY: compiled code passes the address of a part of the table of primitives.
+    let inside = unsafe { &*(inside as *const Elementwise) };
+    SINGLES.with(|made| f64::from(by_kernel(inside.lanes32, &[Many::Each(&[x as f32])], made)))
+}
+
+extern "C" fn two_single(x: f64, y: f64, inside: usize) -> f64 {
+    // SAFETY: as above.
+    let inside = unsafe { &*(inside as *const Elementwise) };
+    let args = [x as f32, y as f32];
+    SINGLES.with(|made| f64::from(by_kernel(inside.lanes32, &[Many::Each(&args[..1]), Many::Each(&args[1..])], made)))
+}
+
+/// The same of f64.
+extern "C" fn one_double(x: f64, inside: usize) -> f64 {
+    // SAFETY: as above.
+    let inside = unsafe { &*(inside as *const Elementwise) };
+    DOUBLES.with(|made| by_kernel(inside.lanes64, &[Many::Each(&[x])], made))
+}
+
+extern "C" fn two_double(x: f64, y: f64, inside: usize) -> f64 {
+    // SAFETY: as above.
+    let inside = unsafe { &*(inside as *const Elementwise) };
+    DOUBLES.with(|made| by_kernel(inside.lanes64, &[Many::Each(&[x]), Many::Each(&[y])], made))
+}
+
 /// Writes code.
 pub struct Writer<'a, 'f> {
     pub b: &'a mut FunctionBuilder<'f>,
@@ -73,20 +131,34 @@ pub struct Writer<'a, 'f> {
 
 impl Writer<'_, '_> {
     /// The formula of these operands. Bit `i` of `wanted`: its register `i` may have a slot.
-    pub fn formula(&mut self, formula: &Formula, operands: &[Value], wanted: u32) -> Computed {
+    pub fn formula(&mut self, formula: &Formula, lanes: Lanes, operands: &[Value], wanted: u32) -> Computed {
         let mut v = operands.to_vec();
         for x in &formula.constants {
             let x = self.b.ins().f64const(*x);
             v.push(x);
         }
-        for step in &formula.steps {
-            let y = self.step(*step, &v);
+        // What each step reads: numbers as those of f32 where they meet such.
+        let mut read = vec![];
+        for (k, step) in formula.steps.iter().enumerate() {
+            let (a, b) = step.operands();
+            let single = lanes.single && lanes.has(formula.value(k));
+            let [x, y] = [Some(a), b].map(|i| {
+                let i = i? as usize;
+                Some(if single && !lanes.has(i) { rounded(self.b, v[i]) } else { v[i] })
+            });
+            let x = x.unwrap_or(v[0]);
+            read.push([x, y.unwrap_or(x)]);
+            let y = if lanes.has(formula.value(k)) {
+                self.lane(*step, [x, y.unwrap_or(x)], lanes.single)
+            } else {
+                self.step(*step, [x, y.unwrap_or(x)])
+            };
             v.push(y);
         }
         let value = v[v.len() - 1];
         let mut partials = vec![None; operands.len()];
         if wanted != 0 {
-            let bars = self.sweep(formula, &v, wanted);
+            let bars = self.sweep(formula, (&v, &read), wanted);
             for (i, partial) in partials.iter_mut().enumerate() {
                 if wanted & (1 << i) != 0 {
                     *partial = Some(match bars[i] {
@@ -99,21 +171,54 @@ impl Writer<'_, '_> {
         Computed { value, partials }
     }
 
-    fn step(&mut self, step: Step, v: &[Value]) -> Value {
-        let x = |i: u8| v[i as usize];
+    fn step(&mut self, step: Step, [x, y]: [Value; 2]) -> Value {
         match step {
-            Step::Add(a, b) => self.b.ins().fadd(x(a), x(b)),
-            Step::Sub(a, b) => self.b.ins().fsub(x(a), x(b)),
-            Step::Mul(a, b) => self.b.ins().fmul(x(a), x(b)),
-            Step::Div(a, b) => self.b.ins().fdiv(x(a), x(b)),
-            Step::Neg(a) => self.b.ins().fneg(x(a)),
-            Step::Unary(a, u) => self.unary(u.inside, u.f, x(a)),
-            Step::Binary(a, b, g) => self.call_two(g.f, x(a), x(b)),
+            Step::Add(..) => self.b.ins().fadd(x, y),
+            Step::Sub(..) => self.b.ins().fsub(x, y),
+            Step::Mul(..) => self.b.ins().fmul(x, y),
+            Step::Div(..) => self.b.ins().fdiv(x, y),
+            Step::Neg(_) => self.b.ins().fneg(x),
+            Step::Unary(_, u) => self.unary(u.inside, u.f, x),
+            Step::Binary(_, _, g) => self.call_two(g.f, x, y),
         }
     }
 
+    /// The same for an element, as kernels compute it. An operation on numbers of f32 is that on f64, rounded: those have more
+    /// than twice as many digits.
+    fn lane(&mut self, step: Step, [x, y]: [Value; 2], single: bool) -> Value {
+        let powers = match step {
+            Step::Unary(_, u) => cheap_power(u.inside),
+            _ => None,
+        };
+        if let (true, Some(power @ 3..=4)) = (single, powers) {
+            let square = self.b.ins().fmul(x, x);
+            let square = rounded(self.b, square);
+            let whole = self.b.ins().fmul(square, if power == 3 { x } else { square });
+            return rounded(self.b, whole);
+        }
+        let is_root = |inside: &Elementwise| [&SQRT, &ABS, &SIGN].iter().any(|prim| is_inside(prim, inside));
+        let z = match step {
+            Step::Unary(_, u) if powers.is_none() && !is_root(u.inside) => {
+                let f = if single { one_single as *const () } else { one_double as *const () };
+                let callee = self.b.ins().iconst(types::I64, f as i64);
+                let inside = self.b.ins().iconst(types::I64, std::ptr::from_ref(u.inside) as i64);
+                let call = self.b.ins().call_indirect(self.calls.one, callee, &[x, inside]);
+                return self.b.inst_results(call)[0];
+            }
+            Step::Binary(_, _, g) => {
+                let f = if single { two_single as *const () } else { two_double as *const () };
+                let callee = self.b.ins().iconst(types::I64, f as i64);
+                let inside = self.b.ins().iconst(types::I64, std::ptr::from_ref(g.inside) as i64);
+                let call = self.b.ins().call_indirect(self.calls.two, callee, &[x, y, inside]);
+                return self.b.inst_results(call)[0];
+            }
+            step => self.step(step, [x, y]),
+        };
+        if single { rounded(self.b, z) } else { z }
+    }
+
     /// The cotangents of all values from one of 1 at the last, as `Cx::formula` finds them.
-    fn sweep(&mut self, formula: &Formula, v: &[Value], wanted: u32) -> Vec<Bar> {
+    fn sweep(&mut self, formula: &Formula, (v, read): (&[Value], &[[Value; 2]]), wanted: u32) -> Vec<Bar> {
         // What a wanted register flows into: only there cotangents go.
         let mut live = wanted;
         for (k, step) in formula.steps.iter().enumerate() {
@@ -132,34 +237,37 @@ impl Writer<'_, '_> {
             if matches!(bar, Bar::Zero) || live & (1 << at) == 0 {
                 continue;
             }
-            let x = |i: u8| v[i as usize];
+            let [left, right] = read[k];
             let goes = |i: u8| live & (1 << i) != 0;
             let (a, b) = step.operands();
             let slopes = match *step {
                 Step::Add(..) => [Some(Bar::One), Some(Bar::One)],
                 Step::Sub(..) => [Some(Bar::One), Some(Bar::MinusOne)],
                 Step::Neg(_) => [Some(Bar::MinusOne), None],
-                Step::Mul(a, b) => [Some(Bar::Is(x(b))), Some(Bar::Is(x(a)))],
+                Step::Mul(..) => [Some(Bar::Is(right)), Some(Bar::Is(left))],
                 Step::Div(a, b) => {
                     let by = |w: &mut Self| {
                         let one = w.b.ins().f64const(1.0);
-                        Bar::Is(w.b.ins().fdiv(one, x(b)))
+                        match constant(w.b, right) {
+                            Some(x) => Bar::Is(w.b.ins().f64const(1.0 / x)),
+                            None => Bar::Is(w.b.ins().fdiv(one, right)),
+                        }
                     };
                     let from = |w: &mut Self| {
-                        let quotient = w.b.ins().fdiv(y, x(b));
+                        let quotient = w.b.ins().fdiv(y, right);
                         Bar::Is(w.b.ins().fneg(quotient))
                     };
                     [goes(a).then(|| by(self)), goes(b).then(|| from(self))]
                 }
-                Step::Unary(a, u) => {
-                    let slope = (u.inside.partials)().first().map(|e| self.expression(e, &[x(a), y]));
+                Step::Unary(_, u) => {
+                    let slope = (u.inside.partials)().first().map(|e| self.expression(e, &[left, y]));
                     [slope.map(Bar::Is), None]
                 }
                 Step::Binary(a, b, g) => {
                     let partials = (g.inside.partials)();
                     let mut slope = |i: u8, which: usize| {
                         let e = partials.get(which).filter(|_| goes(i))?;
-                        Some(Bar::Is(self.expression(e, &[x(a), x(b), y])))
+                        Some(Bar::Is(self.expression(e, &[left, right, y])))
                     };
                     [slope(a, 0), slope(b, 1)]
                 }
@@ -284,7 +392,7 @@ impl Writer<'_, '_> {
 
     /// A function of one argument: written out if it is a few instructions.
     fn unary(&mut self, inside: &'static Elementwise, f: fn(f64) -> f64, x: Value) -> Value {
-        let of = |prim: &'static Prim| matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside));
+        let of = |prim: &'static Prim| is_inside(prim, inside);
         if of(&SQRT) {
             // -0 has the root 0.
             let root = self.b.ins().sqrt(x);

@@ -3,7 +3,9 @@
 
 use std::rc::Rc;
 
+use crate::ad::slot::Slot;
 use crate::bytecode::op::{GlobalSlot, Reg};
+use crate::tensor::Tensor;
 use crate::value::{Key, Value};
 
 /// Where a value comes from.
@@ -90,14 +92,31 @@ impl Sources {
         self.list.iter().find(|(_, s)| *s == source).map(|(reg, _)| *reg)
     }
 
+    /// The vector of which a register is an element on entry, and which one.
+    pub fn element<'a>(
+        &'a self,
+        regs: &'a [Value],
+        globals: &'a [Option<Value>],
+        reg: Reg,
+    ) -> Option<(Slot, &'a Tensor, i64)> {
+        let Source::Part { of, number } = self.source(reg)? else { return None };
+        match self.value(regs, globals, of) {
+            Value::Tensor(slot, t) if of < reg => Some((*slot, t, i64::from(number))),
+            _ => None,
+        }
+    }
+
+    fn source(&self, reg: Reg) -> Option<Source> {
+        let place = self.list.binary_search_by_key(&reg, |(r, _)| *r).ok()?;
+        self.list.get(place).map(|(_, source)| *source)
+    }
+
     /// What a register of the frame or of a source holds on entry.
     pub fn value<'a>(&'a self, regs: &'a [Value], globals: &'a [Option<Value>], reg: Reg) -> &'a Value {
         if self.is_own(reg) {
             return regs.get(reg.0 as usize).unwrap_or(&Value::None);
         }
-        let place = self.list.binary_search_by_key(&reg, |(r, _)| *r).ok();
-        let source = place.and_then(|i| self.list.get(i)).map(|(_, source)| *source);
-        let found = match source {
+        let found = match self.source(reg) {
             Some(Source::Global(slot)) => globals.get(slot.0 as usize).and_then(Option::as_ref),
             // A source of a smaller number.
             Some(Source::Part { of, number }) if of < reg => match self.value(regs, globals, of) {

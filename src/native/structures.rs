@@ -2,17 +2,19 @@
 
 use std::rc::Rc;
 
-use crate::bytecode::chunk::{Chunk, Host, TypeTest};
+use crate::bytecode::chunk::{DimTest, Host, TypeTest};
 use crate::bytecode::formula::{Formula, Step};
-use crate::bytecode::op::{Name, Op, Operand, Reg};
-use crate::native::action::{Action, Order};
+use crate::bytecode::op::{Name, Op, Reg};
+use crate::native::action::{Action, IntOp, Lanes, Order};
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
 use crate::native::read::{Read, as_float, binary, join};
 use crate::native::region::Region;
 use crate::native::sources::Source;
+use crate::native::vectors::{PASSING, loaded};
 use crate::ops::elementwise::{CLAMP, MAXIMUM, MINIMUM};
 use crate::symbol::Symbol;
+use crate::tensor::DType;
 use crate::value::{Key, Value};
 
 /// What an instruction does, if it is a call or works on tuples, structs or closures; nothing if it is for numbers.
@@ -20,7 +22,11 @@ pub fn read(region: &mut Region, at: (usize, usize), op: Op, kinds: &mut Kinds) 
     let mut actions = vec![];
     let done = match op {
         Op::Call { base, site } => return Some(region.call(at, base, site, kinds)),
-        Op::CallMethod { base, .. } if region.is_builtin(base, kinds, "push") => return None,
+        Op::CallMethod { base, .. }
+            if region.is_builtin(base, kinds, "push") && region.def_of(base.shifted(1), kinds).is_none() =>
+        {
+            return None;
+        }
         Op::CallMethod { base, site } => return Some(region.call_method(at, base, site, kinds)),
         Op::Return { src } if at.0 == 0 && region.is_function => return Some(region.returns(at, src, kinds)),
         Op::Return { src } => return Some(region.hand_back(at.0, src, kinds)),
@@ -52,6 +58,12 @@ fn parts(
     let (code, base, given) = (own.code.clone(), own.base, own.given);
     let several = |first: Reg, n: usize| (0..n).map(|i| first.shifted(i as u16)).collect::<Vec<Reg>>();
     let name = |name: Name| code.names.get(name.0 as usize).copied();
+    if let Op::MulAdd { dst, a, b } = op
+        && (kinds[a], kinds[b]) == (Kind::Int, Kind::Int)
+    {
+        let joined = join(code.code.get(at + 1)?.shifted(base))?;
+        return Some(whole_product(region, dst, (a, b), joined, kinds, actions));
+    }
     let mut leafwise =
         |dst: Reg, operands: &[Reg], steps: &[Step]| leafwise(region, dst, operands, steps, kinds, actions);
     match op {
@@ -140,7 +152,7 @@ fn parts(
             to.map(|to| actions.push(Action::Goto { to }))
         }
         Op::Check { reg, test } => match code.types.get(test.0 as usize) {
-            Some(test) => check(region, test, reg, kinds, actions),
+            Some(test) => check(region, (test, base), reg, kinds, actions),
             None => None,
         },
         _ => return None,
@@ -158,7 +170,7 @@ fn clamp(dst: Reg, args: &[Reg], kinds: &Kinds, actions: &mut Vec<Action>) -> Op
     let steps = vec![Step::Binary(0, 1, larger), Step::Binary(3, 2, smaller)];
     let formula = Formula::new(vec![x, lo, hi], vec![], steps, 0);
     actions.push(Action::Expect { order: Order::Le, a: lo, b: hi });
-    actions.push(Action::Compute { dst, formula: Rc::new(formula) });
+    actions.push(Action::Compute { dst, formula: Rc::new(formula), lanes: Lanes::NONE });
     numbers.then_some(())
 }
 
@@ -193,20 +205,11 @@ fn take_apart(region: &mut Region, src: Reg, to: &[Reg], kinds: &mut Kinds, acti
 fn items_of(region: &Region, reg: Reg, kinds: &Kinds) -> Option<u16> {
     match kinds[reg] {
         Kind::Tuple(n) => Some(n),
+        Kind::Vector { n, .. } => Some(u16::from(n)),
         Kind::Object(k) => match region.objects.get(k as usize)? {
             (_, What::Tuple(n)) => Some(*n),
             _ => None,
         },
-        _ => None,
-    }
-}
-
-/// The constant that an instruction's operand is, as written: it was loaded just before.
-fn loaded(code: &Chunk, at: usize, reg: Reg) -> Option<&Value> {
-    let is_target =
-        |op: &Op| op.operands().iter().any(|(_, o)| matches!(o, Operand::Target(to) if to.0 as usize == at));
-    match code.code.get(at.checked_sub(1)?)? {
-        Op::Load { dst, value } if *dst == reg && !code.code.iter().any(is_target) => code.consts.get(value.0 as usize),
         _ => None,
     }
 }
@@ -254,10 +257,17 @@ fn set_field(
         Op::Check { reg, test } if reg.0 as usize == i => Some(constructor.chunk.types.get(test.0 as usize)),
         _ => None,
     });
-    if let Some(test) = test {
-        check(region, test?, value, kinds, actions)?;
-    }
     let part = region.part(object, i, kinds)?;
+    // A vector like the one that is there has passed the test.
+    let alike = matches!(kinds[value], Kind::Vector { .. }) && kinds[part] == kinds[value];
+    if let Some(test) = test.filter(|_| !alike) {
+        // A variable of a dim is bound by other fields.
+        let binds = |dim: &DimTest| !matches!(dim, DimTest::Any | DimTest::Known(_));
+        if matches!(test?, TypeTest::Tensor { dims, .. } if dims.iter().any(binds)) {
+            return None;
+        }
+        check(region, (test?, 0), value, kinds, actions)?;
+    }
     region.copy(part, value, kinds, actions)?;
     // It has changed, too.
     actions.push(Action::Shape { dst: object, kind });
@@ -265,7 +275,13 @@ fn set_field(
 }
 
 /// Whether what a register holds is of a type; an int becomes a float where that is asked.
-fn check(region: &mut Region, test: &TypeTest, reg: Reg, kinds: &mut Kinds, actions: &mut Vec<Action>) -> Option<()> {
+fn check(
+    region: &mut Region,
+    (test, base): (&TypeTest, u16),
+    reg: Reg,
+    kinds: &mut Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<()> {
     let object = match kinds[reg] {
         Kind::Object(k) => region.objects.get(k as usize).map(|(_, what)| *what),
         _ => None,
@@ -278,17 +294,28 @@ fn check(region: &mut Region, test: &TypeTest, reg: Reg, kinds: &mut Kinds, acti
         | (TypeTest::Float, Kind::Float { .. })
         | (TypeTest::Fn, Kind::Closure(_)) => Some(()),
         (TypeTest::Fn, _) if matches!(object, Some(What::Function(_) | What::StructType(_))) => Some(()),
-        (TypeTest::List(item), _) if matches!((&**item, object), (TypeTest::Any, Some(What::List { .. }))) => Some(()),
+        (TypeTest::List(item), _)
+            if matches!((&**item, object), (TypeTest::Any, Some(What::List { .. } | What::Items))) =>
+        {
+            Some(())
+        }
         (TypeTest::Tensor { dims, open: true, .. }, Kind::Float { .. }) if dims.is_empty() => Some(()),
         (TypeTest::Float, Kind::Int) => {
             actions.push(as_float(reg, reg));
             Some(())
         }
-        (TypeTest::Optional(inner), _) => check(region, inner, reg, kinds, actions),
+        (TypeTest::Tensor { dtype, dims, text, .. }, _) if let Some(single) = region.is_single(reg, kinds) => {
+            let wanted = dtype.is_none_or(|dtype| (dtype == DType::F32) == single);
+            if !wanted || !text.starts_with("float") {
+                return None;
+            }
+            region.dims(reg, (dims, base), kinds, actions)
+        }
+        (TypeTest::Optional(inner), _) => check(region, (inner, base), reg, kinds, actions),
         (TypeTest::Tuple(tests), Kind::Tuple(n)) if tests.len() == n as usize => {
             for (i, test) in tests.iter().enumerate() {
                 let part = region.part(reg, i, kinds)?;
-                check(region, test, part, kinds, actions)?;
+                check(region, (test, base), part, kinds, actions)?;
             }
             Some(())
         }
@@ -303,13 +330,43 @@ fn check(region: &mut Region, test: &TypeTest, reg: Reg, kinds: &mut Kinds, acti
     }
 }
 
+/// The product of two ints, joined with a number.
+fn whole_product(
+    region: &mut Region,
+    dst: Reg,
+    (a, b): (Reg, Reg),
+    (c, step): (Reg, Step),
+    kinds: &Kinds,
+    actions: &mut Vec<Action>,
+) -> Option<()> {
+    let product = region.child(dst, PASSING)?;
+    actions.push(Action::Whole { op: IntOp::Mul, dst: product, a, b });
+    // Operand 2 of the step is the number, 3 the product.
+    let (op, x, y, step) = match step {
+        Step::Add(2, _) => (IntOp::Add, c, product, Step::Add(0, 1)),
+        Step::Add(..) => (IntOp::Add, product, c, Step::Add(0, 1)),
+        Step::Sub(2, _) => (IntOp::Sub, c, product, Step::Sub(0, 1)),
+        Step::Sub(..) => (IntOp::Sub, product, c, Step::Sub(0, 1)),
+        _ => return None,
+    };
+    actions.push(match kinds[c] {
+        Kind::Int => Action::Whole { op, dst, a: x, b: y },
+        Kind::Float { .. } => {
+            let formula = Formula::new(vec![x, y], vec![], vec![step], 0);
+            Action::Compute { dst, formula: Rc::new(formula), lanes: Lanes::NONE }
+        }
+        _ => return None,
+    });
+    Some(())
+}
+
 /// A formula of structures of floats, leaf by leaf; nothing if no operand is one.
 fn leafwise(
     region: &mut Region,
     dst: Reg,
     operands: &[Reg],
     steps: &[Step],
-    kinds: &Kinds,
+    kinds: &mut Kinds,
     actions: &mut Vec<Action>,
 ) -> Option<Option<()>> {
     let lead = operands.iter().find(|reg| kinds[**reg].has_parts())?;
@@ -323,14 +380,19 @@ fn each_leaf(
     (dst, lead): (Reg, Reg),
     operands: &[Reg],
     steps: &[Step],
-    kinds: &Kinds,
+    kinds: &mut Kinds,
     actions: &mut Vec<Action>,
 ) -> Option<()> {
     let kind = kinds[lead];
+    if matches!(kind, Kind::Vector { .. }) {
+        let registers = (0..operands.len() as u16).map(Reg).collect();
+        let formula = Formula::new(registers, vec![], steps.to_vec(), 0);
+        return region.on_vectors(dst, operands, &formula, kinds, actions);
+    }
     if !kind.has_parts() {
         let floats = kind.is_float() && operands.iter().all(|reg| kinds[*reg].is_number());
         let formula = Formula::new(operands.to_vec(), vec![], steps.to_vec(), 0);
-        return floats.then(|| actions.push(Action::Compute { dst, formula: Rc::new(formula) }));
+        return floats.then(|| actions.push(Action::Compute { dst, formula: Rc::new(formula), lanes: Lanes::NONE }));
     }
     let is_kept = match kind {
         Kind::Struct(d) => region.parts.defs.get(d as usize)?.fields.iter().any(|field| field.nograd),

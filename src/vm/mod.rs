@@ -5,7 +5,7 @@
 //! - `call`: how arguments meet parameters. `method`: what `x.name(..)` means.
 //! - `fields`, `items`: parts of values. `typetest`: annotations. `load`: modules.
 
-mod arith;
+pub mod arith;
 pub(crate) mod bind;
 mod call;
 pub mod characters;
