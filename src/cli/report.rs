@@ -70,6 +70,14 @@ pub fn text(look: Look, diagnostics: &[Diagnostic], sources: &SourceMap) -> Stri
 
 /// Writes them to stderr; nothing if there are none.
 pub fn show(settings: &Settings, diagnostics: &[Diagnostic], sources: &SourceMap) {
+    let told: Vec<Diagnostic>;
+    let diagnostics = match settings.quiet {
+        true => {
+            told = diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
+            &told
+        }
+        false => diagnostics,
+    };
     if !diagnostics.is_empty() {
         out::remark(&text(Look::of(settings), diagnostics, sources));
     }
