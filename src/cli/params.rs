@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn flags_with_a_value() {
+        let verbose = |value: &str, rest: &[&str]| {
+            let words = [&["--verbose", value][..], rest].concat();
+            chosen(&words)
+        };
+        assert_eq!(verbose("false", &[]), Ok(vec![pair("verbose", "false")]));
+        assert_eq!(verbose("true", &["--steps", "3"]), Ok(vec![pair("verbose", "true"), pair("steps", "3")]));
+        assert!(verbose("maybe", &[]).is_err());
+        assert_eq!(
+            chosen(&["-steps", "3"]),
+            Err("error: params are written with two dashes\nhint: write --steps for -steps\n".into())
+        );
+    }
+
+    #[test]
     fn the_forms() {
         let rate = |value: &str| Ok(vec![pair("learning_rate", value)]);
         assert_eq!(chosen(&["--learning-rate", "0.1"]), rate("0.1"));

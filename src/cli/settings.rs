@@ -98,7 +98,7 @@ pub fn options() -> Vec<Arg> {
         value("threads", "N").value_parser(value_parser!(u32).range(1..=4096)).help("At most so many [default: all]"),
         flag("check-nan").help("Stop where the first NaN or infinity arises"),
         flag("profile").help("Tell afterwards where the time went"),
-        flag("quiet").short('q').help("No warnings and remarks: errors and the program's output only"),
+        flag("quiet").short('q').help("No warnings and no remarks"),
         words("color", "WHEN", &["auto", "always", "never"]).help("auto (default), always or never"),
         words("message-format", "FORM", &["text", "plain", "json"]).help("text (default), plain or json"),
     ]

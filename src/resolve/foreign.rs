@@ -331,7 +331,10 @@ static OF_TEXT: Table = &[
     ("index rfind rindex indexOf", "write s.find(part), which is -1 where there is none"),
     ("lstrip rstrip trim trimmed", "write s.strip(), which takes both ends"),
     ("splitlines lines", "write s.split(\"\\n\")"),
-    ("isdigit isnumeric isdecimal isalpha isalnum isspace", "look at the characters: all([ord(c) in 48..58 for c in s])"),
+    (
+        "isdigit isnumeric isdecimal isalpha isalnum isspace",
+        "look at the characters: all([ord(c) in 48..58 for c in s])",
+    ),
     ("title capitalize", "put it together: f\"{s[0].upper()}{s[1:]}\""),
     ("contains includes", "write part in s"),
     ("ljust rjust center zfill", "an f-string fills up: f\"{s:<8}\", f\"{s:>8}\", f\"{s:^8}\""),

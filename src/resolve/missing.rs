@@ -40,7 +40,10 @@ impl Walk<'_> {
             candidates.extend(scope.blocks.iter().flat_map(|b| b.keys()).map(|k| k.to_string()));
         }
         let similar = did_you_mean(name, candidates.iter().map(String::as_str)).map(str::to_string);
-        let hint = self.declared_below(name).or_else(|| self.own_field(name)).or_else(|| hints::for_unknown(name).or_else(|| hints::for_home(name)));
+        let hint = self
+            .declared_below(name)
+            .or_else(|| self.own_field(name))
+            .or_else(|| hints::for_unknown(name).or_else(|| hints::for_home(name)));
         self.problems.push(NameError::Unknown { name: name.clone(), span, similar, hint });
         Found { res: Res::Unknown, captured: false }
     }

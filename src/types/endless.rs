@@ -77,9 +77,10 @@ impl Body<'_> {
 
     /// `x.name()` calls the function `name` unless `x` has something of that name.
     fn is_part(&self, name: &str) -> bool {
-        self.all.iter().flat_map(|m| &m.resolved.structs).any(|s| {
-            s.methods.iter().any(|(n, _)| &**n == name) || s.decl.fields.iter().any(|f| &*f.name.name == name)
-        })
+        self.all
+            .iter()
+            .flat_map(|m| &m.resolved.structs)
+            .any(|s| s.methods.iter().any(|(n, _)| &**n == name) || s.decl.fields.iter().any(|f| &*f.name.name == name))
     }
 
     fn all<'e>(&self, parts: impl IntoIterator<Item = &'e Expr>) -> Step {
@@ -131,7 +132,9 @@ impl Body<'_> {
                 let Step::GoesOn = before else { return before };
                 match (&callee.kind, &self.itself) {
                     (ExprKind::Name(n), _) if matches!(&**n, "error" | "exit" | "assert") => Step::MayLeave,
-                    (ExprKind::Name(_), Itself::Function(id)) if self.is_global(self.module.resolved.names.get(&callee.id), *id) => {
+                    (ExprKind::Name(_), Itself::Function(id))
+                        if self.is_global(self.module.resolved.names.get(&callee.id), *id) =>
+                    {
                         Step::Calls(e.span)
                     }
                     _ => Step::GoesOn,

@@ -310,9 +310,11 @@ impl TypeError {
                     (Ty::Tuple(_), false) => "a part of ",
                     _ => "",
                 };
-                let d =
-                    Diagnostic::error("E0330", format!("{part}{what} is annotated {expected}, but gets {}", show_a(actual)))
-                        .at(*place, format!("this is {}", show_ty(whole)));
+                let d = Diagnostic::error(
+                    "E0330",
+                    format!("{part}{what} is annotated {expected}, but gets {}", show_a(actual)),
+                )
+                .at(*place, format!("this is {}", show_ty(whole)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
                 let other = match actual {
                     Ty::Tensor(t) if t.dtype == Some(DType::F64) && expected.contains("f32[") => Some("f32"),

@@ -293,7 +293,8 @@ impl Checker {
             return;
         }
         let bound = self.binding_of(callee);
-        let about_it = |p: &&mut super::env::Problem| p.diagnostic.code == "E0325" && p.diagnostic.span() == Some(callee.span);
+        let about_it =
+            |p: &&mut super::env::Problem| p.diagnostic.code == "E0325" && p.diagnostic.span() == Some(callee.span);
         for problem in self.frame.problems.iter_mut().skip(known).filter(about_it) {
             let mut d = problem.diagnostic.clone();
             if let Some(bound) = bound {

@@ -113,7 +113,8 @@ impl<'a> Names<'a> {
             BoundBy::Function => format!("the function `{name}`"),
             BoundBy::Let | BoundBy::Var | BoundBy::Catch => format!("the first `{name}`"),
         };
-        let d = d.also(earlier.span, if inner { format!("{first} stays as it is") } else { format!("{first} stands here") });
+        let d = d
+            .also(earlier.span, if inner { format!("{first} stays as it is") } else { format!("{first} stands here") });
         let is_assignable = matches!(by, BoundBy::Let | BoundBy::Var);
         Some(match earlier.by {
             BoundBy::Let if is_assignable => {

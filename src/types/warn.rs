@@ -83,7 +83,11 @@ impl Checker {
         {
             let d = Diagnostic::warning("W0303", format!("`{}` compares floats exactly", op.symbol()))
                 .at(span, "rounding makes equal results differ")
-                .help(if of_tensors { "compare with a tolerance: abs(a - b) < 1e-5" } else { "compare with a tolerance: abs(a - b) < 1e-9" });
+                .help(if of_tensors {
+                    "compare with a tolerance: abs(a - b) < 1e-5"
+                } else {
+                    "compare with a tolerance: abs(a - b) < 1e-9"
+                });
             self.note(d);
         }
     }
