@@ -241,7 +241,7 @@ mod tests {
 
     fn point(values: Vec<Value>) -> Value {
         let names = ["w", "b"];
-        let fields = names.map(|n| FieldDef { name: Symbol::new(n), nograd: false, has_default: false });
+        let fields = names.map(|n| FieldDef { name: Symbol::new(n), nograd: false, has_default: false, exact: None });
         let def = StructDef {
             name: "Dense".into(),
             fields: fields.into(),

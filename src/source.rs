@@ -4,6 +4,9 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
+/// Name of what is given with `-e`.
+pub const EVAL: &str = "<eval>";
+
 /// Index of a text in the [`SourceMap`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, PartialOrd, Ord)]
 pub struct SourceId(pub u32);

@@ -116,6 +116,8 @@ pub struct FieldDef {
     /// Never differentiated: its gradient is `none`.
     pub nograd: bool,
     pub has_default: bool,
+    /// `int` or `bool` if it is annotated so: arithmetic must not make it something else.
+    pub exact: Option<&'static str>,
 }
 
 impl StructDef {

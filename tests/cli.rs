@@ -173,10 +173,38 @@ fn a_closed_pipe_is_silence() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+#[test]
+fn quiet_keeps_warnings_back() {
+    let program = file("quiet.dl", "let z = 1\nlet z = 2\nprint(z)\n");
+    assert!(dlang(&[&program]).err.contains("W0307"));
+    let quiet = dlang(&["-q", &program]);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("2\n", ""));
+    assert_eq!(dlang(&["check", "-q", &program]).err, "");
+    let denied = dlang(&["check", "-q", "--deny", "warnings", &program]);
+    assert!(denied.status == 1 && denied.err.contains("W0307"), "{}", denied.err);
+}
+
+/// What is given with `-e` may leave a variable unread; a file may not.
+#[test]
+fn unread_variables_are_told_of_programs() {
+    assert_eq!(dlang(&["-e", "let z = 1; print(2)"]).err, "");
+    let program = file("unread.dl", "let z = 1\nprint(2)\n");
+    assert!(dlang(&[&program]).err.contains("W0305"));
+}
+
+#[test]
+fn the_library_folder_must_be_one() {
+    let mut command = command(&["-e", "1"]);
+    command.env("DLANG_STDLIB", "no/such/folder");
+    let outcome = finish(command, "");
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.err.contains("DLANG_STDLIB names `no/such/folder`"), "{}", outcome.err);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_says_how_far_it_got() {
-    interrupted("loop.dl", 3, "var i = 0\nprint(\"go\")\nwhile true { i += 1 }\n");
+    interrupted("loop.dl", 3, "var _i = 0\nprint(\"go\")\nwhile true { _i += 1 }\n");
     // Without a loop, by the machine and as native code.
     let recursion = "fn f(n: int) -> int = if n < 2 { n } else { f(n - 1) + f(n - 2) }\nprint(\"go\")\nprint(f(70))\n";
     interrupted("calls.dl", 1, recursion);

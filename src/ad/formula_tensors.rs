@@ -260,7 +260,7 @@ fn is_ready(operands: &[Value]) -> bool {
     }
     (0..length(lead)).all(|i| match parts(operands, i) {
         Some(Parts::Nothing) => true,
-        Some(Parts::Leaf(leaf)) => !has_no_gradient(lead, i) && is_ready(&leaf),
+        Some(Parts::Leaf(leaf)) => !is_apart(lead, i) && is_ready(&leaf),
         None => false,
     })
 }
@@ -308,7 +308,7 @@ fn length(structure: &Value) -> usize {
     }
 }
 
-/// True for a `nograd` field, which operations keep as it is.
-fn has_no_gradient(structure: &Value, i: usize) -> bool {
-    matches!(structure, Value::Struct(s) if s.def.fields.get(i).is_some_and(|f| f.nograd))
+/// True for a `nograd` field, which operations keep as it is, and for one that must stay an int.
+fn is_apart(structure: &Value, i: usize) -> bool {
+    matches!(structure, Value::Struct(s) if s.def.fields.get(i).is_some_and(|f| f.nograd || f.exact.is_some()))
 }

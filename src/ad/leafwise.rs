@@ -1,7 +1,7 @@
 //! Elementwise primitives on structures: `params - lr * g`, `sqrt(v)`, leaf by leaf.
 //!
 //! A `none` leaf (the gradient of what has none) scales to `none` and adds nothing. A `nograd` field is kept as the first
-//! structure has it.
+//! structure has it. A field that is annotated `int` or `bool` stays one, or it is an error.
 
 use std::rc::Rc;
 
@@ -36,7 +36,14 @@ impl Cx {
                         fields.push(first_present(args, i));
                     } else {
                         let leaf_args: Vec<Value> = args.iter().map(|a| part(a, i)).collect();
-                        fields.push(self.apply_part(prim, args, &leaf_args)?);
+                        let made = self.apply_part(prim, args, &leaf_args)?;
+                        if let Some(kind) = field.exact
+                            && matches!(made, Value::Float(..) | Value::Tensor(..))
+                        {
+                            let at = args.iter().position(is_structure).unwrap_or(0);
+                            return Err(made_inexact(prim.shown(), kind, &field.name.name(), &s.def.name, at));
+                        }
+                        fields.push(made);
                     }
                 }
                 Ok(Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields })))
@@ -133,6 +140,15 @@ pub(crate) fn met_array(operator: &str, structure: (usize, &str), tensor: (usize
         .operand(structure.0, format!("this is {kind}"))
         .operand(tensor.0, format!("this is {}", tensor.1))
         .help("take the field that is meant; every leaf at once is reached by tree_map(|leaf| ..., x)")
+}
+
+/// Arithmetic on a struct that would make a field other than what it is annotated: half of a count is none.
+#[cold]
+pub(crate) fn made_inexact(operator: &str, kind: &str, field: &str, of: &str, operand: usize) -> Error {
+    let a = if kind == "int" { "an int" } else { "a bool" };
+    Error::new("E0330", format!("`{operator}` acts leaf by leaf, and `{field}` of `{of}` would not stay {a}"))
+        .operand(operand, format!("`{field}` of this `{of}` is annotated `{kind}`"))
+        .help(format!("declare it `nograd {field}: {kind}`: arithmetic keeps such a field as the first struct has it"))
 }
 
 /// What helps where two structures differ.

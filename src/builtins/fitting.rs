@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ops::prim::{Default, Sig, opt, req};
 use crate::types::show::show_a;
 use crate::types::ty::{Dim, Ty};
-use crate::value::{Key, Value};
+use crate::value::{Dict, Key, Value};
 
 /// What this file brings.
 pub static FAMILY: &[&Builtin] = &[&EXPECT_GRADIENT];
@@ -54,13 +54,24 @@ struct Unlike {
     gradient: String,
     /// A single number where a structure is due.
     is_number: bool,
+    /// Of two dicts: a key that only the parameters have, and one that only the gradient has.
+    keys: (Option<String>, Option<String>),
 }
 
 impl Unlike {
     #[cold]
     fn error(self) -> Error {
-        let Unlike { path, param, gradient, is_number } = self;
+        let Unlike { path, param, gradient, is_number, keys } = self;
+        let of = if path.is_empty() { String::new() } else { format!(" of `{}`", path.join(".")) };
         let message = match path.as_slice() {
+            _ if keys.0.is_some() => {
+                let key = keys.0.unwrap_or_default();
+                format!("the gradient{of} has no entry {key}, which the parameters have")
+            }
+            _ if keys.1.is_some() => {
+                let key = keys.1.unwrap_or_default();
+                format!("the gradient{of} has an entry {key}, which the parameters do not have")
+            }
             [] => format!("this gradient is {gradient}, but the parameters are {param}"),
             path => format!("the gradient of `{}` is {gradient}, but the parameter is {param}", path.join(".")),
         };
@@ -75,8 +86,12 @@ impl Unlike {
     /// The same of an optimizer: it was made for what `gradient` is.
     #[cold]
     fn of_optimizer(self) -> Error {
-        let Unlike { path, param, gradient, .. } = self;
+        let Unlike { path, param, gradient, keys, .. } = self;
         let message = match path.as_slice() {
+            _ if keys != (None, None) => {
+                let other = keys.0.or(keys.1).unwrap_or_default();
+                format!("this optimizer was made for a dict with other entries: only one of the two has {other}")
+            }
             [] => format!("this optimizer was made for {gradient}, but updates {param}"),
             path => {
                 format!("this optimizer was made for {gradient} in `{}`, but updates {param} there", path.join("."))
@@ -90,7 +105,16 @@ impl Unlike {
 fn unlike_types(params: &Ty, g: &Ty, path: &mut Vec<String>) -> Option<Unlike> {
     let found = |path: &Vec<String>| {
         let is_number = matches!(g, Ty::Float | Ty::Int(_)) && params.is_structure();
-        Some(Unlike { path: path.clone(), param: show_a(params), gradient: show_a(g), is_number })
+        let keys = match (params, g) {
+            (Ty::Dict(a), Ty::Dict(b)) => {
+                let names = |d: &crate::types::ty::DictTy| -> Vec<String> {
+                    d.items.iter().flatten().map(|(key, _)| format!("{:?}", &**key)).collect()
+                };
+                odd_keys(&names(a), &names(b))
+            }
+            _ => (None, None),
+        };
+        Some(Unlike { path: path.clone(), param: show_a(params), gradient: show_a(g), is_number, keys })
     };
     if path.len() > 16 {
         return None;
@@ -114,6 +138,9 @@ fn unlike_types(params: &Ty, g: &Ty, path: &mut Vec<String>) -> Option<Unlike> {
         (Ty::Dict(a), Ty::Dict(b)) => match (&a.items, &b.items) {
             (Some(a), Some(b)) if a.iter().map(|e| &e.0).eq(b.iter().map(|e| &e.0)) => {
                 unlike_parts(a.iter().zip(b).map(|((key, x), (_, y))| (key.to_string(), x, y)), path)
+            }
+            (Some(a), Some(b)) if a.len() != b.len() || a.iter().any(|(key, _)| b.iter().all(|(k, _)| k != key)) => {
+                found(path)
             }
             _ => None,
         },
@@ -148,6 +175,12 @@ fn unlike_parts<'a>(parts: impl Iterator<Item = (String, &'a Ty, &'a Ty)>, path:
     None
 }
 
+/// The first key that only `a` has, and the first that only `b` has.
+fn odd_keys(a: &[String], b: &[String]) -> (Option<String>, Option<String>) {
+    let only = |x: &[String], y: &[String]| x.iter().find(|key| !y.contains(key)).cloned();
+    (only(a, b), only(b, a))
+}
+
 fn step(key: &Key) -> String {
     match key {
         Key::Str(text) => text.to_string(),
@@ -165,7 +198,14 @@ fn unlike_values(params: &Value, g: &Value, path: &mut Vec<String>) -> Result<Op
     };
     let found = |path: &Vec<String>| {
         let is_number = matches!(g, Value::Float(..) | Value::Int(_));
-        Ok(Some(Unlike { path: path.clone(), param: kind(params), gradient: kind(g), is_number }))
+        let keys = match (params, g) {
+            (Value::Dict(a), Value::Dict(b)) => {
+                let names = |d: &Dict| d.keys().map(crate::show::key).collect::<Vec<String>>();
+                odd_keys(&names(a), &names(b))
+            }
+            _ => (None, None),
+        };
+        Ok(Some(Unlike { path: path.clone(), param: kind(params), gradient: kind(g), is_number, keys }))
     };
     let mut parts: Vec<(String, &Value, &Value)> = vec![];
     match (params, g) {

@@ -402,6 +402,7 @@ pub mod tests {
             name: Symbol::new(n),
             nograd: n.starts_with('_'),
             has_default: false,
+            exact: None,
         });
         let def = StructDef {
             name: name.into(),

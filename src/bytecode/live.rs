@@ -95,7 +95,7 @@ pub fn live(chunk: &Chunk) -> Vec<Set> {
 /// Whether an instruction writes a register, takes what is in it, or changes a part of that.
 pub fn writes(chunk: &Chunk, at: usize, reg: Reg) -> bool {
     let changed = match chunk.code[at] {
-        Op::Take { src, .. } => src == reg,
+        Op::Take { src, .. } | Op::TakeList { src, .. } => src == reg,
         Op::SetField { object, .. } | Op::TakeField { object, .. } | Op::SetGrown { object, .. } => object == reg,
         _ => false,
     };

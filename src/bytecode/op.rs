@@ -95,6 +95,8 @@ instructions! {
     Move { dst: Reg, src: Reg }
     /// R[dst] = R[src]; R[src] = none
     Take { dst: Reg, src: Reg }
+    /// R[dst] = R[src]; if it is a list, R[src] = none
+    TakeList { dst: Reg, src: Reg }
     /// R[dst] = consts[value]
     Load { dst: Reg, value: Const }
     /// R[dst] = the constant float tensor, in the default dtype

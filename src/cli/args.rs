@@ -252,7 +252,8 @@ fn unknown_option(word: &str) {
     let known: Vec<String> =
         settings::options().iter().filter_map(|o| o.get_long()).map(|n| format!("--{n}")).collect();
     let others = ["--help", "--version", "--eval"];
-    let near = did_you_mean(name, known.iter().map(String::as_str).chain(others));
+    let near = if name == "-v" { Some("--version") } else { None };
+    let near = near.or_else(|| did_you_mean(name, known.iter().map(String::as_str).chain(others)));
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
         None => "params of a program stand after its name; `dlang --help` lists the options".to_string(),

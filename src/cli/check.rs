@@ -19,6 +19,8 @@ pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: b
             return unread.exit;
         }
     };
+    // What is denied is told.
+    let settings = &Settings { quiet: settings.quiet && !deny_warnings, ..settings.clone() };
     let mut exit = Exit::Fine;
     let mut told = HashSet::new();
     let mut all = vec![];
@@ -57,6 +59,7 @@ pub fn run(settings: &Settings, paths: &[PathBuf], deny_warnings: bool, types: b
     let files = if programs.len() == 1 { "1 file".to_string() } else { format!("{} files", programs.len()) };
     match (settings.format, report::count(&all)) {
         (report::Format::Json, _) => {}
+        _ if settings.quiet => {}
         (_, Some(count)) => out::remark(&format!("{files} checked: {count}\n")),
         (_, None) => out::remark(&format!("{files} checked: no problems\n")),
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::Program;
 use super::exit::Exit;
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::source::EVAL;
 
 /// A text with the name that messages call it by.
 pub struct Text {
@@ -28,7 +29,7 @@ impl Unread {
 /// Reads a program.
 pub fn read(program: &Program) -> Result<Text, Unread> {
     match program {
-        Program::Code(code) => Ok(Text { name: "<eval>".into(), text: code.clone() }),
+        Program::Code(code) => Ok(Text { name: EVAL.into(), text: code.clone() }),
         Program::File(path) => read_file(path),
         Program::Stdin => {
             let mut bytes = vec![];
@@ -73,6 +74,14 @@ pub fn missing(path: &Path) -> Unread {
         diagnostic = diagnostic.help(format!("did you mean the command `dlang {command}`?"));
     } else if near.contains(&format!("{file}.dl")) {
         diagnostic = diagnostic.help(format!("did you mean `{name}.dl`?"));
+    } else if !name.contains(['.', '/', '\\']) {
+        diagnostic = diagnostic.help(match name.as_str() {
+            "version" => "the version is told by `dlang --version`".to_string(),
+            "repl" => "`dlang` alone is the REPL".to_string(),
+            "lint" => "warnings are told by `dlang check FILE`".to_string(),
+            "eval" => "code is given with `dlang -e CODE`".to_string(),
+            _ => format!("`{name}` is no command, either: `dlang --help` lists them"),
+        });
     }
     Unread::new(diagnostic, Exit::Usage)
 }

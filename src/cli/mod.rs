@@ -50,6 +50,15 @@ pub fn main() -> ExitCode {
 }
 
 fn work() -> Exit {
+    if let Some(folder) = crate::stdlib::missing_folder() {
+        let folder = folder.display();
+        out::usage_error(
+            &format!("DLANG_STDLIB names `{folder}`, which is no folder"),
+            Some("it is the folder of the library modules; without it those in the binary are used"),
+        );
+        out::flush();
+        return Exit::Usage;
+    }
     let exit = match args::parse(std::env::args_os().skip(1).collect()) {
         Ok(invocation) => dispatch(invocation),
         Err(exit) => exit,

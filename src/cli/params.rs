@@ -58,7 +58,11 @@ pub fn choose(program: &str, call: &Call, known: &[ParamInfo]) -> Result<Vec<(St
         if let Some(param) = known.iter().find(|p| same(&p.name, name)) {
             let value = match value {
                 Some(value) => value,
-                None if param.ty == "bool" => "true".into(),
+                // A flag may stand alone; `true` or `false` after it is its value.
+                None if param.ty == "bool" => match words.next_if(|next| matches!(next.as_str(), "true" | "false")) {
+                    Some(value) => value.clone(),
+                    None => "true".into(),
+                },
                 None => match words.next_if(|next| !next.starts_with("--")) {
                     Some(value) => value.clone(),
                     None if common == Some(false) => continue,
@@ -86,6 +90,9 @@ fn plain_word(program: &str, word: &str, call: &Call, known: &[ParamInfo]) -> Re
     let name = word.trim_start_matches('-').split('=').next().unwrap_or(word);
     if word.contains('=') && known.iter().any(|p| same(&p.name, name)) {
         return Err(format!("error: params are written with two dashes\nhint: --{}\n", word.trim_start_matches('-')));
+    }
+    if word.starts_with('-') && known.iter().any(|p| same(&p.name, name)) {
+        return Err(format!("error: params are written with two dashes\nhint: write --{} for {word}\n", kebab(name)));
     }
     if word.starts_with('-') && word.len() > 1 && word.parse::<f64>().is_err() {
         return Err(unknown(program, name, known));
@@ -177,6 +184,21 @@ mod tests {
 
     fn pair(name: &str, value: &str) -> (String, String) {
         (name.into(), value.into())
+    }
+
+    #[test]
+    fn flags_with_a_value() {
+        let verbose = |value: &str, rest: &[&str]| {
+            let words = [&["--verbose", value][..], rest].concat();
+            chosen(&words)
+        };
+        assert_eq!(verbose("false", &[]), Ok(vec![pair("verbose", "false")]));
+        assert_eq!(verbose("true", &["--steps", "3"]), Ok(vec![pair("verbose", "true"), pair("steps", "3")]));
+        assert!(verbose("maybe", &[]).is_err());
+        assert_eq!(
+            chosen(&["-steps", "3"]),
+            Err("error: params are written with two dashes\nhint: write --steps for -steps\n".into())
+        );
     }
 
     #[test]

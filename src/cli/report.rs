@@ -30,6 +30,8 @@ pub struct Look {
     pub width: usize,
     /// Sentences are broken at this width.
     pub wrap: Option<usize>,
+    /// Warnings are kept back.
+    pub quiet: bool,
 }
 
 /// Source lines are clipped to this where the terminal does not tell its width.
@@ -37,7 +39,7 @@ const WIDTH: usize = 100;
 
 impl Default for Look {
     fn default() -> Look {
-        Look { format: Format::Text, color: false, width: WIDTH, wrap: None }
+        Look { format: Format::Text, color: false, width: WIDTH, wrap: None, quiet: false }
     }
 }
 
@@ -53,12 +55,20 @@ impl Look {
             // Line numbers and frame stand left of the source.
             width: width.map_or(WIDTH, |w| w.saturating_sub(8).clamp(40, 400)),
             wrap: width.map(|w| w.clamp(40, 400)),
+            quiet: settings.quiet,
         }
     }
 }
 
 /// Diagnostics as text; empty if there are none.
 pub fn text(look: Look, diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
+    let told: Vec<Diagnostic>;
+    let diagnostics = if look.quiet {
+        told = diagnostics.iter().filter(|d| d.is_error()).cloned().collect();
+        &told
+    } else {
+        diagnostics
+    };
     match look.format {
         Format::Text => {
             render::render_all(diagnostics, sources, Style { color: look.color, width: look.width, wrap: look.wrap })

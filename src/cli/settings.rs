@@ -17,6 +17,8 @@ pub struct Settings {
     pub threads: usize,
     pub check_nan: bool,
     pub profile: bool,
+    /// Warnings and remarks are kept back.
+    pub quiet: bool,
     pub color: ColorChoice,
     pub format: Format,
 }
@@ -29,6 +31,7 @@ impl Default for Settings {
             threads: 0,
             check_nan: false,
             profile: false,
+            quiet: false,
             color: ColorChoice::Auto,
             format: Format::Text,
         }
@@ -75,6 +78,7 @@ impl Settings {
         }
         self.check_nan |= matches.get_flag("check-nan");
         self.profile |= matches.get_flag("profile");
+        self.quiet |= matches.get_flag("quiet");
     }
 }
 
@@ -94,6 +98,7 @@ pub fn options() -> Vec<Arg> {
         value("threads", "N").value_parser(value_parser!(u32).range(1..=4096)).help("At most so many [default: all]"),
         flag("check-nan").help("Stop where the first NaN or infinity arises"),
         flag("profile").help("Tell afterwards where the time went"),
+        flag("quiet").short('q').help("No warnings and no remarks"),
         words("color", "WHEN", &["auto", "always", "never"]).help("auto (default), always or never"),
         words("message-format", "FORM", &["text", "plain", "json"]).help("text (default), plain or json"),
     ]
@@ -103,7 +108,7 @@ pub fn options() -> Vec<Arg> {
 pub fn kind_of(name: &str) -> Option<bool> {
     match name {
         "dtype" | "seed" | "threads" | "color" | "message-format" => Some(true),
-        "check-nan" | "profile" => Some(false),
+        "check-nan" | "profile" | "quiet" => Some(false),
         _ => None,
     }
 }

@@ -244,6 +244,9 @@ impl FnCompiler<'_> {
             && !self.is_method(&name.name)
         {
             place.be_quiet();
+            if let ("push", [Arg { name: None, inout: false, .. }]) = (builtin.name, args) {
+                place.be_pushed_on();
+            }
         }
         match resolved.functions_by_method.get(&id) {
             // A field or method of that name comes first, so the variable may still be without a value.

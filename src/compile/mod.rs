@@ -27,6 +27,7 @@ use crate::source::Span;
 use crate::symbol::Symbol;
 use crate::syntax::ast::{ExprKind, Pattern, Stmt, StmtKind};
 use crate::syntax::visit;
+use crate::value::FieldDef;
 
 pub use formula::set_fusion;
 pub use function::FnCompiler;
@@ -50,8 +51,7 @@ pub struct CompiledModule {
 pub struct CompiledStruct {
     pub global: u32,
     pub name: Rc<str>,
-    /// Name, `nograd`, has a default.
-    pub fields: Vec<(Symbol, bool, bool)>,
+    pub fields: Vec<FieldDef>,
     /// Takes the fields as parameters.
     pub constructor: Rc<Chunk>,
     pub methods: Vec<(Symbol, Rc<Chunk>)>,
@@ -126,7 +126,13 @@ pub fn compile(program: &Program, module: ModuleId, bases: &[u32]) -> Result<Com
                 let Some(constructor) = chunk(s.constructor) else { continue };
                 let methods = s.methods.iter().filter_map(|(n, id)| Some((Symbol::new(n), chunk(*id)?))).collect();
                 let fields = s.decl.fields.iter();
-                let fields = fields.map(|f| (Symbol::new(&f.name.name), f.nograd, f.default.is_some())).collect();
+                let fields = fields.map(|f| FieldDef {
+                    name: Symbol::new(&f.name.name),
+                    nograd: f.nograd,
+                    has_default: f.default.is_some(),
+                    exact: f.exact(),
+                });
+                let fields = fields.collect();
                 structs.push(CompiledStruct {
                     global: number,
                     name: s.decl.name.name.clone(),

@@ -22,6 +22,8 @@ pub struct OpenPlace {
     overlaps: bool,
     /// Nothing that the program wrote runs while it is open: nobody sees that a global is taken out.
     quiet: bool,
+    /// What is done with it does not fail if it is a list.
+    is_certain: bool,
     span: Span,
 }
 
@@ -83,6 +85,11 @@ impl OpenPlace {
         self.quiet = true;
     }
 
+    /// Notes that a value is pushed onto it, which does not fail if it is a list.
+    pub fn be_pushed_on(&mut self) {
+        self.is_certain = true;
+    }
+
     /// Whether a container is opened and closed with another place; places that overlap are written back by themselves.
     fn is_shared(&self, container: usize) -> bool {
         container < self.shared && !self.overlaps
@@ -104,7 +111,16 @@ impl FnCompiler<'_> {
                 containers.push(self.temp());
             }
         }
-        OpenPlace { root, steps, containers, shared: 0, overlaps: false, quiet: false, span: place.span }
+        OpenPlace {
+            root,
+            steps,
+            containers,
+            shared: 0,
+            overlaps: false,
+            quiet: false,
+            is_certain: false,
+            span: place.span,
+        }
     }
 
     /// Finds out which of the places of a call have containers in common, and which may be the same or part of each other.
@@ -279,6 +295,10 @@ impl FnCompiler<'_> {
                 Root::Local(local) if self.tries == 0 => {
                     let src = self.reg(local);
                     self.emit(Op::Take { dst, src }, open.span);
+                }
+                Root::Local(local) if open.is_certain => {
+                    let src = self.reg(local);
+                    self.emit(Op::TakeList { dst, src }, open.span);
                 }
                 Root::Local(local) => self.load_res(Res::Local(local), dst, open.span),
                 Root::Other(res) => self.take_res(res, dst, open),

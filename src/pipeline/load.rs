@@ -10,7 +10,7 @@ use crate::pipeline::allow;
 use crate::pipeline::{Mode, Session, import_path};
 use crate::resolve::error::NameError;
 use crate::resolve::{self, Input, LoadedModule, ModuleId};
-use crate::source::{Span, Text};
+use crate::source::{EVAL, Span, Text};
 use crate::stdlib;
 use crate::syntax;
 use crate::syntax::ast::{Module, Stmt, StmtKind};
@@ -157,6 +157,8 @@ impl<'a> Load<'a> {
         let unchecked = self.session.unchecked;
         self.diagnostics.extend(found.into_iter().filter(|d| !unchecked && tells(d)));
         if mode != resolve::Mode::Imported {
+            let is_sound = !self.diagnostics.iter().any(Diagnostic::is_error);
+            self.session.checker.tell_unread(is_sound && self.mode != Mode::Repl && source_name != EVAL);
             let rest = self.session.checker.finish();
             // A line of the REPL is used by later ones.
             let later = mode == resolve::Mode::Repl;

@@ -325,6 +325,27 @@ pub static OF_STRUCTS: Table = &[
     ("replace _replace", "write p.with(field: value)"),
 ];
 
+/// What strs have elsewhere.
+static OF_TEXT: Table = &[
+    ("count", "count the parts around it: len(s.split(part)) - 1"),
+    ("index rfind rindex indexOf", "write s.find(part), which is -1 where there is none"),
+    ("lstrip rstrip trim trimmed", "write s.strip(), which takes both ends"),
+    ("splitlines lines", "write s.split(\"\\n\")"),
+    (
+        "isdigit isnumeric isdecimal isalpha isalnum isspace",
+        "look at the characters: all([ord(c) in 48..58 for c in s])",
+    ),
+    ("title capitalize", "put it together: f\"{s[0].upper()}{s[1:]}\""),
+    ("contains includes", "write part in s"),
+    ("ljust rjust center zfill", "an f-string fills up: f\"{s:<8}\", f\"{s:>8}\", f\"{s:^8}\""),
+    ("encode", "a text is its UTF-8 already; ord(c) gives the number of a character"),
+];
+
+/// A remedy for what a str does not have.
+pub fn of_text(name: &str) -> Option<&'static str> {
+    find(OF_TEXT, name)
+}
+
 /// What tensors, numbers, lists, strs and dicts have elsewhere.
 pub static OF_VALUES: Table = &[
     ("append push_back", "write xs.push(x)"),

@@ -3,6 +3,14 @@
 use crate::diagnostic::did_you_mean;
 use crate::resolve::{builtin_names, foreign};
 
+/// For `round(x, 2)`.
+pub const ROUND_DIGITS: &str = "to print two digits write f\"{x:.2f}\"; for a rounded number, round(x * 100.0) / 100.0";
+
+/// A hint for a method that texts have elsewhere.
+pub fn for_text(name: &str) -> Option<&'static str> {
+    foreign::of_text(name)
+}
+
 /// A hint for an unknown name that is known elsewhere.
 pub fn for_unknown(name: &str) -> Option<String> {
     match name {

@@ -40,7 +40,10 @@ impl Walk<'_> {
             candidates.extend(scope.blocks.iter().flat_map(|b| b.keys()).map(|k| k.to_string()));
         }
         let similar = did_you_mean(name, candidates.iter().map(String::as_str)).map(str::to_string);
-        let hint = self.own_field(name).or_else(|| hints::for_unknown(name).or_else(|| hints::for_home(name)));
+        let hint = self
+            .declared_below(name)
+            .or_else(|| self.own_field(name))
+            .or_else(|| hints::for_unknown(name).or_else(|| hints::for_home(name)));
         self.problems.push(NameError::Unknown { name: name.clone(), span, similar, hint });
         Found { res: Res::Unknown, captured: false }
     }
@@ -54,6 +57,26 @@ impl Walk<'_> {
         {
             *hint = Some(better);
         }
+    }
+
+    /// `x = 3 // note`: what should have been a comment.
+    pub(super) fn comment_elsewhere(&mut self, right: &Expr) {
+        if let Some(NameError::Unknown { span, similar, hint, .. }) = self.problems.last_mut()
+            && *span == right.span
+            && similar.as_ref().is_none_or(|name| builtin_names::find(name, false).is_some())
+        {
+            *hint = Some("comments start with `#`; `//` divides and rounds down".into());
+        }
+    }
+
+    /// A function of a block around that is declared further down.
+    fn declared_below(&self, name: &str) -> Option<String> {
+        self.local_functions.iter().any(|ident| &*ident.name == name).then(|| {
+            format!(
+                "a function inside another sees what stands before it, and `{name}` is declared further down: \
+                 functions that call each other belong at the top level"
+            )
+        })
     }
 
     /// True for the name of an imported module.

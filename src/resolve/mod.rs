@@ -140,6 +140,8 @@ pub enum LocalKind {
     /// A dimension variable of an annotation.
     Dim,
     Variable,
+    /// Of a loop or comprehension.
+    Loop,
 }
 
 /// A captured value: `local` of the inner function is filled from `from` of the function around it.

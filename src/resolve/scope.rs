@@ -16,8 +16,6 @@ pub struct FnScope {
     pub declared: bool,
     /// Name by which a nested `fn` may call itself.
     pub itself: Option<Rc<str>>,
-    /// Variables of loops, which cannot be assigned.
-    pub loop_locals: Vec<LocalId>,
     global_captures: HashMap<GlobalId, LocalId>,
 }
 
@@ -37,7 +35,6 @@ impl FnScope {
             blocks: vec![HashMap::default()],
             declared,
             itself: None,
-            loop_locals: vec![],
             global_captures: HashMap::default(),
         }
     }

@@ -63,6 +63,7 @@ pub fn resolve(input: Input<'_>) -> (Resolved, Vec<NameError>) {
         globals: HashMap::default(),
         defined: HashSet::default(),
         missing,
+        local_functions: vec![],
         problems: vec![],
     };
     walk.out.functions.push(main);
@@ -85,6 +86,8 @@ pub(super) struct Walk<'a> {
     pub(super) bound: HashMap<Rc<str>, (Ident, bool)>,
     /// Names that were assigned to without being there: that is told once.
     pub(super) missing: HashSet<Rc<str>>,
+    /// Functions that the open blocks declare, further up or down.
+    pub(super) local_functions: Vec<Ident>,
     pub(super) problems: Vec<NameError>,
 }
 
@@ -379,9 +382,16 @@ impl Walk<'_> {
 
     fn block(&mut self, block: &Block) {
         self.scope().blocks.push(HashMap::default());
+        let functions = self.local_functions.len();
+        for stmt in &block.stmts {
+            if let StmtKind::Fn(decl) = &stmt.kind {
+                self.local_functions.extend(decl.name.clone());
+            }
+        }
         for stmt in &block.stmts {
             self.stmt(stmt);
         }
+        self.local_functions.truncate(functions);
         self.scope().blocks.pop();
     }
 
@@ -472,10 +482,8 @@ impl Walk<'_> {
                     self.bind(*id, Res::Global(global));
                     return;
                 }
-                let local = self.scope().define(&ident.name, ident.span, mutable, LocalKind::Variable);
-                if is_loop {
-                    self.scope().loop_locals.push(local);
-                }
+                let kind = if is_loop { LocalKind::Loop } else { LocalKind::Variable };
+                let local = self.scope().define(&ident.name, ident.span, mutable, kind);
                 self.bind(*id, Res::Local(local));
             }
         }
@@ -547,7 +555,7 @@ impl Walk<'_> {
                     return;
                 } else if local.kind == LocalKind::Param && &*name == "self" {
                     NameError::AssignToSelf { span, bound }
-                } else if scope.loop_locals.contains(&id) {
+                } else if local.kind == LocalKind::Loop {
                     NameError::AssignToLoop { name, span, bound }
                 } else {
                     NameError::AssignToLet { name, span, bound }
@@ -658,9 +666,12 @@ impl Walk<'_> {
                 self.bind(expr.id, found.res);
             }
             ExprKind::Unary(_, x) => self.expr(x),
-            ExprKind::Binary(_, a, b) => {
+            ExprKind::Binary(op, a, b) => {
                 self.expr(a);
                 self.expr(b);
+                if *op == BinOp::FloorDiv {
+                    self.comment_elsewhere(b);
+                }
             }
             ExprKind::Chain { first, rest } => {
                 self.expr(first);

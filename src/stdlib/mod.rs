@@ -55,6 +55,11 @@ fn folder() -> Option<PathBuf> {
     std::env::var_os("DLANG_STDLIB").map(PathBuf::from)
 }
 
+/// The folder that `DLANG_STDLIB` names, if it is none.
+pub fn missing_folder() -> Option<PathBuf> {
+    folder().filter(|folder| !folder.is_dir())
+}
+
 /// True if modules come from elsewhere, so that nothing is known of their pieces.
 pub fn is_overridden() -> bool {
     folder().is_some()

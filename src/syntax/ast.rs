@@ -161,6 +161,16 @@ pub struct FieldDecl {
     pub doc: Option<String>,
 }
 
+impl FieldDecl {
+    /// `int` or `bool` if it is annotated so: what is counted and chosen, and no part of the vector that a struct is.
+    pub fn exact(&self) -> Option<&'static str> {
+        match &self.ty.as_ref()?.kind {
+            TypeKind::Name { module: None, name } => ["int", "bool"].into_iter().find(|kind| *kind == &*name.name),
+            _ => None,
+        }
+    }
+}
+
 /// What `let`, `for`, parameters and comprehensions bind.
 #[derive(Clone, Debug)]
 pub enum Pattern {

@@ -344,6 +344,10 @@ impl<'s> Stop<'_, 's> {
                 },
                 _ => None,
             },
+            // `a if cond else b`: the `if` was taken for that of a comprehension.
+            Token::Else if self.head(&[Token::If]).is_some_and(|i| i > self.start) => {
+                self.unexpected("a choice is written `if cond { a } else { b }`")
+            }
             Token::Else => self.unexpected("`else` goes on the line of the `}` before it, or on the next one"),
             token if self.expects("a name") && !self.expects("an int") && token.keyword().is_some() => {
                 let word = token.keyword().unwrap_or_default();

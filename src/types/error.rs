@@ -117,6 +117,8 @@ pub enum TypeError {
         what: String,
         place: Span,
         made: Option<Span>,
+        /// It is the variable of a loop.
+        of_loop: bool,
     },
     Mismatch {
         what: String,
@@ -232,6 +234,7 @@ impl TypeError {
                     .at(span, "");
                 let d = match (takes, given) {
                     (0, 1) if function.contains('.') => d.help("declare it with `self` as its first parameter"),
+                    (1, 2) if function == "`round`" => d.help(hints::ROUND_DIGITS),
                     _ => d,
                 };
                 declared_at(d, *declared)
@@ -290,17 +293,28 @@ impl TypeError {
                     .at(*place, "`&` is for `inout` parameters")
                     .help("leave the `&` out, or declare the parameter `inout`")
             }
-            TypeError::NotAPlace { what, place, made } => {
+            TypeError::NotAPlace { what, place, made, of_loop } => {
                 let d = Diagnostic::error("E0327", what.clone()).at(*place, "this cannot be changed");
                 match made {
+                    Some(made) if *of_loop => d.also(*made, "a variable of the loop, which takes each element in turn").help(
+                        "change the elements in their place: for i in 0..len(xs) { xs[i]... }, where `xs` is a `var`",
+                    ),
                     Some(made) => d.also(*made, "bound with `let` here").help("bind it with `var` to change it"),
                     None => d.help("keep the value in a `var` and call the method on that"),
                 }
             }
             TypeError::Mismatch { what, expected, actual, whole, place, annotation, help } => {
-                let d =
-                    Diagnostic::error("E0330", format!("{what} is annotated {expected}, but gets {}", show_a(actual)))
-                        .at(*place, format!("this is {}", show_ty(whole)));
+                let part = match (whole, whole == actual) {
+                    (Ty::List(_), false) => "an element of ",
+                    (Ty::Dict(_), false) => "a value in ",
+                    (Ty::Tuple(_), false) => "a part of ",
+                    _ => "",
+                };
+                let d = Diagnostic::error(
+                    "E0330",
+                    format!("{part}{what} is annotated {expected}, but gets {}", show_a(actual)),
+                )
+                .at(*place, format!("this is {}", show_ty(whole)));
                 let d = if annotation == place { d } else { d.also(*annotation, "annotated here") };
                 let other = match actual {
                     Ty::Tensor(t) if t.dtype == Some(DType::F64) && expected.contains("f32[") => Some("f32"),
@@ -459,7 +473,8 @@ fn no_field(ty: &Ty, name: &str, candidates: &[Rc<str>], method: bool) -> Diagno
     let kind = if method { "method" } else { "field" };
     let d = Diagnostic::error("E0323", format!("{owner} has no {kind} `{name}`"));
     let is_struct = matches!(ty, Ty::Struct(_) | Ty::StructType(_));
-    match hints::for_member(name, is_struct, candidates.iter().map(|p| &**p)) {
+    let of_text = if matches!(ty, Ty::Str(_)) { hints::for_text(name).map(str::to_string) } else { None };
+    match of_text.or_else(|| hints::for_member(name, is_struct, candidates.iter().map(|p| &**p))) {
         Some(hint) => d.help(hint),
         // The names of all functions, which may be called as methods, are no help.
         _ if candidates.is_empty() || method && !is_struct => d,

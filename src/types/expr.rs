@@ -263,6 +263,7 @@ impl Checker {
             self.explain_call(known, &f, path_of(callee), &operands, e.span);
             if let ExprKind::Name(name) = &callee.kind {
                 self.tell_hidden(known, &f, name, callee.span, false);
+                self.tell_variable(known, callee, name);
             }
         }
         self.learn(&f, args);

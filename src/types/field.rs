@@ -239,14 +239,17 @@ impl Checker {
     /// The same where a dict has an entry of that name: the function goes before it.
     fn tell_entry(&mut self, known: usize, ty: &Ty, name: &str) {
         let Ty::Dict(dict) = ty else { return };
-        if !dict.items.as_ref().is_some_and(|entries| entries.iter().any(|(key, _)| &**key == name)) {
-            return;
-        }
+        let has_entry = dict.items.as_ref().is_some_and(|entries| entries.iter().any(|(key, _)| &**key == name));
         for problem in self.frame.problems.iter_mut().skip(known) {
-            let help = format!(
-                "`.{name}(...)` calls the function `{name}`; the entry of the dict is called by d[\"{name}\"](...)"
-            );
-            problem.diagnostic.help = Some(help);
+            let d = &mut problem.diagnostic;
+            if has_entry {
+                let help = "the entry of the dict is called by";
+                d.help = Some(format!("`.{name}(...)` calls the function `{name}`; {help} d[\"{name}\"](...)"));
+            } else if matches!(d.code, "E0310" | "E0320" | "E0321") && d.help.is_none() {
+                d.help = Some(format!(
+                    "`d.{name}(...)` calls the function `{name}` with the dict as its first argument; entries are taken with brackets: d[\"key\"]"
+                ));
+            }
         }
     }
 
@@ -282,6 +285,40 @@ impl Checker {
                 None => d.help(help),
             };
         }
+    }
+
+    /// The same for a variable, which cannot be called.
+    pub(super) fn tell_variable(&mut self, known: usize, callee: &Expr, name: &str) {
+        if crate::resolve::builtin_names::find(name, false).is_none() {
+            return;
+        }
+        let bound = self.binding_of(callee);
+        let about_it =
+            |p: &&mut super::env::Problem| p.diagnostic.code == "E0325" && p.diagnostic.span() == Some(callee.span);
+        for problem in self.frame.problems.iter_mut().skip(known).filter(about_it) {
+            let mut d = problem.diagnostic.clone();
+            if let Some(bound) = bound {
+                d = d.also(bound, format!("this `{name}` hides the builtin"));
+            }
+            problem.diagnostic = d.help(format!("to call the builtin `{name}`, give the variable another name"));
+        }
+    }
+
+    /// Where the variable is bound that an expression names.
+    fn binding_of(&self, e: &Expr) -> Option<Span> {
+        self.local_at(e).map(|l| l.span).or_else(|| match (&e.kind, self.resolution(e.id)) {
+            (ExprKind::Name(_), Some(Res::Global(id))) => {
+                self.modules.get(id.module.0 as usize)?.resolved.globals.get(id.index as usize).map(|g| g.span)
+            }
+            _ => None,
+        })
+    }
+
+    /// The local that an expression names.
+    fn local_at(&self, e: &Expr) -> Option<&crate::resolve::Local> {
+        let (ExprKind::Name(_), Some(Res::Local(local))) = (&e.kind, self.resolution(e.id)) else { return None };
+        let function = self.frame.module.resolved.functions.get(self.frame.function.0 as usize)?;
+        function.locals.get(local.0 as usize)
     }
 
     /// A receiver of unknown type after an unknown method.
@@ -324,18 +361,9 @@ impl Checker {
 
     fn unchangeable(&mut self, receiver: &Expr, name: &Ident) -> Ty {
         let what = format!("`{}` changes its receiver", name.name);
-        let made = match (&receiver.kind, self.resolution(receiver.id)) {
-            (ExprKind::Name(_), Some(Res::Local(local))) => {
-                let module = self.frame.module.clone();
-                let function = module.resolved.functions.get(self.frame.function.0 as usize);
-                function.and_then(|f| f.locals.get(local.0 as usize)).map(|l| l.span)
-            }
-            (ExprKind::Name(_), Some(Res::Global(id))) => {
-                self.module(id.module.0).and_then(|m| m.resolved.globals.get(id.index as usize).map(|g| g.span))
-            }
-            _ => None,
-        };
-        self.report(TypeError::NotAPlace { what, place: receiver.span, made }, receiver.span)
+        let made = self.binding_of(receiver);
+        let of_loop = self.local_at(receiver).is_some_and(|l| l.kind == crate::resolve::LocalKind::Loop);
+        self.report(TypeError::NotAPlace { what, place: receiver.span, made, of_loop }, receiver.span)
     }
 
     /// True if the function's first parameter is `inout`.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::join::join;
 use super::ty::{DictTy, StructTy, Ty};
-use crate::ad::leafwise::met_array;
+use crate::ad::leafwise::{made_inexact, met_array};
 use crate::error::{Error, Result};
 use crate::ops::prim::{Eval, Prim};
 
@@ -46,9 +46,9 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
     let part = |i: usize| -> Result<Ty> {
         // Nearly all have one or two operands.
         match args {
-            [a] => infer_part(prim, &[part_of(a, i)], depth),
-            [a, b] => infer_part(prim, &[part_of(a, i), part_of(b, i)], depth),
-            _ => infer_part(prim, &args.iter().map(|a| part_of(a, i)).collect::<Vec<Ty>>(), depth),
+            [a] => infer_part(prim, args, &[part_of(a, i)], depth),
+            [a, b] => infer_part(prim, args, &[part_of(a, i), part_of(b, i)], depth),
+            _ => infer_part(prim, args, &args.iter().map(|a| part_of(a, i)).collect::<Vec<Ty>>(), depth),
         }
     };
     match lead {
@@ -63,7 +63,7 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
                 Some(n) if all_known => Ok(Ty::list((0..n).map(part).collect::<Result<_>>()?)),
                 _ => {
                     let parts: Vec<Ty> = args.iter().map(element_of).collect();
-                    Ok(Ty::list_of(infer_part(prim, &parts, depth).unwrap_or(Ty::Any)))
+                    Ok(Ty::list_of(infer_part(prim, args, &parts, depth).unwrap_or(Ty::Any)))
                 }
             }
         }
@@ -85,7 +85,15 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
                     let all = args.iter().filter(|a| a.is_structure()).map(|a| part_of(a, i));
                     fields.push(all.into_iter().find(|t| *t != Ty::None).unwrap_or(Ty::None));
                 } else {
-                    fields.push(part(i)?);
+                    let made = part(i)?;
+                    let held = || args.iter().filter(|a| a.is_structure()).map(|a| part_of(a, i));
+                    if let (Some(kind), Ty::Float | Ty::Tensor(_)) = (field.exact, &made)
+                        && held().any(|t| matches!(t, Ty::Int(_) | Ty::Bool(_)))
+                    {
+                        let at = args.iter().position(Ty::is_structure).unwrap_or(0);
+                        return Err(made_inexact(prim.shown(), kind, &field.name, &s.info.name, at));
+                    }
+                    fields.push(made);
                 }
             }
             Ok(Ty::Struct(Rc::new(StructTy { info: s.info.clone(), fields, origin: s.origin })))
@@ -94,11 +102,12 @@ fn infer_leafwise(prim: &Prim, args: &[Ty], depth: usize) -> Result<Ty> {
     }
 }
 
-/// One leaf. A `none` adds nothing and scales to `none`; what is no number is left to run time.
-fn infer_part(prim: &Prim, parts: &[Ty], depth: usize) -> Result<Ty> {
-    if parts.contains(&Ty::None) {
+/// One leaf: `parts` of the operands `whole`. A `none` adds nothing and scales to `none`; what is no number is left to run time.
+fn infer_part(prim: &Prim, whole: &[Ty], parts: &[Ty], depth: usize) -> Result<Ty> {
+    let held = || whole.iter().zip(parts).filter(|(whole, _)| whole.is_structure()).map(|(_, part)| part);
+    if held().any(|t| *t == Ty::None) {
         let adds = matches!(prim.name, "add" | "sub") && parts.len() == 2;
-        let kept = parts.iter().find(|t| **t != Ty::None);
+        let kept = held().find(|t| **t != Ty::None);
         return Ok(match kept {
             Some(_) if parts.contains(&Ty::Any) => Ty::Any,
             Some(ty) if adds => super::join::widen(ty, super::join::Widen::Constants),

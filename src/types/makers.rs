@@ -223,8 +223,22 @@ impl Checker {
 
     /// How the values of a struct without a function of this name are made.
     pub(super) fn made_by_calling(&self, info: &StructInfo) -> String {
-        let fields: Vec<&str> = info.fields.iter().map(|f| &*f.name).collect();
-        self.maker(info, &[]).unwrap_or_else(|| format!("{}({})", info.name, fields.join(", ")))
+        if let Some(made) = self.maker(info, &[]).filter(|made| made.contains('.')) {
+            return made;
+        }
+        let module = self.modules.get(info.at.module as usize);
+        let decl = module.and_then(|m| m.resolved.structs.get(info.at.index as usize)).map(|s| s.decl.clone());
+        let fields: Vec<_> = decl.iter().flat_map(|d| d.fields.iter()).collect();
+        let required: Vec<&str> = fields.iter().filter(|f| f.default.is_none()).map(|f| &*f.name.name).collect();
+        let fields = match (required.as_slice(), fields.first()) {
+            ([], Some(first)) => format!("{}: ...", first.name.name),
+            (required, _) => required.join(", "),
+        };
+        // As the program names it: a library module may hand on what another one declares.
+        let imported = self.frame.module.resolved.imports.iter().filter_map(|id| self.modules.get(id.0 as usize));
+        let mut homes = imported.filter(|m| m.is_library && m.resolved.globals.iter().any(|g| g.name == info.name));
+        let path = homes.next().map_or_else(String::new, |m| format!("{}.", m.name));
+        format!("{path}{}({fields})", info.name)
     }
 }
 

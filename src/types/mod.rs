@@ -15,6 +15,8 @@ mod annot;
 mod call;
 mod counters;
 mod custom;
+mod dropped;
+mod endless;
 mod env;
 mod equality;
 pub mod error;
@@ -22,6 +24,7 @@ mod expr;
 mod field;
 mod filled;
 mod flow;
+mod hidden;
 mod host;
 mod index;
 pub mod join;
@@ -63,7 +66,7 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::resolve::{FnId, GlobalId, LoadedModule, ModuleId, Program, Res, Resolved};
 use crate::source::{SourceId, Span};
-use crate::syntax::ast::{Module, NodeId};
+use crate::syntax::ast::{FieldDecl, Module, NodeId};
 use crate::tensor::DType;
 
 /// What the checker found out about a program.
@@ -185,6 +188,8 @@ pub struct Checker {
     ends: HashMap<ModuleId, Vec<Ty>>,
     /// Annotations of the running function itself: a dimension may name one of its variables.
     in_frame: bool,
+    /// The main text is a program, and sound so far: what it leaves unread is told.
+    is_program: bool,
 }
 
 impl Default for Checker {
@@ -239,6 +244,7 @@ impl Checker {
             sound: HashSet::default(),
             ends: HashMap::default(),
             in_frame: false,
+            is_program: false,
         }
     }
 
@@ -256,6 +262,11 @@ impl Checker {
     /// Whether to keep the types of all expressions, for [`Types::get`] and [`Checker::signatures`]; else nobody asks for them.
     pub fn keep_types(&mut self, keep: bool) {
         self.keeps_types = keep;
+    }
+
+    /// Whether to tell of parameters and top-level variables that the main text leaves unread: it is a program without errors.
+    pub fn tell_unread(&mut self, tell: bool) {
+        self.is_program = tell;
     }
 
     /// Forgets what variables hold: a line of the REPL has failed half-way.
@@ -322,7 +333,8 @@ impl Checker {
             self.fuel = FUEL;
             self.gave_up = false;
             if module.name.starts_with("<main") {
-                out.extend(unused::check(&module));
+                out.extend(unused::check(&module, self.is_program));
+                out.extend(endless::check(&module, &self.modules));
             }
             for index in 1..module.resolved.functions.len() as u32 {
                 let key = (module.id.0, index);
@@ -509,8 +521,8 @@ impl Checker {
             return Some(info.clone());
         }
         let decl = self.modules.get(module as usize)?.resolved.structs.get(index as usize)?.decl.clone();
-        let fields =
-            decl.fields.iter().map(|f| ty::FieldInfo { name: f.name.name.clone(), nograd: f.nograd }).collect();
+        let field = |f: &FieldDecl| ty::FieldInfo { name: f.name.name.clone(), nograd: f.nograd, exact: f.exact() };
+        let fields = decl.fields.iter().map(field).collect();
         let info = Rc::new(StructInfo { at: ty::StructRef { module, index }, name: decl.name.name.clone(), fields });
         self.structs.insert((module, index), info.clone());
         Some(info)

@@ -80,7 +80,15 @@ impl Checker {
                         self.report(TypeError::Operation { error, operands, origins: vec![] }, site),
                     ));
                 }
+                let known = self.frame.problems.len();
                 let ret = self.call_quiet_result(&f, xs.clone(), args.span(1), site);
+                if name != "vjp" && self.parameter_names(&f).is_some_and(|names| names.len() > 1) {
+                    for problem in self.frame.problems.iter_mut().skip(known).filter(|p| p.diagnostic.code == "E0320") {
+                        problem.diagnostic.help = Some(format!(
+                            "`{name}` takes a function of one argument: |(x, y)| ... takes a tuple apart"
+                        ));
+                    }
+                }
                 if name == "hvp" && with_rule(&f).is_none() && certainly_not_float(&ret) {
                     let error = self.not_one_float(name, &f, ret);
                     return Some(Outcome::of(self.report(error, site)));

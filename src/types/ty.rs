@@ -138,6 +138,8 @@ pub struct StructInfo {
 pub struct FieldInfo {
     pub name: Rc<str>,
     pub nograd: bool,
+    /// As in [`crate::value::FieldDef`].
+    pub exact: Option<&'static str>,
 }
 
 impl PartialEq for StructInfo {

@@ -1,40 +1,66 @@
 //! Names that are bound and never read, imports that are not used, and variables that hide one of the same function.
 //!
-//! In: a module's tree with its names. Out: warnings. Left alone: parameters, parts of tuples, loop variables, names that
-//! start with `_`, and top-level variables, which other files and lines may read.
+//! In: a module's tree with its names. Out: warnings. Left alone: parts of tuples, loop variables, names that start with
+//! `_`, parameters of methods, closures and functions that are given to others, and top-level variables that other files
+//! and lines may read: those of the REPL and of files that only define.
 
 use std::rc::Rc;
 
 use rustc_hash::FxHashSet as HashSet;
 
+use super::dropped::dropped_values;
+use super::hidden::{BoundBy, Names};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::{CaptureFrom, FnId, GlobalKind, LoadedModule, LocalId, Res};
+use crate::resolve::{CaptureFrom, FnId, GlobalKind, LoadedModule, LocalId, LocalKind, Res};
 use crate::source::Span;
 use crate::syntax::ast::*;
+use crate::syntax::visit;
 
-/// Warnings about the names of a module.
-pub(super) fn check(module: &LoadedModule) -> Vec<Diagnostic> {
+/// Warnings about the names of a module. `is_program`: it is a whole program without errors, and no line that is given to the
+/// command; of others neither parameters nor top-level variables are told.
+pub(super) fn check(module: &LoadedModule, is_program: bool) -> Vec<Diagnostic> {
     let mut walk = Walk {
         module,
         function: FnId(0),
-        scopes: vec![],
-        params: vec![],
+        names: Names::default(),
+        is_program,
+        is_script: is_program && module.tree.stmts.iter().any(acts),
         depth: 0,
         bound: vec![],
+        globals_bound: vec![],
+        params: vec![],
         used: HashSet::default(),
         used_globals: HashSet::default(),
+        given: HashSet::default(),
         used_names: HashSet::default(),
         out: vec![],
     };
-    walk.stmts(&module.tree.stmts);
+    walk.declared(&module.tree.stmts);
+    walk.in_scope(&module.tree.stmts);
     walk.captures();
     let mut out = std::mem::take(&mut walk.out);
-    for (function, local, name, span) in &walk.bound {
-        if !walk.used.contains(&(*function, *local)) {
-            let d = Diagnostic::warning("W0305", format!("`{name}` is never read"))
-                .at(*span, "")
-                .help(format!("take it out, or call it `_{name}` if that is meant"));
-            out.push(d);
+    let never_read = |name: &str, span: Span| {
+        Diagnostic::warning("W0305", format!("`{name}` is never read"))
+            .at(span, "")
+            .help(format!("take it out, or call it `_{name}` if that is meant"))
+    };
+    for (function, local, ident) in &walk.bound {
+        if !walk.used.contains(&(*function, *local)) && !walk.names.hidden.contains(&ident.span) {
+            out.push(never_read(&ident.name, ident.span));
+        }
+    }
+    for (global, ident) in &walk.globals_bound {
+        if !walk.used_globals.contains(global) && !walk.names.hidden.contains(&ident.span) {
+            out.push(never_read(&ident.name, ident.span));
+        }
+    }
+    for param in &walk.params {
+        let mut read = std::iter::once(&param.local).chain(&param.dims);
+        let is_read = read.any(|local| walk.used.contains(&(param.function, *local)));
+        if !is_read && !walk.given.contains(&param.of) && !walk.names.hidden.contains(&param.ident.span) {
+            let Ident { name, span } = param.ident;
+            let d = Diagnostic::warning("W0305", format!("the parameter `{name}` is never read"));
+            out.push(d.at(*span, "").help(format!("take it out, or call it `_{name}` if that is meant")));
         }
     }
     for (i, global) in module.resolved.globals.iter().enumerate() {
@@ -48,27 +74,80 @@ pub(super) fn check(module: &LoadedModule) -> Vec<Diagnostic> {
     out
 }
 
-/// A binding: function, local, name and place.
-type Bound = (FnId, LocalId, Rc<str>, Span);
+/// True for a top-level statement that does something: the file is a program, and no mere collection of definitions.
+fn acts(stmt: &Stmt) -> bool {
+    match &stmt.kind {
+        StmtKind::Expr(Expr { kind: ExprKind::Call { callee, .. }, .. }) => {
+            !matches!(&callee.kind, ExprKind::Name(name) if matches!(&**name, "set_dtype" | "seed"))
+        }
+        StmtKind::Expr(_) | StmtKind::For { .. } | StmtKind::While { .. } | StmtKind::Assign { .. } => true,
+        _ => false,
+    }
+}
+
+/// A parameter of a declared function.
+struct OfFunction<'a> {
+    function: FnId,
+    local: LocalId,
+    ident: &'a Ident,
+    /// The function's place among the top-level names.
+    of: u32,
+    /// Dimension variables that its annotation binds.
+    dims: Vec<LocalId>,
+}
 
 struct Walk<'a> {
     module: &'a LoadedModule,
     function: FnId,
-    /// Blocks of the function that is open, with the names bound in each.
-    scopes: Vec<Vec<(Rc<str>, Span)>>,
-    /// Parameters of a function whose body comes next: they count as names of its outermost block.
-    params: Vec<(Rc<str>, Span)>,
+    names: Names<'a>,
+    is_program: bool,
+    /// Top-level variables are there for this file alone.
+    is_script: bool,
     /// Blocks around, in all functions.
     depth: usize,
-    bound: Vec<Bound>,
+    bound: Vec<(FnId, LocalId, &'a Ident)>,
+    globals_bound: Vec<(u32, &'a Ident)>,
+    params: Vec<OfFunction<'a>>,
     used: HashSet<(FnId, LocalId)>,
     used_globals: HashSet<u32>,
+    /// Functions that are given away, and not only called.
+    given: HashSet<u32>,
     /// In annotations, where names have no node.
     used_names: HashSet<Rc<str>>,
     out: Vec<Diagnostic>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// Functions, structs and imports are in sight everywhere.
+    fn declared(&mut self, stmts: &'a [Stmt]) {
+        for stmt in stmts {
+            match &stmt.kind {
+                StmtKind::Fn(decl) => decl.name.iter().for_each(|n| self.bind(n, BoundBy::Declared("function"), None)),
+                StmtKind::Struct(decl) => self.bind(&decl.name, BoundBy::Declared("struct"), None),
+                StmtKind::Param { name, .. } => self.bind(name, BoundBy::Declared("param"), None),
+                StmtKind::Import(Import::Module { bind, .. }) => self.bind(bind, BoundBy::Declared("import"), None),
+                StmtKind::Import(Import::Names { names, .. }) => {
+                    names.iter().for_each(|n| self.bind(&n.bind, BoundBy::Declared("import"), None));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn bind(&mut self, ident: &'a Ident, by: BoundBy, value: Option<&Expr>) {
+        let is_refined = || value.is_some_and(|value| mentions(value, &ident.name));
+        let found = self.names.bind(ident, self.function, by, is_refined);
+        self.out.extend(found);
+    }
+
+    fn pattern(&mut self, pattern: &'a Pattern, by: BoundBy, value: Option<&Expr>) {
+        match pattern {
+            Pattern::Name { ident, .. } => self.bind(ident, by, value),
+            Pattern::Tuple(parts, _) => parts.iter().for_each(|p| self.pattern(p, by, value)),
+            Pattern::Ignore(_) => {}
+        }
+    }
+
     /// A captured variable is read.
     fn captures(&mut self) {
         for function in &self.module.resolved.functions {
@@ -91,41 +170,64 @@ impl Walk<'_> {
         }
     }
 
-    fn stmts(&mut self, stmts: &[Stmt]) {
+    fn stmts(&mut self, stmts: &'a [Stmt]) {
+        let scope = self.names.open();
+        self.in_scope(stmts);
+        self.names.close(scope);
+    }
+
+    /// Statements of a block whose scope is open.
+    fn in_scope(&mut self, stmts: &'a [Stmt]) {
         self.depth += 1;
-        self.scopes.push(std::mem::take(&mut self.params));
         stmts.iter().for_each(|s| self.stmt(s));
         self.out.extend(dropped_values(stmts));
-        self.scopes.pop();
         self.depth -= 1;
     }
 
-    fn function(&mut self, decl: &FnDecl) {
-        let id = self.module.resolved.function_ids.get(&decl.id).copied();
-        let outer = std::mem::replace(&mut self.function, id.unwrap_or(FnId(0)));
-        let scopes = std::mem::take(&mut self.scopes);
+    /// `of`: its place among the top-level names, if all its calls stand in the file.
+    fn function(&mut self, decl: &'a FnDecl, of: Option<u32>) {
+        let id = self.module.resolved.function_ids.get(&decl.id).copied().unwrap_or(FnId(0));
+        let outer = std::mem::replace(&mut self.function, id);
         for param in &decl.params {
             param.ty.iter().for_each(|t| self.annotation(t));
             param.default.iter().for_each(|e| self.expr(e));
         }
         decl.ret.iter().for_each(|t| self.annotation(t));
+        let scope = self.names.open();
+        for param in &decl.params {
+            self.pattern(&param.pattern, BoundBy::Param, None);
+            if let (Some(of), Pattern::Name { ident, id: node }) = (of, &param.pattern)
+                && let Some(Res::Local(local)) = self.module.resolved.names.get(node)
+                && !param.inout
+                && !ident.name.starts_with('_')
+            {
+                let mut dims = vec![];
+                param.ty.iter().for_each(|t| self.dims_of(t, &mut dims));
+                self.params.push(OfFunction { function: id, local: *local, ident, of, dims });
+            }
+        }
+        if let Some(function) = self.module.resolved.functions.get(id.0 as usize) {
+            // A parameter that names a dimension of another says what is expected.
+            self.used.extend(function.dims_of_params.iter().map(|(_, param)| (id, *param)));
+        }
         self.depth += 1;
-        let name = |p: &Param| p.pattern.name().map(|n| (n.name.clone(), n.span));
-        self.params = decl.params.iter().filter_map(name).collect();
-        self.expr(&decl.body);
-        self.params.clear();
+        match &decl.body.kind {
+            ExprKind::Block(block) => self.in_scope(&block.stmts),
+            _ => self.expr(&decl.body),
+        }
         self.depth -= 1;
-        self.scopes = scopes;
+        self.names.close(scope);
         self.function = outer;
     }
 
-    fn stmt(&mut self, stmt: &Stmt) {
+    fn stmt(&mut self, stmt: &'a Stmt) {
         match &stmt.kind {
-            StmtKind::Let { pattern, ty, value, .. } => {
+            StmtKind::Let { mutable, pattern, ty, value } => {
                 self.expr(value);
                 ty.iter().for_each(|t| self.annotation(t));
+                self.pattern(pattern, if *mutable { BoundBy::Var } else { BoundBy::Let }, Some(value));
                 if let Pattern::Name { ident, id } = pattern {
-                    self.let_name(ident, *id);
+                    self.unread_unless_used(ident, *id);
                 }
             }
             StmtKind::Assign { target, value, op } => {
@@ -135,26 +237,44 @@ impl Walk<'_> {
                     self.expr(target);
                 }
             }
-            StmtKind::Fn(decl) => self.function(decl),
+            StmtKind::Fn(decl) => {
+                let of = match self.module.resolved.names.get(&decl.id) {
+                    Some(Res::Global(id)) if self.is_program => Some(id.index),
+                    _ => None,
+                };
+                self.function(decl, of);
+                if self.depth > 1 {
+                    decl.name.iter().for_each(|n| self.bind(n, BoundBy::Function, None));
+                }
+            }
             StmtKind::Struct(decl) => {
                 for field in &decl.fields {
                     field.ty.iter().for_each(|t| self.annotation(t));
                     field.default.iter().for_each(|e| self.expr(e));
                 }
             }
-            StmtKind::Impl { methods, .. } => methods.iter().for_each(|m| self.stmt(m)),
+            StmtKind::Impl { methods, .. } => {
+                for method in methods {
+                    if let StmtKind::Fn(decl) = &method.kind {
+                        self.function(decl, None);
+                    }
+                }
+            }
             StmtKind::Param { ty, default, .. } => {
                 self.expr(default);
                 ty.iter().for_each(|t| self.annotation(t));
             }
-            StmtKind::Test { body, .. } => self.function(body),
+            StmtKind::Test { body, .. } => self.function(body, None),
             StmtKind::While { cond, body } => {
                 self.expr(cond);
                 self.stmts(&body.stmts);
             }
-            StmtKind::For { iter, body, .. } => {
+            StmtKind::For { pattern, iter, body } => {
                 self.expr(iter);
-                self.stmts(&body.stmts);
+                let scope = self.names.open();
+                self.pattern(pattern, BoundBy::Loop, Some(iter));
+                self.in_scope(&body.stmts);
+                self.names.close(scope);
             }
             StmtKind::Return(value) => value.iter().for_each(|e| self.expr(e)),
             StmtKind::Expr(e) => self.expr(e),
@@ -162,27 +282,19 @@ impl Walk<'_> {
         }
     }
 
-    fn let_name(&mut self, ident: &Ident, id: NodeId) {
-        let Some(Res::Local(local)) = self.module.resolved.names.get(&id) else { return };
-        if self.depth > 1 && !ident.name.starts_with('_') {
-            self.bound.push((self.function, *local, ident.name.clone(), ident.span));
+    fn unread_unless_used(&mut self, ident: &'a Ident, id: NodeId) {
+        if self.depth == 1 && !self.is_script || ident.name.starts_with('_') {
+            return;
         }
-        let n = self.scopes.len();
-        let outer = self.scopes.iter().take(n.saturating_sub(1)).flatten().rev().find(|(name, _)| *name == ident.name);
-        if let Some((_, first)) = outer {
-            let d = Diagnostic::warning("W0307", format!("this `{}` hides another of this function", ident.name))
-                .at(ident.span, "a new variable, gone at the end of the block")
-                .also(*first, "this one stays as it is")
-                .help(format!("to change the outer one, write `{} = ...` without let or var", ident.name));
-            self.out.push(d);
-        }
-        if let Some(scope) = self.scopes.last_mut() {
-            scope.push((ident.name.clone(), ident.span));
+        match self.module.resolved.names.get(&id) {
+            Some(Res::Local(local)) => self.bound.push((self.function, *local, ident)),
+            Some(Res::Global(id)) => self.globals_bound.push((id.index, ident)),
+            _ => {}
         }
     }
 
     /// A place that is assigned: only its indices are read.
-    fn target(&mut self, target: &Expr) {
+    fn target(&mut self, target: &'a Expr) {
         match &target.kind {
             ExprKind::Name(_) => {
                 // Assigning to a parameter or captured variable, or through `inout`, is seen elsewhere.
@@ -200,7 +312,7 @@ impl Walk<'_> {
         }
     }
 
-    fn items(&mut self, items: &[IndexItem]) {
+    fn items(&mut self, items: &'a [IndexItem]) {
         for item in items {
             match item {
                 IndexItem::At(e) => self.expr(e),
@@ -212,9 +324,15 @@ impl Walk<'_> {
         }
     }
 
-    fn expr(&mut self, e: &Expr) {
+    fn expr(&mut self, e: &'a Expr) {
         match &e.kind {
-            ExprKind::Name(_) => self.mark(self.module.resolved.names.get(&e.id)),
+            ExprKind::Name(_) => {
+                let res = self.module.resolved.names.get(&e.id);
+                self.mark(res);
+                if let Some(Res::Global(id)) = res {
+                    self.given.insert(id.index);
+                }
+            }
             ExprKind::Format(parts) => {
                 FormatPart::values(parts).into_iter().for_each(|value| self.expr(value));
             }
@@ -228,7 +346,10 @@ impl Walk<'_> {
                 rest.iter().for_each(|(_, e)| self.expr(e));
             }
             ExprKind::Call { callee, args } => {
-                self.expr(callee);
+                match &callee.kind {
+                    ExprKind::Name(_) => self.mark(self.module.resolved.names.get(&callee.id)),
+                    _ => self.expr(callee),
+                }
                 args.iter().for_each(|a| self.expr(&a.value));
             }
             ExprKind::Method { receiver, args, .. } => {
@@ -251,16 +372,19 @@ impl Walk<'_> {
                 }
                 self.expr(element);
             }
-            ExprKind::Lambda(decl) => self.function(decl),
+            ExprKind::Lambda(decl) => self.function(decl, None),
             ExprKind::Block(block) => self.stmts(&block.stmts),
             ExprKind::If { cond, then, otherwise } => {
                 self.expr(cond);
                 self.expr(then);
                 otherwise.iter().for_each(|e| self.expr(e));
             }
-            ExprKind::Try { body, handler, .. } => {
+            ExprKind::Try { body, name, handler } => {
                 self.stmts(&body.stmts);
-                self.stmts(&handler.stmts);
+                let scope = self.names.open();
+                name.iter().for_each(|(n, _)| self.bind(n, BoundBy::Catch, None));
+                self.in_scope(&handler.stmts);
+                self.names.close(scope);
             }
             ExprKind::None
             | ExprKind::Bool(_)
@@ -292,62 +416,52 @@ impl Walk<'_> {
 
     fn dim(&mut self, dim: &DimExpr) {
         match dim {
-            DimExpr::Var { id, .. } => self.mark(self.module.resolved.names.get(id)),
+            // What an annotation binds is read where a body mentions it.
+            DimExpr::Var { id, .. } if self.dim_local(*id).is_none() => self.mark(self.module.resolved.names.get(id)),
             DimExpr::Binary(_, a, b) => {
                 self.dim(a);
                 self.dim(b);
+            }
+            DimExpr::Var { .. } | DimExpr::Int(..) | DimExpr::Ellipsis(_) | DimExpr::Any(_) => {}
+        }
+    }
+
+    /// The dimension variable that a node of an annotation stands for.
+    fn dim_local(&self, id: NodeId) -> Option<LocalId> {
+        let Some(Res::Local(local)) = self.module.resolved.names.get(&id) else { return None };
+        let function = self.module.resolved.functions.get(self.function.0 as usize)?;
+        (function.locals.get(local.0 as usize)?.kind == LocalKind::Dim).then_some(*local)
+    }
+
+    fn dims_of(&self, ty: &TypeExpr, out: &mut Vec<LocalId>) {
+        match &ty.kind {
+            TypeKind::Tensor { dims, .. } => dims.iter().for_each(|d| self.dims_in(d, out)),
+            TypeKind::List(t) | TypeKind::Optional(t) => self.dims_of(t, out),
+            TypeKind::Dict(_, t) => self.dims_of(t, out),
+            TypeKind::Tuple(parts) => parts.iter().for_each(|t| self.dims_of(t, out)),
+            TypeKind::Name { .. } | TypeKind::Fn(..) => {}
+        }
+    }
+
+    fn dims_in(&self, dim: &DimExpr, out: &mut Vec<LocalId>) {
+        match dim {
+            DimExpr::Var { id, .. } => out.extend(self.dim_local(*id)),
+            DimExpr::Binary(_, a, b) => {
+                self.dims_in(a, out);
+                self.dims_in(b, out);
             }
             DimExpr::Int(..) | DimExpr::Ellipsis(_) | DimExpr::Any(_) => {}
         }
     }
 }
 
-/// Values that a statement makes and nothing takes: a line that starts with `-` goes on with no other, and `a == b` assigns nothing.
-fn dropped_values(stmts: &[Stmt]) -> Vec<Diagnostic> {
-    let mut out = vec![];
-    for (i, stmt) in stmts.iter().enumerate() {
-        let StmtKind::Expr(e) = &stmt.kind else { continue };
-        let before = i.checked_sub(1).and_then(|i| stmts.get(i));
-        let dropped = |s: &Stmt| matches!(&s.kind, StmtKind::Expr(e) if is_mere_value(e));
-        let is_last = i + 1 == stmts.len();
-        if let Some(minus) = leading_minus(e)
-            && let Some(before) = before
-            && (dropped(before) || !is_last && is_mere_value(e) && makes_value(before))
-        {
-            let d = Diagnostic::warning("W0314", "a line that starts with `-` is a statement of its own");
-            let lost = if dropped(before) { "this value is not used" } else { "this ends here" };
-            let d = d.at(minus, "not a part of the line before").also(before.span, lost);
-            out.push(d.help("a line goes on after an operator at its end: move the `-` up"));
-        } else if !is_last
-            && let ExprKind::Binary(BinOp::Eq, a, _) = &e.kind
-            && a.is_place()
-        {
-            let d = Diagnostic::warning("W0314", "nothing is done with the answer of this `==`");
-            out.push(d.at(e.span, "compares, and assigns nothing").help("to assign, write `=`"));
-        }
-    }
-    out
-}
-
-/// An expression without a call or block in it: all that it does is give a value.
-fn is_mere_value(e: &Expr) -> bool {
-    match &e.kind {
-        ExprKind::Name(_) | ExprKind::Int(_) | ExprKind::Float(_) => true,
-        ExprKind::Unary(_, a) | ExprKind::Field { base: a, .. } => is_mere_value(a),
-        ExprKind::Binary(_, a, b) => is_mere_value(a) && is_mere_value(b),
-        _ => false,
-    }
-}
-
-fn makes_value(stmt: &Stmt) -> bool {
-    matches!(&stmt.kind, StmtKind::Let { .. } | StmtKind::Assign { .. })
-}
-
-/// The minus that an expression starts with.
-fn leading_minus(e: &Expr) -> Option<Span> {
-    match &e.kind {
-        ExprKind::Unary(UnOp::Neg, _) => Some(Span { end: e.span.start + 1, ..e.span }),
-        ExprKind::Binary(_, a, _) => leading_minus(a),
-        _ => None,
-    }
+/// True if the expression mentions the name.
+fn mentions(e: &Expr, name: &str) -> bool {
+    let mut found = false;
+    visit::expr(e, &mut |part| match &part.kind {
+        ExprKind::Name(n) => found |= &**n == name,
+        ExprKind::Method { name: n, .. } | ExprKind::Field { name: n, .. } => found |= &*n.name == name,
+        _ => {}
+    });
+    found
 }

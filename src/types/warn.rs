@@ -69,16 +69,25 @@ impl Checker {
             .help("give both one shape: flatten(x), or x[:, 0]");
             self.note(d);
         }
+        // Of tensors only what was just computed: many hold labels, which are as exact as they look.
+        let exact = |ty: &Ty, e: &Expr| match ty {
+            Ty::Float => !is_round(e),
+            _ => has_float(ty) && !is_round(e),
+        };
+        let of_tensors = !(*left == Ty::Float && *right == Ty::Float);
         if matches!(op, BinOp::Eq | BinOp::Ne)
-            && *left == Ty::Float
-            && *right == Ty::Float
-            && !is_round(a)
-            && !is_round(b)
+            && exact(left, a)
+            && exact(right, b)
+            && (!of_tensors || is_inexact(a) || is_inexact(b))
             && !same_name(a, b)
         {
             let d = Diagnostic::warning("W0303", format!("`{}` compares floats exactly", op.symbol()))
                 .at(span, "rounding makes equal results differ")
-                .help("compare with a tolerance: abs(a - b) < 1e-9");
+                .help(if of_tensors {
+                    "compare with a tolerance: abs(a - b) < 1e-5"
+                } else {
+                    "compare with a tolerance: abs(a - b) < 1e-9"
+                });
             self.note(d);
         }
     }
@@ -157,6 +166,20 @@ fn is_round(e: &Expr) -> bool {
         ExprKind::Float(x) => (x * 1024.0).fract() == 0.0,
         ExprKind::Unary(_, e) => is_round(e),
         ExprKind::Name(name) => matches!(&**name, "inf"),
+        ExprKind::Tensor(items) => items.iter().all(is_round),
+        _ => false,
+    }
+}
+
+/// What is rounded where it stands: arithmetic, or a literal like 0.1.
+fn is_inexact(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Float(_) => !is_round(e),
+        ExprKind::Unary(_, e) => is_inexact(e),
+        ExprKind::Tensor(items) => items.iter().any(is_inexact),
+        ExprKind::Binary(op, ..) => {
+            matches!(op, BinOp::Add | BinOp::Sub | BinOp::Mul | BinOp::Div | BinOp::Pow | BinOp::MatMul)
+        }
         _ => false,
     }
 }

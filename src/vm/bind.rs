@@ -196,7 +196,8 @@ fn host_inout(function: &str, param: &str, wants: bool, arg: usize) -> Error {
 
 fn too_many(function: &str, params: usize, given: usize) -> Error {
     let plural = if params == 1 { "" } else { "s" };
-    Error::new("E0320", format!("{} takes {params} argument{plural}, not {given}", shown(function)))
+    let error = Error::new("E0320", format!("{} takes {params} argument{plural}, not {given}", shown(function)));
+    if (function, given) == ("round", 2) { error.help(crate::resolve::hints::ROUND_DIGITS) } else { error }
 }
 
 pub(crate) fn missing(function: &str, param: &str) -> Error {

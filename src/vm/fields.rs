@@ -150,7 +150,8 @@ fn annotated(s: &StructValue, i: usize, value: Value, globals: &Globals, default
         return Ok(value);
     }
     let mut regs = vec![Value::None; chunk.registers as usize];
-    for (k, test) in tests.iter().filter(|(k, _)| *k != i) {
+    // Others matter for the dimension variables that they show: a long list of ints shows none.
+    for (k, test) in tests.iter().filter(|(k, test)| *k != i && has_dims(own) && has_dims(test)) {
         // A field whose value is out for a change says nothing about dims.
         if let Some(other @ (Value::Tensor(..) | Value::Tuple(_) | Value::List(_))) = s.fields.get(*k) {
             regs[*k] = other.clone();
@@ -161,6 +162,17 @@ fn annotated(s: &StructValue, i: usize, value: Value, globals: &Globals, default
     let field = s.def.fields.get(i).map_or_else(String::new, |f| format!("`{}.{}`", s.def.name, f.name));
     typetest::check(&mut regs, i, own, &field, globals, default)?;
     Ok(std::mem::take(&mut regs[i]))
+}
+
+/// True for the annotation of what has dimension variables.
+fn has_dims(test: &TypeTest) -> bool {
+    match test {
+        TypeTest::Tensor { dims, .. } => !dims.is_empty(),
+        TypeTest::Optional(inner) | TypeTest::List(inner) => has_dims(inner),
+        TypeTest::Dict(_, item) => has_dims(item),
+        TypeTest::Tuple(parts) => parts.iter().any(has_dims),
+        _ => false,
+    }
 }
 
 /// Whether the annotation of field `i` is one for which `holds` is true; also if it has none.

@@ -8,7 +8,7 @@ use crate::bytecode::chunk::Chunk;
 use crate::compile::{CompiledExtension, CompiledModule};
 use crate::resolve::{GlobalKind, LoadedModule, Program};
 use crate::symbol::Symbol;
-use crate::value::{Closure, FieldDef, ModuleValue, StructDef, Value};
+use crate::value::{Closure, ModuleValue, StructDef, Value};
 use crate::vm::Vm;
 
 impl Vm {
@@ -26,12 +26,10 @@ impl Vm {
             self.globals[global as usize] = Some(Value::Fn(closure(chunk)));
         }
         for s in compiled.structs {
-            let fields = s.fields.into_iter();
-            let fields = fields.map(|(name, nograd, has_default)| FieldDef { name, nograd, has_default }).collect();
             let methods = s.methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk)))).collect();
             let def = Rc::new(StructDef {
                 name: s.name,
-                fields,
+                fields: s.fields,
                 methods: std::cell::RefCell::new(methods),
                 constructor: Default::default(),
             });

@@ -222,7 +222,8 @@ fn callable(value: &Value) -> bool {
 
 fn no_method<'a>(of: &str, name: &str, known: impl Iterator<Item = &'a str>, is_struct: bool) -> Error {
     let error = Error::new("E0323", format!("{of} has no method `{name}`"));
-    match crate::resolve::hints::for_member(name, is_struct, known) {
+    let of_text = if of == "a str" { crate::resolve::hints::for_text(name).map(str::to_string) } else { None };
+    match of_text.or_else(|| crate::resolve::hints::for_member(name, is_struct, known)) {
         Some(hint) => error.help(hint),
         None => error,
     }

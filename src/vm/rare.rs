@@ -33,6 +33,11 @@ pub fn rare(op: Op, regs: &mut [Value], cx: &mut Cx, globals: &[Option<Value>], 
             let value = arith::brackets(cx, &regs[f..f + n.0 as usize])?;
             regs[dst.0 as usize] = value;
         }
+        Op::TakeList { dst, src } => {
+            let src = &mut regs[src.0 as usize];
+            let value = if let Value::List(_) = src { std::mem::take(src) } else { src.clone() };
+            regs[dst.0 as usize] = value;
+        }
         Op::MakeList { dst } => regs[dst.0 as usize] = Value::list(vec![]),
         Op::Push { list, src } => {
             let item = regs[src.0 as usize].clone();

@@ -225,7 +225,7 @@ fn error_value(error: &Error) -> Value {
         static DEF: Rc<crate::value::StructDef> = Rc::new(crate::value::StructDef {
             name: "Error".into(),
             fields: ["message", "code", "help"]
-                .map(|name| crate::value::FieldDef { name: Symbol::new(name), nograd: true, has_default: false })
+                .map(|name| crate::value::FieldDef { name: Symbol::new(name), nograd: true, has_default: false, exact: None })
                 .into(),
             methods: Default::default(),
             constructor: Default::default(),

@@ -43,7 +43,9 @@ pub fn run(settings: &Settings) -> Exit {
         let _ = editor.load_history(path);
     }
     interrupt::install();
-    out::print(&format!("dlang {}: :help for help, Ctrl-D to leave\n", env!("CARGO_PKG_VERSION")));
+    if !settings.quiet {
+        out::print(&format!("dlang {}: :help for help, Ctrl-D to leave\n", env!("CARGO_PKG_VERSION")));
+    }
     loop {
         let text = match read(&mut editor, &repl) {
             Ok(Some(text)) => text,
