@@ -410,6 +410,7 @@ impl Writer<'_, '_> {
             return self.b.ins().select(above, one, rest);
         }
         match cheap_power(inside) {
+            Some(1) => x,
             Some(2) => self.b.ins().fmul(x, x),
             Some(3) => {
                 let square = self.b.ins().fmul(x, x);

@@ -141,6 +141,7 @@ impl<const K: i32> UnaryRule for Power<K> {
     #[inline(always)]
     fn f<T: Real>(x: T) -> T {
         match K {
+            1 => x,
             2 => x * x,
             3 => x * x * x,
             4 => {
@@ -154,6 +155,7 @@ impl<const K: i32> UnaryRule for Power<K> {
     #[inline(always)]
     fn d<N: Num>(x: N, _: N) -> N {
         match K {
+            1 => N::c(1.0),
             2 => N::c(2.0) * x,
             3 => N::c(3.0) * (x.clone() * x),
             4 => N::c(4.0) * (x.clone() * x.clone() * x),
@@ -164,6 +166,7 @@ impl<const K: i32> UnaryRule for Power<K> {
     }
 }
 
+static ITSELF: Elementwise = unary::<Power<1>>(Ints::Promote);
 static SQUARE: Elementwise = unary::<Power<2>>(Ints::Promote);
 static CUBE: Elementwise = unary::<Power<3>>(Ints::Promote);
 static FOURTH: Elementwise = unary::<Power<4>>(Ints::Promote);
@@ -171,7 +174,7 @@ static RECIPROCAL: Elementwise = unary::<Power<-1>>(Ints::Promote);
 
 /// The exponent, if that is the inside of a fixed power.
 pub fn cheap_power(inside: &'static Elementwise) -> Option<i32> {
-    let powers = [(2, &SQUARE), (3, &CUBE), (4, &FOURTH), (-1, &RECIPROCAL)];
+    let powers = [(1, &ITSELF), (2, &SQUARE), (3, &CUBE), (4, &FOURTH), (-1, &RECIPROCAL)];
     powers.into_iter().find(|(_, power)| std::ptr::eq(*power, inside)).map(|(k, _)| k)
 }
 
@@ -210,6 +213,8 @@ fn special_pow(args: &[Value]) -> Option<&'static Elementwise> {
         _ => return None,
     };
     match exponent {
+        // Which the slope of a square has.
+        1.0 => Some(&ITSELF),
         2.0 => Some(&SQUARE),
         3.0 => Some(&CUBE),
         4.0 => Some(&FOURTH),
