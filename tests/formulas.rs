@@ -144,3 +144,76 @@ fn wholes_are_their_parts() {
         }
     }
 }
+
+const AFFINE: &[&str] = &[
+    "let (x, w, b) = (randn(3), randn(3, 5), randn(5))",
+    "let (x, w, b) = (randn(7).to(f64), randn(7, 2).to(f64), randn(2).to(f64))",
+    "let (x, w, b) = (randn(4, 9), randn(9), randn(4))",
+    "let (x, w, b) = (randn(1), randn(1, 50), randn(50))",
+    "let (x, w, b) = (randn(60), randn(60, 40), randn(40))",
+    "let (x, w, b) = (randn(60, 20), randn(20, 30), randn(30))",
+    // Other shapes, dtypes and layouts.
+    "let (x, w, b) = (randn(2, 3), randn(3, 4), randn(4))",
+    "let (x, w, b) = (randn(3), randn(3, 5), randn(1))",
+    "let (x, w, b) = (randn(3), randn(3, 5), randn(2, 5))",
+    "let (x, w, b) = (randn(3), randn(3), randn(5))",
+    "let (x, w, b) = (randn(3), randn(3, 5).to(f64), randn(5))",
+    "let (x, w, b) = (randn(6)[::2], randn(5, 3).t, flip(randn(5)))",
+    "let (x, w, b) = ([0.0, 1.0, inf], randn(3, 5), randn(5))",
+    "let (x, w, b) = (zeros(0), zeros(0, 4), randn(4))",
+];
+
+const CHECK_AFFINE: &str = "
+fn same(a, b) = all(where(isnan(a), isnan(b), a == b))
+fn close(a, b) = all(where(isfinite(a) and isfinite(b), abs(a - b) <= 1e-4 * (abs(a) + abs(b)) + 1e-5, isfinite(a) == isfinite(b)))
+fn whole(x, w, b) = x @ w + b
+fn parts(x, w, b) {
+    let p = x @ w
+    p + b
+}
+# The weights are used several times, among them with nothing coming back.
+fn weighed(f) = |x, w, b| {
+    let first = f(x, w, b)
+    let second = f(tanh(x), w, b)
+    let unused = f(x + 1.0, w, b)
+    sum(first * stop_grad(second)) + sum(tanh(second)) + 0.0 * sum(unused)
+}
+assert(same(whole(x, w, b), parts(x, w, b)), \"value\")
+let wrt = (0, 1, 2)
+let g = list(grad(weighed(f), wrt: wrt)(x, w, b) for f in list(whole, parts))
+let t = list(jvp(|p| weighed(f)(p[0], p[1], p[2]), (x, w, b), (x, w, b))[1] for f in list(whole, parts))
+let v = list(vmap(f)(stack(list(x, 2.0 * x)), stack(list(w, w)), stack(list(b, b))) for f in list(whole, parts))
+let both = |f| grad(|x, w, b| { let (p, q, r) = grad(weighed(f), wrt: wrt)(x, w, b); sum(p * p) + sum(q * x[0]) + sum(r * r) }, wrt: wrt)
+let h = list(both(f)(x, w, b) for f in list(whole, parts))
+for i in 0..3 {
+    assert(close(g[0][i], g[1][i]), f\"gradient {i}: {g[0][i]} {g[1][i]}\")
+    assert(close(h[0][i], h[1][i]), f\"second gradient {i}: {h[0][i]} {h[1][i]}\")
+}
+assert(close(t[0], t[1]), \"tangent\")
+assert(close(v[0], v[1]), \"batch\")
+if all(isfinite(x)) {
+    let d = g[0][0] * x
+    let slope = sum(d) + sum(g[0][1] * w) + sum(g[0][2] * b)
+    assert(abs(slope - t[0]) <= 1e-3 * (1.0 + abs(slope)), f\"tangent and gradient: {slope} {t[0]}\")
+}
+";
+
+#[test]
+fn a_product_and_a_sum_are_one() {
+    for (round, operands) in AFFINE.iter().enumerate() {
+        let check = if operands.contains("zeros(0)") {
+            CHECK_AFFINE.replace("sum(q * x[0])", "sum(q)")
+        } else if operands.contains("randn(2, 3)")
+            || operands.contains("randn(60, 20)")
+            || operands.contains("randn(4, 9)")
+        {
+            CHECK_AFFINE.replace("sum(q * x[0])", "sum(q * q)")
+        } else {
+            CHECK_AFFINE.into()
+        };
+        let program = format!("seed({round})\n{operands}\n{check}");
+        if let Some(problems) = run(&program) {
+            panic!("{program}\n{problems}");
+        }
+    }
+}

@@ -26,6 +26,7 @@ use crate::profile;
 use crate::tensor::Tensor;
 use crate::tensor::broadcast::broadcast_shapes;
 use crate::tensor::elementwise::add_alike;
+use crate::tensor::matmul;
 use crate::tensor::parts::add_at;
 use crate::tensor::small;
 use crate::value::Value;
@@ -218,10 +219,11 @@ fn sweep_from(
         if let Some(trap) = trap {
             trap.enter(&mut vm.cx, tape, index);
             // The trap was off when this was recorded.
-            if let (General::Small(_), Some(y_bar)) = (&tape.general[general], &bars.general[general])
+            if let (General::Small(_), Some(y_bar)) = (&tape.general[general], bars.general[general].clone())
                 && let General::Small(entry) = std::mem::replace(&mut tape.general[general], General::Leaf)
             {
-                tape.general[general] = General::Prim(Box::new(entry.general(y_bar)));
+                add(&mut vm.cx, tape, &mut bars, entry.bias, y_bar.clone())?;
+                tape.general[general] = General::Prim(Box::new(entry.general(&y_bar)));
             }
         }
         if let Some(place) = tape.places.get(general) {
@@ -284,7 +286,7 @@ fn sweep_from(
                     {
                         trap.sum(&mut vm.cx, &tape.origin(index), &y_bar)?;
                     }
-                    let added = if plain { add_outer(tape, &mut bars, p, &y_bar) } else { 0 };
+                    let added = if plain { add_to_factor(tape, &mut bars, p, &y_bar) } else { 0 };
                     let cotangents = pull(vm, p, y_bar, added)?;
                     if let Some(trap) = trap {
                         trap.general(&mut vm.cx, &tape.origin(index), p, finite, &cotangents)?;
@@ -363,18 +365,19 @@ fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> R
     }
 }
 
-/// The cotangent of a matrix that a vector was multiplied with adds to what there is in place; the bit of the argument for which
+/// The cotangent of a matrix that others were multiplied with adds to what there is in place; the bit of the argument for which
 /// that is done.
-fn add_outer(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> u32 {
+fn add_to_factor(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> u32 {
     let ([Value::Tensor(_, x), _], [_, node]) = (&entry.args[..], &entry.nodes[..]) else { return 0 };
-    if !std::ptr::eq(entry.prim, &MATMUL) || x.rank() != 1 || node.0 == 0 {
+    if !std::ptr::eq(entry.prim, &MATMUL) || node.0 == 0 {
         return 0;
     }
     let general = tape.entries.get(node.0 as usize).and_then(Entry::in_general);
     let (Some(general), Value::Tensor(slot, c)) = (general, y_bar) else { return 0 };
     match bars.general.get_mut(general) {
         Some(Some(Value::Tensor(own, bar))) if own.is_const() && slot.is_const() => {
-            let done = Rc::get_mut(bar).is_some_and(|bar| small::add_outer(bar, x, c));
+            let add = if x.rank() == 1 { small::add_outer } else { matmul::add_product };
+            let done = Rc::get_mut(bar).is_some_and(|bar| add(bar, x, c));
             if done { arg_bit(1) } else { 0 }
         }
         _ => 0,

@@ -20,7 +20,8 @@ use crate::ops::lanes::{self, Elementwise};
 use crate::ops::linalg::MATMUL;
 use crate::ops::prim::{ArgShape, Call, Diff, Eval, Prim, arg_bit};
 use crate::profile;
-use crate::tensor::elementwise::few_lanes;
+use crate::tensor::Tensor;
+use crate::tensor::elementwise::{few_lanes, pull_in_place};
 use crate::tensor::small::{self, small_product};
 use crate::value::Value;
 
@@ -29,6 +30,8 @@ pub struct SmallEntry {
     pub prim: &'static Prim,
     /// Node of each operand; the sink for constants.
     nodes: [Node; 2],
+    /// Node of what is added to the result of a product; the sink for a constant or nothing.
+    pub bias: Node,
     /// Operands that the pullback reads, else `none`.
     args: [Value; 2],
     /// The result, if it is read.
@@ -95,7 +98,40 @@ impl Cx {
             _ => Value::None,
         };
         let result = if reads & arg_bit(args.len()) != 0 { out.clone() } else { Value::None };
-        let entry = SmallEntry { prim, nodes, args: [kept(0), kept(1)], out: result };
+        let entry = SmallEntry { prim, nodes, bias: Node(0), args: [kept(0), kept(1)], out: result };
+        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(None) };
+        let node = tape.push_general(General::Small(entry), Slot::CONST)?;
+        Ok(Some(out.into_slot(Slot::new(Level(1), node))))
+    }
+
+    /// `x @ y + b` for small tensors, of which one is a vector: computed, and recorded as one entry; `None` if it is not such, or some
+    /// transform wants the two operations.
+    #[inline]
+    pub(crate) fn affine(&mut self, x: &Value, y: &Value, b: &Value) -> Result<Option<Value>> {
+        let (&Value::Tensor(sx, ref left), &Value::Tensor(sy, ref right), &Value::Tensor(sb, ref add)) = (x, y, b)
+        else {
+            return Ok(None);
+        };
+        let recorded = match Slot(sx.0 | sy.0 | sb.0).level().0 {
+            0 => false,
+            1 if self.is_swept_once() => true,
+            _ => return Ok(None),
+        };
+        let Some(out) = small::small_affine(left, right, add) else { return Ok(None) };
+        if profile::is_on() {
+            profile::works(&MATMUL);
+        }
+        if !recorded {
+            return Ok(Some(out));
+        }
+        let kept = |t: &Rc<Tensor>| Value::Tensor(Slot::CONST, t.clone());
+        let entry = SmallEntry {
+            prim: &MATMUL,
+            nodes: [sx.node(), sy.node()],
+            bias: sb.node(),
+            args: [kept(left), kept(right)],
+            out: Value::None,
+        };
         let Some(tape) = self.tape_mut(Level(1)) else { return Ok(None) };
         let node = tape.push_general(General::Small(entry), Slot::CONST)?;
         Ok(Some(out.into_slot(Slot::new(Level(1), node))))
@@ -105,7 +141,10 @@ impl Cx {
     pub(crate) fn pull_small(&mut self, tape: &Tape, bars: &mut Bars, entry: SmallEntry, y_bar: Value) -> Result<()> {
         match rule_of(entry.prim) {
             Some(Rule::Elementwise(e)) => self.pull_lanes(tape, bars, e, &entry, y_bar),
-            _ => self.pull_product(tape, bars, &entry, &y_bar),
+            _ => {
+                self.pull_product(tape, bars, &entry, &y_bar)?;
+                add(self, tape, bars, entry.bias, y_bar)
+            }
         }
     }
 
@@ -115,9 +154,9 @@ impl Cx {
         bars: &mut Bars,
         e: &'static Elementwise,
         entry: &SmallEntry,
-        y_bar: Value,
+        mut y_bar: Value,
     ) -> Result<()> {
-        let SmallEntry { prim, nodes, args, out } = entry;
+        let SmallEntry { prim, nodes, args, out, .. } = entry;
         let arity = e.arity().min(args.len());
         let passes = |i: usize| e.slopes().get(i).is_some_and(|slope| slope.constant == Some(1.0));
         let mut whole = None;
@@ -133,6 +172,10 @@ impl Cx {
                 continue;
             }
             let own = args.get(..arity).unwrap_or(args);
+            // Nobody else reads the cotangent of the result: it becomes that of the only operand.
+            if nodes.iter().filter(|node| node.0 != 0).count() == 1 && pull_in_place(e, own, out, &mut y_bar, i) {
+                return add(self, tape, bars, node, y_bar);
+            }
             let cotangent = lanes::pull_elementwise(prim, own, out, &y_bar, i)?;
             add(self, tape, bars, node, cotangent)?;
         }
@@ -175,9 +218,10 @@ impl Cx {
 }
 
 impl SmallEntry {
-    /// The same as an entry of any primitive, which the NaN trap can be asked about; `y_bar` is the cotangent of the result.
+    /// The same, but for what is added to it, as an entry of any primitive, which the NaN trap can be asked about; `y_bar` is the
+    /// cotangent of the result.
     pub(crate) fn general(self, y_bar: &Value) -> PrimEntry {
-        let SmallEntry { prim, nodes, args, out } = self;
+        let SmallEntry { prim, nodes, args, out, .. } = self;
         let arity = if let Some(Rule::Elementwise(e)) = rule_of(prim) { e.arity() } else { 2 };
         // Operands that are not kept are like the result.
         let shape = |arg: &Value| if let Value::None = arg { arg_shape(y_bar) } else { arg_shape(arg) };
@@ -199,7 +243,7 @@ impl SmallEntry {
 
 /// The tensor inside, if it is a constant that nobody shares.
 #[inline]
-pub(crate) fn own_tensor(value: &mut Value) -> Option<&mut crate::tensor::Tensor> {
+pub(crate) fn own_tensor(value: &mut Value) -> Option<&mut Tensor> {
     match value {
         Value::Tensor(slot, t) if slot.is_const() => Rc::get_mut(t),
         _ => None,

@@ -136,6 +136,7 @@ fn effect(chunk: &Chunk, at: usize) -> Effect {
             }
         }
         Op::Plus { .. } | Op::PlusTo { .. } | Op::Minus { .. } | Op::MinusFrom { .. } => effect.reads.clear(),
+        Op::Affine { .. } => effect.next.push((at + 1 + Op::AFFINE_WORDS, None)),
         Op::Formula { formula, words, .. } | Op::Total { formula, words, .. } => {
             let formula = chunk.formulas.get(formula.0 as usize);
             effect.reads.extend(formula.iter().flat_map(|f| &f.registers).map(|reg| (*reg, 1)));

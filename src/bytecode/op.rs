@@ -79,6 +79,9 @@ macro_rules! instructions {
                 match self { $(Op::$name { $($field),* } => Op::$name { $($field: $field.shifted(by)),* },)* }
             }
 
+            /// Words behind an `Affine` that do the same.
+            pub const AFFINE_WORDS: usize = 3;
+
             /// The same instruction with another jump target.
             pub fn retarget(self, new: Target) -> Op {
                 self.retarget_impl(new)
@@ -138,6 +141,8 @@ instructions! {
     Minus { c: Reg }
     /// after MulAdd: R[c] - product
     MinusFrom { c: Reg }
+    /// R[a] @ R[b] + R[c], which the three words behind compute into the last one's dst: they are skipped if small tensors make it one
+    Affine { a: Reg, b: Reg, c: Reg }
     /// R[dst] = R[a] < R[b]
     Lt { dst: Reg, a: Reg, b: Reg }
     /// R[dst] = R[a] <= R[b]

@@ -48,6 +48,11 @@ pub fn verify(chunk: &Chunk) -> Result<(), String> {
                 return fail(at, "the formula is unsound");
             }
         }
+        if let Op::Affine { .. } = op
+            && !matches!(chunk.code.get(at + Op::AFFINE_WORDS), Some(Op::Add { .. }))
+        {
+            return fail(at, "no sum behind the product");
+        }
         if let Op::ForRange { iter, .. } | Op::ForStart { iter } | Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } =
             op
             && iter.0 as usize + 3 >= chunk.registers as usize

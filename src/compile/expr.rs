@@ -6,6 +6,7 @@ use crate::bytecode::chunk::{IndexPart, Piece};
 use crate::bytecode::op::{Count, Op, Reg, Table};
 use crate::bytecode::writer::Label;
 use crate::compile::FnCompiler;
+use crate::compile::formula::fuses;
 use crate::compile::function::ZERO;
 use crate::compile::literal::{Number, constant_tensor, number};
 use crate::resolve::{GlobalId, GlobalKind, ModuleId, Res};
@@ -127,6 +128,9 @@ impl FnCompiler<'_> {
                 self.mul_add(*op, a, b, dst, span);
             }
             ExprKind::Binary(op, a, b) => {
+                if *op == BinOp::Add && self.affine(a, b, dst, span) {
+                    return;
+                }
                 let ra = self.operand_before(a, b);
                 let rb = self.operand(b);
                 self.binary(*op, dst, ra, rb, span, &[a.span, b.span]);
@@ -264,6 +268,23 @@ impl FnCompiler<'_> {
             (_, false) => Op::MinusFrom { c },
         };
         self.writer.emit(word, span, &[a.span, b.span]);
+    }
+
+    /// `x @ y + b`, first as one operation; false, with nothing emitted, if it is none. What is added is found before the product
+    /// is computed: it is a variable or a field.
+    fn affine(&mut self, product: &Expr, b: &Expr, dst: Reg, span: Span) -> bool {
+        let ExprKind::Binary(BinOp::MatMul, x, y) = &product.kind else { return false };
+        if self.leaf(product.id).is_some() || !is_path(b) || !fuses() {
+            return false;
+        }
+        let rx = self.operand_before(x, y);
+        let ry = self.operand(y);
+        let rb = self.operand(b);
+        self.emit(Op::Affine { a: rx, b: ry, c: rb }, span);
+        let sum = self.temp();
+        self.binary(BinOp::MatMul, sum, rx, ry, product.span, &[x.span, y.span]);
+        self.binary(BinOp::Add, dst, sum, rb, span, &[product.span, b.span]);
+        true
     }
 
     fn copy(&mut self, src: Reg, span: Span) -> Reg {
@@ -444,6 +465,15 @@ impl FnCompiler<'_> {
             GlobalKind::Module(module) => Some(*module),
             _ => None,
         }
+    }
+}
+
+/// A variable, or a field of one.
+fn is_path(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Name(_) => true,
+        ExprKind::Field { base, .. } => is_path(base),
+        _ => false,
     }
 }
 

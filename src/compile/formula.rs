@@ -28,6 +28,11 @@ pub fn set_fusion(on: bool) {
     FUSION.set(on);
 }
 
+/// Whether this thread makes one operation of several.
+pub fn fuses() -> bool {
+    FUSION.get()
+}
+
 /// A formula in the making.
 #[derive(Default)]
 pub struct Draft<'e> {

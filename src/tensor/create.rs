@@ -2,7 +2,7 @@
 //!
 //! In: Rust buffers or scalars and tensors. Out: row-major tensors. Nothing here carries a derivative.
 
-use ndarray::{Array1, Array2, ArrayD, IxDyn};
+use ndarray::{ArcArray1, ArcArray2, ArrayD, IxDyn};
 
 use super::{Arr, DType, Shape, Tensor, count, flat, show_shape};
 use crate::each_dtype;
@@ -42,10 +42,10 @@ element!(f64, F64);
 pub fn array<T: Element>(shape: &[usize], data: Vec<T>) -> Arr<T> {
     debug_assert_eq!(count(shape), data.len(), "buffer and shape disagree");
     match *shape {
-        [n] if n == data.len() => Array1::from_vec(data).into_shared().into_dyn(),
+        [n] if n == data.len() => ArcArray1::from_vec(data).into_dyn(),
         [m, n] if n.checked_mul(m) == Some(data.len()) && n != 0 => {
             // SAFETY: the buffer holds as many elements as the shape, whose strides are below that.
-            unsafe { Array2::from_shape_vec_unchecked((m, n), data) }.into_shared().into_dyn()
+            unsafe { ArcArray2::from_shape_vec_unchecked((m, n), data) }.into_dyn()
         }
         _ => array_of(shape, data),
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -11,7 +12,7 @@ use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
 use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::simd::kernels::add_to;
-use super::{Arr, DType, Shape, Tensor, count, dense, flat};
+use super::{Arr, DType, Shape, Tensor, count, dense, dense_mut, flat};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::few::few;
@@ -322,6 +323,31 @@ pub fn pull_elementwise(prim: &'static Prim, args: &[Value], out: &Value, y_bar:
     }
 }
 
+/// The same for a few elements, with `y_bar`, if nobody else has it, becoming the result; false, with nothing done, if that cannot be.
+pub fn pull_in_place(e: &Elementwise, args: &[Value], out: &Value, y_bar: &mut Value, i: usize) -> bool {
+    fn go<T: Float>(bar: &mut Arr<T>, pulled: Option<Vec<T>>) -> bool {
+        match (dense_mut(bar), pulled) {
+            (Some(bar), Some(pulled)) if bar.len() == pulled.len() => {
+                bar.copy_from_slice(&pulled);
+                true
+            }
+            _ => false,
+        }
+    }
+    let Value::Tensor(_, t) = y_bar else { return false };
+    match Rc::get_mut(t) {
+        Some(Tensor::F32(bar)) => {
+            let pulled = few_pulled(e, |e| e.pull32, args, out, bar, i);
+            go(bar, pulled)
+        }
+        Some(Tensor::F64(bar)) => {
+            let pulled = few_pulled(e, |e| e.pull64, args, out, bar, i);
+            go(bar, pulled)
+        }
+        _ => false,
+    }
+}
+
 /// The pullback for a few elements, if what is present are tensors alike.
 fn pull_few<T: Float>(
     e: &Elementwise,
@@ -331,6 +357,18 @@ fn pull_few<T: Float>(
     bar: &Arr<T>,
     i: usize,
 ) -> Option<Value> {
+    Some(Value::from_vec(bar.shape(), few_pulled(e, kernels, args, out, bar, i)?))
+}
+
+/// Its elements.
+fn few_pulled<T: Float>(
+    e: &Elementwise,
+    kernels: fn(&Elementwise) -> [PullKernel<T>; 3],
+    args: &[Value],
+    out: &Value,
+    bar: &Arr<T>,
+    i: usize,
+) -> Option<Vec<T>> {
     let shape = bar.shape();
     let n = count(shape);
     if n > FEW || e.slopes().get(i)?.constant.is_some() {
@@ -347,7 +385,7 @@ fn pull_few<T: Float>(
     }
     let mut result = Vec::with_capacity(n);
     kernels(e).get(i)?(slices.get(..arity)?, alike(out, shape, bar)?, bar, &mut result);
-    Some(Value::from_vec(shape, result))
+    Some(result)
 }
 
 /// The elements of a tensor of this shape; others in the place of what is absent.
@@ -524,7 +562,7 @@ fn add_into<T: Float>(x: &mut super::Arr<T>, y: &super::Arr<T>) -> bool {
     if dense(x).is_none() {
         return false;
     }
-    match (x.as_slice_mut(), dense(y)) {
+    match (dense_mut(x), dense(y)) {
         (Some(x), Some(y)) => {
             add_to(x, y);
             true

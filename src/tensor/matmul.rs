@@ -13,7 +13,7 @@ use super::cast::Float;
 use super::create::Element;
 use super::simd::extrema::any_nan;
 use super::threads::{self, each_chunk};
-use super::{Arr, Shape, count, matvec, strided};
+use super::{Arr, Shape, Tensor, count, dense as dense_slice, dense_mut, matvec, strided};
 use crate::error::{Error, Result};
 
 /// Below this many multiplications the call of the tuned kernel costs more than the product.
@@ -198,6 +198,47 @@ fn dense<T: Element>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T], 
             gemm::Parallelism::None,
         );
     }
+}
+
+/// `sum += x.t @ c`, with all axes but the last of `x` and `c` taken together; false, with nothing done, if they do not fit, the
+/// product is tiny, or something is infinite or NaN.
+pub fn add_product(sum: &mut Tensor, x: &Tensor, c: &Tensor) -> bool {
+    match (sum, x, c) {
+        (Tensor::F32(sum), Tensor::F32(x), Tensor::F32(c)) => add_product_of(sum, x, c, 1.0),
+        (Tensor::F64(sum), Tensor::F64(x), Tensor::F64(c)) => add_product_of(sum, x, c, 1.0),
+        _ => false,
+    }
+}
+
+fn add_product_of<T: Product + Float>(sum: &mut Arr<T>, x: &Arr<T>, c: &Arr<T>, one: T) -> bool {
+    let (&[k, n], Some(x), Some(c)) = (sum.shape(), rows(x), rows(c)) else { return false };
+    let m = x.nrows();
+    let fits = (x.ncols(), c.nrows(), c.ncols()) == (k, m, n);
+    let ends = |x: &T| x.abs() < T::INFINITY;
+    let finite = |a: &ArrayView2<'_, T>| a.rows().into_iter().all(|row| row.iter().fold(true, |ok, x| ok & ends(x)));
+    if !fits || m * k * n <= TINY || dense_slice(sum).is_none() || !finite(&x) || !finite(&c) {
+        return false;
+    }
+    let Some(sum) = dense_mut(sum) else { return false };
+    let height = panel(k, m, n);
+    each_chunk(sum, height * n, |i, sum| {
+        let columns = x.slice(s![.., i * height..(i * height + height).min(k)]);
+        dense(columns.reversed_axes(), c, sum, n, true, one);
+    });
+    true
+}
+
+/// All axes but the last as one.
+fn rows<T: Element>(a: &Arr<T>) -> Option<ArrayView2<'_, T>> {
+    if a.ndim() == 2 {
+        return a.view().into_dimensionality::<Ix2>().ok();
+    }
+    let columns = *a.shape().last()?;
+    let data = dense_slice(a)?;
+    if a.ndim() < 2 || columns == 0 {
+        return None;
+    }
+    matrix(data, data.len() / columns, columns, columns).ok()
 }
 
 /// `out = a @ x` along whichever axis of `a` lies densely; false (and `out` as it was) if none does.

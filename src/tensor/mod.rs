@@ -9,6 +9,7 @@ pub mod broadcast;
 pub mod buffers;
 pub mod cast;
 pub mod convolve;
+pub mod copy;
 pub mod create;
 pub mod decompose;
 pub mod elementwise;
@@ -223,6 +224,18 @@ pub fn dense<T>(a: &Arr<T>) -> Option<&[T]> {
     // SAFETY: `ndarray` guarantees that the elements of an array lie where pointer and strides say, and by these strides they are
     // `n` neighbours.
     Some(unsafe { std::slice::from_raw_parts(a.as_ptr(), n) })
+}
+
+/// The same to be changed: of a buffer that others see, a copy.
+#[inline]
+pub fn dense_mut<T: Clone>(a: &mut Arr<T>) -> Option<&mut [T]> {
+    let n = match (a.shape(), a.strides()) {
+        (&[n], &[1]) if n > 0 => n,
+        (&[m, n], &[step, 1]) if m > 0 && n > 0 && step == n as isize => m * n,
+        _ => return a.as_slice_mut(),
+    };
+    // SAFETY: as in `dense`; the pointer is to a buffer that is this array's alone.
+    Some(unsafe { std::slice::from_raw_parts_mut(a.as_mut_ptr(), n) })
 }
 
 /// The elements of an array in row-major order: borrowed if they lie so, else copied.

@@ -3,8 +3,8 @@
 use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
-use super::{Arr, Tensor, dense};
-use crate::tensor::simd::kernels::{add_outer_row, add_scaled, scaled};
+use super::{Arr, Tensor, dense, dense_mut};
+use crate::tensor::simd::kernels::{add_outer_row, add_scaled, add_to, scaled};
 use crate::value::Value;
 
 /// Columns that are summed in registers, at most.
@@ -149,6 +149,33 @@ pub fn small_product(x: &Tensor, y: &Tensor) -> Option<Value> {
     }
 }
 
+/// `x @ y + b` for a vector and a matrix, in either order, and a vector as long as the result, if it is small.
+pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Value> {
+    let dims = match (x.shape(), y.shape()) {
+        ([k], [l, n]) if k == l => [1, *k, *n],
+        ([m, k], [l]) if k == l => [*m, *k, 1],
+        _ => return None,
+    };
+    let n = dims[0] * dims[2];
+    if dims[0] * dims[1] * dims[2] > TINY || b.shape() != [n] {
+        return None;
+    }
+    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3]) -> Option<Value>
+    where
+        T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
+    {
+        let b = dense(b)?;
+        let mut out = elements(dense(x)?, dense(y)?, (false, false), dims, false)?;
+        add_to(&mut out, b);
+        Some(Value::from_vec(&[out.len()], out))
+    }
+    match (x, y, b) {
+        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, dims),
+        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, dims),
+        _ => None,
+    }
+}
+
 /// The same with vectors taken for the matrices that `turn` and `dims` tell.
 fn as_matrices(
     a: &Tensor,
@@ -202,14 +229,14 @@ pub fn add_outer(sum: &mut Tensor, x: &Tensor, y: &Tensor) -> bool {
 }
 
 fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
-    if sum.ndim() != 2 || !sum.is_standard_layout() {
+    if sum.ndim() != 2 || dense(sum).is_none() {
         return false;
     }
     let (Some(x), Some(y)) = (dense(x), dense(y)) else { return false };
     if y.is_empty() || sum.shape() != [x.len(), y.len()] || !(all_finite(x) && all_finite(y)) {
         return false;
     }
-    let Some(sum) = sum.as_slice_mut() else { return false };
+    let Some(sum) = dense_mut(sum) else { return false };
     match y {
         [a] => add_rows(sum, x, [*a]),
         [a, b] => add_rows(sum, x, [*a, *b]),

@@ -9,6 +9,8 @@ use std::mem::MaybeUninit;
 use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, IxDyn};
 use smallvec::SmallVec;
 
+use super::copy;
+
 /// Length of the side of a block.
 const BLOCK: usize = 8;
 
@@ -73,7 +75,7 @@ pub fn place<T: Copy, S: Data<Elem = T>>(
     }
     let axes = merged_into(a.shape(), a.strides(), steps.iter().copied());
     // SAFETY: as in `copied`; the last place of the buffer that is written has been found to be within it.
-    unsafe { copy(&axes, a.as_ptr(), out.as_mut_ptr().add(start).cast()) };
+    unsafe { copy_along(&axes, a.as_ptr(), out.as_mut_ptr().add(start).cast()) };
     true
 }
 
@@ -87,7 +89,7 @@ pub fn copied<T: Copy, S: Data<Elem = T>>(a: &ArrayBase<S, IxDyn>) -> Vec<T> {
     // SAFETY: ndarray guarantees that the elements of an array lie where pointer and strides say. Every index of the axes is one
     // of the array's, so only such elements are read; their places in the copy are the numbers below `a.len()`, each once.
     unsafe {
-        copy(&axes, a.as_ptr(), out.as_mut_ptr());
+        copy_along(&axes, a.as_ptr(), out.as_mut_ptr());
         out.set_len(a.len());
     }
     out
@@ -113,7 +115,7 @@ pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T>
     // SAFETY: by the assertion the axes are those of the buffer, so each of its elements is read and each place of the copy
     // written once.
     unsafe {
-        copy(&merged(&shape, &strides), data.as_ptr(), out.as_mut_ptr());
+        copy_along(&merged(&shape, &strides), data.as_ptr(), out.as_mut_ptr());
         out.set_len(data.len());
     }
     out
@@ -174,7 +176,7 @@ pub fn zip_mut<T: Copy>(to: &mut ArrayViewMutD<'_, T>, from: &ArrayViewD<'_, T>,
 
 /// # Safety
 /// For each index of the axes there is an element to be read at `from` and room for one at `to`.
-unsafe fn copy<T: Copy>(axes: &[Along], from: *const T, to: *mut T) {
+unsafe fn copy_along<T: Copy>(axes: &[Along], from: *const T, to: *mut T) {
     let Some((&last, outer)) = axes.split_last() else {
         // SAFETY: the caller's; without axes there is one element.
         return unsafe { to.write(from.read()) };
@@ -222,13 +224,13 @@ fn each(axes: &[Along], mut f: impl FnMut(isize, usize)) {
 /// Copies along one axis, which is dense in the copy.
 ///
 /// # Safety
-/// As for [`copy`].
+/// As for [`copy_along`].
 #[inline]
 unsafe fn row<T: Copy>(axis: Along, from: *const T, to: *mut T) {
     // SAFETY: the caller's.
     unsafe {
         match axis {
-            Along { len, from: 1, to: 1 } if len > BLOCK => std::ptr::copy_nonoverlapping(from, to, len),
+            Along { len, from: 1, to: 1 } if len > BLOCK => copy::dense(from, to, len),
             // With steps that the compiler knows, these are vector instructions.
             Along { len, from: 1, to: 1 } => (0..len).for_each(|i| to.add(i).write(from.add(i).read())),
             Along { len, from: -1, to: 1 } => (0..len).for_each(|i| to.add(i).write(from.sub(i).read())),
@@ -245,7 +247,7 @@ unsafe fn row<T: Copy>(axis: Along, from: *const T, to: *mut T) {
 /// Copies along two axes, of which `dense` is that with the shorter steps in the array, `last` that in the copy.
 ///
 /// # Safety
-/// As for [`copy`].
+/// As for [`copy_along`].
 unsafe fn turn<T: Copy>(dense: Along, last: Along, from: *const T, to: *mut T) {
     for i in (0..dense.len).step_by(BLOCK) {
         for j in (0..last.len).step_by(BLOCK) {
@@ -264,7 +266,7 @@ unsafe fn turn<T: Copy>(dense: Along, last: Along, from: *const T, to: *mut T) {
 }
 
 /// # Safety
-/// As for [`copy`].
+/// As for [`copy_along`].
 #[inline(always)]
 unsafe fn block<T: Copy>(height: usize, width: usize, dense: Along, last: Along, from: *const T, to: *mut T) {
     for i in 0..height {

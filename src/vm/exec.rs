@@ -164,6 +164,9 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
         // A loop's next turn begins at `at`: it may be native code.
         macro_rules! turn {
             () => {
+                if INTERRUPT.load(Ordering::Relaxed) {
+                    ok!(Err(Error::leave(Cause::Interrupt)));
+                }
                 if cx.turns(chunk)
                     && !told
                     && let Some(next) = native::turn(cx, chunk, regs, globals, at)
@@ -366,11 +369,17 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     }
                 }
 
+                Op::Affine { a, b, c } => {
+                    if let Op::Add { dst, .. } = code[at + Op::AFFINE_WORDS - 1]
+                        && !trap
+                        && let Some(value) = ok!(cx.affine(get!(a), get!(b), get!(c)))
+                    {
+                        r!(dst).put(value);
+                        at += Op::AFFINE_WORDS;
+                    }
+                }
                 Op::Jump { to } => {
                     let back = (to.0 as usize) < at;
-                    if back && INTERRUPT.load(Ordering::Relaxed) {
-                        ok!(Err(Error::leave(Cause::Interrupt)));
-                    }
                     at = to.0 as usize;
                     if back {
                         turn!();
@@ -469,9 +478,6 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                             *current = current.wrapping_add(*step);
                             *left -= 1;
                             at = to.0 as usize;
-                            if INTERRUPT.load(Ordering::Relaxed) {
-                                ok!(Err(Error::leave(Cause::Interrupt)));
-                            }
                             turn!();
                         }
                     } else if let &Value::Int(index) = &regs[i] {
@@ -480,9 +486,6 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                                 regs[i + 3] = item;
                                 regs[i] = Value::Int(index + 1);
                                 at = to.0 as usize;
-                                if INTERRUPT.load(Ordering::Relaxed) {
-                                    ok!(Err(Error::leave(Cause::Interrupt)));
-                                }
                                 turn!();
                             }
                             None => regs[i + 1] = Value::None,
