@@ -107,6 +107,8 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), op: Op, kinds: &mu
             }
             Some(())
         }
+        // The words that follow compute it.
+        Op::Affine { .. } => Some(()),
         Op::Binary { dst, a, b } if any(region, &[a, b]) => {
             let Some(Op::Operator { op }) = code.code.get(at + 1) else { return Some(None) };
             behind = at + 2;
