@@ -47,6 +47,8 @@ pub enum What {
     Items,
     /// A vector of so many floats, which are read one by one; `active`: with a node.
     Vector { n: u8, single: bool, active: bool },
+    /// The same of a matrix.
+    Matrix { rows: u8, columns: u8, single: bool, active: bool },
     /// Of so many items.
     Tuple(u16),
     /// Of the definition with this address, whose fields are read.
@@ -94,6 +96,7 @@ impl What {
         match self {
             What::Other => true,
             What::Vector { .. } => What::of_vector(value) == Some(self),
+            What::Matrix { .. } => What::of_matrix(value) == Some(self),
             _ => What::of(value) == Some(self),
         }
     }

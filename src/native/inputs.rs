@@ -145,11 +145,11 @@ impl Inputs {
     ) -> Option<SmallVec<[Register; 32]>> {
         let mut cells: SmallVec<[Register; 32]> = SmallVec::new();
         for (reg, _) in &self.cells {
-            if let Some((slot, t, i)) = self.sources.element(regs, globals, *reg) {
+            if let Some((slot, t, index)) = self.sources.element(regs, globals, *reg) {
                 let (node, x) = if slot.is_const() {
-                    (0, element(t, &[i]).ok()?.1)
+                    (0, element(t, &index).ok()?.1)
                 } else {
-                    let Ok(Some(Value::Float(slot, x))) = cx.read_element(slot, t, &[i]) else { return None };
+                    let Ok(Some(Value::Float(slot, x))) = cx.read_element(slot, t, &index) else { return None };
                     (slot.node().0, x)
                 };
                 cells.push(Register { float: x, node, tag: Tag::Float as u32, ..Register::default() });

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::ad::slot::Slot;
 use crate::bytecode::op::{GlobalSlot, Reg};
 use crate::tensor::Tensor;
@@ -92,16 +94,23 @@ impl Sources {
         self.list.iter().find(|(_, s)| *s == source).map(|(reg, _)| *reg)
     }
 
-    /// The vector of which a register is an element on entry, and which one.
+    /// The vector or matrix of which a register is an element on entry, and the index.
     pub fn element<'a>(
         &'a self,
         regs: &'a [Value],
         globals: &'a [Option<Value>],
         reg: Reg,
-    ) -> Option<(Slot, &'a Tensor, i64)> {
+    ) -> Option<(Slot, &'a Tensor, SmallVec<[i64; 2]>)> {
         let Source::Part { of, number } = self.source(reg)? else { return None };
         match self.value(regs, globals, of) {
-            Value::Tensor(slot, t) if of < reg => Some((*slot, t, i64::from(number))),
+            Value::Tensor(slot, t) if of < reg => {
+                let number = i64::from(number);
+                let index = match *t.shape() {
+                    [_, n] => smallvec![number / (n as i64).max(1), number % (n as i64).max(1)],
+                    _ => smallvec![number],
+                };
+                Some((*slot, t, index))
+            }
             _ => None,
         }
     }

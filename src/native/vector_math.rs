@@ -177,6 +177,44 @@ impl Region<'_> {
         Some(())
     }
 
+    /// The product of a matrix and a vector, in either order, all in their dtype.
+    pub(super) fn matrix_product(
+        &mut self,
+        dst: Reg,
+        (a, b): (Reg, Reg),
+        kinds: &mut Kinds,
+        actions: &mut Vec<Action>,
+    ) -> Option<()> {
+        let turned = self.is_vector(a, kinds);
+        let (matrix, vector) = if turned { (b, a) } else { (a, b) };
+        let kind = self.vector_in(vector, kinds)?;
+        let Kind::Vector { n, single } = kind else { return None };
+        let (parts, [rows, columns], same) = self.matrix_elements(matrix, kinds)?;
+        let (long, wide) = if turned { (columns, rows) } else { (rows, columns) };
+        if wide != n as usize || same != single || !single && n > FEW_PRODUCTS {
+            return None;
+        }
+        let xs = self.elements(vector, kinds)?;
+        let lanes = Lanes { values: u32::MAX, single };
+        let mut sums = vec![];
+        for i in 0..long {
+            let mut products = vec![];
+            for (j, x) in xs.iter().enumerate() {
+                let part = *parts.get(if turned { j * columns + i } else { i * columns + j })?;
+                let product = self.child(dst, PASSING + j as u16)?;
+                let operands = if turned { vec![*x, part] } else { vec![part, *x] };
+                let formula = Formula::new(operands, vec![], vec![Step::Mul(0, 1)], 0);
+                actions.push(Action::Compute { dst: product, formula: Rc::new(formula), lanes });
+                products.push(product);
+            }
+            // The vector may be where the result goes.
+            let total = self.child(dst, PASSING + (xs.len() + i) as u16)?;
+            actions.push(Action::Compute { dst: total, formula: Rc::new(sum(&products, 0.0, false)), lanes });
+            sums.push(total);
+        }
+        self.gather(dst, &sums, single, actions)
+    }
+
     /// The length of a vector, of f64. Where squares overflow or vanish the machine does it.
     fn norm(&mut self, dst: Reg, x: Reg, kinds: &mut Kinds, actions: &mut Vec<Action>) -> Option<()> {
         let elements = self.elements(x, kinds)?;

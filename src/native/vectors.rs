@@ -21,6 +21,8 @@ use crate::value::Value;
 
 /// Elements of a vector that is taken apart, at most: sums of so few are added one after the other.
 pub const FEW: usize = 12;
+/// The same of a matrix.
+const MOST_PARTS: usize = 36;
 /// Registers of what is computed on the way stand behind those of elements.
 pub const PASSING: u16 = 1000;
 
@@ -113,7 +115,9 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), op: Op, kinds: &mu
             let Some(Op::Operator { op }) = code.code.get(at + 1) else { return Some(None) };
             behind = at + 2;
             match code.operators.get(op.0 as usize)? {
-                BinOp::MatMul => region.dot(dst, (a, b), kinds, &mut actions),
+                BinOp::MatMul => region
+                    .dot(dst, (a, b), kinds, &mut actions)
+                    .or_else(|| region.matrix_product(dst, (a, b), kinds, &mut actions)),
                 _ => None,
             }
         }
@@ -207,18 +211,31 @@ fn joined_behind(
     fits.then_some((dst, at + 3))
 }
 
+/// A tensor of floats, whether they are of f32, and whether it has a node, of the outermost level.
+fn floats(value: &Value) -> Option<(&Tensor, bool, bool)> {
+    let Value::Tensor(slot, t) = value else { return None };
+    let single = match &**t {
+        Tensor::F32(_) => true,
+        Tensor::F64(_) => false,
+        _ => return None,
+    };
+    (slot.level().0 <= 1).then(|| (&**t, single, !slot.is_const()))
+}
+
 impl What {
     /// Of a small vector of floats.
     pub fn of_vector(value: &Value) -> Option<What> {
-        let Value::Tensor(slot, t) = value else { return None };
-        let single = match &**t {
-            Tensor::F32(_) => true,
-            Tensor::F64(_) => false,
-            _ => return None,
-        };
+        let (t, single, active) = floats(value)?;
         let [n] = *t.shape() else { return None };
-        let fits = slot.level().0 <= 1 && (1..=FEW).contains(&n);
-        fits.then_some(What::Vector { n: n as u8, single, active: !slot.is_const() })
+        (1..=FEW).contains(&n).then_some(What::Vector { n: n as u8, single, active })
+    }
+
+    /// Of a small matrix of floats.
+    pub fn of_matrix(value: &Value) -> Option<What> {
+        let (t, single, active) = floats(value)?;
+        let [m, n] = *t.shape() else { return None };
+        let few = (1..=MOST_PARTS).contains(&(m * n)) && m <= FEW && n <= FEW;
+        few.then_some(What::Matrix { rows: m as u8, columns: n as u8, single, active })
     }
 }
 
@@ -270,6 +287,22 @@ impl Region<'_> {
             self.objects.push((of, what));
         }
         (0..u16::from(n)).map(|number| self.source(Source::Part { of, number }, kinds)).collect()
+    }
+
+    /// The registers of the elements of a small matrix that a register holds, row by row; its rows, columns and whether it is of
+    /// f32.
+    pub(super) fn matrix_elements(&mut self, reg: Reg, kinds: &mut Kinds) -> Option<(Vec<Reg>, [usize; 2], bool)> {
+        let Kind::Object(k) = kinds[reg] else { return None };
+        let (of, What::Tensor { rank: 2, .. }) = *self.objects.get(k as usize)? else { return None };
+        let what =
+            What::of_matrix(self.sources.value(self.regs, self.globals, of)).filter(|_| !self.whole.contains(&of))?;
+        let What::Matrix { rows, columns, single, .. } = what else { return None };
+        if !self.objects.contains(&(of, what)) {
+            self.objects.push((of, what));
+        }
+        let all =
+            (0..u16::from(rows) * u16::from(columns)).map(|number| self.source(Source::Part { of, number }, kinds));
+        Some((all.collect::<Option<Vec<Reg>>>()?, [rows, columns].map(usize::from), single))
     }
 
     /// The primitive that a register holds.
@@ -382,7 +415,7 @@ impl Region<'_> {
     }
 
     /// A vector of elements that stand in registers, not those of its own behind where they go.
-    fn gather(&mut self, dst: Reg, elements: &[Reg], single: bool, actions: &mut Vec<Action>) -> Option<()> {
+    pub(super) fn gather(&mut self, dst: Reg, elements: &[Reg], single: bool, actions: &mut Vec<Action>) -> Option<()> {
         for (i, src) in elements.iter().enumerate() {
             let to = self.child(dst, i as u16)?;
             if to != *src {
@@ -495,7 +528,10 @@ impl Region<'_> {
         let mut found = vec![];
         for object in self.places.iter().flatten().filter_map(|place| stored(&place.action)) {
             let Some((of, _)) = self.objects.get(object as usize) else { continue };
-            let is_apart = self.objects.iter().any(|(reg, what)| reg == of && matches!(what, What::Vector { .. }));
+            let is_apart = self.objects.iter().any(|(reg, what)| {
+                let is_apart = matches!(what, What::Vector { .. } | What::Matrix { .. });
+                reg == of && is_apart
+            });
             if is_apart && !self.whole.contains(of) && !found.contains(of) {
                 found.push(*of);
             }

@@ -14,7 +14,9 @@ fn vector(rng: &mut impl Rng, depth: usize) -> String {
         return pick(rng, &leaves).into();
     }
     let v = vector(rng, depth - 1);
-    match rng.random_range(0..14) {
+    match rng.random_range(0..16) {
+        14 => format!("({} @ {v})", pick(rng, &["h", "q", "h"])),
+        15 => format!("({v} @ {})", pick(rng, &["h", "q"])),
         0..3 => format!("({v} {} {})", pick(rng, &["+", "-", "*", "+"]), vector(rng, depth - 1)),
         3 => format!("({v} / (1.5 + {}^2))", vector(rng, 0)),
         4..6 => format!("({} {} {v})", number(rng, depth - 1), pick(rng, &["+", "-", "*", "*"])),
@@ -116,7 +118,8 @@ fn pull(v: float[n], w: float[n], k: float) -> float[n] {{
 fn halved(v) = 0.5 * v
 let g = [0.1, -0.2, 0.3]
 let start = Body([0.2, -0.1, 0.4])
-fn f(a, b, w, p0 = start) {{
+let h = [[0.3, -0.1, 0.2], [0.1, 0.4, -0.2], [-0.3, 0.2, 0.1]]
+fn f(a, b, w, p0 = start, q = 0.5 * h) {{
     var (x, y, p, path) = (a, b, p0, list(0.1))
     var s = [0.5, -0.25, 1.0]
     var r = [a, 0.3, b]
@@ -134,6 +137,7 @@ for (a, b) in list((0.3, -0.7), (0.0, 0.2)) {{
         print(show(|| grad(f, wrt: 2)(a, b, w)))
         print(show(|| grad(f, wrt: (0, 2))(a, b, w)))
         print(show(|| grad(f, wrt: 3)(a, b, w, start)))
+        print(show(|| grad(f, wrt: 4)(a, b, w, start, h)))
         print(show(|| grad(|a| a * f(a, b, w))(a)))
         print(show(|| derivative(|a| f(a, b, w))(a)))
         print(show(|| grad(|b| grad(|a| f(a, b, w))(a))(b)))
