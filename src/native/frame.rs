@@ -252,6 +252,9 @@ pub struct Frame {
     pub kept: Kept,
 }
 
+/// Entries up to which code writes: behind them there is room for what is put together where it leaves.
+const MOST_ENTRIES: usize = Slot::MAX_NODES - (1 << 14);
+
 /// Words of a trace: as much memory as the entries of a full tape.
 const MOST_WORDS: usize = Slot::MAX_NODES * (size_of::<Entry>() / size_of::<u64>());
 
@@ -291,13 +294,13 @@ impl Frame {
             self.end = unsafe { self.top.add(std::mem::size_of_val(room)) };
         } else {
             let (needed, more) = (bytes.div_ceil(size_of::<Entry>()), if full { used.max(1 << 10) } else { 0 });
-            if used + needed > Slot::MAX_NODES {
+            if used + needed > MOST_ENTRIES {
                 return None;
             }
             tape.entries.reserve(needed.max(more));
             let room = tape.entries.spare_capacity_mut();
             self.top = room.as_mut_ptr().cast();
-            let count = room.len().min(Slot::MAX_NODES - used.min(Slot::MAX_NODES));
+            let count = room.len().min(MOST_ENTRIES - used.min(MOST_ENTRIES));
             // SAFETY: not behind the end of the same allocation.
             self.end = unsafe { self.top.add(count * size_of::<Entry>()) };
         }

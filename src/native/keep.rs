@@ -35,6 +35,13 @@ pub struct Kept {
     pub pushes: Vec<(u32, u32)>,
 }
 
+impl Kept {
+    /// Code has to leave before it keeps more.
+    pub fn is_full(&self) -> bool {
+        self.pushes.len() >= MOST
+    }
+}
+
 /// How what an instruction pushes is put together, from its cells in order.
 pub struct Push {
     pub left: Left,
@@ -133,7 +140,7 @@ unsafe extern "C" fn keep_push(frame: *mut Frame, number: u64, cells: *const u32
     let (frame, value) = unsafe { (&mut *frame, &mut *(*(*frame).objects.add(object as usize)).value) };
     let Value::List(items) = value else { return 0 };
     let kept = &mut frame.kept;
-    let fits = kept.pushes.len() < MOST && items.len() + kept.pushes.len() < MAX_LIST && Rc::get_mut(items).is_some();
+    let fits = !kept.is_full() && items.len() + kept.pushes.len() < MAX_LIST && Rc::get_mut(items).is_some();
     if !fits {
         return 0;
     }

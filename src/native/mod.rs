@@ -68,6 +68,8 @@ const FAILURES: u32 = 6;
 const FEW: i64 = 8;
 /// Kinds of registers that a loop is compiled for.
 const VARIANTS: usize = 4;
+/// Entries of the tape that may be written for a cell where code leaves: its node, and two for a vector that it is part of.
+const ROOM: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up, if it did not turn `MANY` times before.
 const LEFT: u32 = 1000;
 const MANY: u64 = 16;
@@ -235,7 +237,7 @@ impl Variant {
         let mut words = 0;
         if inputs.recording != Recording::Nothing {
             let tape = cx.outermost_tape()?;
-            if tape.entries.len() + inputs.cells.len() + 1 > Slot::MAX_NODES {
+            if tape.entries.len() + ROOM * (inputs.cells.len() + 1) > Slot::MAX_NODES {
                 return None;
             }
             words = tape.trace.len();
@@ -306,7 +308,8 @@ impl Variant {
             }
         }
         self.full.set(exit.full);
-        if (self.span.0..=self.span.1).contains(&exit.to) && !exit.full && frame.turns < MANY {
+        let in_vain = !exit.full && !frame.kept.is_full() && frame.turns < MANY;
+        if (self.span.0..=self.span.1).contains(&exit.to) && in_vain {
             self.patience.set(self.patience.get().saturating_sub(1));
         }
         Some(exit.to)
