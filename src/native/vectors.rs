@@ -15,6 +15,7 @@ use crate::native::sources::Source;
 use crate::native::vector_math::{power, simple};
 use crate::ops::arith::POW;
 use crate::ops::prim::Prim;
+use crate::ops::reduce::{MEAN, SUM};
 use crate::syntax::ast::BinOp;
 use crate::tensor::{DType, Tensor};
 use crate::value::Value;
@@ -129,6 +130,9 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), op: Op, kinds: &mu
             }
             match (site.host, site.names.len()) {
                 (Some(Host::Prim(prim)), 0) => region.apply((frame, at), prim, (dst, &args), kinds, &mut actions),
+                (Some(Host::Builtin(builtin)), 0) if reduction(builtin.name).is_some() => {
+                    region.apply((frame, at), reduction(builtin.name)?, (dst, &args), kinds, &mut actions)
+                }
                 (Some(Host::Builtin(builtin)), 0) if builtin.name == "len" => {
                     let n = region.size_of(*args.first()?, kinds)?;
                     actions.push(Action::Set { dst, value: Value::Int(i64::from(n)) });
@@ -182,6 +186,15 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), op: Op, kinds: &mu
         actions.push(Action::Skip);
     }
     Some(done.and_then(|()| Some(Read { actions, next: region.place_of(frame, behind)? })))
+}
+
+/// The primitive of a builtin that takes lists, too.
+fn reduction(name: &str) -> Option<&'static Prim> {
+    match name {
+        "sum" => Some(&SUM),
+        "mean" => Some(&MEAN),
+        _ => None,
+    }
 }
 
 /// Values of an index that are given.
@@ -311,6 +324,7 @@ impl Region<'_> {
         let (of, _) = *self.objects.get(k as usize)?;
         match self.sources.value(self.regs, self.globals, of) {
             Value::Prim(prim) => Some(prim),
+            Value::Builtin(builtin) => reduction(builtin.name),
             _ => None,
         }
     }

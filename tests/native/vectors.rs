@@ -148,6 +148,58 @@ for (a, b) in list((0.3, -0.7), (0.0, 0.2)) {{
     )
 }
 
+/// One thing each, of a loop over `i` with vectors `s` and `w`, a matrix `m`, a list `l` and a float `x`.
+const BODIES: [&str; 16] = [
+    "x = 0.5 * x + 0.1 * norm(s - w * x)",
+    "x = 0.5 * x + 0.1 * dot(s, w + x)",
+    "x = 0.5 * x + 0.1 * sum((s + x)^2) - mean(s * x)",
+    "s = 0.9 * s + 0.1 * sin(i * w)",
+    "s = 0.9 * s + 0.1 * (m @ s) - 0.01 * i * w",
+    "s = 0.9 * s + 0.1 * (s @ m) - 0.01 * i * w",
+    "s = 0.5 * concat([s[1:3], [x, 0.001 * i]])[0:3] + 0.1 * s",
+    "s[1] = 0.001 * i * x\n s *= 0.9",
+    "s[-1] += 0.001 * i * x\n s *= 0.9",
+    "let (a, b, c) = s\n s = [0.5 * b, 0.9 * c + 0.01, 0.5 * a + 0.001 * i]",
+    "s = 0.9 * s + 0.001 * i * w\n l.push(s)",
+    "s = 0.9 * s + 0.001 * i * w\n l.push((i, x, s))",
+    "x = 0.5 * x + 0.001 * i\n if i % 3 == 0 { l.push([x, x^2]) }",
+    "w[i % 3] = 0.001 * i\n x = 0.5 * x + sum(0.1 * w)",
+    "m[i % 3, 1] = 0.001 * i\n s = 0.9 * s + 0.1 * (m @ s) + 0.01",
+    "s = annotated(s, 0.001 * i * w)",
+];
+
+#[test]
+fn everything_that_vectors_do_in_native_code_is_what_the_machine_does() {
+    for body in BODIES {
+        for dtype in ["f32", "f64"] {
+            let program = format!(
+                "set_dtype({dtype})
+fn annotated(v: float[n], w: float[n]) -> float[n] = 0.9 * v + w
+fn f(a, b) {{
+    var (x, s, w) = (a, [a, 0.3, b], [0.2, -0.1, 0.4])
+    var m = [[0.3, -0.1, 0.2], [0.1, 0.4, -0.2], [-0.3, 0.2, 0.1]]
+    var l = list((0, a, s))
+    for i in 0..1500 {{
+        {body}
+    }}
+    list(x, s, w, m, len(l), l[-1], l[len(l) // 2], l[len(l) // 3])
+}}
+for _ in 0..2 {{
+    print(\"value\", f(0.4, 0.2))
+    print(grad(|a| sum(f(a, 0.2)[1]) + f(a, 0.2)[0])(0.4))
+}}
+"
+            );
+            let before = native::compiled();
+            assert!(compare(&program), "{program}");
+            let compiled = native::compiled() - before;
+            // What is written at an index that changes is not taken apart.
+            let compiles = cfg!(target_arch = "x86_64") && !body.starts_with("w[i") && !body.starts_with("m[i");
+            assert!(!compiles || compiled >= 2, "{compiled} loops were compiled of\n{program}");
+        }
+    }
+}
+
 /// Compares what a program prints by the machine with what it prints as native code.
 fn compare(program: &str) -> bool {
     native::switch(false);
