@@ -22,6 +22,8 @@ use crate::value::Value;
 
 /// Places that a region may have.
 const MOST: usize = 4000;
+/// Instructions that are followed, each time counted: kinds that do not settle are not compiled.
+const STEPS: usize = 20 * MOST;
 
 /// An action of an instruction: frame, instruction, number.
 type Spot = (usize, usize, usize);
@@ -69,6 +71,8 @@ pub struct Region<'a> {
     /// Registers of the frame that hold the same number all the time, for which the code is made, and others that do not.
     pub fixed: Vec<(Reg, Value)>,
     pub varying: Vec<Reg>,
+    /// Instructions that were followed.
+    steps: usize,
 }
 
 impl<'a> Region<'a> {
@@ -136,6 +140,7 @@ impl<'a> Region<'a> {
             whole: vec![],
             fixed: vec![],
             varying: vec![],
+            steps: 0,
         };
         region.entry = region.place_of(0, first)?;
         region.take_in(chunk)?;
@@ -360,6 +365,10 @@ impl<'a> Region<'a> {
             let (frame, instruction, _) = *self.spots.get(at)?;
             if frame == 0 && !(self.span.0..=self.span.1).contains(&instruction) {
                 continue;
+            }
+            self.steps += 1;
+            if self.steps > STEPS {
+                return None;
             }
             if let Some(known) = self.places.get(at)? {
                 let joined = known.kinds.join(&kinds);
