@@ -7,6 +7,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use crate::ad::slot::{Level, Slot};
+use crate::ad::transforms::Taken;
 use crate::builtins::Builtin;
 use crate::bytecode::chunk::Chunk;
 use crate::error::Result;
@@ -161,6 +162,10 @@ pub trait NativeFn {
     fn call(&self, vm: &mut Vm, args: Args) -> Result<Value>;
     /// The function it is made of, if a call of it takes the same arguments (for signatures in messages).
     fn inner(&self) -> Option<&Value> {
+        None
+    }
+    /// The derivative of [`NativeFn::inner`] that it is, if it is no more than that.
+    fn taken(&self) -> Option<Taken> {
         None
     }
     /// What a gradient calls, in messages about its result.

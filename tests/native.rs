@@ -7,6 +7,8 @@ use dlang::tensor::DType;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+#[path = "native/derivatives.rs"]
+mod derivatives;
 #[path = "native/vectors.rs"]
 mod vectors;
 

@@ -137,6 +137,19 @@ impl Cx {
         }
     }
 
+    /// The innermost level and its nodes, if that is one of forward mode which stands alone or above [`Cx::outermost_tape`].
+    pub fn forward_duals(&mut self) -> Option<(Level, &[Dual])> {
+        if self.watch != Watch::Off || self.trap.records || self.levels.len() == 2 && self.outermost_tape().is_none() {
+            return None;
+        }
+        match &self.levels[..] {
+            [LevelState { mode: Mode::Forward(duals), .. }] | [_, LevelState { mode: Mode::Forward(duals), .. }] => {
+                Some((Level(self.levels.len() as u8), duals))
+            }
+            _ => None,
+        }
+    }
+
     /// How many levels are open.
     pub fn depth(&self) -> usize {
         self.levels.len()

@@ -6,6 +6,7 @@ use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
+use crate::ops::num::Test;
 use crate::value::Value;
 
 /// A comparison.
@@ -90,6 +91,19 @@ pub enum Action {
         dst: Reg,
         formula: Rc<Formula>,
         lanes: Lanes,
+    },
+    /// A tangent of 0.
+    Zero {
+        dst: Reg,
+    },
+    /// One float or the other, as two compare.
+    Select {
+        dst: Reg,
+        test: Test,
+        a: Reg,
+        b: Reg,
+        yes: Reg,
+        no: Reg,
     },
     /// A number as one of f32.
     Round {
@@ -233,6 +247,8 @@ impl Place {
             }
             Action::Shape { dst, kind } => after.set(*dst, *kind),
             Action::Set { dst, value } => after.set(*dst, Kind::of(value)),
+            Action::Zero { dst } => after.set(*dst, Kind::Zero),
+            Action::Select { dst, yes, no, .. } => after.set(*dst, self.kinds[*yes].join(self.kinds[*no])),
             Action::Round { dst, src } => {
                 after.set(*dst, Kind::Float { active: self.kinds[*src] == Kind::Float { active: true } });
             }
@@ -293,7 +309,10 @@ impl Action {
             Action::Recur { dst, args, .. } => (args.clone(), vec![*dst]),
             Action::Return { src } | Action::Keep { src, .. } => (vec![*src], vec![]),
             Action::Push { value, .. } => (vec![*value], vec![]),
-            Action::Set { dst, .. } | Action::Shape { dst, .. } | Action::Length { dst, .. } => (vec![], vec![*dst]),
+            Action::Set { dst, .. } | Action::Zero { dst } | Action::Shape { dst, .. } | Action::Length { dst, .. } => {
+                (vec![], vec![*dst])
+            }
+            Action::Select { dst, a, b, yes, no, .. } => (vec![*a, *b, *yes, *no], vec![*dst]),
             Action::Compute { dst, formula, .. } => (formula.registers.clone(), vec![*dst]),
             Action::Element { dst, index, .. } => (index.clone(), vec![*dst]),
             Action::Store { index, value, .. } | Action::Update { index, value, .. } => {

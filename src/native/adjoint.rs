@@ -12,6 +12,7 @@ use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::{Block, Function, InstBuilder, Value, types};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::ad::reverse::Bar;
 use crate::bytecode::op::Reg;
@@ -20,6 +21,9 @@ use crate::native::emit::{Exit, FIXED, TRUSTED};
 use crate::native::kind::Kind;
 use crate::native::record::WORD;
 use crate::native::region::Region;
+
+/// Partials of a formula that are multiplied even by a cotangent of 0.
+const FEW: usize = 3;
 
 /// What an instruction does on the way back.
 #[derive(Clone, Debug)]
@@ -143,21 +147,11 @@ impl Adjoint {
         let mut function = Function::new();
         function.signature = code::signature(isa);
         let mut b = FunctionBuilder::new(&mut function, &mut context);
-        let place =
-            |b: &mut FunctionBuilder<'_>| region.places.iter().map(|_| b.create_block()).collect::<Vec<Block>>();
-        let (undo, before) = (place(&mut b), place(&mut b));
-        let done = b.create_block();
-        let mut registers = vec![];
-        for back in backs {
-            for reg in back.carries() {
-                if !registers.iter().any(|(r, _)| *r == reg) {
-                    registers.push((reg, b.declare_var(types::F64)));
-                }
-            }
+        let mut vars = FxHashMap::default();
+        for reg in backs.iter().flat_map(Back::carries) {
+            vars.entry(reg).or_insert_with(|| b.declare_var(types::F64));
         }
         let [sweep, top] = [0; 2].map(|_| b.declare_var(types::I64));
-        let way = Way { region, ways, backs, b, undo, before, done, registers, sweep, top };
-        way.run(isa, starts)?;
         let out = |exit: &Exit| {
             let mut floats = vec![];
             let mut note = |cell: usize, kind: Kind| {
@@ -168,7 +162,10 @@ impl Adjoint {
             exit.left.iter().for_each(|(_, left)| left.cells(&mut note));
             floats
         };
-        let outs = exits.iter().map(out).collect();
+        let outs: Vec<Vec<usize>> = exits.iter().map(out).collect();
+        let (blocks, follows) = (FxHashMap::default(), FxHashSet::default());
+        let way = Way { region, ways, backs, b, blocks, todo: vec![], follows, vars, zero: None, sweep, top };
+        way.run(isa, starts, &outs)?;
         Some(Adjoint { code: code::compile(isa, function)?, outs, cells: region.named.len() })
     }
 }
@@ -190,55 +187,138 @@ impl Back {
     }
 }
 
+/// A piece of the code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Piece {
+    /// Undoes a place and goes on.
+    Undo(usize),
+    /// Tells by which way a place was reached.
+    Before(usize),
+    Done,
+}
+
 struct Way<'a> {
     region: &'a Region<'a>,
     ways: &'a Ways,
     backs: &'a [Back],
     b: FunctionBuilder<'a>,
-    /// By place: what undoes it, and where that goes on.
-    undo: Vec<Block>,
-    before: Vec<Block>,
-    done: Block,
+    blocks: FxHashMap<Piece, Block>,
+    /// Blocks that are not written yet.
+    todo: Vec<(Piece, Block)>,
+    /// Pieces that stand in the block of the only one before them.
+    follows: FxHashSet<Piece>,
     /// Those with cotangents.
-    registers: Vec<(Reg, Variable)>,
+    vars: FxHashMap<Reg, Variable>,
+    /// One zero for all, so that what is zero on each way is known to be.
+    zero: Option<Value>,
     sweep: Variable,
     top: Variable,
 }
 
 impl Way<'_> {
-    fn run(mut self, isa: &OwnedTargetIsa, starts: &[Start]) -> Option<()> {
-        self.enter(starts)?;
-        for at in 0..self.region.places.len() {
-            self.b.switch_to_block(self.undo[at]);
-            if self.region.at(at).is_some() {
-                self.undo(self.backs.get(at)?)?;
+    fn run(mut self, isa: &OwnedTargetIsa, starts: &[Start], outs: &[Vec<usize>]) -> Option<()> {
+        self.find_followers(starts);
+        self.enter(starts, outs)?;
+        while let Some((first, block)) = self.todo.pop() {
+            self.b.switch_to_block(block);
+            let mut next = Some(first);
+            while let Some(piece) = next {
+                next = self.piece(piece)?;
             }
-            let before = self.resolve(Start::Before(at));
-            self.b.ins().jump(before, &[]);
-            self.b.switch_to_block(self.before[at]);
-            self.go_back(at);
         }
-        self.b.switch_to_block(self.done);
-        let sweep = self.b.use_var(self.sweep);
-        let bars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, bars) as i32);
-        for (offset, var) in self.offsets()? {
-            let bar = self.b.use_var(var);
-            self.b.ins().store(TRUSTED, bar, bars, offset);
-        }
-        let zero = self.b.ins().iconst(types::I64, 0);
-        self.b.ins().return_(&[zero]);
         self.b.seal_all_blocks();
         self.b.finalize(isa.frontend_config());
         Some(())
     }
 
-    /// Where the registers' cotangents stand in `Sweep::bars`.
-    fn offsets(&self) -> Option<Vec<(i32, Variable)>> {
-        let offset = |reg: Reg| Some((self.region.cell(reg)? * size_of::<f64>()) as i32);
-        self.registers.iter().map(|(reg, var)| Some((offset(*reg)?, *var))).collect()
+    /// Finds the pieces that only one other leads to, which leads nowhere else.
+    fn find_followers(&mut self, starts: &[Start]) {
+        let mut todo: Vec<Piece> = starts.iter().map(|start| self.resolve(*start)).collect();
+        let mut branching: FxHashSet<Piece> = todo.iter().copied().collect();
+        let mut seen = FxHashSet::default();
+        while let Some(piece) = todo.pop() {
+            if !seen.insert(piece) {
+                continue;
+            }
+            let next = self.behind(piece);
+            for to in &next {
+                let is_only = matches!(piece, Piece::Undo(_)) && !branching.contains(to);
+                if !is_only || !self.follows.insert(*to) {
+                    self.follows.remove(to);
+                    branching.insert(*to);
+                }
+            }
+            todo.extend(next);
+        }
     }
 
-    fn enter(&mut self, starts: &[Start]) -> Option<()> {
+    /// Where a piece leads to.
+    fn behind(&self, piece: Piece) -> Vec<Piece> {
+        match piece {
+            Piece::Undo(at) => vec![self.resolve(Start::Before(at))],
+            Piece::Before(at) => {
+                let target = |way: &Option<usize>| match way {
+                    Some(from) => self.resolve(Start::After(*from)),
+                    None => Piece::Done,
+                };
+                self.ways.of_place(at).iter().map(target).collect()
+            }
+            Piece::Done => vec![],
+        }
+    }
+
+    /// The block of a piece, which is written later.
+    fn block(&mut self, piece: Piece) -> Block {
+        if let Some(block) = self.blocks.get(&piece) {
+            return *block;
+        }
+        let block = self.b.create_block();
+        self.blocks.insert(piece, block);
+        self.todo.push((piece, block));
+        block
+    }
+
+    /// Writes a piece; the one that follows in its block.
+    fn piece(&mut self, piece: Piece) -> Option<Option<Piece>> {
+        match piece {
+            Piece::Undo(at) => {
+                self.undo(self.backs.get(at)?)?;
+                let next = self.resolve(Start::Before(at));
+                if self.follows.contains(&next) {
+                    return Some(Some(next));
+                }
+                let next = self.block(next);
+                self.b.ins().jump(next, &[]);
+            }
+            Piece::Before(_) => {
+                let targets = self.behind(piece);
+                let targets: Vec<Block> = targets.into_iter().map(|piece| self.block(piece)).collect();
+                self.go_back(&targets);
+            }
+            Piece::Done => {
+                let sweep = self.b.use_var(self.sweep);
+                let bars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, bars) as i32);
+                for (reg, var) in self.vars.clone() {
+                    // Others had no node on entry.
+                    if self.region.sources.has(reg) {
+                        let bar = self.b.use_var(var);
+                        let offset = self.offset(reg)?;
+                        self.b.ins().store(TRUSTED, bar, bars, offset);
+                    }
+                }
+                let zero = self.b.ins().iconst(types::I64, 0);
+                self.b.ins().return_(&[zero]);
+            }
+        }
+        Some(None)
+    }
+
+    /// Where a register's cotangent stands in `Sweep::bars`.
+    fn offset(&self, reg: Reg) -> Option<i32> {
+        Some((self.region.cell(reg)? * size_of::<f64>()) as i32)
+    }
+
+    fn enter(&mut self, starts: &[Start], outs: &[Vec<usize>]) -> Option<()> {
         let block = self.b.create_block();
         self.b.append_block_params_for_function_params(block);
         self.b.switch_to_block(block);
@@ -247,47 +327,49 @@ impl Way<'_> {
         let top = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, top) as i32);
         self.b.def_var(self.top, top);
         let bars = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, bars) as i32);
-        for (offset, var) in self.offsets()? {
-            let bar = self.b.ins().load(types::F64, TRUSTED, bars, offset);
+        let zero = self.b.ins().f64const(0.0);
+        self.zero = Some(zero);
+        for (reg, var) in self.vars.clone() {
+            let (cell, offset) = (self.region.cell(reg)?, self.offset(reg)?);
+            let is_out = outs.iter().any(|out| out.contains(&cell));
+            let bar = if is_out { self.b.ins().load(types::F64, TRUSTED, bars, offset) } else { zero };
             self.b.def_var(var, bar);
         }
         let exit = self.b.ins().load(types::I64, TRUSTED, sweep, offset_of!(Sweep, exit) as i32);
         let mut switch = Switch::new();
         for (i, start) in starts.iter().enumerate() {
-            switch.set_entry(i as u128, self.resolve(*start));
+            let piece = self.resolve(*start);
+            switch.set_entry(i as u128, self.block(piece));
         }
-        switch.emit(&mut self.b, exit, self.done);
+        let done = self.block(Piece::Done);
+        switch.emit(&mut self.b, exit, done);
         Some(())
     }
 
-    /// The block where it goes on, past instructions that do nothing on the way back.
-    fn resolve(&self, mut start: Start) -> Block {
+    /// The piece where it goes on, past instructions that do nothing on the way back.
+    fn resolve(&self, mut start: Start) -> Piece {
         for _ in 0..=2 * self.region.places.len() {
             start = match start {
                 Start::After(at) => match self.backs.get(at) {
                     Some(Back::Nothing) => Start::Before(at),
-                    _ => return self.undo[at],
+                    _ => return Piece::Undo(at),
                 },
                 Start::Before(at) => match self.ways.of_place(at) {
                     [Some(from)] => Start::After(*from),
-                    [None] => return self.done,
-                    _ => return self.before[at],
+                    [None] => return Piece::Done,
+                    _ => return Piece::Before(at),
                 },
             };
         }
-        self.done
+        Piece::Done
     }
 
-    /// From a place to the one before it.
-    fn go_back(&mut self, at: usize) {
-        let target = |way: &Option<usize>| match way {
-            Some(from) => self.resolve(Start::After(*from)),
-            None => self.done,
-        };
-        let targets: Vec<Block> = self.ways.of_place(at).iter().map(target).collect();
-        match targets[..] {
+    /// By the way that the trace tells.
+    fn go_back(&mut self, targets: &[Block]) {
+        match *targets {
             [] => {
-                self.b.ins().jump(self.done, &[]);
+                let done = self.block(Piece::Done);
+                self.b.ins().jump(done, &[]);
             }
             [one] => {
                 self.b.ins().jump(one, &[]);
@@ -304,7 +386,8 @@ impl Way<'_> {
                 for (i, block) in targets.iter().enumerate() {
                     switch.set_entry(i as u128, *block);
                 }
-                switch.emit(&mut self.b, number, self.done);
+                let done = self.block(Piece::Done);
+                switch.emit(&mut self.b, number, done);
             }
         }
     }
@@ -318,22 +401,21 @@ impl Way<'_> {
     }
 
     fn var(&self, reg: Reg) -> Option<Variable> {
-        self.registers.iter().find(|(r, _)| *r == reg).map(|(_, var)| *var)
+        self.vars.get(&reg).copied()
     }
 
     /// The cotangent of a register that was written: before that it had none.
     fn take(&mut self, reg: Reg) -> Option<Value> {
         let var = self.var(reg)?;
         let bar = self.b.use_var(var);
-        let zero = self.b.ins().f64const(0.0);
-        self.b.def_var(var, zero);
+        self.b.def_var(var, self.zero?);
         Some(bar)
     }
 
     fn add(&mut self, reg: Reg, term: Value) -> Option<()> {
         let var = self.var(reg)?;
         let bar = self.b.use_var(var);
-        let sum = self.b.ins().fadd(bar, term);
+        let sum = if Some(bar) == self.zero { term } else { self.b.ins().fadd(bar, term) };
         self.b.def_var(var, sum);
         Some(())
     }
@@ -358,12 +440,21 @@ impl Way<'_> {
             }
             Back::Copy { dst, src } => {
                 let bar = self.take(*dst)?;
-                self.add(*src, bar)?;
+                if Some(bar) != self.zero {
+                    self.add(*src, bar)?;
+                }
             }
             Back::Flow { dst, parts } => {
-                let words = self.words(parts.iter().filter(|(_, part)| *part == Part::Kept).count());
+                let kept = parts.iter().filter(|(_, part)| *part == Part::Kept).count();
+                let words = self.words(kept);
                 let bar = self.take(*dst)?;
-                let none = self.unless_zero(bar);
+                if Some(bar) == self.zero {
+                    return Some(());
+                }
+                // A branch costs more than a few products.
+                let none = if kept > FEW { Some(self.unless_zero(bar)) } else { None };
+                let zero = self.zero?;
+                let is_zero = self.b.ins().fcmp(FloatCC::Equal, bar, zero);
                 let mut offset = 0;
                 let mut terms = vec![];
                 for (reg, part) in parts {
@@ -386,13 +477,17 @@ impl Way<'_> {
                         }
                         Part::Kept => {
                             let partial = self.b.ins().load(types::F64, TRUSTED, words, offset);
-                            self.b.ins().fmul(bar, partial)
+                            let product = self.b.ins().fmul(bar, partial);
+                            // Whatever the partial.
+                            if none.is_some() { product } else { self.b.ins().select(is_zero, zero, product) }
                         }
                     };
                     self.add(reg, term)?;
                 }
-                self.b.ins().jump(none, &[]);
-                self.b.switch_to_block(none);
+                if let Some(none) = none {
+                    self.b.ins().jump(none, &[]);
+                    self.b.switch_to_block(none);
+                }
             }
             Back::Element { dst, object, single } => {
                 let word = self.words(1);

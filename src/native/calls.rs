@@ -9,11 +9,13 @@ use crate::bytecode::chunk::{CallSite, CaptureSource, Chunk, DimTest, TypeTest};
 use crate::bytecode::live::{Set, live};
 use crate::bytecode::op::{GlobalSlot, Reg, Table};
 use crate::native::action::Action;
+use crate::native::derivatives::{Asked, Asking};
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
 use crate::native::read::Read;
 use crate::native::region::Region;
 use crate::native::sources::Source;
+use crate::native::tangents::Level;
 use crate::symbol::Symbol;
 use crate::value::{Closure, StructDef, Value};
 
@@ -49,6 +51,8 @@ pub struct Called<'a> {
     pub live: Vec<Set>,
     /// From where; nothing for the loop itself.
     pub caller: Option<Caller>,
+    /// That of the derivative which calls it.
+    pub level: Option<Level>,
 }
 
 /// A call.
@@ -60,6 +64,15 @@ pub struct Caller {
     result: Reg,
     /// Parameters that go back into arguments.
     back: Vec<(Reg, Reg)>,
+    /// The result is that of a derivative.
+    derivative: Option<Asked>,
+}
+
+impl Caller {
+    /// Of a derivative.
+    pub fn of_derivative((frame, at): (usize, usize), result: Reg, asked: Asked) -> Caller {
+        Caller { frame, at, result, back: vec![], derivative: Some(asked) }
+    }
 }
 
 /// A method that is part of the code: it must be the same when that runs.
@@ -76,9 +89,39 @@ impl Promise {
 }
 
 /// A function and the registers of its captures.
-struct Callee {
-    chunk: Rc<Chunk>,
-    captures: Vec<Reg>,
+pub(super) struct Callee {
+    pub chunk: Rc<Chunk>,
+    pub captures: Vec<Reg>,
+}
+
+/// The parameters that arguments stand for, by position or name, and the mask of those; `inout` tells which arguments are places.
+pub(super) fn arranged(chunk: &Chunk, count: usize, site: &CallSite, inout: u64) -> Option<(Vec<usize>, u64)> {
+    let (params, positional) = (&chunk.params, count.checked_sub(site.names.len())?);
+    let mut to: Vec<usize> = (0..positional).collect();
+    for name in &site.names {
+        to.push(params.iter().position(|p| p.name == *name)?);
+    }
+    let given = to.iter().fold(0u64, |mask, i| mask | 1 << (i % 64));
+    let changed = to.iter().enumerate().fold(0u64, |mask, (arg, i)| mask | (inout >> arg & 1) << (i % 64));
+    let fits = params.len() < 64
+        && to.iter().all(|i| *i < params.len())
+        && given.count_ones() as usize == to.len()
+        && params.iter().enumerate().all(|(i, p)| p.has_default || given >> i & 1 != 0)
+        && changed == chunk.inout;
+    fits.then_some((to, given))
+}
+
+/// Makes the variables of dims in the annotations of a function unbound.
+pub(super) fn unbound_dims(chunk: &Chunk, base: Reg) -> Vec<Action> {
+    let mut actions = vec![];
+    for test in &chunk.types {
+        let TypeTest::Tensor { dims, .. } = test else { continue };
+        actions.extend(dims.iter().filter_map(|dim| match dim {
+            DimTest::Var(reg, _) => Some(Action::Set { dst: base.shifted(reg.0), value: Value::None }),
+            _ => None,
+        }));
+    }
+    actions
 }
 
 impl Region<'_> {
@@ -103,6 +146,17 @@ impl Region<'_> {
             let chunk = self.method(&def, Symbol::CALL)?;
             args.insert(0, function);
             return self.enter(at, Callee { chunk, captures: vec![] }, &args, (result, site, inout << 1), kinds);
+        }
+        if let Some(taken) = self.derivative_in(function, kinds) {
+            if inout != 0 {
+                return None;
+            }
+            let of = self.part(function, 0, kinds)?;
+            return self.enter_derivative(at, Asking::Taken(taken), of, &args, (result, site), kinds);
+        }
+        if let Some(builtin) = self.builtin_in(function, kinds) {
+            let plain = inout == 0 && site.names.is_empty();
+            return if plain { self.take_derivative(at, builtin, result, &args, kinds) } else { None };
         }
         let callee = self.callee(function, kinds)?;
         self.enter(at, callee, &args, (result, site, inout), kinds)
@@ -156,7 +210,7 @@ impl Region<'_> {
     }
 
     /// The function in a register, if it is one of the program, or builds a struct.
-    fn callee(&mut self, reg: Reg, kinds: &mut Kinds) -> Option<Callee> {
+    pub(super) fn callee(&mut self, reg: Reg, kinds: &mut Kinds) -> Option<Callee> {
         match kinds[reg] {
             Kind::Closure(c) => {
                 let chunk = self.parts.chunks.get(c as usize)?.clone();
@@ -199,23 +253,9 @@ impl Region<'_> {
         kinds: &Kinds,
     ) -> Option<Read> {
         let Callee { chunk, captures } = callee;
-        let (params, positional) = (&chunk.params, args.len().checked_sub(site.names.len())?);
-        let mut to: Vec<usize> = (0..positional).collect();
-        for name in &site.names {
-            to.push(params.iter().position(|p| p.name == *name)?);
-        }
-        let given = to.iter().fold(0u64, |mask, i| mask | 1 << (i % 64));
-        let changed = to.iter().enumerate().fold(0u64, |mask, (arg, i)| mask | (inout >> arg & 1) << (i % 64));
-        let fits = params.len() < 64
-            && to.iter().all(|i| *i < params.len())
-            && given.count_ones() as usize == to.len()
-            && params.iter().enumerate().all(|(i, p)| p.has_default || given >> i & 1 != 0)
-            && changed == chunk.inout;
-        if !fits {
-            return None;
-        }
+        let (to, given) = arranged(&chunk, args.len(), site, inout)?;
         if self.is_function && std::ptr::eq(&*self.frames.first()?.code, &*chunk) {
-            let plain = args.len() == params.len() && site.names.is_empty() && captures.is_empty();
+            let plain = args.len() == chunk.params.len() && site.names.is_empty() && captures.is_empty();
             return if plain { self.recur((frame, at), args, result, kinds) } else { None };
         }
         let number = self.frame(frame, at, &chunk)?;
@@ -224,21 +264,13 @@ impl Region<'_> {
         let back = back.map(|(arg, i)| Some((*args.get(arg)?, base.shifted(*i as u16)))).collect::<Option<Vec<_>>>()?;
         let this = &mut self.frames[number];
         this.given = given;
-        this.caller = Some(Caller { frame, at, result, back });
-        let mut actions = vec![];
-        // Variables of dims are not bound yet.
-        for test in &chunk.types {
-            let TypeTest::Tensor { dims, .. } = test else { continue };
-            actions.extend(dims.iter().filter_map(|dim| match dim {
-                DimTest::Var(reg, _) => Some(Action::Set { dst: base.shifted(reg.0), value: Value::None }),
-                _ => None,
-            }));
-        }
+        this.caller = Some(Caller { frame, at, result, back, derivative: None });
+        let mut actions = unbound_dims(&chunk, base);
         for (arg, i) in args.iter().zip(&to) {
             self.copy(base.shifted(*i as u16), *arg, kinds, &mut actions)?;
         }
         for (i, capture) in captures.iter().enumerate() {
-            self.copy(base.shifted((params.len() + i) as u16), *capture, kinds, &mut actions)?;
+            self.copy(base.shifted((chunk.params.len() + i) as u16), *capture, kinds, &mut actions)?;
         }
         let next = self.place_of(number, 0)?;
         actions.push(Action::Goto { to: next });
@@ -277,7 +309,7 @@ impl Region<'_> {
     }
 
     /// The frame of a function called from a place: not one that is running already.
-    fn frame(&mut self, frame: usize, at: usize, chunk: &Rc<Chunk>) -> Option<usize> {
+    pub(super) fn frame(&mut self, frame: usize, at: usize, chunk: &Rc<Chunk>) -> Option<usize> {
         let known = self.frames.iter().position(|f| f.caller.as_ref().is_some_and(|c| (c.frame, c.at) == (frame, at)));
         if let Some(known) = known {
             return matches!(&self.frames[known].code, Code::Called(c) if Rc::ptr_eq(c, chunk)).then_some(known);
@@ -294,7 +326,7 @@ impl Region<'_> {
         let base = self.registers;
         self.registers = base.checked_add(chunk.registers)?;
         let code = Code::Called(chunk.clone());
-        self.frames.push(Called { code, base, given: 0, live: live(chunk), caller: None });
+        self.frames.push(Called { code, base, given: 0, live: live(chunk), caller: None, level: None });
         Some(self.frames.len() - 1)
     }
 
@@ -302,7 +334,13 @@ impl Region<'_> {
     pub(super) fn hand_back(&mut self, frame: usize, src: Reg, kinds: &Kinds) -> Option<Read> {
         let caller = self.frames.get(frame)?.caller.clone()?;
         let mut actions = vec![];
-        self.copy(caller.result, src, kinds, &mut actions)?;
+        match &caller.derivative {
+            Some(asked) => {
+                let level = self.frames.get(frame)?.level?;
+                self.hand_derivative(caller.result, (src, level), asked, kinds, &mut actions)?;
+            }
+            None => self.copy(caller.result, src, kinds, &mut actions)?,
+        }
         for (arg, param) in &caller.back {
             self.copy(*arg, *param, kinds, &mut actions)?;
         }
@@ -316,6 +354,15 @@ impl Region<'_> {
         let Kind::Object(k) = kinds[reg] else { return false };
         let Some((of, _)) = self.objects.get(k as usize) else { return false };
         matches!(self.sources.value(self.regs, self.globals, *of), Value::Builtin(builtin) if builtin.name == name)
+    }
+
+    /// The name of the builtin in a register.
+    fn builtin_in(&self, reg: Reg, kinds: &Kinds) -> Option<&'static str> {
+        let Kind::Object(k) = kinds[reg] else { return None };
+        match self.sources.value(self.regs, self.globals, self.objects.get(k as usize)?.0) {
+            Value::Builtin(builtin) => Some(builtin.name),
+            _ => None,
+        }
     }
 
     /// What `MakeClosure` does.

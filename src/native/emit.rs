@@ -24,6 +24,7 @@ use crate::native::record::{Record, Recording, most};
 use crate::native::recursion;
 use crate::native::region::Region;
 use crate::native::slopes::{Calls, rounded};
+use crate::ops::num::Test;
 use crate::value;
 use crate::vm::INTERRUPT;
 
@@ -96,6 +97,8 @@ pub(super) struct Emitter<'a> {
     pub b: FunctionBuilder<'a>,
     vars: Vec<Vars>,
     blocks: Vec<Option<Block>>,
+    /// By place: the one that stands behind it in its block.
+    followers: Vec<Option<usize>>,
     pub calls: Calls,
     pub helpers: Helpers,
     pub recording: Recording,
@@ -131,6 +134,21 @@ struct Noted {
     block: Block,
     to: Block,
     number: usize,
+}
+
+/// By place: the one that it leads to, if nothing else leads there and it leads nowhere else.
+fn followers(region: &Region<'_>, ways: &Ways) -> Vec<Option<usize>> {
+    let mut followers = vec![None; region.places.len()];
+    for (i, place) in region.places.iter().enumerate() {
+        let Some(place) = place else { continue };
+        if let [(to, _)] = place.ways(&region.objects)[..]
+            && matches!(ways.of_place(to), [Some(_)])
+            && region.at(to).is_some()
+        {
+            followers[i] = Some(to);
+        }
+    }
+    followers
 }
 
 pub(super) const TRUSTED: MemFlagsData = MemFlagsData::trusted();
@@ -177,13 +195,19 @@ impl<'a> Emitter<'a> {
         let frame = b.declare_var(types::I64);
         let recursion = region.is_function.then(|| b.import_signature(recursion::signature(isa, region)));
         let turns = (region.has_gaps() && !region.is_function).then(|| b.declare_var(types::I64));
-        let blocks = region.places.iter().map(|place| place.as_ref().map(|_| b.create_block())).collect();
+        let followers = followers(region, ways);
+        let mut blocks = vec![];
+        for place in &region.places {
+            blocks.push(place.as_ref().map(|_| b.create_block()));
+        }
+        followers.iter().flatten().for_each(|place| blocks[*place] = None);
         Some(Emitter {
             isa,
             region,
             b,
             vars,
             blocks,
+            followers,
             calls,
             helpers,
             recording,
@@ -203,12 +227,17 @@ impl<'a> Emitter<'a> {
         self.enter()?;
         let heads = self.heads();
         for i in 0..self.region.places.len() {
-            let (Some(place), Some(block)) = (&self.region.places[i], self.blocks[i]) else { continue };
+            let Some(block) = self.blocks[i] else { continue };
             self.b.switch_to_block(block);
-            if heads.contains(&i) {
-                self.head(i, place)?;
+            let mut next = Some(i);
+            while let Some(at) = next {
+                let place = self.region.at(at)?;
+                if heads.contains(&at) {
+                    self.head(at, place)?;
+                }
+                self.place(at, place)?;
+                next = self.followers[at];
             }
-            self.place(i, place)?;
         }
         for noted in std::mem::take(&mut self.noted) {
             self.b.switch_to_block(noted.block);
@@ -355,7 +384,7 @@ impl<'a> Emitter<'a> {
         let stores = match kind {
             Kind::Bool | Kind::Int => vec![int],
             Kind::Float { active: true } => vec![float, node],
-            Kind::Float { active: false } => vec![float],
+            Kind::Float { active: false } | Kind::Zero => vec![float],
             Kind::Mixed => vec![float, node, int, tag],
             _ => vec![],
         };
@@ -438,7 +467,7 @@ impl<'a> Emitter<'a> {
             Action::Copy { dst, src } => {
                 back = match place.kinds[*src] {
                     Kind::Float { active: true } if dst != src => Back::Copy { dst: *dst, src: *src },
-                    Kind::Float { active: false } => Back::End { dst: *dst },
+                    Kind::Float { active: false } | Kind::Zero => Back::End { dst: *dst },
                     _ => Back::Nothing,
                 };
                 self.copy(*dst, *src)?;
@@ -484,6 +513,19 @@ impl<'a> Emitter<'a> {
                 }
             },
             Action::Compute { dst, formula, lanes } => back = self.compute(*dst, formula, *lanes, place)?,
+            Action::Zero { dst } => {
+                let zero = self.b.ins().f64const(0.0);
+                self.set_float(*dst, zero, None)?;
+                back = Back::End { dst: *dst };
+            }
+            Action::Select { dst, test, a, b, yes, no } => {
+                let order = match test {
+                    Test::Greater => Order::Gt,
+                    Test::Equal => Order::Eq,
+                };
+                let holds = self.compare(order, place, *a, *b)?;
+                back = self.select(holds, *dst, [*yes, *no], place)?;
+            }
             Action::Round { dst, src } => {
                 let node = self.node_of(*src, place)?;
                 back = match node {
@@ -587,9 +629,11 @@ impl<'a> Emitter<'a> {
         if let Some(noted) = self.backs.get_mut(at) {
             *noted = back;
         }
-        let (to, kinds) = &ways[0];
-        let to = self.target(at, *to, kinds);
-        self.b.ins().jump(to, &[]);
+        if self.followers[at].is_none() {
+            let (to, kinds) = &ways[0];
+            let to = self.target(at, *to, kinds);
+            self.b.ins().jump(to, &[]);
+        }
         Some(())
     }
 

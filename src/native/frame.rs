@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, Recent, Tape};
+use crate::ad::transforms::Taken;
 use crate::native::keep::Kept;
 use crate::tensor::{DType, Tensor};
 use crate::value::{StructDef, Value};
@@ -55,6 +56,8 @@ pub enum What {
     Struct(usize),
     /// A function with code at this address.
     Function(usize),
+    /// A derivative of a function.
+    Derivative(Taken),
     /// Whose entries are read.
     Dict,
     /// The name of a struct, by the address of its definition.
@@ -74,6 +77,7 @@ impl What {
             Value::Tuple(items) => u16::try_from(items.len()).ok().map(What::Tuple),
             Value::Struct(s) => Some(What::of_struct(&s.def)),
             Value::Fn(closure) => Some(What::Function(Rc::as_ptr(&closure.chunk) as usize)),
+            Value::Native(native) => native.0.taken().map(What::Derivative),
             Value::Dict(_) => Some(What::Dict),
             Value::StructType(def) => Some(What::StructType(Rc::as_ptr(def) as usize)),
             Value::List(items) => match (items.first(), items.last()) {

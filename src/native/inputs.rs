@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::ad::Cx;
+use crate::ad::slot::{Level, Slot};
+use crate::ad::{Cx, Watch};
 use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::Reg;
 use crate::native::calls::{Code, Promise};
@@ -12,10 +13,11 @@ use crate::native::frame::{Cell as Register, OBJECT, Object, Tag, What};
 use crate::native::kind::Kind;
 use crate::native::record::Recording;
 use crate::native::region::Region;
-use crate::native::sources::Sources;
+use crate::native::sources::{Source, Sources};
+use crate::native::under::Around;
 use crate::native::vectors::same;
-use crate::tensor::DType;
 use crate::tensor::parts::element;
+use crate::tensor::{DType, Tensor};
 use crate::value::{StructDef, Value};
 
 /// The inputs of a loop or function.
@@ -34,6 +36,10 @@ pub struct Inputs {
     dtype: DType,
     /// Registers that hold just this.
     fixed: Vec<(Reg, Value)>,
+    /// The forward level around it, if numbers of that are among the inputs.
+    around: Option<Level>,
+    /// Derivatives are taken inside: nobody may watch what they compute.
+    derives: bool,
     /// What is told by its address lives as long as this.
     _kept: Kept,
 }
@@ -77,6 +83,8 @@ impl Inputs {
             promises: region.promises,
             dtype: region.dtype,
             fixed: region.fixed,
+            around: region.around.filter(|_| region.is_under).map(|around| around.level),
+            derives: region.directions.len() > 1,
             recording,
             may_trace,
         }
@@ -90,18 +98,35 @@ impl Inputs {
                 return false;
             }
         }
+        if self.derives && (cx.watch != Watch::Off || cx.trap.records) {
+            return false;
+        }
+        let dtype = cx.env.dtype;
+        let around = match (self.around, cx.forward_duals().map(Around::new)) {
+            (Some(level), Some(around)) if around.level == level => Some(around),
+            (Some(_), _) => return false,
+            (None, _) => None,
+        };
         let objects = self.objects.iter().all(|(reg, what)| what.fits(self.sources.value(regs, globals, *reg)));
         let is_fixed = |(reg, value): &(Reg, Value)| regs.get(reg.0 as usize).is_some_and(|held| same(held, value));
         objects
-            && cx.env.dtype == self.dtype
+            && dtype == self.dtype
             && self.fixed.iter().all(is_fixed)
             && self.promises.iter().all(Promise::holds)
             && self.cells.iter().all(|(reg, kind)| {
+                if self.sources.with_tangent(*reg).is_some() {
+                    return true;
+                }
                 // Elements are as the vector is.
                 if self.sources.element(regs, globals, *reg).is_some() {
                     return true;
                 }
                 let value = self.sources.value(regs, globals, *reg);
+                if let (Some(around), Value::Float(slot, _)) = (around, value)
+                    && slot.level() == around.level
+                {
+                    return self.takes(around, *reg, *kind, *slot);
+                }
                 match (kind, value) {
                     // Slots come back as those of level 1.
                     (Kind::Mixed | Kind::Float { active: true }, Value::Float(slot, _)) => slot.level().0 <= 1,
@@ -111,6 +136,53 @@ impl Inputs {
                     _ => Kind::of(value) == *kind,
                 }
             })
+    }
+
+    /// Whether a register of this kind may hold a number of the level around.
+    fn takes(&self, around: Around<'_>, reg: Reg, kind: Kind, slot: Slot) -> bool {
+        let Some((primal, Value::Float(tangent, _))) = around.parts(slot) else { return false };
+        let may = |kind: Kind, slot: Slot| match kind {
+            Kind::Float { active } => active || slot.is_const(),
+            _ => false,
+        };
+        let of_tangent = self.sources.register(Source::Tangent { of: reg });
+        let of_tangent = of_tangent.map(|reg| self.cells.iter().find(|(r, _)| *r == reg));
+        // One that nothing names may be anything.
+        may(kind, primal) && of_tangent.is_some_and(|cell| cell.is_none_or(|(_, kind)| may(*kind, *tangent)))
+    }
+
+    /// A tangent on entry: that of a number or of an element of a tensor.
+    fn tangent_of(
+        &self,
+        cx: &mut Cx,
+        of: Reg,
+        kind: Kind,
+        (regs, globals): (&[Value], &[Option<Value>]),
+    ) -> Option<Register> {
+        let element = self.sources.element(regs, globals, of);
+        let slot = match &element {
+            Some((slot, _, _)) => *slot,
+            None => self.sources.value(regs, globals, of).slot(),
+        };
+        let around = Around::new(cx.forward_duals()?);
+        let none = Register { tag: Tag::Float as u32, ..Register::default() };
+        if slot.is_const() || slot.level() != around.level {
+            return Some(none);
+        }
+        let (_, tangent) = around.parts(slot)?;
+        let (slot, x) = match (tangent, element) {
+            (Value::Float(slot, x), None) => (*slot, *x),
+            (Value::Tensor(slot, t), Some((_, _, index))) => {
+                let (slot, t) = (*slot, t.clone());
+                read_element(cx, slot, &t, &index)?
+            }
+            _ => return None,
+        };
+        (slot.is_const() || kind == Kind::Float { active: true }).then_some(Register {
+            float: x,
+            node: slot.node().0,
+            ..none
+        })
     }
 
     /// The tensors and lists, as code sees them.
@@ -124,7 +196,9 @@ impl Inputs {
             };
             // SAFETY: a register or a global, which stay where they are while the code runs.
             let (mut object, value) = unsafe { (Object::new(value, *what)?, &*value) };
-            if let (Value::Tensor(slot, t), true) = (value, what.is_active()) {
+            if let (Value::Tensor(slot, t), true) = (value, what.is_active())
+                && Some(slot.level()) != self.around
+            {
                 let tape = cx.outermost_tape()?;
                 let entry = tape.entries.get(slot.node().0 as usize)?;
                 // Of a tensor, not of a loop that has cotangents of its own.
@@ -144,20 +218,27 @@ impl Inputs {
         globals: &[Option<Value>],
     ) -> Option<SmallVec<[Register; 32]>> {
         let mut cells: SmallVec<[Register; 32]> = SmallVec::new();
-        for (reg, _) in &self.cells {
+        // A number's own slot, below the level around.
+        let own = |cx: &mut Cx, slot: Slot| match self.around {
+            Some(level) if slot.level() == level => Some(Around::new(cx.forward_duals()?).parts(slot)?.0),
+            _ => Some(slot),
+        };
+        for (reg, kind) in &self.cells {
+            if let Some(of) = self.sources.with_tangent(*reg) {
+                cells.push(self.tangent_of(cx, of, *kind, (regs, globals))?);
+                continue;
+            }
             if let Some((slot, t, index)) = self.sources.element(regs, globals, *reg) {
-                let (node, x) = if slot.is_const() {
-                    (0, element(t, &index).ok()?.1)
-                } else {
-                    let Ok(Some(Value::Float(slot, x))) = cx.read_element(slot, t, &index) else { return None };
-                    (slot.node().0, x)
-                };
+                let slot = own(cx, slot)?;
+                let (slot, x) = read_element(cx, slot, t, &index)?;
+                let node = slot.node().0;
                 cells.push(Register { float: x, node, tag: Tag::Float as u32, ..Register::default() });
                 continue;
             }
             cells.push(match self.sources.value(regs, globals, *reg) {
                 Value::Float(slot, x) => {
-                    Register { float: *x, node: slot.node().0, tag: Tag::Float as u32, ..Register::default() }
+                    let node = own(cx, *slot)?.node().0;
+                    Register { float: *x, node, tag: Tag::Float as u32, ..Register::default() }
                 }
                 Value::Int(i) => Register { int: *i, tag: Tag::Int as u32, ..Register::default() },
                 Value::Bool(b) => Register { int: i64::from(*b), tag: Tag::Bool as u32, ..Register::default() },
@@ -169,5 +250,16 @@ impl Inputs {
             });
         }
         Some(cells)
+    }
+}
+
+/// An element of a tensor with this slot.
+fn read_element(cx: &mut Cx, slot: Slot, t: &Tensor, index: &[i64]) -> Option<(Slot, f64)> {
+    if slot.is_const() {
+        return Some((slot, element(t, index).ok()?.1));
+    }
+    match cx.read_element(slot, t, index) {
+        Ok(Some(Value::Float(slot, x))) => Some((slot, x)),
+        _ => None,
     }
 }

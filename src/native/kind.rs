@@ -1,7 +1,9 @@
 //! What registers hold at a place of a region.
 
 use std::ops::Index;
+use std::rc::Rc;
 
+use crate::ad::transforms::Taken;
 use crate::bytecode::op::Reg;
 use crate::value::Value;
 
@@ -17,6 +19,8 @@ pub enum Kind {
     Float {
         active: bool,
     },
+    /// A tangent that is 0 on each way to here.
+    Zero,
     /// This one of `Region::objects`.
     Object(u16),
     /// A tuple of so many, which stand in registers of their own.
@@ -30,6 +34,8 @@ pub enum Kind {
     },
     /// A function with this code of `Region::parts`; so do its captures.
     Closure(u16),
+    /// A derivative of a function, which is its only part.
+    Derivative(Taken),
     /// One or another of the simple ones, as the run went.
     Mixed,
     /// Nothing that could be told to the machine.
@@ -53,13 +59,14 @@ impl Kind {
         match (self, other) {
             (a, b) if a == b => a,
             (Kind::Float { .. }, Kind::Float { .. }) => Kind::Float { active: true },
+            (Kind::Zero, kind @ Kind::Float { .. }) | (kind @ Kind::Float { .. }, Kind::Zero) => kind,
             (a, b) if a.has_parts() || b.has_parts() || a == Kind::Unknown || b == Kind::Unknown => Kind::Unknown,
             _ => Kind::Mixed,
         }
     }
 
     pub fn is_float(self) -> bool {
-        matches!(self, Kind::Float { .. })
+        matches!(self, Kind::Float { .. } | Kind::Zero)
     }
 
     pub fn is_number(self) -> bool {
@@ -72,7 +79,7 @@ impl Kind {
 
     /// Its parts stand in registers of their own.
     pub fn has_parts(self) -> bool {
-        matches!(self, Kind::Tuple(_) | Kind::Struct(_) | Kind::Vector { .. } | Kind::Closure(_))
+        matches!(self, Kind::Tuple(_) | Kind::Struct(_) | Kind::Vector { .. } | Kind::Closure(_) | Kind::Derivative(_))
     }
 
     /// May be copied from register to register.
@@ -81,9 +88,12 @@ impl Kind {
     }
 }
 
-/// The kinds of all registers.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Kinds(Vec<Kind>);
+/// Kinds that are shared together.
+const WIDE: usize = 32;
+
+/// The kinds of all registers. Those of one place differ little from those of the next, so they share what is the same.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Kinds(Vec<Rc<[Kind; WIDE]>>);
 
 impl Kinds {
     pub fn new() -> Kinds {
@@ -91,18 +101,34 @@ impl Kinds {
     }
 
     pub fn set(&mut self, reg: Reg, kind: Kind) {
-        let i = reg.0 as usize;
-        if self.0.len() <= i {
-            self.0.resize(i + 1, Kind::Untouched);
+        let (row, i) = (reg.0 as usize / WIDE, reg.0 as usize % WIDE);
+        if self.0.len() <= row {
+            self.0.resize(row + 1, Rc::new([Kind::Untouched; WIDE]));
         }
-        self.0[i] = kind;
+        if self.0[row][i] != kind {
+            Rc::make_mut(&mut self.0[row])[i] = kind;
+        }
+    }
+
+    /// Whatever a register holds, nothing reads it.
+    pub fn forget(&mut self, reg: Reg) {
+        if self[reg] != Kind::Untouched {
+            self.set(reg, Kind::Untouched);
+        }
     }
 
     /// Where two ways meet.
     pub fn join(&self, other: &Kinds) -> Kinds {
-        let count = self.0.len().max(other.0.len());
-        let reg = |i: usize| Reg(u16::try_from(i).unwrap_or(u16::MAX));
-        Kinds((0..count).map(|i| self[reg(i)].join(other[reg(i)])).collect())
+        let blank = Rc::new([Kind::Untouched; WIDE]);
+        let row = |row: usize| {
+            let [a, b] = [self, other].map(|kinds| kinds.0.get(row).unwrap_or(&blank));
+            if Rc::ptr_eq(a, b) {
+                return a.clone();
+            }
+            let joined: [Kind; WIDE] = std::array::from_fn(|i| a[i].join(b[i]));
+            if joined == **a { a.clone() } else { Rc::new(joined) }
+        };
+        Kinds((0..self.0.len().max(other.0.len())).map(row).collect())
     }
 }
 
@@ -110,6 +136,6 @@ impl Index<Reg> for Kinds {
     type Output = Kind;
 
     fn index(&self, reg: Reg) -> &Kind {
-        self.0.get(reg.0 as usize).unwrap_or(&Kind::Untouched)
+        self.0.get(reg.0 as usize / WIDE).map_or(&Kind::Untouched, |row| &row[reg.0 as usize % WIDE])
     }
 }

@@ -15,6 +15,7 @@ mod action;
 mod adjoint;
 mod calls;
 mod code;
+mod derivatives;
 mod elements;
 mod emit;
 mod entry;
@@ -31,15 +32,17 @@ mod region;
 mod slopes;
 mod sources;
 mod structures;
+mod tangents;
+mod under;
 mod vector_math;
 mod vectors;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::ad::Cx;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{Entry, General, Tape};
+use crate::ad::{Cx, Watch};
 use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::{Op, Reg};
 use crate::native::adjoint::Adjoint;
@@ -50,9 +53,10 @@ pub use crate::native::function::{Functions, call};
 use crate::native::inputs::Inputs;
 use crate::native::keep::{Push, push_all};
 use crate::native::kind::Kind;
-use crate::native::parts::Left;
+use crate::native::parts::{Left, Making};
 use crate::native::record::Recording;
 use crate::native::region::Region;
+use crate::native::under::Around;
 use crate::tensor::DType;
 use crate::tensor::create::scalar_f64;
 use crate::value::Value;
@@ -67,7 +71,7 @@ const FAILURES: u32 = 6;
 /// Turns that are left for which native code is not worth the way in and out.
 const FEW: i64 = 8;
 /// Kinds of registers that a loop is compiled for.
-const VARIANTS: usize = 4;
+const VARIANTS: usize = 8;
 /// Entries of the tape that may be written for a cell where code leaves: its node, and two for a vector that it is part of.
 const ROOM: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up, if it did not turn `MANY` times before.
@@ -111,7 +115,8 @@ struct Loop {
     /// The state of one over a range or items.
     iter: Option<Reg>,
     looks: u32,
-    failures: u32,
+    /// Attempts in vain; under levels for which no variables are compiled, too.
+    failures: [u32; 2],
     variants: Vec<Rc<Variant>>,
 }
 
@@ -169,16 +174,19 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
             None => {
-                if !looks || this.failures >= FAILURES || this.variants.len() >= VARIANTS || !ON.get() {
+                // Under levels for which no variables are compiled it may work for none, and says nothing of others.
+                let is_outermost = cx.depth() == 1 && cx.outermost_tape().is_some();
+                let nested = usize::from(cx.depth() > 0 && !is_outermost && cx.forward_duals().is_none());
+                if !looks || this.failures[nested] >= FAILURES || this.variants.len() >= VARIANTS || !ON.get() {
                     return None;
                 }
                 this.looks += 1;
-                if this.looks < HOT << this.failures {
+                if this.looks < HOT << this.failures[nested] {
                     return None;
                 }
                 this.looks = 0;
                 let Some(variant) = compile(cx, chunk, regs, globals, first) else {
-                    this.failures += 1;
+                    this.failures[nested] += 1;
                     return None;
                 };
                 let variant = Rc::new(variant);
@@ -205,11 +213,17 @@ fn turns_left(regs: &[Value], iter: Reg) -> Option<i64> {
 }
 
 fn compile(cx: &mut Cx, chunk: &Chunk, regs: &[Value], globals: &[Option<Value>], first: usize) -> Option<Variant> {
-    let region = Region::new((chunk, first), regs, globals, cx.env.dtype)?;
+    let (dtype, watched) = (cx.env.dtype, cx.watch != Watch::Off || cx.trap.records);
+    let plain = cx.outermost_tape().map(|tape| tape.plain);
+    let around = cx.forward_duals().map(Around::new);
+    let region = Region::new((chunk, first), regs, globals, (dtype, around))?;
+    if watched && region.directions.len() > 1 {
+        return None;
+    }
     let may_trace = region.records() && !region.stores_variables() && TRACES.get();
     let recording = match region.records() {
-        true if may_trace && cx.outermost_tape()?.plain => Recording::Trace,
-        true => cx.outermost_tape().map(|_| Recording::Entries)?,
+        true if may_trace && plain? => Recording::Trace,
+        true => plain.map(|_| Recording::Entries)?,
         false => Recording::Nothing,
     };
     let Emitted { code, exits, pushes, adjoint, most } = emit::emit(code::isa()?, &region, recording)?;
@@ -271,7 +285,7 @@ impl Variant {
                 Kind::Bool => Value::Bool(cell.int != 0),
                 Kind::Int => Value::Int(cell.int),
                 Kind::Float { active: true } => Value::Float(slot(), cell.float),
-                Kind::Float { active: false } => Value::float(cell.float),
+                Kind::Float { active: false } | Kind::Zero => Value::float(cell.float),
                 Kind::Object(k) => object(k as usize).unwrap_or_default(),
                 Kind::Mixed => match cell.tag {
                     t if t == Tag::None as u32 => Value::None,
@@ -287,13 +301,13 @@ impl Variant {
         let of_cell = |cell: usize, kind: Kind| of(cells.get(cell)?, kind);
         let put_together = |left: &Left, cells: &[Register]| {
             let of_cell = |cell: usize, kind: Kind| of(cells.get(cell)?, kind);
-            left.value(&of_cell, &mut |single, elements| vector(cx, single, &elements))
+            left.value(&of_cell, &mut |making| make(cx, making))
         };
         // SAFETY: the registers have not changed yet.
         unsafe { push_all(&frame.kept, &self.pushes, &objects, put_together) };
         for (reg, left) in &exit.left {
             // What was not touched stays.
-            if let Some(value) = left.value(&of_cell, &mut |single, elements| vector(cx, single, &elements)) {
+            if let Some(value) = left.value(&of_cell, &mut |making| make(cx, making)) {
                 values.push((*reg, value));
             }
         }
@@ -313,6 +327,17 @@ impl Variant {
             self.patience.set(self.patience.get().saturating_sub(1));
         }
         Some(exit.to)
+    }
+}
+
+/// What is not put together from values alone.
+fn make(cx: &mut Cx, making: Making) -> Option<Value> {
+    match making {
+        Making::Vector(single, elements) => vector(cx, single, &elements),
+        Making::Dual(primal, tangent) => {
+            let (level, _) = cx.forward_duals()?;
+            cx.new_dual(primal, tangent, level).ok()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
+use crate::ad::transforms::Taken;
 use crate::bytecode::chunk::Chunk;
 use crate::bytecode::op::Reg;
 use crate::native::action::Action;
@@ -12,6 +13,7 @@ use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
 use crate::native::region::Region;
 use crate::native::sources::Source;
+use crate::native::tangents::{AROUND, number as number_of_tangent};
 use crate::value::{Closure, StructDef, StructValue, Value};
 
 /// Leaves of what is taken apart on entry: as it is read, and if it changes.
@@ -44,6 +46,7 @@ impl Parts {
             Kind::Vector { n, .. } => n as usize,
             Kind::Struct(d) => self.defs.get(d as usize).map_or(0, |def| def.fields.len()),
             Kind::Closure(c) => self.chunks.get(c as usize).map_or(0, |chunk| chunk.captures as usize),
+            Kind::Derivative(_) => 1,
             _ => 0,
         };
         count as u16
@@ -102,8 +105,13 @@ impl Region<'_> {
 
     /// The kind of what a register holds on entry, taken apart if it is small or, if it `changes`, not too large.
     pub(super) fn entering(&mut self, reg: Reg, changes: bool) -> Option<Kind> {
-        if let Some((slot, _, _)) = self.sources.element(self.regs, self.globals, reg) {
-            return Some(Kind::Float { active: !slot.is_const() });
+        let element = self.sources.element(self.regs, self.globals, reg).map(|(slot, _, _)| slot);
+        let float = match self.sources.value(self.regs, self.globals, reg) {
+            Value::Float(slot, _) => Some(*slot),
+            _ => None,
+        };
+        if let Some(slot) = element.or(float) {
+            return self.entering_float(reg, slot);
         }
         let value = self.sources.value(self.regs, self.globals, reg);
         let most = if changes { CHANGED } else { READ };
@@ -161,6 +169,9 @@ impl Region<'_> {
     fn tell(&self, reg: Reg, kinds: &mut Kinds) {
         let kind = self.entry_kinds[reg];
         kinds.set(reg, kind);
+        if let Some(tangent) = self.around.and_then(|_| self.parts.register(reg, number_of_tangent(AROUND, 0)?)) {
+            kinds.set(tangent, self.entry_kinds[tangent]);
+        }
         for i in 0..self.parts.count(kind) {
             if let Some(part) = self.parts.register(reg, i) {
                 self.tell(part, kinds);
@@ -181,7 +192,9 @@ impl Region<'_> {
             }
             Kind::Object(k) => match *self.objects.get(k as usize)? {
                 (of, What::Tuple(n)) if number < n => self.source(Source::Part { of, number }, kinds),
-                (of, What::Struct(_) | What::Function(_)) => self.source(Source::Part { of, number }, kinds),
+                (of, What::Struct(_) | What::Function(_) | What::Derivative(_)) => {
+                    self.source(Source::Part { of, number }, kinds)
+                }
                 _ => None,
             },
             _ => None,
@@ -262,22 +275,39 @@ pub enum Left {
     Vector(bool, Vec<Left>),
     Struct(Rc<StructDef>, Vec<Left>),
     Closure(Rc<Chunk>, Vec<Left>),
+    Derivative(Taken, Vec<Left>),
+    /// A number and its tangent.
+    Dual(Box<[Left; 2]>),
+}
+
+/// What is not put together from values alone.
+pub enum Making {
+    /// A vector of floats, of f32 or not.
+    Vector(bool, Vec<Value>),
+    /// A float with a tangent of the forward level around the loop.
+    Dual(Value, Value),
 }
 
 impl Left {
-    /// Puts it together; vectors of floats by `vector`.
+    /// Puts it together.
     pub fn value(
         &self,
         of_cell: &impl Fn(usize, Kind) -> Option<Value>,
-        vector: &mut impl FnMut(bool, Vec<Value>) -> Option<Value>,
+        make: &mut impl FnMut(Making) -> Option<Value>,
     ) -> Option<Value> {
         let mut all =
-            |parts: &[Left]| parts.iter().map(|part| part.value(of_cell, vector)).collect::<Option<Vec<Value>>>();
+            |parts: &[Left]| parts.iter().map(|part| part.value(of_cell, make)).collect::<Option<Vec<Value>>>();
         Some(match self {
             Left::Vector(single, elements) => {
                 let elements = all(elements)?;
-                vector(*single, elements)?
+                make(Making::Vector(*single, elements))?
             }
+            Left::Dual(parts) => {
+                let [primal, tangent] = [parts[0].value(of_cell, make)?, parts[1].value(of_cell, make)?];
+                // Of what is no float on this way the tangent is nothing.
+                if matches!(primal, Value::Float(..)) { make(Making::Dual(primal, tangent))? } else { primal }
+            }
+            Left::Derivative(taken, function) => taken.of(all(function)?.pop()?),
             Left::Cell(cell, kind) => of_cell(*cell, *kind)?,
             Left::Tuple(items) => Value::tuple(all(items)?),
             Left::Struct(def, fields) => Value::Struct(Rc::new(StructValue { def: def.clone(), fields: all(fields)? })),
@@ -296,6 +326,11 @@ impl Left {
             Left::Vector(single, parts) => Left::Vector(single, all(parts)),
             Left::Struct(def, parts) => Left::Struct(def, all(parts)),
             Left::Closure(chunk, parts) => Left::Closure(chunk, all(parts)),
+            Left::Derivative(taken, parts) => Left::Derivative(taken, all(parts)),
+            Left::Dual(parts) => {
+                let [primal, tangent] = *parts;
+                Left::Dual(Box::new([primal.numbered(cell), tangent.numbered(cell)]))
+            }
         }
     }
 
@@ -303,9 +338,12 @@ impl Left {
     pub fn cells(&self, note: &mut impl FnMut(usize, Kind)) {
         match self {
             Left::Cell(cell, kind) => note(*cell, *kind),
-            Left::Tuple(parts) | Left::Vector(_, parts) | Left::Struct(_, parts) | Left::Closure(_, parts) => {
-                parts.iter().for_each(|part| part.cells(note));
-            }
+            Left::Tuple(parts)
+            | Left::Vector(_, parts)
+            | Left::Struct(_, parts)
+            | Left::Closure(_, parts)
+            | Left::Derivative(_, parts) => parts.iter().for_each(|part| part.cells(note)),
+            Left::Dual(parts) => parts.iter().for_each(|part| part.cells(note)),
         }
     }
 }

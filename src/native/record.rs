@@ -100,6 +100,34 @@ impl Emitter<'_> {
         Some(if parts.is_empty() { Back::End { dst } } else { Back::Flow { dst, parts } })
     }
 
+    /// One float or the other.
+    pub(super) fn select(&mut self, holds: Value, dst: Reg, from: [Reg; 2], place: &Place) -> Option<Back> {
+        let [yes, no] = from.map(|reg| self.float(reg, place));
+        let value = self.b.ins().select(holds, yes?, no?);
+        let nodes = [self.node_of(from[0], place)?, self.node_of(from[1], place)?];
+        if nodes.iter().all(Option::is_none) {
+            self.set_float(dst, value, None)?;
+            return Some(Back::End { dst });
+        }
+        if self.traces() {
+            let (one, zero) = (self.b.ins().f64const(1.0), self.b.ins().f64const(0.0));
+            let slopes = [self.b.ins().select(holds, one, zero), self.b.ins().select(holds, zero, one)];
+            let mut parts = vec![];
+            for ((reg, node), slope) in from.into_iter().zip(nodes).zip(slopes) {
+                if node.is_some() {
+                    self.trace(slope)?;
+                    parts.push((reg, Part::Kept));
+                }
+            }
+            self.set_float(dst, value, None)?;
+            return Some(Back::Flow { dst, parts });
+        }
+        let [yes, no] = nodes.map(|node| node.unwrap_or_else(|| self.b.ins().iconst(types::I32, 0)));
+        let node = self.b.ins().select(holds, yes, no);
+        self.set_float(dst, value, Some(node))?;
+        Some(Back::Nothing)
+    }
+
     /// Computes a formula of operands, whose nodes are given if they have some, and records it.
     pub(super) fn differentiate(
         &mut self,
@@ -197,6 +225,9 @@ fn parts(region: &Region<'_>, place: &Place) -> usize {
         Action::Compute { formula, .. } => {
             let active = |r: &&Reg| place.kinds[**r] == Kind::Float { active: true };
             formula.registers.iter().filter(active).count()
+        }
+        Action::Select { yes, no, .. } => {
+            [yes, no].into_iter().filter(|r| place.kinds[**r] == Kind::Float { active: true }).count()
         }
         _ => 0,
     }

@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::bytecode::chunk::{Chunk, Home};
+use crate::bytecode::chunk::{CaptureSource, Chunk, Home};
 use crate::bytecode::live::{Set, live, writes};
 use crate::bytecode::op::{Op, Operand, Reg};
 use crate::native::action::{Action, Place};
@@ -17,6 +17,8 @@ use crate::native::kind::{Kind, Kinds};
 use crate::native::parts::{Leaving, Left, Parts};
 use crate::native::read::{Read, read};
 use crate::native::sources::Sources;
+use crate::native::tangents::{AROUND, Level};
+use crate::native::under::Around;
 use crate::tensor::DType;
 use crate::value::Value;
 
@@ -73,6 +75,13 @@ pub struct Region<'a> {
     pub varying: Vec<Reg>,
     /// Instructions that were followed.
     steps: usize,
+    /// The forward level around the loop, if there is one, and whether anything that the loop names is under it.
+    pub around: Option<Around<'a>>,
+    pub is_under: bool,
+    /// Directions of each level.
+    pub directions: Vec<usize>,
+    /// Registers of what an instruction computes on the way.
+    pub passing: Vec<Reg>,
 }
 
 impl<'a> Region<'a> {
@@ -81,14 +90,14 @@ impl<'a> Region<'a> {
         (chunk, first): (&'a Chunk, usize),
         regs: &'a [Value],
         globals: &'a [Option<Value>],
-        dtype: DType,
+        (dtype, around): (DType, Option<Around<'a>>),
     ) -> Option<Region<'a>> {
         let back = |op: &Op| match op {
             Op::Jump { to } | Op::ForLoop { to, .. } => to.0 as usize == first,
             _ => false,
         };
         let last = (first..chunk.code.len()).rev().find(|&i| back(&chunk.code[i]))?;
-        let region = Region::of((chunk, first, last), regs, globals, (false, dtype))?;
+        let region = Region::of((chunk, first, last), regs, globals, (false, dtype), around)?;
         let turns = Ways::of(&region).of_place(region.entry).len() > 1;
         turns.then_some(region)
     }
@@ -100,7 +109,7 @@ impl<'a> Region<'a> {
         globals: &'a [Option<Value>],
         dtype: DType,
     ) -> Option<Region<'a>> {
-        let region = Region::of((chunk, 0, chunk.code.len() - 1), args, globals, (true, dtype))?;
+        let region = Region::of((chunk, 0, chunk.code.len() - 1), args, globals, (true, dtype), None)?;
         let recurs = region.places.iter().flatten().any(|p| matches!(p.action, Action::Recur { .. }));
         (recurs && region.result.is_some_and(Kind::is_scalar)).then_some(region)
     }
@@ -110,10 +119,11 @@ impl<'a> Region<'a> {
         regs: &'a [Value],
         globals: &'a [Option<Value>],
         (is_function, dtype): (bool, DType),
+        around: Option<Around<'a>>,
     ) -> Option<Region<'a>> {
         let live = live(chunk);
         let told = (first..=last).map(|at| told(chunk, at, &live)).collect::<Option<Vec<Set>>>()?;
-        let own = Called { code: Code::Own(chunk), base: 0, given: u64::MAX, live, caller: None };
+        let own = Called { code: Code::Own(chunk), base: 0, given: u64::MAX, live, caller: None, level: None };
         let mut region = Region {
             span: (first, last),
             entry: 0,
@@ -141,6 +151,10 @@ impl<'a> Region<'a> {
             fixed: vec![],
             varying: vec![],
             steps: 0,
+            around,
+            is_under: false,
+            directions: vec![1],
+            passing: vec![],
         };
         region.entry = region.place_of(0, first)?;
         region.take_in(chunk)?;
@@ -171,6 +185,11 @@ impl<'a> Region<'a> {
             let operand = |(_, o): (&str, Operand)| matches!(o, Operand::Reg(r) if r == reg);
             let named = |op: &Op| match op {
                 Op::ForNext { iter, .. } | Op::ForLoop { iter, .. } => iter.shifted(1) == reg,
+                Op::MakeClosure { function, .. } => {
+                    let site = chunk.functions.get(function.0 as usize);
+                    let captures = |capture: &CaptureSource| matches!(capture, CaptureSource::Reg(r) if *r == reg);
+                    site.is_some_and(|site| site.captures.iter().any(captures))
+                }
                 op => op.operands().into_iter().any(operand),
             };
             code.iter().any(named)
@@ -287,7 +306,14 @@ impl<'a> Region<'a> {
             Kind::Vector { single, .. } => Left::Vector(single, parts()?),
             Kind::Struct(d) => Left::Struct(self.parts.defs.get(d as usize)?.clone(), parts()?),
             Kind::Closure(c) => Left::Closure(self.parts.chunks.get(c as usize)?.clone(), parts()?),
-            kind => Left::Cell(self.cell(reg)?, kind),
+            Kind::Derivative(taken) => Left::Derivative(taken, parts()?),
+            kind => {
+                let primal = Left::Cell(self.cell(reg)?, kind);
+                match self.tangent_left(reg, kinds) {
+                    Some((tangent, kind)) => Left::Dual(Box::new([primal, Left::Cell(self.cell(tangent)?, kind)])),
+                    None => primal,
+                }
+            }
         })
     }
 
@@ -343,6 +369,7 @@ impl<'a> Region<'a> {
                 is_active(*object)
             }
             Action::Compute { formula, .. } => formula.registers.iter().any(|r| active(&p.kinds[*r])),
+            Action::Select { yes, no, .. } => active(&p.kinds[*yes]) || active(&p.kinds[*no]),
             _ => false,
         })
     }
@@ -378,7 +405,7 @@ impl<'a> Region<'a> {
                 kinds = joined;
             }
             let refused = self.refused.contains(&(frame, instruction));
-            let done = if refused { None } else { read(self, (frame, instruction), &mut kinds) };
+            let done = if refused { None } else { self.read_with_tangents((frame, instruction), &mut kinds) };
             let Read { actions, next } = done.unwrap_or(Read { actions: vec![Action::Leave], next: at });
             // It may have been more of them before.
             let mut stale = actions.len().max(1);
@@ -394,6 +421,7 @@ impl<'a> Region<'a> {
                 let mut ways = place.ways(&self.objects);
                 self.places[here] = Some(place);
                 if k + 1 == count {
+                    ways.iter_mut().for_each(|(_, kinds)| self.forget_passing(kinds));
                     todo.extend(ways);
                     break;
                 }
@@ -401,6 +429,34 @@ impl<'a> Region<'a> {
             }
         }
         Some(())
+    }
+
+    /// What an instruction does, with the tangents of the levels that it is under.
+    fn read_with_tangents(&mut self, (frame, at): (usize, usize), kinds: &mut Kinds) -> Option<Read> {
+        let Read { actions, next } = read(self, (frame, at), kinds)?;
+        // What a derivative hands back is under those of its caller.
+        let called = self.frames.get(frame)?;
+        let hands_back = matches!(called.code.code.get(at), Some(Op::Return { .. }));
+        let frame = called.caller.as_ref().filter(|_| hands_back).map_or(frame, |caller| caller.frame);
+        let levels = self.levels_of(frame)?;
+        let actions = if levels.is_empty() { actions } else { self.with_tangents(&levels, actions, kinds)? };
+        Some(Read { actions, next })
+    }
+
+    /// The levels that a frame is under, from the outermost on.
+    pub(super) fn levels_of(&self, frame: usize) -> Option<Vec<Level>> {
+        let mut levels = vec![];
+        let mut at = self.frames.get(frame)?;
+        loop {
+            levels.extend(at.level);
+            let Some(caller) = &at.caller else { break };
+            at = self.frames.get(caller.frame)?;
+        }
+        if self.is_under {
+            levels.push(AROUND);
+        }
+        levels.reverse();
+        Some(levels)
     }
 
     /// Instructions after which two registers would hold what is written to (after a copy on write they would not), and those that
@@ -444,6 +500,7 @@ impl<'a> Region<'a> {
         while let Some(reg) = whole.pop() {
             let most = (0..).map_while(|i| self.parts.register(reg, i));
             let parts: Vec<Reg> = most.collect();
+            named.extend(self.tangent_around(reg));
             named.extend(&parts);
             whole.extend(parts);
         }

@@ -13,7 +13,7 @@ use crate::ops::lanes::{Elementwise, LaneKernel, Scalar};
 use crate::ops::math::SQRT;
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
-use crate::ops::strong::ZMUL;
+use crate::ops::strong::{DIV_OR_ZERO, STRONG, ZMUL};
 use crate::tensor::lanes::Lanes as Many;
 
 /// Calls of functions on floats.
@@ -179,8 +179,28 @@ impl Writer<'_, '_> {
             Step::Div(..) => self.b.ins().fdiv(x, y),
             Step::Neg(_) => self.b.ins().fneg(x),
             Step::Unary(_, u) => self.unary(u.inside, u.f, x),
-            Step::Binary(_, _, g) => self.call_two(g.f, x, y),
+            Step::Binary(_, _, g) => self.binary(g.inside, g.f, x, y),
         }
+    }
+
+    /// A function of two arguments: written out if it is a few instructions.
+    fn binary(&mut self, inside: &'static Elementwise, f: fn(f64, f64) -> f64, x: Value, y: Value) -> Value {
+        if is_inside(&ZMUL, inside) {
+            return self.strong(x, y);
+        }
+        if is_inside(&STRONG, inside) {
+            let zero = self.b.ins().f64const(0.0);
+            let ends = self.b.ins().fcmp(FloatCC::Equal, y, zero);
+            let product = self.strong(x, y);
+            return self.b.ins().select(ends, zero, product);
+        }
+        if is_inside(&DIV_OR_ZERO, inside) {
+            let zero = self.b.ins().f64const(0.0);
+            let is_zero = self.b.ins().fcmp(FloatCC::Equal, y, zero);
+            let quotient = self.b.ins().fdiv(x, y);
+            return self.b.ins().select(is_zero, zero, quotient);
+        }
+        self.call_two(f, x, y)
     }
 
     /// The same for an element, as kernels compute it. An operation on numbers of f32 is that on f64, rounded: those have more
@@ -378,12 +398,9 @@ impl Writer<'_, '_> {
         if is(&DIV) {
             return self.b.ins().fdiv(x, y);
         }
-        if is(&ZMUL) {
-            return self.strong(x, y);
-        }
         match &prim.eval {
             Eval::Elementwise(e) => match &e.scalar {
-                Scalar::Binary { f, .. } => self.call_two(*f, x, y),
+                Scalar::Binary { f, .. } => self.binary(e, *f, x, y),
                 _ => self.b.ins().f64const(f64::NAN),
             },
             Eval::General(_) => self.b.ins().f64const(f64::NAN),

@@ -19,6 +19,10 @@ pub enum Source {
         of: Reg,
         number: u16,
     },
+    /// The tangent of a number of the forward level around the loop.
+    Tangent {
+        of: Reg,
+    },
     /// Of a dict, by one of [`Sources::keys`].
     Entry {
         of: Reg,
@@ -115,6 +119,14 @@ impl Sources {
         }
     }
 
+    /// The register whose tangent stands in a register on entry.
+    pub fn with_tangent(&self, reg: Reg) -> Option<Reg> {
+        match self.source(reg)? {
+            Source::Tangent { of } => Some(of),
+            _ => None,
+        }
+    }
+
     fn source(&self, reg: Reg) -> Option<Source> {
         let place = self.list.binary_search_by_key(&reg, |(r, _)| *r).ok()?;
         self.list.get(place).map(|(_, source)| *source)
@@ -132,6 +144,7 @@ impl Sources {
                 Value::Tuple(items) => items.get(number as usize),
                 Value::Struct(s) => s.fields.get(number as usize),
                 Value::Fn(closure) => closure.captures.get(number as usize),
+                Value::Native(native) if number == 0 => native.0.inner(),
                 _ => None,
             },
             Some(Source::Entry { of, key }) if of < reg => {

@@ -8,11 +8,13 @@ use crate::bytecode::op::{Name, Op, Reg};
 use crate::native::action::{Action, IntOp, Lanes, Order};
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
-use crate::native::read::{Read, as_float, binary, join};
+use crate::native::read::{Read, as_float, binary, join, unary};
 use crate::native::region::Region;
 use crate::native::sources::Source;
+use crate::native::vector_math::power;
 use crate::native::vectors::{PASSING, loaded};
-use crate::ops::elementwise::{CLAMP, MAXIMUM, MINIMUM};
+use crate::ops::arith::{ABS, POW};
+use crate::ops::elementwise::{CLAMP, HYPOT, MAXIMUM, MINIMUM};
 use crate::symbol::Symbol;
 use crate::tensor::DType;
 use crate::value::{Key, Value};
@@ -28,6 +30,10 @@ pub fn read(region: &mut Region, at: (usize, usize), op: Op, kinds: &mut Kinds) 
             return None;
         }
         Op::CallMethod { base, site } => return Some(region.call_method(at, base, site, kinds)),
+        Op::CallHost { base, site } if region.is_jvp(at.0, site) => {
+            let args: Vec<Reg> = (1..4).map(|i| base.shifted(i)).collect();
+            return Some(region.take_derivative(at, "jvp", base, &args, kinds));
+        }
         Op::Return { src } if at.0 == 0 && region.is_function => return Some(region.returns(at, src, kinds)),
         Op::Return { src } => return Some(region.hand_back(at.0, src, kinds)),
         Op::MakeClosure { dst, function } => match region.make_closure(at.0, dst, function, kinds) {
@@ -79,6 +85,17 @@ fn parts(
         _ => {}
     }
     Some(match op {
+        Op::Pow { dst, a, b } if kinds[a].is_float() && kinds[b] == Kind::Int => {
+            let Some(Value::Int(k)) = region.constant((frame, at), b) else { return Some(None) };
+            let (constants, step) = match power(Value::Int(k)) {
+                Some(step) => (vec![], Some(step)),
+                None => (vec![k as f64], binary(&POW, true)),
+            };
+            step.map(|step| {
+                let formula = Rc::new(Formula::new(vec![a], constants, vec![step], 0));
+                actions.push(Action::Compute { dst, formula, lanes: Lanes::NONE });
+            })
+        }
         Op::Take { dst, src } if dst != src && matches!(kinds[src], Kind::Object(_)) => {
             actions.push(Action::Take { dst, src });
             Some(())
@@ -114,9 +131,9 @@ fn parts(
             entry(region, dst, (dict_in(region, object, kinds)?, key), kinds, actions)
         }
         Op::GetItem { dst, object, index } if dict_in(region, object, kinds).is_some() => {
-            let key = match loaded(&code, at, Reg(index.0 - base)) {
-                Some(Value::Str(text)) => Key::Str(text.as_str().into()),
-                Some(Value::Int(i)) => Key::Int(*i),
+            let key = match (loaded(&code, at, Reg(index.0 - base)), region.constant((frame, at), index)) {
+                (Some(Value::Str(text)), _) => Key::Str(text.as_str().into()),
+                (_, Some(Value::Int(i))) => Key::Int(i),
                 _ => return Some(None),
             };
             entry(region, dst, (dict_in(region, object, kinds)?, key), kinds, actions)
@@ -131,14 +148,24 @@ fn parts(
         }
         Op::GetItem { dst, object, index } => {
             let count = i64::from(items_of(region, object, kinds)?);
-            let number = match loaded(&code, at, Reg(index.0 - base)) {
-                Some(Value::Int(i)) => usize::try_from(if *i < 0 { i + count } else { *i }).ok(),
+            let number = match region.constant((frame, at), index) {
+                Some(Value::Int(i)) => usize::try_from(if i < 0 { i + count } else { i }).ok(),
                 _ => None,
             };
             number.and_then(|i| read_part(region, dst, (object, i), kinds, actions))
         }
         Op::CallHost { base: dst, site } => {
             let site = code.calls.get(site.0 as usize)?;
+            if let (Some(Host::Builtin(builtin)), 0) = (site.host, site.names.len()) {
+                let args = several(dst.shifted(1), site.count as usize);
+                match (builtin.name, &args[..]) {
+                    ("grad" | "value_and_grad" | "derivative", _) => {
+                        return Some(region.make_derivative((frame, at), builtin.name, dst, &args, kinds, actions));
+                    }
+                    ("global_norm", [of]) => return Some(global_norm(region, dst, *of, kinds, actions)),
+                    _ => return None,
+                }
+            }
             let args = several(dst.shifted(1), 3);
             let is_clamp = matches!(site.host, Some(Host::Prim(prim)) if std::ptr::eq(prim, &CLAMP));
             if !is_clamp || site.count != 3 || !site.names.is_empty() {
@@ -172,6 +199,37 @@ fn clamp(dst: Reg, args: &[Reg], kinds: &Kinds, actions: &mut Vec<Action>) -> Op
     actions.push(Action::Expect { order: Order::Le, a: lo, b: hi });
     actions.push(Action::Compute { dst, formula: Rc::new(formula), lanes: Lanes::NONE });
     numbers.then_some(())
+}
+
+/// The norm of a structure: those of its leaves, joined by `hypot`.
+fn global_norm(region: &mut Region, dst: Reg, of: Reg, kinds: &mut Kinds, actions: &mut Vec<Action>) -> Option<()> {
+    let mut leaves = vec![];
+    region.float_leaves(of, kinds, &mut leaves)?;
+    let (first, rest) = leaves.split_first()?;
+    let mut norm_of = |region: &mut Region, i: u16, leaf: Reg| {
+        let to = region.child(dst, PASSING + i)?;
+        let formula = Formula::new(vec![leaf], vec![], vec![unary(&ABS, Kind::Float { active: true })?], 0);
+        actions.push(Action::Compute { dst: to, formula: Rc::new(formula), lanes: Lanes::NONE });
+        Some(to)
+    };
+    let mut norms = vec![norm_of(region, 0, *first)?];
+    for (i, leaf) in rest.iter().enumerate() {
+        norms.push(norm_of(region, 1 + i as u16, *leaf)?);
+    }
+    let count = norms.len() as u8;
+    let mut steps = vec![];
+    for i in 1..count {
+        let Step::Binary(_, _, hypot) = binary(&HYPOT, true)? else { return None };
+        steps.push(Step::Binary(if i == 1 { 0 } else { count + i - 2 }, i, hypot));
+    }
+    actions.push(match steps.len() {
+        0 => Action::Copy { dst, src: *norms.first()? },
+        _ => {
+            let formula = Rc::new(Formula::new(norms, vec![], steps, 0));
+            Action::Compute { dst, formula, lanes: Lanes::NONE }
+        }
+    });
+    Some(())
 }
 
 /// Copies a part of what a register holds.
@@ -292,8 +350,10 @@ fn check(
         | (TypeTest::Bool, Kind::Bool)
         | (TypeTest::Int, Kind::Int)
         | (TypeTest::Float, Kind::Float { .. })
-        | (TypeTest::Fn, Kind::Closure(_)) => Some(()),
-        (TypeTest::Fn, _) if matches!(object, Some(What::Function(_) | What::StructType(_))) => Some(()),
+        | (TypeTest::Fn, Kind::Closure(_) | Kind::Derivative(_)) => Some(()),
+        (TypeTest::Fn, _) if matches!(object, Some(What::Function(_) | What::StructType(_) | What::Derivative(_))) => {
+            Some(())
+        }
         (TypeTest::List(item), _)
             if matches!((&**item, object), (TypeTest::Any, Some(What::List { .. } | What::Items))) =>
         {
@@ -396,7 +456,7 @@ fn each_leaf(
     }
     let is_kept = match kind {
         Kind::Struct(d) => region.parts.defs.get(d as usize)?.fields.iter().any(|field| field.nograd),
-        Kind::Closure(_) => true,
+        Kind::Closure(_) | Kind::Derivative(_) => true,
         _ => false,
     };
     let alike = operands.iter().all(|reg| kinds[*reg] == kind || kinds[*reg].is_number());

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::bytecode::chunk::{Chunk, DimTest, Host, IndexPart};
 use crate::bytecode::formula::{Formula, Step};
+use crate::bytecode::live::writes;
 use crate::bytecode::op::{Op, Operand, Reg};
 use crate::native::action::{Action, Lanes, Order};
 use crate::native::frame::What;
@@ -150,7 +151,9 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), op: Op, kinds: &mu
             }
             region.apply((frame, at), prim, (dst, &args), kinds, &mut actions)
         }
-        Op::GetItem { dst, object, index } if matches!(kinds[object], Kind::Vector { .. }) => {
+        Op::GetItem { dst, object, index }
+            if matches!(kinds[object], Kind::Vector { .. }) || region.holds_tangents(object, kinds) =>
+        {
             let item = constant(region, index).and_then(|i| region.item(object, i, kinds));
             item.map(|src| actions.push(Action::Copy { dst, src }))
         }
@@ -266,6 +269,12 @@ impl Region<'_> {
         self.vector_in(reg, kinds).is_some()
     }
 
+    /// Whether a register holds a small vector whose elements have tangents on entry, which are read one by one.
+    fn holds_tangents(&self, reg: Reg, kinds: &Kinds) -> bool {
+        let Kind::Object(k) = kinds[reg] else { return false };
+        self.has_tangents(k) && self.is_vector(reg, kinds)
+    }
+
     /// The kind of a small vector that a register holds.
     pub(super) fn vector_in(&self, reg: Reg, kinds: &Kinds) -> Option<Kind> {
         match kinds[reg] {
@@ -335,6 +344,14 @@ impl Region<'_> {
         let (code, inner) = (own.code.clone(), Reg(reg.0.checked_sub(own.base)?));
         if let Some(value) = loaded(&code, at, inner) {
             return Some(value.clone());
+        }
+        // Loaded at one place, and written nowhere else.
+        let mut writers = (0..code.code.len()).filter(|at| writes(&code, *at, inner));
+        if let (Some(only), None) = (writers.next(), writers.next())
+            && let Some(Op::Load { value, .. }) = code.code.get(only)
+            && inner.0 as usize >= code.params.len()
+        {
+            return code.consts.get(value.0 as usize).cloned();
         }
         let is_loaded = |value: &Value| {
             let loads = |op: &Op| match op {

@@ -9,7 +9,7 @@ use super::activation::{SIGMOID, SOFTPLUS};
 use super::arith::{ABS, ADD, DIV, MUL, NEG, POW, SIGN, SUB};
 use super::math::{COS, COSH, EXP, EXPM1, HYPOT, LOG, LOG1P, ROUND, SIN, SINH, SQRT, TANH};
 use super::special::{DIGAMMA, NDTR, POLYGAMMA};
-use super::strong::{DIV_OR_ZERO, ZMUL};
+use super::strong::{DIV_OR_ZERO, STRONG, ZMUL};
 use crate::ops::prim::{Eval, Prim};
 
 /// What a rule may compute with.
@@ -102,6 +102,10 @@ pub trait Num:
     /// Product that is 0 where `self` is, whatever the other is.
     fn zmul(self, other: Self) -> Self {
         self.binary(&ZMUL, other)
+    }
+    /// Product that is 0 where either is, whatever the other is.
+    fn strong(self, other: Self) -> Self {
+        self.binary(&STRONG, other)
     }
     /// Quotient that is 0 where the divisor is.
     fn div_or_zero(self, other: Self) -> Self {

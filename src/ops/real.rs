@@ -125,6 +125,10 @@ macro_rules! real {
                 pick(self == 0.0, 0.0, self * other)
             }
             #[inline(always)]
+            fn strong(self, other: $t) -> $t {
+                if self == 0.0 || other == 0.0 { 0.0 } else { self * other }
+            }
+            #[inline(always)]
             fn div_or_zero(self, other: $t) -> $t {
                 if other == 0.0 { 0.0 } else { self / other }
             }

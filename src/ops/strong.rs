@@ -12,12 +12,18 @@ use crate::tensor::DType;
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&ZMUL, &DIV_OR_ZERO];
+pub static PRIMS: &[&Prim] = &[&ZMUL, &STRONG, &DIV_OR_ZERO];
 
 binary_prims! {
     ZMUL "_zmul" ("a", "b"), "`a * b`, but 0 where `a` is 0 even if `b` is infinite or NaN.",
         ints: Ints::Promote,
         f(a, b) a.zmul(b),
+        d0(a, b, y) b,
+        d1(a, b, y) a,
+        probe: 0.5..2.0, -2.0..2.0, &[0.0, 1.0], &[1.0, 0.0];
+    STRONG "_strong" ("a", "b"), "`a * b`, but 0 where either is 0, whatever the other is.",
+        ints: Ints::Promote,
+        f(a, b) a.strong(b),
         d0(a, b, y) b,
         d1(a, b, y) a,
         probe: 0.5..2.0, -2.0..2.0, &[0.0, 1.0], &[1.0, 0.0];

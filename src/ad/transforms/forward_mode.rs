@@ -2,7 +2,7 @@
 
 use crate::ad::transforms::reverse_mode::gradient_for;
 use crate::ad::transforms::target::expect_differentiable;
-use crate::ad::transforms::{describe, expect_function};
+use crate::ad::transforms::{Taken, describe, expect_function};
 use crate::builtins::Builtin;
 use crate::error::{Error, Result};
 use crate::ops::prim::{Sig, req};
@@ -33,7 +33,7 @@ pub static DERIVATIVE: Builtin = Builtin {
     infer: |_| Ok(Ty::Any),
     run: |_, args| {
         expect_function("derivative", &args[0])?;
-        Ok(Value::native(Derivative { f: args[0].clone() }))
+        Ok(derivative(args[0].clone()))
     },
 };
 
@@ -83,6 +83,11 @@ fn jvp_open(
     Ok((value, tangent))
 }
 
+/// `derivative(f)`.
+pub fn derivative(f: Value) -> Value {
+    Value::native(Derivative { f })
+}
+
 struct Derivative {
     f: Value,
 }
@@ -115,6 +120,10 @@ impl NativeFn for Derivative {
 
     fn inner(&self) -> Option<&Value> {
         Some(&self.f)
+    }
+
+    fn taken(&self) -> Option<Taken> {
+        Some(Taken::Derivative)
     }
 
     fn captured(&self) -> Vec<Value> {

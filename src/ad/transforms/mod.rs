@@ -28,6 +28,25 @@ use crate::builtins::Builtin;
 use crate::error::Error;
 use crate::value::Value;
 
+/// A derivative of a function that is a function again, by what it gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// With respect to an argument, beside the value or not.
+    Gradient { wrt: u8, value: bool },
+    /// Of a function of one float.
+    Derivative,
+}
+
+impl Taken {
+    /// This derivative of a function.
+    pub fn of(self, f: Value) -> Value {
+        match self {
+            Taken::Gradient { wrt, value } => reverse_mode::gradient(f, wrt, value),
+            Taken::Derivative => forward_mode::derivative(f),
+        }
+    }
+}
+
 /// A tangent of another structure or shape than the point; both in words, such as "f32[3]".
 #[cold]
 pub fn unlike_tangent(tangent: &str, point: &str) -> Error {

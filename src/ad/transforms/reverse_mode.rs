@@ -7,7 +7,7 @@ use crate::ad::reverse::{Bars, sweep};
 use crate::ad::slot::{Level, Node};
 use crate::ad::tape::Tape;
 use crate::ad::transforms::target::{Wrt, expect_differentiable, parameter_names};
-use crate::ad::transforms::{describe, expect_function, unlike_cotangent};
+use crate::ad::transforms::{Taken, describe, expect_function, unlike_cotangent};
 use crate::ad::{LevelState, Mode};
 use crate::builtins::Builtin;
 use crate::builtins::fail::with_article;
@@ -179,6 +179,12 @@ pub fn gradient_for(name: &'static str, f: &Value) -> Result<Value> {
     Ok(Value::native(Gradient { name, f: f.clone(), wrt, value: false, aux: false }))
 }
 
+/// `grad(f)` or, with the `value`, `value_and_grad(f)`, with respect to an argument by its position.
+pub fn gradient(f: Value, wrt: u8, value: bool) -> Value {
+    let name = if value { "value_and_grad" } else { "grad" };
+    Value::native(Gradient { name, f, wrt: Wrt::position(wrt), value, aux: false })
+}
+
 /// `grad(f)` and `value_and_grad(f)`.
 struct Gradient {
     /// The transform that takes it, for messages.
@@ -231,6 +237,11 @@ impl NativeFn for Gradient {
 
     fn inner(&self) -> Option<&Value> {
         Some(&self.f)
+    }
+
+    fn taken(&self) -> Option<Taken> {
+        let wrt = self.wrt.as_position().filter(|_| !self.aux)?;
+        Some(Taken::Gradient { wrt, value: self.value })
     }
 
     fn captured(&self) -> Vec<Value> {

@@ -49,6 +49,19 @@ impl Wrt {
         }
     }
 
+    /// One argument, by its position.
+    pub fn position(i: u8) -> Wrt {
+        Wrt { targets: vec![Target::Index(i64::from(i))], tuple: false }
+    }
+
+    /// The position of the argument, if it is one and told by it, from the start.
+    pub fn as_position(&self) -> Option<u8> {
+        match self.targets[..] {
+            [Target::Index(i)] if !self.tuple => u8::try_from(i).ok(),
+            _ => None,
+        }
+    }
+
     /// The value to differentiate: one argument, or a tuple of them.
     pub fn read(&self, f: &Value, args: &Args) -> Result<Value> {
         let (mut values, mut places) = (vec![], vec![]);
