@@ -89,6 +89,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_svd_u", "svd.vectors"),
     ("_svd_vt", "svd.vectors"),
     ("_zmul", "mul"),
+    ("_strong", "mul"),
 ];
 
 /// A test of one function: dlang's side and the recording.

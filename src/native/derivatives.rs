@@ -3,10 +3,12 @@
 //!
 //! Gradients of so few numbers cost less that way than a tape, and it goes through loops and branches as they are.
 
+use std::rc::Rc;
+
 use crate::ad::lift::children;
 use crate::ad::transforms::Taken;
-use crate::bytecode::chunk::{CallSite, Host};
-use crate::bytecode::op::{Reg, Table};
+use crate::bytecode::chunk::{CallSite, Chunk, Host, ParamInfo, Places};
+use crate::bytecode::op::{Op, Reg, Table};
 use crate::native::action::Action;
 use crate::native::calls::{Callee, Caller, arranged, unbound_dims};
 use crate::native::frame::What;
@@ -14,6 +16,7 @@ use crate::native::kind::{Kind, Kinds};
 use crate::native::read::{Read, as_float};
 use crate::native::region::Region;
 use crate::native::tangents::{Level, MOST_DIRECTIONS};
+use crate::symbol::Symbol;
 use crate::value::Value;
 
 /// What a call asks for.
@@ -112,8 +115,8 @@ impl Region<'_> {
             _ => return None,
         };
         let is_function = match kinds[*f] {
-            Kind::Closure(_) => true,
-            Kind::Object(k) => matches!(self.objects.get(k as usize)?.1, What::Function(_)),
+            Kind::Closure(_) | Kind::Derivative(_) => true,
+            Kind::Object(k) => matches!(self.objects.get(k as usize)?.1, What::Function(_) | What::Derivative(_)),
             _ => false,
         };
         if !is_function {
@@ -132,7 +135,12 @@ impl Region<'_> {
         (result, site): (Reg, &CallSite),
         kinds: &mut Kinds,
     ) -> Option<Read> {
-        let Callee { chunk, captures } = self.callee(function, kinds)?;
+        // A derivative of a derivative is that of a function which calls the inner one.
+        let callee = match self.derivative_in(function, kinds) {
+            Some(_) => Callee { chunk: self.thunk((frame, at), args.len()), captures: vec![function] },
+            None => self.callee(function, kinds)?,
+        };
+        let Callee { chunk, captures } = callee;
         let (to, given) = arranged(&chunk, args.len(), site, 0)?;
         if self.is_function && std::ptr::eq(&*self.frames.first()?.code, &*chunk) {
             return None;
@@ -193,6 +201,30 @@ impl Region<'_> {
         let next = self.place_of(number, 0)?;
         actions.push(Action::Goto { to: next });
         Some(Read { actions, next })
+    }
+
+    /// A function of so many arguments that hands them to the function which it captured, for the call at an instruction.
+    fn thunk(&mut self, at: (usize, usize), count: usize) -> Rc<Chunk> {
+        let known = self.thunks.iter().find(|(of, thunk)| *of == at && thunk.params.len() == count);
+        if let Some((_, thunk)) = known {
+            return thunk.clone();
+        }
+        let reg = |i: usize| Reg(i as u16);
+        let base = reg(count + 1);
+        let mut code = vec![Op::Move { dst: base, src: reg(count) }];
+        code.extend((0..count).map(|i| Op::Move { dst: base.shifted(1 + i as u16), src: reg(i) }));
+        code.extend([Op::Call { base, site: Table(0) }, Op::Return { src: base }]);
+        let thunk = Rc::new(Chunk {
+            params: (0..count).map(|i| ParamInfo { name: Symbol::new(&format!("{i}")), has_default: false }).collect(),
+            captures: 1,
+            registers: (2 * count + 2) as u16,
+            spans: vec![Places::default(); code.len()],
+            code,
+            calls: vec![CallSite { count: count as u16, ..CallSite::default() }],
+            ..Chunk::default()
+        });
+        self.thunks.push((at, thunk.clone()));
+        thunk
     }
 
     /// Copies an argument with all its floats apart, which are noted in order.

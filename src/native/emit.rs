@@ -23,7 +23,7 @@ use crate::native::parts::{Leaving, Left};
 use crate::native::record::{Record, Recording, most};
 use crate::native::recursion;
 use crate::native::region::Region;
-use crate::native::slopes::{Calls, rounded};
+use crate::native::slopes::{Calls, rounded, whole_constant};
 use crate::ops::num::Test;
 use crate::value;
 use crate::vm::INTERRUPT;
@@ -676,16 +676,24 @@ impl<'a> Emitter<'a> {
                 self.b.ins().ssub_overflow(zero, x)
             }
             IntOp::FloorDiv | IntOp::Rem => {
+                // Towards minus infinity, as bits below and above a place are.
+                if let Some(power) = whole_constant(&self.b, y).filter(|y| *y > 0 && y.count_ones() == 1) {
+                    return Some(match op {
+                        IntOp::Rem => self.b.ins().band_imm_s(x, power - 1),
+                        _ => self.b.ins().sshr_imm_u(x, u64::from(power.trailing_zeros()) as i64),
+                    });
+                }
                 let odd = self.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, y, 0);
                 self.leave_if(odd, at, place)?;
-                // Towards minus infinity: the remainder of a positive divisor is not negative.
-                let rest = self.b.ins().srem(x, y);
+                // The remainder of a positive divisor is not negative.
+                let quotient = self.b.ins().sdiv(x, y);
+                let product = self.b.ins().imul(quotient, y);
+                let rest = self.b.ins().isub(x, product);
                 let below = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, rest, 0);
                 return Some(if op == IntOp::Rem {
                     let up = self.b.ins().iadd(rest, y);
                     self.b.ins().select(below, up, rest)
                 } else {
-                    let quotient = self.b.ins().sdiv(x, y);
                     let down = self.b.ins().iadd_imm_s(quotient, -1);
                     self.b.ins().select(below, down, quotient)
                 });

@@ -4,6 +4,8 @@
 //! it calls. An instruction is one or several actions, each at a place of its own. What cannot be told as an [`Action`] is left
 //! to the machine, which comes back at the loop's next turn.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 
 use crate::bytecode::chunk::{CaptureSource, Chunk, Home};
@@ -82,6 +84,8 @@ pub struct Region<'a> {
     pub directions: Vec<usize>,
     /// Registers of what an instruction computes on the way.
     pub passing: Vec<Reg>,
+    /// Functions that call a derivative, by frame and instruction.
+    pub thunks: Vec<((usize, usize), Rc<Chunk>)>,
 }
 
 impl<'a> Region<'a> {
@@ -155,6 +159,7 @@ impl<'a> Region<'a> {
             is_under: false,
             directions: vec![1],
             passing: vec![],
+            thunks: vec![],
         };
         region.entry = region.place_of(0, first)?;
         region.take_in(chunk)?;
@@ -210,7 +215,11 @@ impl<'a> Region<'a> {
                     Kind::Mixed
                 }
             } else {
-                Kind::of(self.regs.get(i as usize)?)
+                // Formulas name floats, too.
+                match self.regs.get(i as usize)? {
+                    Value::Float(slot, _) => self.entering_float(reg, *slot)?,
+                    value => Kind::of(value),
+                }
             };
             self.entry_kinds.set(reg, kind);
         }

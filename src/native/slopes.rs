@@ -69,6 +69,15 @@ pub fn constant(b: &FunctionBuilder<'_>, value: Value) -> Option<f64> {
     }
 }
 
+/// The int that a value is known to be.
+pub fn whole_constant(b: &FunctionBuilder<'_>, value: Value) -> Option<i64> {
+    let dfg = &b.func.dfg;
+    match dfg.insts[dfg.value_def(value).inst()?] {
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
+        _ => None,
+    }
+}
+
 /// A number as one of f32.
 pub fn rounded(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
     if let Some(x) = constant(b, x) {

@@ -78,7 +78,11 @@ fn statement(rng: &mut impl Rng) -> String {
         16 => format!("if {t} > {w} {{ {to} = 0.3 * grad(|t| {f}(t, 0.1))({t}) }} else {{ {to} = 0.9 * {t} }}"),
         17 => format!("for j in 0..2 {{ {to} = 0.5 * {to} - 0.1 * grad(|t| {f}(t, 0.1 * j))({t}) }}"),
         18 => format!("{to} = 0.5 * {to} + 0.1 * {}(|t| {f}(t, {w}), {t})", pick(rng, &["central", "slope_of"])),
-        19 => "x = 0.5 * x + 0.1 * hop(y)".into(),
+        19 => pick(
+            rng,
+            &["x = 0.5 * x + 0.1 * hop(y)", "y = 0.9 * y + 0.1 * tanh(derivative(derivative(|t| well(t, x)))(y))"],
+        )
+        .into(),
         20 => format!("if i % 400 == 9 {{ log.push({t}) }}"),
         _ => format!("{to} = tanh({t} + 0.1 * {f}({to}, {w}))"),
     }
@@ -135,7 +139,10 @@ fn compare(program: &str) -> bool {
 }
 
 /// One thing each.
-const BODIES: [&str; 18] = [
+const BODIES: [&str; 21] = [
+    "x = 0.5 * x + 0.1 * well(y, 0.3) * b + 0.1 * given(x, b)",
+    "x = 0.5 * x + 0.1 * derivative(derivative(|t| steps(t, y)))(x)",
+    "x = 0.5 * x + 0.1 * grad(grad(well), wrt: 0)(y, x)",
     "x -= 0.1 * grad(|t| well(t, y))(x)",
     "x -= 0.1 * grad(steps)(x, y)",
     "x = 0.5 * x + 0.1 * grad(cases, wrt: 1)(x, y)",
