@@ -18,14 +18,17 @@ use crate::tensor::{DType, Tensor};
 use crate::vm::Vm;
 
 /// A dlang value. Copying shares; changing a shared payload copies it first (`Rc::make_mut`).
+///
+/// Its layout is fixed because native code reads floats of lists in place: see [`FLOAT`].
 #[derive(Clone, Default)]
+#[repr(u8)]
 pub enum Value {
     #[default]
     None,
     Bool(bool),
     Int(i64),
     /// 64-bit scalar with its derivative slot. Stands for every 0-d tensor.
-    Float(Slot, f64),
+    Float(Slot, f64) = FLOAT.tag,
     /// Rank 1 or more; the slot of int and bool tensors is `Slot::CONST`.
     Tensor(Slot, Rc<Tensor>),
     /// A number or tensor that differs from example to example, inside `vmap`. Its slot is never constant.
@@ -51,6 +54,27 @@ pub enum Value {
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+/// Where a float's parts stand in memory: the tag is the first byte.
+pub struct FloatLayout {
+    pub tag: u8,
+    pub slot: i32,
+    pub number: i32,
+}
+
+/// As `repr(u8)` has it: a byte, then the fields as C would place them.
+pub const FLOAT: FloatLayout = FloatLayout {
+    tag: 3,
+    slot: std::mem::offset_of!(FloatFields, slot) as i32,
+    number: std::mem::offset_of!(FloatFields, number) as i32,
+};
+
+#[repr(C)]
+struct FloatFields {
+    _tag: u8,
+    slot: Slot,
+    number: f64,
+}
 
 /// All examples of a value inside `vmap`.
 pub struct Batched {
@@ -341,6 +365,26 @@ impl Value {
             Value::DType(_) => "dtype".into(),
             Value::StructType(_) => "struct type".into(),
             Value::Module(_) => "module".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_lie_in_memory_as_native_code_reads_them() {
+        let value = Value::Float(Slot(0x0800_0007), 1.5);
+        let start = (&raw const value).cast::<u8>();
+        // SAFETY: within the value; the fields are those that `repr(u8)` places there.
+        unsafe {
+            assert_eq!(*start, FLOAT.tag);
+            assert_eq!(*start.offset(FLOAT.slot as isize).cast::<u32>(), 0x0800_0007);
+            assert_eq!(*start.offset(FLOAT.number as isize).cast::<f64>(), 1.5);
+            for other in [Value::None, Value::Bool(true), Value::Int(3)] {
+                assert_ne!(*(&raw const other).cast::<u8>(), FLOAT.tag);
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 /// Level (5 bits) and node index (27 bits). Slot 0 marks a constant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[repr(transparent)]
 pub struct Slot(pub u32);
 
 /// Nesting depth of a derivative; level 0 is plain computation.
@@ -15,7 +16,7 @@ pub struct Node(pub u32);
 impl Slot {
     /// No derivative.
     pub const CONST: Slot = Slot(0);
-    const INDEX_BITS: u32 = 27;
+    pub const INDEX_BITS: u32 = 27;
     /// Nodes one tape can hold.
     pub const MAX_NODES: usize = 1 << Slot::INDEX_BITS;
     /// Derivatives that can be nested.

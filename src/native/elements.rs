@@ -6,15 +6,17 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
 
 use crate::ad::element::{RECENT, RECENT_STRIDE};
+use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{ELEMENT, Recent};
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::Reg;
-use crate::native::action::{Lanes, Place};
+use crate::native::action::{Action, Lanes, Place};
 use crate::native::adjoint::Back;
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
 use crate::native::frame::{Cell, Frame, Object, Tag, What, push_item, read_item, write_item};
 use crate::native::kind::Kind;
 use crate::native::slopes::Partial;
+use crate::value::{self, FLOAT};
 
 impl Emitter<'_> {
     /// An element and its node, if it may have one.
@@ -28,6 +30,15 @@ impl Emitter<'_> {
         let (_, what) = *self.region.objects.get(object as usize)?;
         let frame = self.b.use_var(self.frame);
         match what {
+            What::List { active } if !self.grows(object) => {
+                let i = self.int(*index.first()?)?;
+                let (x, node) = self.item(object, i, active, at, place)?;
+                if active && self.traces() {
+                    let node = self.b.ins().uextend(types::I64, node);
+                    self.trace(node)?;
+                }
+                Some((x, active.then_some(node)))
+            }
             What::List { active } => {
                 let i = self.int(*index.first()?)?;
                 let callee = self.b.ins().iconst(types::I64, read_item as *const () as i64);
@@ -56,11 +67,7 @@ impl Emitter<'_> {
                     let i = self.int(*reg)?;
                     let size = field(offset_of!(Object, sizes) + 8 * axis);
                     let size = self.b.ins().load(types::I64, FIXED, objects, size);
-                    let from_end = self.b.ins().iadd(i, size);
-                    let below = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, i, 0);
-                    let i = self.b.ins().select(below, from_end, i);
-                    let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, i, size);
-                    self.leave_if(outside, at, place)?;
+                    let i = self.position(i, size, at, place)?;
                     let stride = field(offset_of!(Object, strides) + 8 * axis);
                     let stride = self.b.ins().load(types::I64, FIXED, objects, stride);
                     let bytes = self.b.ins().imul(i, stride);
@@ -92,6 +99,45 @@ impl Emitter<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether items are pushed on a list, which may move them.
+    fn grows(&self, object: u16) -> bool {
+        let pushes = |action: &Action| matches!(action, Action::Push { object: o, .. } if *o == object);
+        self.region.places.iter().flatten().any(|place| pushes(&place.action))
+    }
+
+    /// An item of a list that stays where it is, if it is a float, and its node.
+    fn item(&mut self, object: u16, i: Value, active: bool, at: usize, place: &Place) -> Option<(Value, Value)> {
+        let frame = self.b.use_var(self.frame);
+        let objects = self.b.ins().load(types::I64, FIXED, frame, offset_of!(Frame, objects) as i32);
+        let field = |offset: usize| (object as usize * size_of::<Object>() + offset) as i32;
+        let data = self.b.ins().load(types::I64, FIXED, objects, field(offset_of!(Object, data)));
+        let size = self.b.ins().load(types::I64, FIXED, objects, field(offset_of!(Object, sizes)));
+        let i = self.position(i, size, at, place)?;
+        let bytes = self.b.ins().imul_imm_s(i, size_of::<value::Value>() as i64);
+        let address = self.b.ins().iadd(data, bytes);
+        let tag = self.b.ins().load(types::I8, TRUSTED, address, 0);
+        let other = self.b.ins().icmp_imm_s(IntCC::NotEqual, tag, i64::from(FLOAT.tag));
+        self.leave_if(other, at, place)?;
+        let slot = self.b.ins().load(types::I32, TRUSTED, address, FLOAT.slot);
+        // A constant or, where there may be such, a node of level 1.
+        let most = if active { Slot::new(Level(1), Node(Slot::MAX_NODES as u32 - 1)).0 } else { 0 };
+        let deeper = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, slot, i64::from(most));
+        self.leave_if(deeper, at, place)?;
+        let node = self.b.ins().band_imm_u(slot, Slot::MAX_NODES as i64 - 1);
+        let x = self.b.ins().load(types::F64, TRUSTED, address, FLOAT.number);
+        Some((x, node))
+    }
+
+    /// Where an index points to, from the end if it is negative; leaves if that is outside.
+    fn position(&mut self, i: Value, size: Value, at: usize, place: &Place) -> Option<Value> {
+        let from_end = self.b.ins().iadd(i, size);
+        let below = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, i, 0);
+        let i = self.b.ins().select(below, from_end, i);
+        let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, i, size);
+        self.leave_if(outside, at, place)?;
+        Some(i)
     }
 
     /// The node of an element, which may have been read lately; as `Tape::element`.

@@ -140,6 +140,7 @@ impl Object {
         let value = unsafe { &*value };
         if let Value::List(items) = value {
             object.sizes[0] = i64::try_from(items.len()).ok()?;
+            object.data = items.as_ptr().cast();
         }
         let What::Tensor { rank, .. } = what else { return Some(object) };
         let Value::Tensor(_, t) = value else { return None };
