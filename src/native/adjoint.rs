@@ -23,7 +23,7 @@ use crate::native::record::WORD;
 use crate::native::region::Region;
 
 /// Partials of a formula that are multiplied even by a cotangent of 0.
-const FEW: usize = 3;
+const FEW: usize = 1;
 
 /// What an instruction does on the way back.
 #[derive(Clone, Debug)]
