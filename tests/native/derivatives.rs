@@ -182,6 +182,46 @@ fn every_derivative_in_a_loop_is_what_the_machine_takes() {
     }
 }
 
+/// Bodies that native code must not take for what they are not, and what is told behind the loop.
+const EDGES: [(&str, &str); 8] = [
+    ("let g = grad(|v| bowl(v, y))(s)\n s = tanh(s - 0.1 * g)\n x = g[0]", "x == tensor([x], dtype: f32)[0]"),
+    ("let g = grad(|b| energy(b, x))(body)\n body.at = tanh(body.at - 0.1 * g.at)\n log.push(g)", "log[-1]"),
+    ("x = 0.5 * x + 0.1 * sin(i)\n log.push((x, i))", "(x, log[-1], log[3])"),
+    ("x = 0.5 * x + 0.1 * sin(i)\n log.push(x)", "(x, log[-1], log[3])"),
+    ("x = 0.5 * x + 0.1 * items[i % 3]\n for v in items { y = 0.3 * y + 0.1 * v }", "(x, y)"),
+    ("x = 0.5 * x + 0.1 * mixed[i % 4]", "x"),
+    ("x = 0.5 * x + 0.01 * ((i - 700) // 4) - 0.01 * ((3 - i) % 8) + 0.1 * ((5 - i) // 1)", "x"),
+    ("items[i % 3] = 0.5 * x\n x = 0.5 * x + 0.1 * items[1] + 0.1", "(x, items)"),
+];
+
+#[test]
+fn what_has_tangents_is_never_taken_for_a_number_alone() {
+    for (body, told) in EDGES {
+        let program = format!(
+            "set_dtype(f32)
+{DECLARATIONS}
+fn f(a) {{
+    var (x, y, s, body, log) = (a, 0.3, [a, 0.2], Body([0.2, a], 1.2), list())
+    var items = list(a, 0.5 * a, 0.3)
+    let mixed = list(0.5, 1, a, 0.25)
+    for i in 0..1300 {{
+        {body}
+    }}
+    {told}
+}}
+fn show(f) = try {{ f\"{{f()}}\" }} catch e {{ e.message }}
+for _ in 0..2 {{
+    print(show(|| f(0.3)))
+    print(show(|| derivative(f)(0.3)))
+    print(show(|| jvp(f, 0.3, 0.5)))
+    print(show(|| vjp(f, 0.3)[0]))
+}}
+"
+        );
+        assert!(compare(&program), "{program}");
+    }
+}
+
 #[test]
 fn random_derivatives_in_loops_are_what_the_machine_takes() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(9);
