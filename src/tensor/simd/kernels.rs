@@ -125,9 +125,32 @@ wide! {
         }
     }
 
+    /// The same for rows of two elements: `sums[i, j]` grows by `x[i] * y[j]`.
+    pub fn add_outer_pairs<T: Real>(sums: &mut [T], x: &[T], y: &[T; 2]) {
+        let (rows, _) = sums.as_chunks_mut::<2>();
+        for (row, &x) in rows.iter_mut().zip(x) {
+            row[0] = row[0] + (T::default() + x * y[0]);
+            row[1] = row[1] + (T::default() + x * y[1]);
+        }
+    }
+
+    /// Whether all elements are finite.
+    pub fn all_finite<T: Real>(x: &[T]) -> bool {
+        let mut finite = true;
+        for &x in x {
+            finite &= x.abs() < T::INFINITY;
+        }
+        finite
+    }
+
     /// Appends the first addends of sums: `a` times the elements.
     pub fn scaled<T: Real>(a: T, x: &[T], out: &mut Vec<T>) {
         fill!(out, [x], T::default() + a * x);
+    }
+
+    /// Appends the elements times a slope: 0 where they are 0.
+    pub fn times<T: Real>(x: &[T], slope: T, out: &mut Vec<T>) {
+        fill!(out, [x], x.zmul(slope));
     }
 
     /// Adds the elements of `x` to wider sums and leaves zeros.
