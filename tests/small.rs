@@ -135,3 +135,27 @@ assert(all(grad(f)(x) == [8.0, 16.0 + 20.0, 24.0 + 28.0]), f\"{grad(f)(x)}\")
         panic!("{problem}");
     }
 }
+
+/// The NaN trap looks at each entry of a sweep, also at those that were recorded before it was switched on.
+#[test]
+fn a_sweep_may_be_watched_when_the_recording_was_not() {
+    let program = "
+import debug
+fn f(x, w, watched) {
+    let a = tanh(x * 2.0) * x + 0.5 * x
+    let b = w @ a + x
+    let c = sigmoid(a * b + 0.25) * tanh(b - a)
+    let e = a[1:] * c[:-1]
+    debug.trap_nan(watched)
+    let d = exp(c) * a
+    sum(d) + sum(b * c) + sum(e / 3.0)
+}
+let (x, w) = (randn(5), randn(5, 5))
+let g = list(grad(|p| f(p[0], p[1], watched))((x, w)) for watched in list(false, true))
+debug.trap_nan(false)
+for i in 0..2 { assert(all(abs(g[0][i] - g[1][i]) <= 1e-12), f\"{g[0][i]} is not {g[1][i]}\") }
+";
+    if let Some(problem) = run(program) {
+        panic!("{problem}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Cotangents of small tensors while a tape is swept: elements alone, without a tensor around them.
 //!
-//! The results of small operations (`small`, and formulas on small tensors) have theirs here; all other nodes have a value. Making
-//! and freeing a tensor costs more than the arithmetic on its few elements, and here a list of elements that is done with is at
-//! once the next one.
+//! What small operations (`small`, and formulas on small tensors) give their operands is gathered here. Making and freeing a tensor
+//! costs more than the arithmetic on its few elements, and here a list of elements that is done with is at once the next one.
+//! What other entries give a node is added here, too, or small operations add to the value that it has.
 
 use std::ops::Range;
 
@@ -11,10 +11,12 @@ use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::Node;
 use crate::ad::tape::{General, Tape};
 use crate::error::Result;
+use crate::ops::real::Real;
+use crate::tensor::copy::append;
 use crate::tensor::form::Form;
 use crate::tensor::formula::small::{Keeps, Room};
 use crate::tensor::simd::kernels::add_to;
-use crate::tensor::{Arr, DType, Tensor, dense, dense_mut};
+use crate::tensor::{Arr, DType, Tensor, dense, dense_mut, flat, small};
 use crate::value::Value;
 
 const WIDE: u32 = 1 << 31;
@@ -98,6 +100,14 @@ impl<T: Copy> Cells<T> {
         self.all.get_mut(cell.0 as usize)
     }
 
+    fn add(&mut self, cell: Cell, a: &Arr<T>) -> bool
+    where
+        T: Real,
+    {
+        let own = self.get_mut(cell).filter(|own| own.form.is(a.shape()));
+        own.map(|own| add_to(&mut own.data, &flat(a))).is_some()
+    }
+
     /// Takes a list back that is done with.
     #[inline]
     pub fn release(&mut self, cell: Cell) {
@@ -139,7 +149,7 @@ small!(f32, narrow, F32);
 small!(f64, wide, F64);
 
 impl Loose {
-    /// For this many general entries, without any cotangent.
+    /// For this many general entries, without any cotangent. Nothing will stand here for none.
     pub fn reset(&mut self, general: usize) {
         self.cells.clear();
         self.cells.resize(general, 0);
@@ -157,10 +167,10 @@ impl<T> Cells<T> {
     }
 }
 
-/// Whether the node of this entry has its cotangent as elements.
+/// Whether the node of this entry may have its cotangent as elements. The sweep asks for it as a value where it is needed so.
 #[inline]
 fn is_loose(entry: &General) -> bool {
-    matches!(entry, General::Small(_) | General::SmallFormula(_))
+    matches!(entry, General::Small(_) | General::SmallFormula(_) | General::Leaf | General::Prim(_))
 }
 
 impl Bars {
@@ -179,7 +189,7 @@ impl Bars {
             return Some(cell);
         }
         let cell = cells.empty(Form::of(t.shape())?);
-        cells.get_mut(cell)?.data.extend_from_slice(&elements);
+        append(&mut cells.get_mut(cell)?.data, &elements);
         Some(cell)
     }
 
@@ -193,7 +203,8 @@ impl Bars {
         }
     }
 
-    /// Makes a value of the cotangent of a small operation's result, as other entries have.
+    /// Makes a value of all of the cotangent of `general`.
+    #[inline]
     pub(crate) fn as_value(&mut self, general: usize) {
         if self.loose.cells.get(general).is_none_or(|cell| *cell == 0) {
             return;
@@ -203,6 +214,11 @@ impl Bars {
             Some(DType::F64) => self.as_value_of::<f64>(general),
             _ => {}
         }
+    }
+
+    /// Makes values of all cotangents.
+    pub(crate) fn as_values(&mut self) {
+        (0..self.loose.cells.len()).for_each(|general| self.as_value(general));
     }
 
     fn as_value_of<T: Small>(&mut self, general: usize) {
@@ -215,11 +231,26 @@ impl Bars {
         }
     }
 
-    /// Where the cotangent of a node is named, if it stands here.
+    /// Where the cotangent of a node is named, if it stands here or may. One that is a value already gets more in place, so that sums
+    /// keep their order.
     #[inline]
     fn loose_of(&mut self, tape: &Tape, node: Node) -> Option<&mut u32> {
         let general = tape.entries.get(node.0 as usize)?.in_general()?;
-        if is_loose(tape.general.get(general)?) { self.loose.cells.get_mut(general) } else { None }
+        let name = self.loose.cells.get_mut(general)?;
+        let is_open =
+            || matches!(self.general.get(general), Some(None)) && tape.general.get(general).is_some_and(is_loose);
+        if *name != 0 || is_open() { Some(name) } else { None }
+    }
+
+    /// Adds a tensor to the cotangent of `general`, if that stands here; false, with nothing done, if not.
+    #[inline]
+    pub(crate) fn add_tensor(&mut self, general: usize, t: &Tensor) -> bool {
+        let name = self.loose.cells.get(general).copied().unwrap_or(0);
+        match (Cell::of(name), t) {
+            (Some(cell), Tensor::F32(a)) if name & WIDE == 0 => self.loose.narrow.add(cell, a),
+            (Some(cell), Tensor::F64(a)) if name & WIDE != 0 => self.loose.wide.add(cell, a),
+            _ => false,
+        }
     }
 
     /// Adds elements to the cotangent of a node and gives up their list.
@@ -270,14 +301,28 @@ impl Bars {
         let cells = T::cells(&mut self.loose);
         let fresh = cells.empty(*form);
         if let Some(few) = cells.get_mut(fresh) {
-            few.data.extend_from_slice(elements);
+            append(&mut few.data, elements);
         }
         self.add_few::<T>(cx, tape, node, fresh)
     }
 
+    /// Adds `x[i] * c[j]` to the cotangent of a matrix, for vectors; false, with nothing done, if there is none yet, or something is
+    /// infinite or NaN.
+    pub(crate) fn add_outer<T: Small>(&mut self, tape: &Tape, node: Node, x: &[T], c: &[T]) -> bool {
+        if let Some(cell) = self.loose_of(tape, node).and_then(|name| Cell::of(*name)) {
+            let sum = T::cells(&mut self.loose).get_mut(cell);
+            return sum.is_some_and(|sum| small::add_outer_to(&mut sum.data, x, c));
+        }
+        let sum = self.tensor_mut(tape, node).and_then(T::array_mut);
+        sum.is_some_and(|sum| small::add_outer_of(sum, x, c))
+    }
+
     /// Adds a part to the cotangent of a vector of `n`; false, with nothing done, if that does not stand here.
     pub(crate) fn add_range(&mut self, tape: &Tape, node: Node, n: usize, range: Range<usize>, part: &Tensor) -> bool {
+        // What stands here is kept for the next sweep.
+        const MOST: usize = 1 << 11;
         match part {
+            _ if n > MOST => false,
             Tensor::F32(part) => self.add_range_of(tape, node, n, range, part),
             Tensor::F64(part) => self.add_range_of(tape, node, n, range, part),
             _ => false,
@@ -302,7 +347,7 @@ impl Bars {
         let fresh = cells.empty(form);
         if let Some(Few { data, .. }) = cells.get_mut(fresh) {
             data.resize(range.start, T::default());
-            data.extend_from_slice(part);
+            append(data, part);
             data.resize(n, T::default());
         }
         if let Some(name) = self.loose_of(tape, node) {

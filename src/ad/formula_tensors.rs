@@ -125,8 +125,10 @@ impl Cx {
             _ => (Value::None, Node(0)),
         };
         let last = formula.value(formula.steps.len()) - 1;
+        let mut operands = SmallVec::with_capacity(formula.registers.len());
+        operands.extend(registers().enumerate().map(operand));
         let entry = Box::new(SmallFormulaEntry {
-            operands: few(registers().enumerate().map(operand)),
+            operands,
             kept,
             out: if is_needed(last) { out.clone() } else { Value::None },
             formula: formula.clone(),

@@ -47,7 +47,7 @@ pub struct Bars {
     pub(crate) general: Vec<Option<Value>>,
     /// Inside `vmap` instead of `scalars`: cotangents of scalar entries may be batched. Else empty.
     wide: Vec<Option<Value>>,
-    /// Of the results of small operations.
+    /// What small operations gave.
     pub(crate) loose: Loose,
 }
 
@@ -151,7 +151,8 @@ fn sweep_from(
     let Some(last) = seeds.iter().map(|(node, _)| node.0 as usize).max() else {
         return Ok(Bars { scalars: vec![], general: vec![], wide: vec![], loose: Loose::default() });
     };
-    let loose = loose(tape.general.len());
+    // Elements alone have no slots of lower levels.
+    let loose = loose(if tape.plain { tape.general.len() } else { 0 });
     let mut bars = Bars { scalars: zeros(last + 1), general: vec![], wide: vec![], loose };
     bars.general.resize_with(tape.general.len(), || None);
     let wide = tape.batched || vm.cx.innermost_batch().is_some();
@@ -308,6 +309,7 @@ fn sweep_from(
             General::Group(group) => pull_group(vm, tape, &mut bars, group, level, trap)?,
         }
     }
+    bars.as_values();
     Ok(bars)
 }
 
@@ -392,6 +394,7 @@ fn add_to_factor(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value)
 }
 
 fn take(bars: &mut Bars, index: usize, general: usize) -> Option<Value> {
+    bars.as_value(general);
     if let Some(value) = bars.general[general].take() {
         return Some(value);
     }
@@ -434,6 +437,9 @@ pub(crate) fn add(cx: &mut Cx, tape: &Tape, bars: &mut Bars, node: Node, mut val
     let entry = tape.entries[index];
     let wide = !bars.wide.is_empty();
     if let (Value::Tensor(Slot::CONST, c), Some(general)) = (&value, entry.in_general()) {
+        if bars.add_tensor(general, c) {
+            return Ok(());
+        }
         let bar = &mut bars.general[general];
         let Some(old) = bar else {
             *bar = Some(value);

@@ -229,11 +229,7 @@ impl Cx {
         }
         let [x_node, mut y_node] = *nodes;
         // The cotangent of a matrix that a vector was multiplied with grows in place.
-        if y_node.0 != 0
-            && x.ndim() == 1
-            && let Some(sum) = bars.tensor_mut(tape, y_node).and_then(T::array_mut)
-            && small::add_outer_of(sum, x, c)
-        {
+        if y_node.0 != 0 && x.ndim() == 1 && dense(x).is_some_and(|x| bars.add_outer(tape, y_node, x, c)) {
             y_node = Node(0);
         }
         for (node, of) in [(x_node, small::Operand::Left), (y_node, small::Operand::Right)] {

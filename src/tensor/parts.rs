@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::error::{Error, Result};
 use crate::map_dtype;
 use crate::tensor::cast::Float;
+use crate::tensor::copy::append;
 use crate::tensor::create::{Element, array, article};
 use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
 use crate::tensor::lanes::Lanes;
@@ -178,7 +179,7 @@ pub fn between<T: Element>(x: &[T], (before, after): (usize, usize), number: T) 
     let n = before + x.len() + after;
     let mut out = Vec::with_capacity(n);
     out.resize(before, number);
-    out.extend_from_slice(x);
+    append(&mut out, x);
     out.resize(n, number);
     Value::from_vec(&[n], out)
 }

@@ -4,7 +4,9 @@ use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
 use super::{Arr, Tensor, dense, dense_mut};
-use crate::tensor::simd::kernels::{add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, scaled};
+use crate::tensor::simd::kernels::{
+    add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled,
+};
 use crate::value::Value;
 
 /// Columns that are summed in registers, at most.
@@ -28,7 +30,7 @@ where
         // Shorter than a block of lanes, the sum is the plain one.
         match k {
             1 => dots::<T, 1>(a, b, out),
-            2 => dots::<T, 2>(a, b, out),
+            2 => a.chunks_exact(2).for_each(|row| dots_of_pairs(b, row, out)),
             3 => dots::<T, 3>(a, b, out),
             4 => dots::<T, 4>(a, b, out),
             _ if k < lanes => {
@@ -261,23 +263,29 @@ pub fn pull(x: &Tensor, y: &Tensor, c: &Tensor, wanted: [bool; 2]) -> Option<[Op
 
 /// Adds `x[i] * y[j]` to `sum[i, j]`, for vectors; false, with nothing done, if they do not fit, or something is infinite or NaN.
 pub fn add_outer(sum: &mut Tensor, x: &Tensor, y: &Tensor) -> bool {
+    fn outer<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
+        x.ndim() == 1 && matches!((dense(x), dense(y)), (Some(x), Some(y)) if add_outer_of(sum, x, y))
+    }
     match (sum, x, y) {
-        (Tensor::F32(sum), Tensor::F32(x), Tensor::F32(y)) => dense(y).is_some_and(|y| add_outer_of(sum, x, y)),
-        (Tensor::F64(sum), Tensor::F64(x), Tensor::F64(y)) => dense(y).is_some_and(|y| add_outer_of(sum, x, y)),
+        (Tensor::F32(sum), Tensor::F32(x), Tensor::F32(y)) => outer(sum, x, y),
+        (Tensor::F64(sum), Tensor::F64(x), Tensor::F64(y)) => outer(sum, x, y),
         _ => false,
     }
 }
 
-/// The same for arrays and the elements of the second vector.
-pub fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &[T]) -> bool {
-    if sum.ndim() != 2 || dense(sum).is_none() {
+/// The same for a matrix and the elements of vectors.
+pub fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &[T], y: &[T]) -> bool {
+    if sum.ndim() != 2 || sum.shape() != [x.len(), y.len()] || dense(sum).is_none() {
         return false;
     }
-    let Some(x) = dense(x) else { return false };
-    if y.is_empty() || sum.shape() != [x.len(), y.len()] || !(all_finite(x) && all_finite(y)) {
+    dense_mut(sum).is_some_and(|sum| add_outer_to(sum, x, y))
+}
+
+/// The same for the elements of a matrix, too.
+pub fn add_outer_to<T: Float>(sum: &mut [T], x: &[T], y: &[T]) -> bool {
+    if y.is_empty() || sum.len() != x.len() * y.len() || !(all_finite(x) && all_finite(y)) {
         return false;
     }
-    let Some(sum) = dense_mut(sum) else { return false };
     match y {
         [a] => add_rows(sum, x, [*a]),
         [a, b] => add_outer_pairs(sum, x, &[*a, *b]),

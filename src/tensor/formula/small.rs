@@ -8,6 +8,7 @@ use super::program::{Back, Bar, Making, Share, Source, To};
 use super::pull::slope_of;
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
+use crate::tensor::copy::append;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::Lanes;
 use crate::tensor::simd::kernels::{add_to, negate, times};
@@ -38,7 +39,7 @@ fn at(numbers: &[f64; MOST], i: u8) -> f64 {
 }
 
 /// The elements of the operands that are tensors and there; nothing for the others.
-type Slices<'a, T> = SmallVec<[&'a [T]; 8]>;
+type Slices<'a, T> = SmallVec<[&'a [T]; 12]>;
 
 fn slices<'a, T: Float>(formula: &Formula, operand: impl Fn(usize) -> Option<&'a Value>) -> Option<Slices<'a, T>> {
     let mut slices = Slices::new();
@@ -137,7 +138,7 @@ impl<T: Float> Made<'_, T> {
         };
         let bar = slice(bar)?;
         match share {
-            Share::Itself => to.extend_from_slice(bar),
+            Share::Itself => append(to, bar),
             Share::Negated => negate(bar, to),
             Share::Times(i) => times(bar, T::c(at(numbers, *i)), to),
             Share::Pulled { inside, j, a, b, y } => {

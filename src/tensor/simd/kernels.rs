@@ -134,13 +134,29 @@ wide! {
         }
     }
 
-    /// Whether all elements are finite.
+    /// Appends the products of a pair with each of others that lie side by side, summed in their order.
+    pub fn dots_of_pairs<T: Real>(pairs: &[T], by: &[T], out: &mut Vec<T>) {
+        let ([x, y], (pairs, _)) = (by, pairs.as_chunks::<2>()) else { return };
+        fill!(out, [pairs], (T::default() + *x * pairs[0]) + *y * pairs[1]);
+    }
+
+    /// Whether all elements are finite: zero times such is zero.
     pub fn all_finite<T: Real>(x: &[T]) -> bool {
-        let mut finite = true;
-        for &x in x {
-            finite &= x.abs() < T::INFINITY;
+        let (blocks, rest) = x.as_chunks::<8>();
+        let mut sums = [T::default(); 8];
+        for block in blocks {
+            for i in 0..8 {
+                sums[i] = sums[i] + T::default() * block[i];
+            }
         }
-        finite
+        let mut sum = T::default();
+        for x in sums {
+            sum = sum + x;
+        }
+        for &x in rest {
+            sum = sum + T::default() * x;
+        }
+        sum == T::default()
     }
 
     /// Appends the first addends of sums: `a` times the elements.
