@@ -7,10 +7,12 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use crate::ad::cells::{Cell, Few, Small};
 use crate::ad::dispatch::{arg_shape, escaped, is_structure};
 use crate::ad::leafwise::{fit_together, is_array, part};
+use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::{Level, Node, Slot};
-use crate::ad::tape::General;
+use crate::ad::tape::{General, Tape};
 use crate::ad::{Cx, Watch};
 use crate::bytecode::formula::{Formula, Total};
 use crate::error::{Error, Result};
@@ -44,11 +46,10 @@ pub struct FormulaEntry {
 pub struct SmallFormulaEntry {
     formula: Rc<Formula>,
     plan: Rc<Plan>,
-    /// The numbers, and the tensors that the pullback reads.
-    operands: Operands,
-    /// Node of each operand; the sink for constants.
-    pub nodes: Nodes,
+    /// The numbers, and the tensors that the pullback reads; each with its node, the sink for constants.
+    operands: SmallVec<[(Value, Node); 4]>,
     out: Value,
+    pub kept: small::Kept,
 }
 
 /// A sum or mean of a formula on tensors, as a tape has it: its gradient in each operand with a node.
@@ -107,7 +108,7 @@ impl Cx {
         {
             return Ok(None);
         }
-        let Some(out) = small::forward(formula, &plan, lead, operand) else { return Ok(None) };
+        let Some((out, kept)) = small::forward(formula, &plan, lead, operand, &mut self.rooms) else { return Ok(None) };
         if profile::is_on() {
             profile::works_fused();
         }
@@ -116,16 +117,19 @@ impl Cx {
         }
         let Some(tape) = self.tape_mut(Level(1)) else { return Err(escaped()) };
         let is_needed = |i: usize| plan.needed & (1 << i) != 0;
-        let kept = |(i, v): (usize, &Value)| match v {
-            Value::Tensor(_, t) if is_needed(i) => Value::Tensor(Slot::CONST, t.clone()),
-            Value::Float(_, x) => Value::float(*x),
-            Value::Int(n) => Value::Int(*n),
-            _ => Value::None,
+        let operand = |(i, v): (usize, &Value)| match v {
+            Value::Tensor(slot, t) if is_needed(i) => (Value::Tensor(Slot::CONST, t.clone()), slot.node()),
+            Value::Tensor(slot, _) => (Value::None, slot.node()),
+            Value::Float(slot, x) => (Value::float(*x), slot.node()),
+            Value::Int(n) => (Value::Int(*n), Node(0)),
+            _ => (Value::None, Node(0)),
         };
         let last = formula.value(formula.steps.len()) - 1;
+        let mut operands = SmallVec::with_capacity(formula.registers.len());
+        operands.extend(registers().enumerate().map(operand));
         let entry = Box::new(SmallFormulaEntry {
-            operands: few(registers().enumerate().map(kept)),
-            nodes: few(registers().map(|v| v.slot().node())),
+            operands,
+            kept,
             out: if is_needed(last) { out.clone() } else { Value::None },
             formula: formula.clone(),
             plan,
@@ -209,13 +213,35 @@ fn wanted(nodes: &[Node]) -> u32 {
 impl SmallFormulaEntry {
     /// What it keeps alive.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
-        self.operands.iter().chain([&self.out])
+        self.operands.iter().map(|(value, _)| value).chain([&self.out])
     }
 
-    /// Cotangents of the operands.
-    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
-        let SmallFormulaEntry { formula, plan, operands, out, .. } = self;
-        small::pull(&small::Applied { formula, plan, operands, out }, y_bar).ok_or_else(no_formula)
+    /// Adds the cotangents of the operands to what they have.
+    pub(crate) fn pull<T: Small>(&self, cx: &mut Cx, tape: &Tape, bars: &mut Bars, y_bar: Cell) -> Result<()> {
+        let SmallFormulaEntry { formula, plan, operands, out, kept } = self;
+        let applied = small::Applied { formula, plan, out, kept };
+        let operand = |i: usize| operands.get(i).map(|(value, _)| value);
+        let cells = T::cells(&mut bars.loose);
+        let (mut room, few) = (std::mem::take(&mut cells.room), cells.take(y_bar));
+        let Few { data, form } = &few;
+        let mut last = Node(0);
+        let pulled = small::pull(&applied, operand, data, &mut room, |i, pulled| {
+            let node = operands.get(i).map_or(Node(0), |(_, node)| *node);
+            match pulled {
+                small::Pulled::Elements(x) => bars.add_elements(cx, tape, node, x, form),
+                small::Pulled::Number(x) => add(cx, tape, bars, node, Value::float(x)),
+                // The last one that the cotangent passes to gets the elements themselves.
+                small::Pulled::Root => match std::mem::replace(&mut last, node) {
+                    Node(0) => Ok(()),
+                    earlier => bars.add_elements(cx, tape, earlier, data, form),
+                },
+            }
+        });
+        let cells = T::cells(&mut bars.loose);
+        cells.room = room;
+        cells.put(y_bar, few);
+        pulled.ok_or_else(no_formula)??;
+        bars.add_few::<T>(cx, tape, last, y_bar)
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod algebra;
 pub mod batch;
+mod cells;
 pub mod dispatch;
 pub mod element;
 pub mod formula;
@@ -30,6 +31,7 @@ use crate::ad::trap::Trap;
 pub use crate::ad::trap::{Noted, Place, Watch};
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::tensor::formula::small::Rooms;
 use crate::value::Value;
 
 /// The dispatcher: every application of a primitive goes through it, so that whatever is recorded is recorded here.
@@ -47,6 +49,7 @@ pub struct Cx {
     pub noted: Option<Noted>,
     pub trap: Trap,
     scratch: Scratch,
+    rooms: Rooms,
     /// Turns of loops, to find those that are worth compiling.
     pub turns: u32,
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use crate::ad::cells::Loose;
 use crate::ad::dispatch::{all_finite, is_structure, is_zero};
 use crate::ad::lift;
 use crate::ad::nested::Number;
@@ -18,10 +19,10 @@ use crate::ad::{Cx, Watch};
 use crate::error::{Error, Result};
 use crate::ops::compare::{ISFINITE, NE, OR};
 use crate::ops::elementwise::ZMUL;
-use crate::ops::index::{GET_INDEX, add_in_place};
+use crate::ops::index::{GET_INDEX, add_in_place, neighbours};
 use crate::ops::lanes;
 use crate::ops::linalg::MATMUL;
-use crate::ops::prim::{Call, Cotangents, Diff, Eval, Prim, arg_bit};
+use crate::ops::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, arg_bit};
 use crate::profile;
 use crate::tensor::Tensor;
 use crate::tensor::broadcast::broadcast_shapes;
@@ -43,9 +44,11 @@ pub struct Bar {
 /// Cotangents of the nodes of a tape, while and after sweeping.
 pub struct Bars {
     scalars: Vec<Bar>,
-    general: Vec<Option<Value>>,
+    pub(crate) general: Vec<Option<Value>>,
     /// Inside `vmap` instead of `scalars`: cotangents of scalar entries may be batched. Else empty.
     wide: Vec<Option<Value>>,
+    /// What small operations gave.
+    pub(crate) loose: Loose,
 }
 
 impl Bars {
@@ -77,6 +80,14 @@ impl Bars {
 thread_local! {
     /// Memory of scalar cotangents that are done with: fresh pages cost more than the sweep.
     static USED: RefCell<Vec<Bar>> = const { RefCell::new(vec![]) };
+    /// The same of small tensors.
+    static USED_LOOSE: RefCell<Loose> = RefCell::default();
+}
+
+fn loose(general: usize) -> Loose {
+    let mut loose = USED_LOOSE.with_borrow_mut(std::mem::take);
+    loose.reset(general);
+    loose
 }
 
 fn zeros(n: usize) -> Vec<Bar> {
@@ -89,7 +100,8 @@ fn zeros(n: usize) -> Vec<Bar> {
 impl Drop for Bars {
     fn drop(&mut self) {
         const KEPT: usize = 1 << 22;
-        let bars = std::mem::take(&mut self.scalars);
+        let (bars, loose) = (std::mem::take(&mut self.scalars), std::mem::take(&mut self.loose));
+        let _ = USED_LOOSE.try_with(|used| used.replace(loose));
         let _ = USED.try_with(|used| {
             let mut used = used.borrow_mut();
             if bars.capacity() > used.capacity() && bars.capacity() <= KEPT {
@@ -137,9 +149,11 @@ fn sweep_from(
     trap: &mut Option<SweepTrap>,
 ) -> Result<Bars> {
     let Some(last) = seeds.iter().map(|(node, _)| node.0 as usize).max() else {
-        return Ok(Bars { scalars: vec![], general: vec![], wide: vec![] });
+        return Ok(Bars { scalars: vec![], general: vec![], wide: vec![], loose: Loose::default() });
     };
-    let mut bars = Bars { scalars: zeros(last + 1), general: vec![], wide: vec![] };
+    // Elements alone have no slots of lower levels.
+    let loose = loose(if tape.plain { tape.general.len() } else { 0 });
+    let mut bars = Bars { scalars: zeros(last + 1), general: vec![], wide: vec![], loose };
     bars.general.resize_with(tape.general.len(), || None);
     let wide = tape.batched || vm.cx.innermost_batch().is_some();
     if wide {
@@ -219,6 +233,7 @@ fn sweep_from(
         if let Some(trap) = trap {
             trap.enter(&mut vm.cx, tape, index);
             // The trap was off when this was recorded.
+            bars.as_value(general);
             if let (General::Small(_), Some(y_bar)) = (&tape.general[general], bars.general[general].clone())
                 && let General::Small(entry) = std::mem::replace(&mut tape.general[general], General::Leaf)
             {
@@ -236,30 +251,15 @@ fn sweep_from(
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
-            General::Small(_) => {
-                let Some(y_bar) = take(&mut bars, index, general) else { continue };
-                if let General::Small(entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
-                    vm.cx.pull_small(tape, &mut bars, entry, y_bar)?;
-                }
+            General::Small(_) | General::SmallFormula(_) => {
+                let Some(dtype) = bars.few_dtype(general) else { continue };
+                vm.cx.pull_small(tape, &mut bars, general, dtype)?;
             }
             General::Total(_) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
                 if let General::Total(entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
                     for (node, cotangent) in entry.pull(&mut vm.cx, &y_bar)? {
                         add(&mut vm.cx, tape, &mut bars, node, cotangent)?;
-                    }
-                }
-            }
-            General::SmallFormula(_) => {
-                let Some(y_bar) = take(&mut bars, index, general) else { continue };
-                if let General::SmallFormula(formula) = std::mem::replace(&mut tape.general[general], General::Leaf) {
-                    let cotangents = formula.pull(&y_bar)?;
-                    // The result's may be one of them.
-                    drop(y_bar);
-                    for (node, cotangent) in formula.nodes.iter().zip(cotangents) {
-                        if let Some(c) = cotangent {
-                            add(&mut vm.cx, tape, &mut bars, *node, c)?;
-                        }
                     }
                 }
             }
@@ -309,6 +309,7 @@ fn sweep_from(
             General::Group(group) => pull_group(vm, tape, &mut bars, group, level, trap)?,
         }
     }
+    bars.as_values();
     Ok(bars)
 }
 
@@ -354,8 +355,16 @@ fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> R
     if !bars.wide.is_empty() || !std::ptr::eq(entry.prim, &GET_INDEX) || !y_bar.slot().is_const() {
         return Ok(false);
     }
-    let whole = entry.nodes.first().and_then(|node| tape.entries.get(node.0 as usize));
-    let (Some(whole), Some(index)) = (whole.and_then(Entry::in_general), entry.args.get(1)) else { return Ok(false) };
+    let Some(&node) = entry.nodes.first() else { return Ok(false) };
+    let whole = tape.entries.get(node.0 as usize).and_then(Entry::in_general);
+    let (Some(whole), Some(index)) = (whole, entry.args.get(1)) else { return Ok(false) };
+    if let (Some(shape), Value::Tensor(_, part)) = (entry.shapes.first(), y_bar)
+        && let [n] = shape.shape[..]
+        && let Some(range) = neighbours(n, index)
+        && bars.add_range(tape, node, n, range, part)
+    {
+        return Ok(true);
+    }
     match bars.general.get_mut(whole) {
         Some(Some(Value::Tensor(slot, bar))) if slot.is_const() => {
             add_in_place(bar, index, y_bar)?;
@@ -385,6 +394,7 @@ fn add_to_factor(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value)
 }
 
 fn take(bars: &mut Bars, index: usize, general: usize) -> Option<Value> {
+    bars.as_value(general);
     if let Some(value) = bars.general[general].take() {
         return Some(value);
     }
@@ -427,6 +437,9 @@ pub(crate) fn add(cx: &mut Cx, tape: &Tape, bars: &mut Bars, node: Node, mut val
     let entry = tape.entries[index];
     let wide = !bars.wide.is_empty();
     if let (Value::Tensor(Slot::CONST, c), Some(general)) = (&value, entry.in_general()) {
+        if bars.add_tensor(general, c) {
+            return Ok(());
+        }
         let bar = &mut bars.general[general];
         let Some(old) = bar else {
             *bar = Some(value);
@@ -460,16 +473,6 @@ pub(crate) fn add(cx: &mut Cx, tape: &Tape, bars: &mut Bars, node: Node, mut val
     Ok(())
 }
 
-/// Adds a tensor that is read further on to the cotangent of a node.
-pub(crate) fn add_shared(cx: &mut Cx, tape: &Tape, bars: &mut Bars, node: Node, value: &Value) -> Result<()> {
-    if let (Some(bar), Value::Tensor(Slot::CONST, c)) = (bars.tensor_mut(tape, node), value)
-        && add_alike(bar, c)
-    {
-        return Ok(());
-    }
-    add(cx, tape, bars, node, value.clone())
-}
-
 /// Cotangents of the arguments of one application, each with its argument's shape and dtype; without those that are `done`.
 fn pull(vm: &mut Vm, entry: &PrimEntry, y_bar: Value, done: u32) -> Result<Cotangents> {
     let mut wanted = 0u32;
@@ -498,13 +501,19 @@ impl Cx {
     pub(crate) fn cotangents(&mut self, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
         match &call.prim.diff {
             Diff::Elementwise => pull_elementwise(self, call, y_bar),
-            Diff::Linear { .. } | Diff::Rules { .. } if is_zero(y_bar) => {
+            Diff::Linear { keep, .. } | Diff::Rules { keep, .. } if ends(*keep, y_bar) => {
                 Ok(SmallVec::from_elem(None, call.args.len()))
             }
             Diff::Linear { vjp, .. } | Diff::Rules { vjp, .. } => vjp(self, call, y_bar),
             Diff::Zero | Diff::Refused(_) => Ok(Cotangents::new()),
         }
     }
+}
+
+/// Whether a cotangent is zero everywhere. Of a tensor that is not looked for where the rule reads nothing beside it: it gives
+/// zeros of zeros then.
+fn ends(keep: Keep, y_bar: &Value) -> bool {
+    (keep.args || keep.out || !matches!(y_bar, Value::Tensor(..))) && is_zero(y_bar)
 }
 
 fn pull_elementwise(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {

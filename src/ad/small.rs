@@ -8,21 +8,25 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::ad::dispatch::{arg_shape, is_zero};
-use crate::ad::reverse::{Bars, add, add_shared};
+use crate::ad::cells::{Cell, Few, Small};
+use crate::ad::dispatch::arg_shape;
+use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{General, PrimEntry, Tape};
 use crate::ad::{Cx, LevelState, Mode, Watch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::few::few;
 use crate::ops::elementwise::ZMUL;
-use crate::ops::lanes::{self, Elementwise};
+use crate::ops::lanes::Elementwise;
 use crate::ops::linalg::MATMUL;
 use crate::ops::prim::{ArgShape, Call, Diff, Eval, Prim, arg_bit};
 use crate::profile;
-use crate::tensor::Tensor;
-use crate::tensor::elementwise::{few_lanes, pull_in_place};
+use crate::tensor::create::scalar_f64;
+use crate::tensor::elementwise::few_lanes;
+use crate::tensor::form::Form;
+use crate::tensor::simd::kernels::times;
 use crate::tensor::small::{self, small_product};
+use crate::tensor::{DType, Tensor, dense};
 use crate::value::Value;
 
 /// An operation on one or two small tensors.
@@ -82,6 +86,9 @@ impl Cx {
             (Rule::Product, _) => None,
         };
         let Some(out) = computed else { return Ok(None) };
+        if !is_few(&out) {
+            return Ok(None);
+        }
         if profile::is_on() {
             profile::works(prim);
         }
@@ -137,84 +144,159 @@ impl Cx {
         Ok(Some(out.into_slot(Slot::new(Level(1), node))))
     }
 
-    /// Adds the cotangents of the operands to what they have, for the cotangent of the result.
-    pub(crate) fn pull_small(&mut self, tape: &Tape, bars: &mut Bars, entry: SmallEntry, y_bar: Value) -> Result<()> {
-        match rule_of(entry.prim) {
-            Some(Rule::Elementwise(e)) => self.pull_lanes(tape, bars, e, &entry, y_bar),
-            _ => {
-                self.pull_product(tape, bars, &entry, &y_bar)?;
-                add(self, tape, bars, entry.bias, y_bar)
-            }
+    /// Adds the cotangents of the operands to what they have, for the cotangent of the result of entry `general`, of this dtype.
+    pub(crate) fn pull_small(&mut self, tape: &Tape, bars: &mut Bars, general: usize, dtype: DType) -> Result<()> {
+        match dtype {
+            DType::F32 => self.pull_small_of::<f32>(tape, bars, general),
+            _ => self.pull_small_of::<f64>(tape, bars, general),
         }
     }
 
-    fn pull_lanes(
+    fn pull_small_of<T: Small>(&mut self, tape: &Tape, bars: &mut Bars, general: usize) -> Result<()> {
+        let Some(y_bar) = bars.take_few::<T>(general) else { return Ok(()) };
+        match tape.general.get(general) {
+            Some(General::Small(entry)) => match rule_of(entry.prim) {
+                Some(Rule::Elementwise(e)) => self.pull_lanes::<T>(tape, bars, e, entry, y_bar),
+                _ => {
+                    let few = T::cells(&mut bars.loose).take(y_bar);
+                    let pulled = self.pull_product(tape, bars, entry, &few);
+                    T::cells(&mut bars.loose).put(y_bar, few);
+                    pulled?;
+                    bars.add_few::<T>(self, tape, entry.bias, y_bar)
+                }
+            },
+            Some(General::SmallFormula(entry)) => entry.pull::<T>(self, tape, bars, y_bar),
+            _ => Ok(()),
+        }
+    }
+
+    fn pull_lanes<T: Small>(
         &mut self,
         tape: &Tape,
         bars: &mut Bars,
         e: &'static Elementwise,
         entry: &SmallEntry,
-        mut y_bar: Value,
+        y_bar: Cell,
     ) -> Result<()> {
-        let SmallEntry { prim, nodes, args, out, .. } = entry;
+        let SmallEntry { nodes, args, out, .. } = entry;
         let arity = e.arity().min(args.len());
-        let passes = |i: usize| e.slopes().get(i).is_some_and(|slope| slope.constant == Some(1.0));
+        let own = args.get(..arity).unwrap_or(args);
         let mut whole = None;
         for (i, &node) in nodes.iter().enumerate().take(arity) {
             if node.0 == 0 {
                 continue;
             }
-            if passes(i) {
-                // The last one that it passes to gets the tensor itself.
+            let special = if i == 0 { e.special.and_then(|special| special(own)) } else { None };
+            let e = special.unwrap_or(e);
+            let constant = e.slopes().get(i).and_then(|slope| slope.constant);
+            if constant == Some(1.0) {
+                // The last one that it passes to gets the elements themselves.
                 if let Some(earlier) = whole.replace(node) {
-                    add_shared(self, tape, bars, earlier, &y_bar)?;
+                    let few = T::cells(&mut bars.loose).take(y_bar);
+                    let added = bars.add_elements(self, tape, earlier, &few.data, &few.form);
+                    T::cells(&mut bars.loose).put(y_bar, few);
+                    added?;
                 }
                 continue;
             }
-            let own = args.get(..arity).unwrap_or(args);
-            // Nobody else reads the cotangent of the result: it becomes that of the only operand.
-            if nodes.iter().filter(|node| node.0 != 0).count() == 1 && pull_in_place(e, own, out, &mut y_bar, i) {
-                return add(self, tape, bars, node, y_bar);
+            let cells = T::cells(&mut bars.loose);
+            let form = cells.get_mut(y_bar).ok_or_else(lost)?.form;
+            let pulled = cells.empty(form);
+            let (bar, made, spread) = cells.pair(y_bar, pulled).ok_or_else(lost)?;
+            match constant {
+                Some(slope) => times(&bar.data, T::c(slope), made),
+                None => pull_few(e, (own, out), &bar.data, i, made, spread).ok_or_else(lost)?,
             }
-            let cotangent = lanes::pull_elementwise(prim, own, out, &y_bar, i)?;
-            add(self, tape, bars, node, cotangent)?;
+            bars.add_few::<T>(self, tape, node, pulled)?;
         }
-        match whole {
-            Some(node) => add(self, tape, bars, node, y_bar),
-            None => Ok(()),
-        }
+        bars.add_few::<T>(self, tape, whole.unwrap_or_default(), y_bar)
     }
 
-    fn pull_product(&mut self, tape: &Tape, bars: &mut Bars, entry: &SmallEntry, y_bar: &Value) -> Result<()> {
+    fn pull_product<T: Small>(
+        &mut self,
+        tape: &Tape,
+        bars: &mut Bars,
+        entry: &SmallEntry,
+        y_bar: &Few<T>,
+    ) -> Result<()> {
         let SmallEntry { prim, nodes, args, .. } = entry;
-        let ([Value::Tensor(_, x), Value::Tensor(_, y)], Value::Tensor(_, c)) = (args, y_bar) else { return Ok(()) };
-        if is_zero(y_bar) {
+        let [Value::Tensor(_, x), Value::Tensor(_, y)] = args else { return Ok(()) };
+        let (Some(x), Some(y)) = (T::array(x), T::array(y)) else { return Err(lost()) };
+        let c = &y_bar.data[..];
+        // A cotangent that is zero everywhere ends here, whatever the operands.
+        if c.iter().all(|c| *c == T::default()) {
             return Ok(());
         }
-        let mut wanted = nodes.map(|node| node.0 != 0);
+        let [x_node, mut y_node] = *nodes;
         // The cotangent of a matrix that a vector was multiplied with grows in place.
-        if wanted[1]
-            && x.rank() == 1
-            && let Some(sum) = bars.tensor_mut(tape, nodes[1])
-        {
-            wanted[1] = !small::add_outer(sum, x, c);
+        if y_node.0 != 0 && x.ndim() == 1 && dense(x).is_some_and(|x| bars.add_outer(tape, y_node, x, c)) {
+            y_node = Node(0);
         }
-        let cotangents = match small::pull(x, y, c, wanted) {
-            Some(cotangents) => SmallVec::from(cotangents),
-            None => {
-                let shapes: SmallVec<[ArgShape; 2]> = args.iter().map(arg_shape).collect();
-                let bits = (0..2).filter(|i| wanted[*i]).fold(0, |bits, i| bits | arg_bit(i));
-                let call = Call { prim, args, out: &Value::None, shapes: &shapes, wanted: bits };
-                self.cotangents(&call, y_bar)?.into_iter().collect::<SmallVec<[Option<Value>; 2]>>()
+        for (node, of) in [(x_node, small::Operand::Left), (y_node, small::Operand::Right)] {
+            if node.0 == 0 {
+                continue;
             }
-        };
-        for (node, cotangent) in nodes.iter().zip(cotangents) {
-            if let Some(cotangent) = cotangent {
-                add(self, tape, bars, *node, cotangent)?;
+            let operand = if let small::Operand::Left = of { x } else { y };
+            let cells = T::cells(&mut bars.loose);
+            let pulled = cells.empty(Form::of(operand.shape()).ok_or_else(lost)?);
+            if small::pull_operand(x, y, c, of, &mut cells.get_mut(pulled).ok_or_else(lost)?.data) {
+                bars.add_few::<T>(self, tape, node, pulled)?;
+                continue;
+            }
+            cells.release(pulled);
+            let i = if let small::Operand::Left = of { 0 } else { 1 };
+            let shapes: SmallVec<[ArgShape; 2]> = args.iter().map(arg_shape).collect();
+            let call = Call { prim, args, out: &Value::None, shapes: &shapes, wanted: arg_bit(i) };
+            let y_bar = Value::from_vec(y_bar.form.dims(), c.to_vec());
+            if let Some(Some(cotangent)) = self.cotangents(&call, &y_bar)?.into_iter().nth(i) {
+                add(self, tape, bars, node, cotangent)?;
             }
         }
         Ok(())
     }
+}
+
+/// Appends the cotangent of argument `i` of an elementwise primitive, for arguments and result as far as they are kept.
+fn pull_few<T: Small>(
+    e: &Elementwise,
+    (args, out): (&[Value], &Value),
+    bar: &[T],
+    i: usize,
+    pulled: &mut Vec<T>,
+    spread: &mut Vec<T>,
+) -> Option<()> {
+    if e.arity() == 2
+        && let Some(number) = args.iter().find_map(scalar_f64)
+    {
+        spread.clear();
+        spread.resize(bar.len(), T::c(number));
+    }
+    let kernel = T::pulls(e).get(i)?;
+    let y = elements_of(out, bar, spread)?;
+    match args {
+        [a, b] if e.arity() == 2 => {
+            kernel(&[elements_of(a, bar, spread)?, elements_of(b, bar, spread)?], y, bar, pulled);
+        }
+        [a, ..] => kernel(&[elements_of(a, bar, spread)?], y, bar, pulled),
+        [] => return None,
+    }
+    (pulled.len() == bar.len()).then_some(())
+}
+
+/// The elements of what is kept. What is not is not read either; the cotangent stands in for it.
+#[inline]
+fn elements_of<'a, T: Small>(v: &'a Value, bar: &'a [T], number: &'a [T]) -> Option<&'a [T]> {
+    match v {
+        Value::None => Some(bar),
+        Value::Tensor(_, t) => dense(T::array(t)?),
+        _ => Some(number),
+    }
+}
+
+/// What was recorded as an operation on small tensors is one on them.
+#[cold]
+pub(crate) fn lost() -> Error {
+    Error::new("E0400", "an operation on small tensors was recorded with others")
 }
 
 impl SmallEntry {
@@ -248,4 +330,9 @@ pub(crate) fn own_tensor(value: &mut Value) -> Option<&mut Tensor> {
         Value::Tensor(slot, t) if slot.is_const() => Rc::get_mut(t),
         _ => None,
     }
+}
+
+/// Whether the elements of a small operation's result can stand alone.
+fn is_few(out: &Value) -> bool {
+    matches!(out, Value::Tensor(_, t) if (1..=Form::RANK).contains(&t.rank()) && !t.is_empty())
 }

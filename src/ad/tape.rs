@@ -248,7 +248,7 @@ impl Tape {
                 General::Leaf | General::Part => 0,
                 General::Prim(p) => p.args.iter().chain([&p.out]).map(bytes).sum(),
                 General::Small(s) => s.values().map(bytes).sum(),
-                General::SmallFormula(f) => f.values().map(bytes).sum(),
+                General::SmallFormula(f) => f.values().map(bytes).sum::<usize>() + f.kept.bytes(),
                 General::Formula(f) => f.values().map(bytes).sum(),
                 General::Total(t) => t.values().map(bytes).sum(),
                 General::Loop(l) => l.words.len() * std::mem::size_of::<u64>(),

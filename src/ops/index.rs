@@ -4,6 +4,7 @@
 //! the str `...`; an int tensor (gather); a bool tensor (mask). An index that is no tuple is one item. Indices carry no
 //! derivative, so they stay on the tape; shapes and plans are worked out anew by each rule.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::compare::EQ;
@@ -17,8 +18,8 @@ use crate::ad::{Cx, Watch};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::article;
-use crate::tensor::index::{IndexSpec, Spec, overwritten};
-use crate::tensor::{DType, Shape, Tensor, count, index as kernel};
+use crate::tensor::index::{IndexSpec, Spec, overwritten, slice_bounds};
+use crate::tensor::{DType, Shape, Tensor, count, flat, index as kernel};
 use crate::value::Value;
 
 pub use crate::tensor::index::get_at;
@@ -115,11 +116,27 @@ pub fn spec(index: &Value) -> Result<Spec> {
     }
 }
 
+/// The elements of a vector of `n` that an index names, if it is one slice of neighbours.
+#[inline]
+pub fn neighbours(n: usize, index: &Value) -> Option<Range<usize>> {
+    let Value::Tuple(items) = index else { return None };
+    let [Value::Tuple(parts)] = &items[..] else { return None };
+    let [start, stop, Value::None | Value::Int(1)] = &parts[..] else { return None };
+    let (start, len, _) = slice_bounds(bound(start).ok()?, bound(stop).ok()?, 1, n).ok()?;
+    Some(start..start + len)
+}
+
 // ---- reading ----
 
 fn get(_: &mut Env, args: &[Value]) -> Result<Value> {
     match args {
         [Value::Tensor(_, t), Value::Int(i)] => get_at(t, *i),
+        [Value::Tensor(_, t), index]
+            if let &[n] = t.shape()
+                && let Some(range) = neighbours(n, index) =>
+        {
+            Ok(Value::tensor(kernel::neighbours(t, range)))
+        }
         [Value::Tensor(_, t), index] => kernel::get_index(t, &spec(index)?),
         [other, _] => Err(no_parts(&other.type_name())),
         _ => Ok(Value::None),
@@ -129,6 +146,17 @@ fn get(_: &mut Env, args: &[Value]) -> Result<Value> {
 /// Zeros of argument 0, with `v` added at the index.
 pub(super) fn spread(cx: &mut Cx, call: &Call<'_>, index: &Value, v: &Value) -> Result<Value> {
     let dtype = call.shapes.first().and_then(|s| s.dtype).unwrap_or(DType::F64);
+    if let (&[n], Value::Tensor(Slot::CONST, v), Watch::Off) = (call.shape(0), v, cx.watch)
+        && let Some(range) = neighbours(n, index)
+        && v.shape() == [range.len()]
+    {
+        let around = (range.start, n - range.end);
+        match &**v {
+            Tensor::F32(v) if dtype == DType::F32 => return Ok(kernel::between(&flat(v), around, 0.0)),
+            Tensor::F64(v) if dtype == DType::F64 => return Ok(kernel::between(&flat(v), around, 0.0)),
+            _ => {}
+        }
+    }
     let mut zeros = cx.zeros(call.shape(0), dtype);
     // Constants are added in place: as an argument the zeros would be shared, and copied.
     if let (Value::Tensor(_, t), true, None) = (&mut zeros, v.slot().is_const(), cx.innermost_batch())
@@ -200,6 +228,12 @@ pub fn set_in_place(x: &mut Rc<Tensor>, index: &Value, v: &Value) -> Result<()> 
 
 /// Adds `v` at the index: in place if `x` is unshared. For constants.
 pub fn add_in_place(x: &mut Rc<Tensor>, index: &Value, v: &Value) -> Result<()> {
+    if let (&[n], Value::Tensor(_, v)) = (x.shape(), v)
+        && let Some(range) = neighbours(n, index)
+        && kernel::add_neighbours(x, range, v)
+    {
+        return Ok(());
+    }
     kernel::index_add(x, &spec(index)?, v)
 }
 

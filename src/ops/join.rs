@@ -187,7 +187,8 @@ fn stack_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> 
     let mut all = Cotangents::from_iter([None]);
     for i in 1..call.args.len() {
         all.push(if call.wants(i) {
-            let index = part_index(axis, Value::Int(i as i64 - 1));
+            let at = Value::Int(i as i64 - 1);
+            let index = if axis == 0 { at } else { part_index(axis, at) };
             Some(cx.apply(&GET_INDEX, &[y_bar.clone(), index])?)
         } else {
             None

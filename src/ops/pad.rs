@@ -7,7 +7,7 @@ use crate::ad::Cx;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::tensor::create::{article, scalar_f64};
-use crate::tensor::{DType, Shape, Tensor, index as kernel, room};
+use crate::tensor::{DType, Shape, Tensor, flat, index as kernel, room};
 use crate::types::size::Num;
 use crate::types::ty::{Dim, Ty};
 use crate::value::Value;
@@ -127,6 +127,13 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
             }
         }
         return Ok(Value::tensor(out));
+    }
+    if let ([width], Some(value)) = (&widths[..], args.get(3).map_or(Some(0.0), scalar_f64)) {
+        match &t {
+            Tensor::F32(a) => return Ok(kernel::between(&flat(a), *width, value as f32)),
+            Tensor::F64(a) => return Ok(kernel::between(&flat(a), *width, value)),
+            _ => {}
+        }
     }
     let mut out = std::rc::Rc::new(Tensor::zeros(&shape, t.dtype()));
     match args.get(3) {

@@ -51,6 +51,7 @@ fn class(layout: Layout) -> Option<usize> {
     if layout.size() < SMALLEST { None } else { class_of_large(layout) }
 }
 
+#[inline(never)]
 fn class_of_large(layout: Layout) -> Option<usize> {
     let size = layout.size();
     if size > LARGEST || layout.align() > align_of_size(size) {
@@ -104,9 +105,48 @@ impl Kept {
     }
 }
 
+// What only large blocks need stands apart: small ones, which come and go far more often, would save registers for it.
 impl<A: GlobalAlloc> Keeping<A> {
     fn reuse(&self, class: usize) -> Option<*mut u8> {
         KEPT.try_with(|kept| kept.try_borrow_mut().ok()?.take(class)).ok().flatten()
+    }
+
+    #[inline(never)]
+    fn alloc_kept(&self, class: usize) -> *mut u8 {
+        match self.reuse(class) {
+            Some(block) => block,
+            None => match fresh(class) {
+                // SAFETY: the class has a layout of some size.
+                block if block.is_null() => unsafe { self.0.alloc(layout_of(class)) },
+                block => block,
+            },
+        }
+    }
+
+    /// # Safety
+    /// The caller gives up this block of a class.
+    #[inline(never)]
+    unsafe fn dealloc_kept(&self, block: *mut u8, own: usize) {
+        let done = KEPT.try_with(|kept| {
+            let Ok(mut kept) = kept.try_borrow_mut() else { return false };
+            // SAFETY: the caller gives the block up.
+            unsafe { kept.keep(own, block) };
+            while kept.bytes > MOST_KEPT {
+                let class = kept.next;
+                match kept.take(class) {
+                    // Nothing takes it back; it is little.
+                    Some(block) if nursery::contains(block) => {}
+                    // SAFETY: kept blocks came with the layout of their class.
+                    Some(block) => unsafe { self.0.dealloc(block, layout_of(class)) },
+                    None => kept.next = (class + 1) % CLASSES,
+                }
+            }
+            true
+        });
+        if done != Ok(true) && !nursery::contains(block) {
+            // SAFETY: it came with the layout of its class.
+            unsafe { self.0.dealloc(block, layout_of(own)) }
+        }
     }
 }
 
@@ -135,14 +175,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
             },
             // SAFETY: the caller's.
             None => unsafe { self.0.alloc(layout) },
-            Some(class) => match self.reuse(class) {
-                Some(block) => block,
-                None => match fresh(class) {
-                    // SAFETY: the class has a layout of some size.
-                    block if block.is_null() => unsafe { self.0.alloc(layout_of(class)) },
-                    block => block,
-                },
-            },
+            Some(class) => self.alloc_kept(class),
         }
     }
 
@@ -185,26 +218,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
             }
             return;
         };
-        let done = KEPT.try_with(|kept| {
-            let Ok(mut kept) = kept.try_borrow_mut() else { return false };
-            // SAFETY: the caller gives the block up.
-            unsafe { kept.keep(own, block) };
-            while kept.bytes > MOST_KEPT {
-                let class = kept.next;
-                match kept.take(class) {
-                    // Nothing takes it back; it is little.
-                    Some(block) if nursery::contains(block) => {}
-                    // SAFETY: kept blocks came with the layout of their class.
-                    Some(block) => unsafe { self.0.dealloc(block, layout_of(class)) },
-                    None => kept.next = (class + 1) % CLASSES,
-                }
-            }
-            true
-        });
-        if done != Ok(true) && !nursery::contains(block) {
-            // SAFETY: it came with the layout of its class.
-            unsafe { self.0.dealloc(block, layout_of(own)) }
-        }
+        // SAFETY: the caller's.
+        unsafe { self.dealloc_kept(block, own) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {

@@ -7,6 +7,7 @@ use super::simd::ints::{Cut, cut};
 use super::{Arr, DType, Tensor, flat};
 use crate::env::Env;
 use crate::error::{Error, Result};
+use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::value::Value;
 
 /// The bounds within which a float has an int; above, casting is an error.
@@ -82,9 +83,23 @@ fn cut_all<T: Float + Cut>(a: &Arr<T>) -> Result<Arr<i64>> {
 pub trait Float: Element + crate::ops::real::Real {
     /// The elements in row-major order, converted only if they must be.
     fn load(t: &Tensor) -> Cow<'_, [Self]>;
+    /// The kernel of a primitive.
+    fn lanes(e: &Elementwise) -> LaneKernel<Self>;
+    /// The kernels of its pullback.
+    fn pulls(e: &Elementwise) -> &[PullKernel<Self>; 3];
 }
 
 impl Float for f32 {
+    #[inline]
+    fn lanes(e: &Elementwise) -> LaneKernel<f32> {
+        e.lanes32
+    }
+
+    #[inline]
+    fn pulls(e: &Elementwise) -> &[PullKernel<f32>; 3] {
+        &e.pull32
+    }
+
     #[inline]
     fn load(t: &Tensor) -> Cow<'_, [f32]> {
         match t {
@@ -97,6 +112,16 @@ impl Float for f32 {
 }
 
 impl Float for f64 {
+    #[inline]
+    fn lanes(e: &Elementwise) -> LaneKernel<f64> {
+        e.lanes64
+    }
+
+    #[inline]
+    fn pulls(e: &Elementwise) -> &[PullKernel<f64>; 3] {
+        &e.pull64
+    }
+
     #[inline]
     fn load(t: &Tensor) -> Cow<'_, [f64]> {
         match t {

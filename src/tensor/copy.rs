@@ -57,6 +57,17 @@ unsafe fn by_vectors(from: *const u8, to: *mut u8, bytes: usize) {
     unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) }
 }
 
+/// Appends elements.
+#[inline]
+pub fn append<T: Copy>(out: &mut Vec<T>, x: &[T]) {
+    out.reserve(x.len());
+    // SAFETY: there is room for them behind those that are there, which is no part of `x`; then they are there.
+    unsafe {
+        dense(x.as_ptr(), out.as_mut_ptr().add(out.len()), x.len());
+        out.set_len(out.len() + x.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -56,7 +55,7 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
 }
 
 /// Elements for which preparations would cost more than they are worth.
-const FEW: usize = 512;
+const FEW: usize = 2048;
 
 /// The value for one or two small float tensors alike, or one and a number; `None` for others.
 pub fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Value> {
@@ -320,31 +319,6 @@ pub fn pull_elementwise(prim: &'static Prim, args: &[Value], out: &Value, y_bar:
     match [y_bar, out].into_iter().chain(args).filter_map(float).max() {
         Some(DType::F32) => pull_tensor::<f32>(prim, e, |e| e.pull32, args, out, y_bar, i),
         _ => pull_tensor::<f64>(prim, e, |e| e.pull64, args, out, y_bar, i),
-    }
-}
-
-/// The same for a few elements, with `y_bar`, if nobody else has it, becoming the result; false, with nothing done, if that cannot be.
-pub fn pull_in_place(e: &Elementwise, args: &[Value], out: &Value, y_bar: &mut Value, i: usize) -> bool {
-    fn go<T: Float>(bar: &mut Arr<T>, pulled: Option<Vec<T>>) -> bool {
-        match (dense_mut(bar), pulled) {
-            (Some(bar), Some(pulled)) if bar.len() == pulled.len() => {
-                bar.copy_from_slice(&pulled);
-                true
-            }
-            _ => false,
-        }
-    }
-    let Value::Tensor(_, t) = y_bar else { return false };
-    match Rc::get_mut(t) {
-        Some(Tensor::F32(bar)) => {
-            let pulled = few_pulled(e, |e| e.pull32, args, out, bar, i);
-            go(bar, pulled)
-        }
-        Some(Tensor::F64(bar)) => {
-            let pulled = few_pulled(e, |e| e.pull64, args, out, bar, i);
-            go(bar, pulled)
-        }
-        _ => false,
     }
 }
 

@@ -11,7 +11,9 @@ use crate::error::{Error, Result};
 use crate::tensor::simd::ints::count_true;
 use crate::tensor::{Tensor, flat, show_shape};
 
-pub use super::parts::{get_at, get_index, index_add, overwritten, refuse, set_index, value_misfit};
+pub use super::parts::{
+    add_neighbours, between, get_at, get_index, index_add, neighbours, overwritten, refuse, set_index, value_misfit,
+};
 
 /// One item of an index: what stands between the commas.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ pub mod copy;
 pub mod create;
 pub mod decompose;
 pub mod elementwise;
+pub mod form;
 pub mod format;
 pub mod format_spec;
 pub mod formula;

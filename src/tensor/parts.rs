@@ -2,6 +2,7 @@
 //! allows (ints and slices), else a copy; writes happen in place if the tensor is unshared.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::rc::Rc;
 
 use ndarray::{ArrayBase, Axis, IxDyn, RawData, Slice};
@@ -9,12 +10,14 @@ use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
 use crate::map_dtype;
+use crate::tensor::cast::Float;
+use crate::tensor::copy::append;
 use crate::tensor::create::{Element, array, article};
 use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
 use crate::tensor::lanes::Lanes;
-use crate::tensor::simd::kernels::choose_lanes;
+use crate::tensor::simd::kernels::{add_to, choose_lanes};
 use crate::tensor::view::{row_major, standard};
-use crate::tensor::{Arr, DType, Tensor, flat, show_shape, strided};
+use crate::tensor::{Arr, DType, Tensor, dense, dense_mut, flat, show_shape, strided};
 use crate::value::Value;
 
 /// Applies a plan without gathers: a view of whatever ownership `a` has.
@@ -160,6 +163,46 @@ pub fn get_at(t: &Tensor, i: i64) -> Result<Value> {
         Tensor::F32(a) => Value::float(a[i] as f64),
         Tensor::F64(a) => Value::float(a[i]),
     })
+}
+
+/// A view of neighbouring elements of a vector.
+pub fn neighbours(t: &Tensor, range: Range<usize>) -> Tensor {
+    map_dtype!(t, a => {
+        let mut part = a.clone();
+        part.slice_axis_inplace(Axis(0), Slice::from(range));
+        part
+    })
+}
+
+/// A vector of these elements, with as many numbers before and after them.
+pub fn between<T: Element>(x: &[T], (before, after): (usize, usize), number: T) -> Value {
+    let n = before + x.len() + after;
+    let mut out = Vec::with_capacity(n);
+    out.resize(before, number);
+    append(&mut out, x);
+    out.resize(n, number);
+    Value::from_vec(&[n], out)
+}
+
+/// Adds the elements of `v` to neighbouring ones of a float vector; false, with nothing done, if they are not of one dtype and length.
+pub fn add_neighbours(x: &mut Rc<Tensor>, range: Range<usize>, v: &Tensor) -> bool {
+    fn add<T: Float>(x: &mut Arr<T>, range: Range<usize>, v: &Arr<T>) -> bool {
+        match (dense_mut(x).and_then(|x| x.get_mut(range)), dense(v)) {
+            (Some(x), Some(v)) if x.len() == v.len() => {
+                add_to(x, v);
+                true
+            }
+            _ => false,
+        }
+    }
+    if x.rank() != 1 || v.rank() != 1 || x.dtype() != v.dtype() {
+        return false;
+    }
+    match (Rc::make_mut(x), v) {
+        (Tensor::F32(x), Tensor::F32(v)) => add(x, range, v),
+        (Tensor::F64(x), Tensor::F64(v)) => add(x, range, v),
+        _ => false,
+    }
 }
 
 /// Position in row-major order and value of the float at an index with an int for each axis.

@@ -4,32 +4,35 @@ use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
 use super::{Arr, Tensor, dense, dense_mut};
-use crate::tensor::simd::kernels::{add_outer_row, add_scaled, add_to, scaled};
+use crate::tensor::simd::kernels::{
+    add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled,
+};
 use crate::value::Value;
 
 /// Columns that are summed in registers, at most.
 const FEW: usize = 4;
 
-/// Elements of a product in row-major order: `m` by `k` times `k` by `n`, either operand read transposed. With `finite` `None`
-/// if one of them is NaN: where zeros win, they have to be looked for.
-fn elements<T>(a: &[T], b: &[T], turn: (bool, bool), [m, k, n]: [usize; 3], finite: bool) -> Option<Vec<T>>
+/// Appends the elements of a product in row-major order: `m` by `k` times `k` by `n`, either operand read transposed. False, with
+/// anything appended, if it is not small, or, with `finite`, an element is NaN: where zeros win, they have to be looked for.
+fn elements<T>(a: &[T], b: &[T], turn: (bool, bool), [m, k, n]: [usize; 3], finite: bool, out: &mut Vec<T>) -> bool
 where
     T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
     if m * k * n > TINY || m * k * n == 0 || a.len() != m * k || b.len() != k * n {
-        return None;
+        return false;
     }
+    let before = out.len();
+    out.reserve(m * n);
     let lanes = 64 / size_of::<T>();
-    let mut out = Vec::with_capacity(m * n);
     // A column lies as a row does.
     let rows_of_b = turn.1 || n == 1;
     if rows_of_b && !turn.0 {
         // Shorter than a block of lanes, the sum is the plain one.
         match k {
-            1 => dots::<T, 1>(a, b, &mut out),
-            2 => dots::<T, 2>(a, b, &mut out),
-            3 => dots::<T, 3>(a, b, &mut out),
-            4 => dots::<T, 4>(a, b, &mut out),
+            1 => dots::<T, 1>(a, b, out),
+            2 => a.chunks_exact(2).for_each(|row| dots_of_pairs(b, row, out)),
+            3 => dots::<T, 3>(a, b, out),
+            4 => dots::<T, 4>(a, b, out),
             _ if k < lanes => {
                 for row in a.chunks_exact(k) {
                     out.extend(b.chunks_exact(k).map(|column| dot(row, column)));
@@ -45,22 +48,22 @@ where
             }
         }
     } else if turn.1 {
-        return None;
+        return false;
     } else {
         // Element `i, l` of the left operand.
         let step = if turn.0 { (1, m) } else { (k, 1) };
         match n {
-            1 => columns::<T, 1>(a, b, step, m, &mut out),
-            2 => columns::<T, 2>(a, b, step, m, &mut out),
-            3 => columns::<T, 3>(a, b, step, m, &mut out),
-            FEW => columns::<T, FEW>(a, b, step, m, &mut out),
+            1 => columns::<T, 1>(a, b, step, m, out),
+            2 => columns::<T, 2>(a, b, step, m, out),
+            3 => columns::<T, 3>(a, b, step, m, out),
+            FEW => columns::<T, FEW>(a, b, step, m, out),
             _ => {
                 for i in 0..m {
                     let start = out.len();
                     for (l, row) in b.chunks_exact(n).enumerate() {
-                        let x = *a.get(i * step.0 + l * step.1)?;
+                        let Some(&x) = a.get(i * step.0 + l * step.1) else { return false };
                         match out.get_mut(start..).unwrap_or(&mut []) {
-                            [] => scaled(x, row, &mut out),
+                            [] => scaled(x, row, out),
                             sums => add_scaled(sums, x, row),
                         }
                     }
@@ -68,8 +71,8 @@ where
             }
         }
     }
-    let whole = !finite || !out.iter().fold(false, |nan, x| nan | x.is_nan());
-    (whole && out.len() == m * n).then_some(out)
+    let made = out.get(before..).unwrap_or(&[]);
+    made.len() == m * n && !(finite && made.iter().fold(false, |nan, x| nan | x.is_nan()))
 }
 
 fn dot<T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign>(row: &[T], column: &[T]) -> T {
@@ -86,13 +89,11 @@ where
     let (rows, _) = a.as_chunks::<K>();
     let (columns, _) = b.as_chunks::<K>();
     for row in rows {
-        let start = out.len();
-        out.resize(start + columns.len(), T::default());
-        for (sum, column) in out.iter_mut().skip(start).zip(columns) {
-            for (&x, &y) in row.iter().zip(column) {
-                *sum += x * y;
-            }
-        }
+        out.extend(columns.iter().map(|column| {
+            let mut sum = T::default();
+            row.iter().zip(column).for_each(|(&x, &y)| sum += x * y);
+            sum
+        }));
     }
 }
 
@@ -165,7 +166,10 @@ pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Value> {
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
         let b = dense(b)?;
-        let mut out = elements(dense(x)?, dense(y)?, (false, false), dims, false)?;
+        let mut out = Vec::with_capacity(b.len());
+        if !elements(dense(x)?, dense(y)?, (false, false), dims, false, &mut out) {
+            return None;
+        }
         add_to(&mut out, b);
         Some(Value::from_vec(&[out.len()], out))
     }
@@ -188,67 +192,108 @@ fn as_matrices(
     if m * k * n > TINY {
         return None;
     }
-    Some(match (a, b) {
-        (Tensor::F32(a), Tensor::F32(b)) => {
-            Value::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
-        }
-        (Tensor::F64(a), Tensor::F64(b)) => {
-            Value::from_vec(shape, elements(dense(a)?, dense(b)?, turn, [m, k, n], finite)?)
-        }
-        _ => return None,
-    })
+    fn go<T>(
+        a: &Arr<T>,
+        b: &Arr<T>,
+        turn: (bool, bool),
+        dims: [usize; 3],
+        shape: &[usize],
+        finite: bool,
+    ) -> Option<Value>
+    where
+        T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
+    {
+        let mut out = Vec::with_capacity(dims[0] * dims[2]);
+        elements(dense(a)?, dense(b)?, turn, dims, finite, &mut out).then(|| Value::from_vec(shape, out))
+    }
+    match (a, b) {
+        (Tensor::F32(a), Tensor::F32(b)) => go(a, b, turn, [m, k, n], shape, finite),
+        (Tensor::F64(a), Tensor::F64(b)) => go(a, b, turn, [m, k, n], shape, finite),
+        _ => None,
+    }
 }
 
-/// The cotangents of the wanted operands of the product `x @ y` of a vector or matrix and another, if all of it is small and no element is
-/// NaN: `c @ y.t` and `x.t @ c`. Zeros of `c` win.
-pub fn pull(x: &Tensor, y: &Tensor, c: &Tensor, wanted: [bool; 2]) -> Option<[Option<Value>; 2]> {
+/// One of the two operands of a product.
+#[derive(Clone, Copy)]
+pub enum Operand {
+    Left,
+    Right,
+}
+
+/// Appends the cotangent of an operand of the product `x @ y` of a vector or matrix and another, `c @ y.t` or `x.t @ c`; false, with
+/// anything appended, if that is not small, or an element is NaN. Zeros of `c` win.
+pub fn pull_operand<T>(x: &Arr<T>, y: &Arr<T>, c: &[T], of: Operand, out: &mut Vec<T>) -> bool
+where
+    T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
+{
     let (m, k, n) = match (x.shape(), y.shape()) {
         ([m, k], [_, n]) => (*m, *k, *n),
         ([k], [_, n]) => (1, *k, *n),
         ([m, k], [_]) => (*m, *k, 1),
-        _ => return None,
+        _ => return false,
     };
-    let x_bar = match wanted[0] {
-        true => Some(as_matrices(c, y, (false, true), [m, n, k], x.shape(), true)?),
-        false => None,
-    };
-    let y_bar = match wanted[1] {
-        true => Some(as_matrices(x, c, (true, false), [k, m, n], y.shape(), true)?),
-        false => None,
-    };
-    Some([x_bar, y_bar])
+    match of {
+        Operand::Left => dense(y).is_some_and(|y| elements(c, y, (false, true), [m, n, k], true, out)),
+        Operand::Right => dense(x).is_some_and(|x| elements(x, c, (true, false), [k, m, n], true, out)),
+    }
+}
+
+/// The cotangents of the wanted operands of such a product; `None` if one cannot be had so.
+pub fn pull(x: &Tensor, y: &Tensor, c: &Tensor, wanted: [bool; 2]) -> Option<[Option<Value>; 2]> {
+    fn go<T>(x: &Arr<T>, y: &Arr<T>, c: &Arr<T>, wanted: [bool; 2]) -> Option<[Option<Value>; 2]>
+    where
+        T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
+    {
+        let c = dense(c)?;
+        let mut bars = [None, None];
+        for (bar, (of, shape)) in bars.iter_mut().zip([(Operand::Left, x.shape()), (Operand::Right, y.shape())]) {
+            if wanted[of as usize] {
+                let mut out = vec![];
+                *bar = Some(pull_operand(x, y, c, of, &mut out).then(|| Value::from_vec(shape, out))?);
+            }
+        }
+        Some(bars)
+    }
+    match (x, y, c) {
+        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(c)) => go(x, y, c, wanted),
+        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(c)) => go(x, y, c, wanted),
+        _ => None,
+    }
 }
 
 /// Adds `x[i] * y[j]` to `sum[i, j]`, for vectors; false, with nothing done, if they do not fit, or something is infinite or NaN.
 pub fn add_outer(sum: &mut Tensor, x: &Tensor, y: &Tensor) -> bool {
+    fn outer<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
+        x.ndim() == 1 && matches!((dense(x), dense(y)), (Some(x), Some(y)) if add_outer_of(sum, x, y))
+    }
     match (sum, x, y) {
-        (Tensor::F32(sum), Tensor::F32(x), Tensor::F32(y)) => add_outer_of(sum, x, y),
-        (Tensor::F64(sum), Tensor::F64(x), Tensor::F64(y)) => add_outer_of(sum, x, y),
+        (Tensor::F32(sum), Tensor::F32(x), Tensor::F32(y)) => outer(sum, x, y),
+        (Tensor::F64(sum), Tensor::F64(x), Tensor::F64(y)) => outer(sum, x, y),
         _ => false,
     }
 }
 
-fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &Arr<T>, y: &Arr<T>) -> bool {
-    if sum.ndim() != 2 || dense(sum).is_none() {
+/// The same for a matrix and the elements of vectors.
+pub fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &[T], y: &[T]) -> bool {
+    if sum.ndim() != 2 || sum.shape() != [x.len(), y.len()] || dense(sum).is_none() {
         return false;
     }
-    let (Some(x), Some(y)) = (dense(x), dense(y)) else { return false };
-    if y.is_empty() || sum.shape() != [x.len(), y.len()] || !(all_finite(x) && all_finite(y)) {
+    dense_mut(sum).is_some_and(|sum| add_outer_to(sum, x, y))
+}
+
+/// The same for the elements of a matrix, too.
+pub fn add_outer_to<T: Float>(sum: &mut [T], x: &[T], y: &[T]) -> bool {
+    if y.is_empty() || sum.len() != x.len() * y.len() || !(all_finite(x) && all_finite(y)) {
         return false;
     }
-    let Some(sum) = dense_mut(sum) else { return false };
     match y {
         [a] => add_rows(sum, x, [*a]),
-        [a, b] => add_rows(sum, x, [*a, *b]),
+        [a, b] => add_outer_pairs(sum, x, &[*a, *b]),
         [a, b, c] => add_rows(sum, x, [*a, *b, *c]),
         [a, b, c, d] => add_rows(sum, x, [*a, *b, *c, *d]),
         _ => sum.chunks_exact_mut(y.len()).zip(x).for_each(|(row, &x)| add_outer_row(row, x, y)),
     }
     true
-}
-
-fn all_finite<T: Float>(x: &[T]) -> bool {
-    x.iter().fold(true, |finite, x| finite & (x.abs() < T::INFINITY))
 }
 
 /// The same for rows of a few elements.

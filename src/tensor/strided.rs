@@ -121,6 +121,14 @@ pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T>
     out
 }
 
+/// Slices as arguments are known to be apart, which vector instructions need.
+#[inline(never)]
+fn pairs<T: Copy>(to: &mut [T], from: &[T], f: impl Fn(&mut T, T)) {
+    for (to, from) in to.iter_mut().zip(from) {
+        f(to, *from);
+    }
+}
+
 /// Calls `f` with each element of `to` and that of `from` at the same index; both have one shape.
 pub fn zip_mut<T: Copy>(to: &mut ArrayViewMutD<'_, T>, from: &ArrayViewD<'_, T>, f: impl Fn(&mut T, T)) {
     assert_eq!(to.shape(), from.shape(), "arrays of one shape");
@@ -147,9 +155,7 @@ pub fn zip_mut<T: Copy>(to: &mut ArrayViewMutD<'_, T>, from: &ArrayViewD<'_, T>,
         unsafe {
             let (to, from) = (to.offset(to_at), from.offset(from_at));
             if t == 1 && s == 1 {
-                for i in 0..len {
-                    f(&mut *to.add(i), *from.add(i));
-                }
+                pairs(std::slice::from_raw_parts_mut(to, len), std::slice::from_raw_parts(from, len), &f);
             } else {
                 for i in 0..len as isize {
                     f(&mut *to.offset(i * t), *from.offset(i * s));

@@ -117,6 +117,9 @@ pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<V
 pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
     let is_eq = std::ptr::eq(prim, &EQ);
     if is_eq || std::ptr::eq(prim, &NE) {
+        if let Value::None = b {
+            return Ok(Value::Bool(matches!(a, Value::None) == is_eq));
+        }
         let lanes = |v: &Value| matches!(v, Value::Tensor(..) | Value::Batched(..));
         let tensors = lanes(a) || lanes(b);
         let numeric = a.shape().is_some() && b.shape().is_some();

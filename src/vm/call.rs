@@ -261,11 +261,10 @@ pub(super) fn frame_of_struct(stack: &mut Vec<Value>, at: usize, site: &CallSite
     if stack.len() < at + n + 2 {
         stack.resize(at + n + 2, Value::None);
     }
-    // The value becomes the first argument.
-    for i in (at + 1..=at + n).rev() {
+    // The value becomes the first argument; the result takes its place.
+    for i in (at..=at + n).rev() {
         stack[i + 1] = std::mem::take(&mut stack[i]);
     }
-    stack[at + 1] = stack[at].clone();
     Some(Frame::plain(callee, at + 1, stack))
 }
 

@@ -7,6 +7,7 @@
 
 pub mod layout;
 pub mod plan;
+pub mod program;
 pub mod pull;
 pub mod small;
 
@@ -34,7 +35,8 @@ pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
     if formula.total.is_none()
         && let Some((plan, lead)) = plan::plan(formula, operands.iter())
         && plan.kinds.wanted == 0
-        && let Some(value) = small::forward(formula, &plan, lead, |i| operands.get(i))
+        && let Some((value, _)) =
+            small::forward(formula, &plan, lead, |i| operands.get(i), &mut small::Rooms::default())
     {
         return Some(value);
     }

@@ -2,13 +2,15 @@
 
 use std::rc::Rc;
 
+use super::program::{Masks, Program};
 use super::pull::{live, needed};
 use crate::bytecode::formula::Formula;
+use crate::tensor::form::{Form, alike};
 use crate::tensor::{DType, Tensor, count};
 use crate::value::Value;
 
 /// Elements that are few.
-const FEW: usize = 128;
+const FEW: usize = 2048;
 /// Plans that a formula keeps.
 const KEPT: usize = 8;
 
@@ -21,19 +23,12 @@ pub struct Kinds {
     pub wanted: u32,
 }
 
-/// A formula on operands of some kinds. Bit `i` stands for value `i`.
+/// A formula on operands of some kinds.
 pub struct Plan {
     pub kinds: Kinds,
-    /// Values that have elements; the others are numbers.
-    pub lanes: u32,
-    /// Values that depend on wanted ones.
-    pub live: u32,
-    /// Values that the pullback reads: see [`needed`].
+    /// Bit `i`: the pullback reads value `i`, see [`needed`].
     pub needed: u32,
-    /// How many steps make elements.
-    pub made: usize,
-    /// How many values the pullback writes out: those computed again or spread, and cotangents.
-    pub room: usize,
+    pub program: Program,
 }
 
 impl Plan {
@@ -54,15 +49,7 @@ impl Plan {
             return None;
         }
         let (live, needed) = (live(formula, kinds.wanted), needed(formula, kinds.wanted));
-        let made = (lanes & !kinds.tensors).count_ones() as usize;
-        let room = (needed.count_ones() + live.count_ones()) as usize;
-        Some(Plan { kinds, lanes, live, needed, made, room })
-    }
-
-    /// True if value `i` has elements.
-    #[inline]
-    pub fn is_lane(&self, i: usize) -> bool {
-        self.lanes & (1 << i) != 0
+        Some(Plan { kinds, needed, program: Program::new(formula, kinds, Masks { lanes, live, needed })? })
     }
 }
 
@@ -78,7 +65,7 @@ pub fn plan<'a>(formula: &Formula, operands: impl Iterator<Item = &'a Value>) ->
                 kinds.tensors |= 1 << i;
                 match lead {
                     None => lead = Some(t),
-                    Some(lead) if lead.dtype() == t.dtype() && lead.shape() == t.shape() => {}
+                    Some(lead) if lead.dtype() == t.dtype() && alike(lead.shape(), t.shape()) => {}
                     Some(_) => return None,
                 }
                 *slot
@@ -99,7 +86,7 @@ pub fn plan<'a>(formula: &Formula, operands: impl Iterator<Item = &'a Value>) ->
     }
     let lead = lead?;
     let n = count(lead.shape());
-    if n == 0 || n > FEW || !matches!(lead.dtype(), DType::F32 | DType::F64) {
+    if n == 0 || n > FEW || lead.rank() > Form::RANK || !matches!(lead.dtype(), DType::F32 | DType::F64) {
         return None;
     }
     if formula.floats & (kinds.tensors | kinds.ints) != 0 {

@@ -1,41 +1,34 @@
 //! Formulas on a few elements: the same kernels on the same numbers as block by block, in one piece of memory.
 
-use std::rc::Rc;
+use smallvec::SmallVec;
 
 use super::number;
 use super::plan::Plan;
-use super::pull::{Pulled, factor, slope_of};
+use super::program::{Back, Bar, Making, Share, Source, To};
+use super::pull::slope_of;
 use crate::bytecode::formula::{Formula, MOST};
-use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
+use crate::tensor::copy::append;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::Lanes;
-use crate::tensor::simd::kernels::{add_to, negate};
+use crate::tensor::simd::kernels::{add_to, negate, times};
 use crate::tensor::simd::sums::sum;
 use crate::tensor::{Tensor, count, dense};
 use crate::value::Value;
 
-/// Where the elements of a value begin among those that were made.
-type Places = [u32; MOST];
-
-const NOWHERE: u32 = u32::MAX;
-/// A cotangent that is the one of the result.
-const ROOT: u32 = u32::MAX - 1;
-
 /// The values that are numbers; 0 for the others.
-fn numbers<'a>(formula: &Formula, plan: &Plan, operands: impl Iterator<Item = &'a Value>) -> [f64; MOST] {
+fn numbers<'a>(formula: &Formula, plan: &Plan, operand: impl Fn(usize) -> Option<&'a Value>) -> [f64; MOST] {
     let mut numbers = [0.0; MOST];
-    for (x, operand) in numbers.iter_mut().zip(operands) {
-        *x = scalar_f64(operand).unwrap_or(0.0);
+    for &i in &plan.program.numbers {
+        numbers[i as usize % MOST] = operand(i as usize).and_then(scalar_f64).unwrap_or(0.0);
     }
     let first = formula.registers.len();
     numbers.iter_mut().skip(first).zip(&formula.constants).for_each(|(x, constant)| *x = *constant);
-    for (k, step) in formula.steps.iter().enumerate() {
-        let value = formula.value(k);
-        if !plan.is_lane(value) {
-            let (a, b) = step.operands();
-            numbers[value % MOST] = number(*step, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)));
-        }
+    for &k in &plan.program.counted {
+        let Some(step) = formula.steps.get(k as usize) else { continue };
+        let (a, b) = step.operands();
+        let y = number(*step, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)));
+        numbers[formula.value(k as usize) % MOST] = y;
     }
     numbers
 }
@@ -45,240 +38,334 @@ fn at(numbers: &[f64; MOST], i: u8) -> f64 {
     numbers[i as usize % MOST]
 }
 
-fn elements<T: Float>(operand: &Value) -> Option<&[T]> {
-    if let Value::Tensor(_, t) = operand { dense(T::array(t)?) } else { None }
+/// The elements of the operands that are tensors and there; nothing for the others.
+type Slices<'a, T> = SmallVec<[&'a [T]; 12]>;
+
+fn slices<'a, T: Float>(formula: &Formula, operand: impl Fn(usize) -> Option<&'a Value>) -> Option<Slices<'a, T>> {
+    let mut slices = Slices::new();
+    for i in 0..formula.registers.len() {
+        slices.push(match operand(i)? {
+            Value::Tensor(_, t) => dense(T::array(t)?)?,
+            _ => &[],
+        });
+    }
+    Some(slices)
 }
 
-/// The value of a formula for operands of the plan's kinds; `None` if one of them is not dense.
+/// Elements made one after the other, `n` at a time.
+struct Made<'m, T> {
+    n: usize,
+    /// The first ones, if they were kept.
+    kept: &'m [T],
+    all: &'m mut Vec<Vec<T>>,
+    /// How many of the lists are in use.
+    used: usize,
+}
+
+impl<T: Float> Made<'_, T> {
+    #[inline]
+    fn at(&self, place: u8) -> Option<&[T]> {
+        let start = place as usize * self.n;
+        if start < self.kept.len() {
+            return self.kept.get(start..start + self.n);
+        }
+        self.all.get(place as usize).map(|x| &x[..])
+    }
+
+    /// The next list, taken out to be filled.
+    #[inline]
+    fn next(&mut self) -> Vec<T> {
+        match self.all.get_mut(self.used) {
+            Some(list) => {
+                let mut list = std::mem::take(list);
+                list.clear();
+                list
+            }
+            None => {
+                self.all.push(vec![]);
+                Vec::with_capacity(self.n)
+            }
+        }
+    }
+
+    /// Puts it back.
+    #[inline]
+    fn keep(&mut self, list: Vec<T>) {
+        if let Some(place) = self.all.get_mut(self.used) {
+            *place = list;
+        }
+        self.used += 1;
+    }
+
+    /// Appends to `out` what a step makes.
+    #[inline]
+    fn step(&self, making: &Making, numbers: &[f64; MOST], operands: &[&[T]], out: &mut Vec<T>) -> Option<()> {
+        let lane = |source: Source| -> Option<Lanes<'_, T>> {
+            Some(match source {
+                Source::Number(i) => Lanes::Same(T::c(at(numbers, i))),
+                Source::Operand(i) => Lanes::Each(operands.get(i as usize)?),
+                Source::Made(place) => Lanes::Each(self.at(place)?),
+                Source::Root | Source::Out => return None,
+            })
+        };
+        let kernel = T::lanes(making.inside);
+        match making.b {
+            Some(b) => kernel(self.n, &[lane(making.a)?, lane(b)?], out),
+            None => kernel(self.n, &[lane(making.a)?], out),
+        }
+        Some(())
+    }
+
+    /// Appends to `to` what an operand gets of a cotangent.
+    #[inline]
+    fn share(
+        &self,
+        bar: Source,
+        share: &Share,
+        (root, out): (&[T], &[T]),
+        numbers: &[f64; MOST],
+        operands: &[&[T]],
+        to: &mut Vec<T>,
+    ) -> Option<()> {
+        let slice = |source: Source| -> Option<&[T]> {
+            match source {
+                Source::Root => Some(root),
+                Source::Out => Some(out),
+                Source::Operand(i) => operands.get(i as usize).copied(),
+                Source::Made(place) => self.at(place),
+                Source::Number(_) => None,
+            }
+        };
+        let bar = slice(bar)?;
+        match share {
+            Share::Itself => append(to, bar),
+            Share::Negated => negate(bar, to),
+            Share::Times(i) => times(bar, T::c(at(numbers, *i)), to),
+            Share::Pulled { inside, j, a, b, y } => {
+                let kernel = T::pulls(inside).get(*j as usize)?;
+                match b {
+                    Some(b) => kernel(&[slice(*a)?, slice(*b)?], slice(*y)?, bar, to),
+                    None => kernel(&[slice(*a)?], slice(*y)?, bar, to),
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Values on the way of a formula that its way back needs.
+#[derive(Default)]
+pub enum Kept {
+    /// It has to compute them again.
+    #[default]
+    Nothing,
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Kept {
+    /// How much memory they take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Kept::Nothing => 0,
+            Kept::F32(all) => size_of_val(&all[..]),
+            Kept::F64(all) => size_of_val(&all[..]),
+        }
+    }
+}
+
+/// A dtype of formulas.
+pub trait Keeps: Float {
+    fn keep(all: Vec<Self>) -> Kept;
+    fn kept(kept: &Kept) -> &[Self];
+}
+
+macro_rules! keeps {
+    ($type:ty, $variant:ident) => {
+        impl Keeps for $type {
+            fn keep(all: Vec<$type>) -> Kept {
+                Kept::$variant(all)
+            }
+
+            fn kept(kept: &Kept) -> &[$type] {
+                if let Kept::$variant(all) = kept { all } else { &[] }
+            }
+        }
+    };
+}
+keeps!(f32, F32);
+keeps!(f64, F64);
+
+/// The value of a formula for operands of the plan's kinds, and what its way back needs; `None` if one of them is not dense.
 pub fn forward<'a>(
     formula: &Formula,
     plan: &Plan,
     lead: &Tensor,
     operand: impl Fn(usize) -> Option<&'a Value>,
-) -> Option<Value> {
+    rooms: &mut Rooms,
+) -> Option<(Value, Kept)> {
     match lead {
-        Tensor::F32(_) => forward_of::<f32>(formula, plan, lead.shape(), operand, |e| e.lanes32),
-        _ => forward_of::<f64>(formula, plan, lead.shape(), operand, |e| e.lanes64),
+        Tensor::F32(_) => forward_of(formula, plan, lead.shape(), operand, &mut rooms.narrow),
+        _ => forward_of(formula, plan, lead.shape(), operand, &mut rooms.wide),
     }
 }
 
-fn forward_of<'a, T: Float>(
+fn forward_of<'a, T: Keeps>(
     formula: &Formula,
     plan: &Plan,
     shape: &[usize],
     operand: impl Fn(usize) -> Option<&'a Value>,
-    kernel: fn(&Elementwise) -> LaneKernel<T>,
-) -> Option<Value> {
+    room: &mut Room<T>,
+) -> Option<(Value, Kept)> {
+    // More elements than this are computed again on the way back: a tape holds many formulas.
+    const KEPT: usize = 256;
     let n = count(shape);
-    let registers = formula.registers.len();
-    let numbers = numbers(formula, plan, (0..registers).filter_map(&operand));
-    let mut places: Places = [NOWHERE; MOST];
-    let mut made: Vec<T> = Vec::with_capacity((plan.made - 1) * n);
-    let mut out = Vec::with_capacity(n);
-    let last = formula.steps.len() - 1;
-    for (k, step) in formula.steps.iter().enumerate() {
-        let value = formula.value(k);
-        if !plan.is_lane(value) {
-            continue;
-        }
-        let lane = |i: u8| -> Option<Lanes<'_, T>> {
-            Some(if !plan.is_lane(i as usize) {
-                Lanes::Same(T::c(at(&numbers, i)))
-            } else if (i as usize) < registers {
-                Lanes::Each(elements(operand(i as usize)?)?)
-            } else {
-                let place = places[i as usize % MOST] as usize;
-                Lanes::Each(made.get(place..place + n)?)
-            })
-        };
-        let kernel = kernel(step.inside()?);
-        match step.operands() {
-            (a, Some(b)) => kernel(n, &[lane(a)?, lane(b)?], &mut out),
-            (a, None) => kernel(n, &[lane(a)?], &mut out),
-        }
-        if k < last {
-            places[value % MOST] = made.len() as u32;
-            made.extend_from_slice(&out);
-            out.clear();
-        }
+    let numbers = numbers(formula, plan, &operand);
+    let operands = slices::<T>(formula, &operand)?;
+    let (last, steps) = plan.program.forward.split_last()?;
+    let mut made = Made { n, kept: &[], all: &mut room.all, used: 0 };
+    for step in steps {
+        let mut list = made.next();
+        let done = made.step(step, &numbers, &operands, &mut list);
+        made.keep(list);
+        done?;
     }
-    (out.len() == n).then(|| Value::from_vec(shape, out))
+    let mut out = Vec::with_capacity(n);
+    made.step(last, &numbers, &operands, &mut out)?;
+    let known = &plan.program.known[..];
+    let kept = if known.is_empty() || known.len() * n > KEPT {
+        Kept::Nothing
+    } else {
+        let mut all = Vec::with_capacity(known.len() * n);
+        for place in known {
+            all.extend_from_slice(made.at(*place)?);
+        }
+        T::keep(all)
+    };
+    (out.len() == n).then(|| (Value::from_vec(shape, out), kept))
 }
 
 /// A formula that was applied, as far as its pullback reads it.
 pub struct Applied<'a> {
     pub formula: &'a Formula,
     pub plan: &'a Plan,
-    /// Operands of the registers; of the tensors those that are needed.
-    pub operands: &'a [Value],
     /// The result, if it is needed.
     pub out: &'a Value,
+    pub kept: &'a Kept,
 }
 
-/// Cotangents of the registers, for that of the result, a tensor.
-pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
-    let Value::Tensor(slot, t) = y_bar else { return None };
-    // It may be a view, of one number even.
-    let apart;
-    let y_bar = if t.is_contiguous() {
-        y_bar
+/// A cotangent of an operand.
+pub enum Pulled<'a, T> {
+    /// That of the result.
+    Root,
+    Elements(&'a [T]),
+    Number(f64),
+}
+
+/// Memory that comes and goes with each formula, kept for the next.
+pub struct Room<T> {
+    all: Vec<Vec<T>>,
+    fresh: Vec<T>,
+}
+
+impl<T> Default for Room<T> {
+    fn default() -> Room<T> {
+        Room { all: vec![], fresh: vec![] }
+    }
+}
+
+/// The same for both dtypes.
+#[derive(Default)]
+pub struct Rooms {
+    narrow: Room<f32>,
+    wide: Room<f64>,
+}
+
+/// Hands out the cotangents of the wanted registers, by their number, for the elements of that of the result. Of the operands
+/// that are tensors those have to be there that are needed.
+pub fn pull<'a, T: Keeps, E>(
+    applied: &Applied<'a>,
+    operand: impl Fn(usize) -> Option<&'a Value>,
+    root: &[T],
+    room: &mut Room<T>,
+    mut hand: impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
+) -> Option<Result<(), E>> {
+    let Applied { formula, plan, out, kept } = *applied;
+    let (n, program) = (root.len(), &plan.program);
+    let numbers = numbers(formula, plan, &operand);
+    let Room { all, fresh } = room;
+    let operands = slices::<T>(formula, &operand)?;
+    let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
+    let mut made = Made { n, kept: T::kept(kept), all, used: 0 };
+    if made.kept.is_empty() {
+        for step in &program.again {
+            let mut list = made.next();
+            let done = made.step(step, &numbers, &operands, &mut list);
+            made.keep(list);
+            done?;
+        }
     } else {
-        apart = Value::Tensor(*slot, Rc::new(t.contiguous()));
-        &apart
-    };
-    match **t {
-        Tensor::F32(_) => pull_of::<f32>(applied, y_bar, t.shape(), |e| e.lanes32, |e| e.pull32),
-        _ => pull_of::<f64>(applied, y_bar, t.shape(), |e| e.lanes64, |e| e.pull64),
-    }
-}
-
-/// The elements that a pullback has made.
-struct Made<T> {
-    n: usize,
-    all: Vec<T>,
-}
-
-impl<T: Float> Made<T> {
-    fn at(&self, place: u32) -> Option<&[T]> {
-        self.all.get(place as usize..place as usize + self.n)
-    }
-
-    /// Keeps elements; where they are.
-    fn keep(&mut self, elements: &[T]) -> u32 {
-        let place = self.all.len();
-        self.all.extend_from_slice(elements);
-        place as u32
-    }
-}
-
-fn pull_of<T: Float>(
-    applied: &Applied<'_>,
-    y_bar: &Value,
-    shape: &[usize],
-    lanes: fn(&Elementwise) -> LaneKernel<T>,
-    pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
-) -> Option<Pulled> {
-    let Applied { formula, plan, operands, out, .. } = *applied;
-    let has = |mask: u32, i: usize| mask & (1 << i) != 0;
-    let n = count(shape);
-    let root: &[T] = elements(y_bar)?;
-    let numbers = numbers(formula, plan, operands.iter());
-    let mut made: Made<T> = Made { n, all: Vec::with_capacity(plan.room * n) };
-    let mut places: Places = [NOWHERE; MOST];
-    let mut fresh: Vec<T> = Vec::with_capacity(n);
-    let last = formula.value(formula.steps.len()) - 1;
-    for (k, step) in formula.steps.iter().enumerate() {
-        let value = formula.value(k);
-        if !(has(plan.needed & plan.lanes, value) && value != last) {
-            continue;
+        made.used = program.again.len();
+        while made.all.len() < made.used {
+            made.all.push(vec![]);
         }
-        fresh.clear();
-        let lane = |i: u8| -> Option<Lanes<'_, T>> {
-            Some(if !plan.is_lane(i as usize) {
-                Lanes::Same(T::c(at(&numbers, i)))
-            } else {
-                match operands.get(i as usize) {
-                    Some(operand) => Lanes::Each(elements(operand)?),
-                    None => Lanes::Each(made.at(places[i as usize % MOST])?),
-                }
-            })
-        };
-        let kernel = lanes(step.inside()?);
-        match step.operands() {
-            (a, Some(b)) => kernel(n, &[lane(a)?, lane(b)?], &mut fresh),
-            (a, None) => kernel(n, &[lane(a)?], &mut fresh),
-        }
-        places[value % MOST] = made.keep(&fresh);
     }
-    // Numbers that slopes read, spread.
-    for i in (0..=last).filter(|i| has(plan.needed & !plan.lanes, *i)) {
-        places[i % MOST] = made.all.len() as u32;
-        made.all.resize(made.all.len() + n, T::c(numbers[i % MOST]));
+    for &i in &program.spread {
+        let mut list = made.next();
+        list.resize(n, T::c(at(&numbers, i)));
+        made.keep(list);
     }
-    let mut bars: Places = [NOWHERE; MOST];
     let mut sums = [0.0; MOST];
-    bars[last % MOST] = ROOT;
-    for (k, step) in formula.steps.iter().enumerate().rev() {
-        let value = formula.value(k);
-        if !has(plan.live, value) {
-            continue;
+    for step in &program.back {
+        let (bar, share, to) = match step {
+            Back::Elements { bar, share, to } => (*bar, share, *to),
+            Back::Numbers { k } => {
+                pull_number(formula, *k, plan, &numbers, &mut sums)?;
+                continue;
+            }
+        };
+        let mut own = if let To::New = to { made.next() } else { std::mem::take(fresh) };
+        own.clear();
+        let shared = made.share(bar, share, (root, out), &numbers, &operands, &mut own);
+        match to {
+            To::New => made.keep(own),
+            To::AddTo(place) => {
+                add_to(made.all.get_mut(place as usize)?, &own);
+                *fresh = own;
+            }
+            To::Sum(i) => {
+                sums[i as usize % MOST] += sum(&own);
+                *fresh = own;
+            }
         }
-        let (a, b) = step.operands();
-        let operands_of = || [Some(a), b].into_iter().flatten().enumerate();
-        if !plan.is_lane(value) {
-            let bar = sums[value % MOST];
-            for (j, i) in operands_of() {
-                if has(plan.live, i as usize) && bar != 0.0 {
-                    let y = numbers[value % MOST];
-                    let slope = slope_of(*step, j, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)), y)?;
-                    sums[i as usize % MOST] += bar * slope;
-                }
-            }
-            continue;
-        }
-        let place = bars[value % MOST];
-        // Nobody reads the cotangent of this value again: the last operand that it passes to may take it over.
-        let passes = |j: usize, i: u8| has(plan.live & plan.lanes, i as usize) && factor(*step, j) == Some(1.0);
-        let taker = if b == Some(a) { None } else { operands_of().filter(|&(j, i)| passes(j, i)).last() };
-        for (j, i) in operands_of() {
-            let i = i as usize;
-            if !has(plan.live, i) {
-                continue;
-            }
-            let bar = if place == ROOT { root } else { made.at(place)? };
-            let takes =
-                taker.is_some_and(|(last, _)| last == j) || (place == ROOT && taker.is_some() && passes(j, i as u8));
-            if takes && bars[i % MOST] == NOWHERE {
-                bars[i % MOST] = place;
-                continue;
-            }
-            fresh.clear();
-            match factor(*step, j) {
-                Some(1.0) => fresh.extend_from_slice(bar),
-                Some(_) => negate(bar, &mut fresh),
-                None => {
-                    // What a slope does not read may be anything.
-                    let slice = |i: u8| match operands.get(i as usize) {
-                        Some(Value::Tensor(_, t)) => T::array(t).and_then(dense).unwrap_or(bar),
-                        _ => made.at(places[i as usize % MOST]).unwrap_or(bar),
-                    };
-                    let y = match out {
-                        Value::Tensor(..) if value == last => elements(out)?,
-                        _ => slice(value as u8),
-                    };
-                    let kernels = pulls(step.inside()?);
-                    match b {
-                        Some(b) => kernels.get(j)?(&[slice(a), slice(b)], y, bar, &mut fresh),
-                        None => kernels.get(j)?(&[slice(a)], y, bar, &mut fresh),
-                    }
-                }
-            }
-            let own = &mut bars[i % MOST];
-            if !plan.is_lane(i) {
-                sums[i % MOST] += sum(&fresh);
-                continue;
-            }
-            match *own {
-                NOWHERE => *own = made.keep(&fresh),
-                ROOT => {
-                    *own = made.keep(root);
-                    add_to(made.all.get_mut(*own as usize..)?, &fresh);
-                }
-                at => add_to(made.all.get_mut(at as usize..at as usize + n)?, &fresh),
-            }
+        shared?;
+    }
+    for &(i, bar) in &program.bars {
+        let pulled = match bar {
+            Bar::Root => Pulled::Root,
+            Bar::Made(place) => Pulled::Elements(made.at(place)?),
+            Bar::Sum => Pulled::Number(sums[i as usize % MOST]),
+        };
+        if let Err(error) = hand(i as usize, pulled) {
+            return Some(Err(error));
         }
     }
-    let mut pulled = Pulled::new();
-    for i in 0..formula.registers.len() {
-        pulled.push(if !has(plan.kinds.wanted, i) {
-            None
-        } else if !plan.is_lane(i) {
-            Some(Value::float(sums[i % MOST]))
-        } else if bars[i % MOST] == ROOT {
-            Some(y_bar.clone())
-        } else {
-            Some(Value::from_vec(shape, made.at(bars[i % MOST])?.to_vec()))
-        });
+    Some(Ok(()))
+}
+
+/// A step on numbers: from the cotangent of its value to those of its operands.
+fn pull_number(formula: &Formula, k: u8, plan: &Plan, numbers: &[f64; MOST], sums: &mut [f64; MOST]) -> Option<()> {
+    let (step, value) = (formula.steps.get(k as usize)?, formula.value(k as usize));
+    let bar = sums[value % MOST];
+    if bar == 0.0 {
+        return Some(());
     }
-    Some(pulled)
+    let (a, b) = step.operands();
+    for (j, i) in [Some(a), b].into_iter().flatten().enumerate() {
+        if plan.program.live & (1 << i) != 0 {
+            let (x, y) = (at(numbers, a), b.map_or(0.0, |b| at(numbers, b)));
+            sums[i as usize % MOST] += bar * slope_of(*step, j, x, y, numbers[value % MOST])?;
+        }
+    }
+    Some(())
 }

@@ -125,9 +125,48 @@ wide! {
         }
     }
 
+    /// The same for rows of two elements: `sums[i, j]` grows by `x[i] * y[j]`.
+    pub fn add_outer_pairs<T: Real>(sums: &mut [T], x: &[T], y: &[T; 2]) {
+        let (rows, _) = sums.as_chunks_mut::<2>();
+        for (row, &x) in rows.iter_mut().zip(x) {
+            row[0] = row[0] + (T::default() + x * y[0]);
+            row[1] = row[1] + (T::default() + x * y[1]);
+        }
+    }
+
+    /// Appends the products of a pair with each of others that lie side by side, summed in their order.
+    pub fn dots_of_pairs<T: Real>(pairs: &[T], by: &[T], out: &mut Vec<T>) {
+        let ([x, y], (pairs, _)) = (by, pairs.as_chunks::<2>()) else { return };
+        fill!(out, [pairs], (T::default() + *x * pairs[0]) + *y * pairs[1]);
+    }
+
+    /// Whether all elements are finite: zero times such is zero.
+    pub fn all_finite<T: Real>(x: &[T]) -> bool {
+        let (blocks, rest) = x.as_chunks::<8>();
+        let mut sums = [T::default(); 8];
+        for block in blocks {
+            for i in 0..8 {
+                sums[i] = sums[i] + T::default() * block[i];
+            }
+        }
+        let mut sum = T::default();
+        for x in sums {
+            sum = sum + x;
+        }
+        for &x in rest {
+            sum = sum + T::default() * x;
+        }
+        sum == T::default()
+    }
+
     /// Appends the first addends of sums: `a` times the elements.
     pub fn scaled<T: Real>(a: T, x: &[T], out: &mut Vec<T>) {
         fill!(out, [x], T::default() + a * x);
+    }
+
+    /// Appends the elements times a slope: 0 where they are 0.
+    pub fn times<T: Real>(x: &[T], slope: T, out: &mut Vec<T>) {
+        fill!(out, [x], x.zmul(slope));
     }
 
     /// Adds the elements of `x` to wider sums and leaves zeros.
