@@ -82,7 +82,7 @@ def write_mnist(data, path):
 
 
 def dlang_command(workload, args, scratch):
-    command = [args.dlang, "--threads", "1", "--seed", str(args.seed), str(HERE / f"{workload}.dl")]
+    command = [args.dlang, "--threads", str(args.threads), "--seed", str(args.seed), str(HERE / f"{workload}.dl")]
     name = WORKLOADS[workload][0]
     if name == "mnist.safetensors":
         if not (scratch / name).exists():
@@ -177,6 +177,7 @@ def main():
     p.add_argument("--repeat", type=int, default=1, metavar="N", help="rounds")
     p.add_argument("--seconds", type=float, help="how long dlang's programs measure (default: as long as the peers)")
     p.add_argument("--seed", type=int, default=0, help="of dlang's random numbers in the first round, one more in each round")
+    p.add_argument("--threads", type=int, default=1, metavar="N", help="of each program (default: 1)")
     p.add_argument("--pin", type=int, metavar="CORE", help="run everything on this core")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the metrics of all runs there")
     args = p.parse_args()
@@ -195,7 +196,7 @@ def main():
             for peer in peers_of(args.peers, workload):
                 python = interpreter_for(peer, args.python)
                 if python and (not args.only or peer in args.only):
-                    commands[peer] = [python, str(args.peers / f"{workload}.py"), "--peer", peer]
+                    commands[peer] = [python, str(args.peers / f"{workload}.py"), "--peer", peer, "--threads", str(args.threads)]
             runs = results[workload] = {name: [] for name in commands}
             for round in range(args.repeat):
                 commands["dlang"] = dlang_command(workload, args, scratch)
