@@ -10,6 +10,8 @@ use crate::ad::Cx;
 use crate::builtins::fail::{self, arity, wrong_kind};
 use crate::builtins::{Builtin, infer, iterate};
 use crate::error::{Error, Result};
+use crate::ops::arith::ABS;
+use crate::ops::elementwise::HYPOT;
 use crate::ops::prim::{Sig, req, variadic};
 use crate::types::ty::Ty;
 use crate::value::{Dict, Key, StructValue, Value};
@@ -319,7 +321,7 @@ fn global_norm(cx: &mut Cx, t: &Value) -> Result<Value> {
     let mut other = None;
     visit(t, &mut |leaf| {
         let norm = match leaf.value {
-            v if !leaf.nograd && v.is_one_float() => iterate::apply(cx, "abs", std::slice::from_ref(leaf.value))?,
+            v if !leaf.nograd && v.is_one_float() => cx.apply(&ABS, std::slice::from_ref(leaf.value))?,
             v if !leaf.nograd && v.is_differentiable() => iterate::apply(cx, "norm", std::slice::from_ref(leaf.value))?,
             value => {
                 if !leaf.nograd && is_numeric(value) {
@@ -330,7 +332,7 @@ fn global_norm(cx: &mut Cx, t: &Value) -> Result<Value> {
         };
         total = Some(match total.take() {
             None => norm,
-            Some(sum) => iterate::apply(cx, "hypot", &[sum, norm])?,
+            Some(sum) => cx.apply(&HYPOT, &[sum, norm])?,
         });
         Ok(())
     })?;

@@ -24,6 +24,8 @@ use crate::value::{StructDef, Value};
 pub struct Inputs {
     /// Register and its kind, by cell.
     pub cells: Vec<(Reg, Kind)>,
+    /// Which of them hold something on entry.
+    entering: Vec<usize>,
     pub sources: Sources,
     /// What elements or parts are read of, by register.
     pub objects: Vec<(Reg, What)>,
@@ -75,8 +77,10 @@ impl Inputs {
         // What is only written may hold anything before.
         let at_entry = |reg: Reg| if region.sources.has(reg) { region.entry_kinds[reg] } else { Kind::Mixed };
         let cells = region.named.iter().map(|reg| (*reg, at_entry(*reg))).collect();
+        let holds = |(i, reg): (usize, &Reg)| region.sources.has(*reg).then_some(i);
         Inputs {
             cells,
+            entering: region.named.iter().enumerate().filter_map(holds).collect(),
             _kept: Kept::of(&region),
             objects: region.objects,
             sources: region.sources,
@@ -113,7 +117,7 @@ impl Inputs {
             && dtype == self.dtype
             && self.fixed.iter().all(is_fixed)
             && self.promises.iter().all(Promise::holds)
-            && self.cells.iter().all(|(reg, kind)| {
+            && self.entering().all(|(_, reg, kind)| {
                 if self.sources.with_tangent(*reg).is_some() {
                     return true;
                 }
@@ -223,19 +227,20 @@ impl Inputs {
             Some(level) if slot.level() == level => Some(Around::new(cx.forward_duals()?).parts(slot)?.0),
             _ => Some(slot),
         };
-        for (reg, kind) in &self.cells {
+        cells.resize(self.cells.len(), Register::default());
+        for (cell, reg, kind) in self.entering() {
             if let Some(of) = self.sources.with_tangent(*reg) {
-                cells.push(self.tangent_of(cx, of, *kind, (regs, globals))?);
+                cells[cell] = self.tangent_of(cx, of, *kind, (regs, globals))?;
                 continue;
             }
             if let Some((slot, t, index)) = self.sources.element(regs, globals, *reg) {
                 let slot = own(cx, slot)?;
                 let (slot, x) = read_element(cx, slot, t, &index)?;
                 let node = slot.node().0;
-                cells.push(Register { float: x, node, tag: Tag::Float as u32, ..Register::default() });
+                cells[cell] = Register { float: x, node, tag: Tag::Float as u32, ..Register::default() };
                 continue;
             }
-            cells.push(match self.sources.value(regs, globals, *reg) {
+            cells[cell] = match self.sources.value(regs, globals, *reg) {
                 Value::Float(slot, x) => {
                     let node = own(cx, *slot)?.node().0;
                     Register { float: *x, node, tag: Tag::Float as u32, ..Register::default() }
@@ -247,9 +252,14 @@ impl Inputs {
                     Some(object) => Register { tag: OBJECT + object as u32, ..Register::default() },
                     None => Register::default(),
                 },
-            });
+            };
         }
         Some(cells)
+    }
+
+    /// The cells that hold something on entry, with their registers and kinds.
+    fn entering(&self) -> impl Iterator<Item = (usize, &Reg, &Kind)> {
+        self.entering.iter().filter_map(|cell| self.cells.get(*cell).map(|(reg, kind)| (*cell, reg, kind)))
     }
 }
 
