@@ -80,6 +80,10 @@ macro_rules! float_product {
                 {
                     return true;
                 }
+                if is_better_turned(m, b) {
+                    as_columns(a, b, zeroed(out), 1.0);
+                    return true;
+                }
                 let height = panel(m, k, n);
                 each_chunk(out, height * n, |i, out| {
                     let rows = a.slice(s![i * height..(i * height + height).min(m), ..]);
@@ -108,10 +112,33 @@ macro_rules! float_product {
 float_product!(f32, 16);
 float_product!(f64, 8);
 
+/// Whether a product of `m` rows with `b` should be computed as its transpose. The tuned kernel brings the right operand into an order
+/// of its own, slowly if its columns lie as rows do: longer than it multiplies where there are few rows. Products of so few rows are
+/// not shared between threads.
+fn is_better_turned<T>(m: usize, b: ArrayView2<'_, T>) -> bool {
+    let (k, n) = b.dim();
+    let lies_turned = b.strides()[0] == 1 && b.strides()[1] != 1;
+    lies_turned && m < 2 * LEAST && n * k > m * (k + n)
+}
+
+/// The product as the transpose of `b.t() @ a.t()`.
+fn as_columns<T: Element>(a: ArrayView2<'_, T>, b: ArrayView2<'_, T>, out: &mut [T], one: T) {
+    let (m, n) = (a.nrows(), b.ncols());
+    let mut columns = vec![T::default(); m * n];
+    dense(b.reversed_axes(), a.reversed_axes(), &mut columns, m, false, one);
+    for (i, row) in out.chunks_exact_mut(n.max(1)).enumerate() {
+        for (x, column) in row.iter_mut().zip(columns.chunks_exact(m.max(1))) {
+            *x = column[i];
+        }
+    }
+}
+
+/// Rows that are worth a thread, at least.
+const LEAST: usize = 64;
+
 /// Rows of the result that a thread computes together. The tuned kernel sums in an order that depends on the inner dim and on the
 /// kind of the shape (see the test that compares the bits): panels are of the kind of the whole.
 fn panel(m: usize, k: usize, n: usize) -> usize {
-    const LEAST: usize = 64;
     let panels = threads::available().min(m / LEAST).min(m * n * k / threads::WORTH);
     if panels < 2 || n <= LEAST { m } else { m.div_ceil(panels).next_multiple_of(16) }
 }
@@ -511,6 +538,17 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn few_rows_times_what_lies_by_columns_is_turned() {
+        for (m, k, n, is_better) in
+            [(16, 128, 96, true), (127, 300, 400, true), (128, 300, 400, false), (96, 70, 50, false)]
+        {
+            let [by_rows, by_columns, ..] = &layouts(k, n, 5)[..] else { panic!("no layouts") };
+            let better = |b: &Arr<f64>| is_better_turned(m, b.view().into_dimensionality::<Ix2>().unwrap());
+            assert_eq!((better(by_rows), better(by_columns)), (false, is_better), "{m} {k} {n}");
+        }
+    }
+
     fn close(a: &[f64], b: &[f64], tolerance: f64) {
         assert_eq!(a.len(), b.len());
         for (x, y) in a.iter().zip(b) {
@@ -534,6 +572,7 @@ mod tests {
             (7, 13, 5),
             (17, 9, 31),
             (33, 65, 40),
+            (16, 128, 96),
             (0, 3, 2),
             (3, 0, 2),
             (2, 3, 0),
