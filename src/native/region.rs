@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bytecode::chunk::{CaptureSource, Chunk, Home};
 use crate::bytecode::live::{Set, live, writes};
@@ -83,7 +83,7 @@ pub struct Region<'a> {
     /// Directions of each level.
     pub directions: Vec<usize>,
     /// Registers of what an instruction computes on the way.
-    pub passing: Vec<Reg>,
+    pub passing: FxHashSet<Reg>,
     /// Functions that call a derivative, by frame and instruction.
     pub thunks: Vec<((usize, usize), Rc<Chunk>)>,
 }
@@ -158,7 +158,7 @@ impl<'a> Region<'a> {
             around,
             is_under: false,
             directions: vec![1],
-            passing: vec![],
+            passing: FxHashSet::default(),
             thunks: vec![],
         };
         region.entry = region.place_of(0, first)?;

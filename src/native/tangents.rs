@@ -43,8 +43,8 @@ impl Region<'_> {
     pub(super) fn tangent(&mut self, of: Reg, level: Level, direction: usize) -> Option<Reg> {
         let number = number(level, direction)?;
         let reg = self.child(of, number)?;
-        if self.is_passing(of) && !self.is_passing(reg) {
-            self.passing.push(reg);
+        if self.passing.contains(&of) {
+            self.passing.insert(reg);
         }
         Some(reg)
     }
@@ -53,10 +53,6 @@ impl Region<'_> {
     pub(super) fn moving(&self, of: Reg, level: Level, direction: usize, kinds: &Kinds) -> Option<Reg> {
         let reg = self.parts.register(of, number(level, direction)?)?;
         (kinds[of].is_float() && !matches!(kinds[reg], Kind::Zero | Kind::Untouched)).then_some(reg)
-    }
-
-    fn is_passing(&self, reg: Reg) -> bool {
-        self.passing.contains(&reg)
     }
 
     /// Nothing reads behind an instruction what it computed on the way.
@@ -196,9 +192,7 @@ impl Push<'_, '_> {
     fn new_register(&mut self) -> Option<Reg> {
         let reg = self.region.child(PASSING, self.passing)?;
         self.passing += 1;
-        if !self.region.is_passing(reg) {
-            self.region.passing.push(reg);
-        }
+        self.region.passing.insert(reg);
         Some(reg)
     }
 
