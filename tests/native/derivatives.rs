@@ -31,6 +31,7 @@ fn bowl(v: float[n], w: float) -> float = 0.5 * sum((v - w)^2) + 0.1 * norm(v + 
 fn energy(b: Body, w) = 0.5 * b.mass * dot(b.at, b.at) + w * b.at[0] * b.fixed + 0.1 * b.mass^2
 fn curve(t, w) = (t * w, (sin(t), t^3), 2)
 fn slope_of(f, t) = grad(f)(t)
+fn parts(n: int) = n // 4 + n % 8 + n // 1
 fn central(f, t) = (f(t + 0.01) - f(t - 0.01)) / 0.02
 ";
 
@@ -186,11 +187,11 @@ fn every_derivative_in_a_loop_is_what_the_machine_takes() {
 const EDGES: [(&str, &str); 8] = [
     ("let g = grad(|v| bowl(v, y))(s)\n s = tanh(s - 0.1 * g)\n x = g[0]", "x == tensor([x], dtype: f32)[0]"),
     ("let g = grad(|b| energy(b, x))(body)\n body.at = tanh(body.at - 0.1 * g.at)\n log.push(g)", "log[-1]"),
-    ("x = 0.5 * x + 0.1 * sin(i)\n log.push((x, i))", "(x, log[-1], log[3])"),
-    ("x = 0.5 * x + 0.1 * sin(i)\n log.push(x)", "(x, log[-1], log[3])"),
+    ("x = x + 0.001 * sin(i) * x\n log.push((x, i))", "(x, log[-1], log[3])"),
+    ("x = x + 0.001 * sin(i) * x\n log.push(x)", "(x, log[-1], log[3])"),
     ("x = 0.5 * x + 0.1 * items[i % 3]\n for v in items { y = 0.3 * y + 0.1 * v }", "(x, y)"),
     ("x = 0.5 * x + 0.1 * mixed[i % 4]", "x"),
-    ("x = 0.5 * x + 0.01 * ((i - 700) // 4) - 0.01 * ((3 - i) % 8) + 0.1 * ((5 - i) // 1)", "x"),
+    ("x = 0.5 * x + 0.01 * ((i - 700) // 4) - 0.01 * ((3 - i) % 8) + 0.01 * parts(500 - i)", "x"),
     ("items[i % 3] = 0.5 * x\n x = 0.5 * x + 0.1 * items[1] + 0.1", "(x, items)"),
 ];
 
