@@ -32,6 +32,15 @@ fn energy(b: Body, w) = 0.5 * b.mass * dot(b.at, b.at) + w * b.at[0] * b.fixed +
 fn curve(t, w) = (t * w, (sin(t), t^3), 2)
 fn slope_of(f, t) = grad(f)(t)
 fn parts(n: int) = n // 4 + n % 8 + n // 1
+fn descend(f, t) {
+    var t = t
+    for j in 0..3 {
+        if t > 2.5 { break }
+        t -= 0.1 * tanh(f(t) + 0.1 * j)
+    }
+    t
+}
+fn fall(f, t, n: int) = if n <= 0 { t } else { fall(f, tanh(0.5 * f(t)), n - 1) }
 fn central(f, t) = (f(t + 0.01) - f(t - 0.01)) / 0.02
 ";
 
@@ -48,7 +57,7 @@ fn number(rng: &mut impl Rng) -> String {
 fn statement(rng: &mut impl Rng) -> String {
     let (f, g, w, to) = (of_float(rng), of_float(rng), number(rng), pick(rng, &["x", "y"]));
     let t = pick(rng, &["x", "y"]);
-    match rng.random_range(0..22) {
+    match rng.random_range(0..26) {
         0 => format!("{to} -= 0.1 * tanh(grad(|t| {f}(t, {w}))({t}))"),
         1 => format!("{to} = 0.5 * {to} + 0.2 * tanh(grad({f})({t}, {w}))"),
         2 => format!("{to} = 0.5 * {to} + 0.2 * tanh(grad({f}, wrt: 1)({t}, {w}))"),
@@ -84,6 +93,12 @@ fn statement(rng: &mut impl Rng) -> String {
             &["x = 0.5 * x + 0.1 * hop(y)", "y = 0.9 * y + 0.1 * tanh(derivative(derivative(|t| well(t, x)))(y))"],
         )
         .into(),
+        22 => format!("{to} = tanh(descend(|u| descend(|v| {f}(v, u) * {w}, u + 0.1), {t}))"),
+        23 => format!(
+            "{to} = 0.5 * {to} + 0.1 * tanh(grad(|u| descend(|v| {f}(v, descend(|s| {g}(s, u), {w})), u))({t}))"
+        ),
+        24 => format!("{to} = tanh(descend(derivative(|u| descend(|v| {f}(v, u), {t})), {w}))"),
+        25 => format!("{to} = tanh(descend(|u| fall(|v| {f}(v, u), {t}, i % 3), {w}))"),
         20 => format!("if i % 400 == 9 {{ log.push({t}) }}"),
         _ => format!("{to} = tanh({t} + 0.1 * {f}({to}, {w}))"),
     }
@@ -140,7 +155,7 @@ fn compare(program: &str) -> bool {
 }
 
 /// One thing each.
-const BODIES: [&str; 21] = [
+const BODIES: [&str; 23] = [
     "x = 0.5 * x + 0.1 * well(y, 0.3) * b + 0.1 * given(x, b)",
     "x = 0.5 * x + 0.1 * derivative(derivative(|t| steps(t, y)))(x)",
     "x = 0.5 * x + 0.1 * grad(grad(well), wrt: 0)(y, x)",
@@ -160,6 +175,8 @@ const BODIES: [&str; 21] = [
     "x = 0.5 * x + 0.1 * given(y, x)",
     "x = 0.5 * x + 0.1 * hop(y)",
     "x = 0.5 * x + 0.1 * global_norm((pair, y, (x, 0.5)))",
+    "x = 0.5 * x + 0.1 * descend(|u| descend(|v| well(v, u), u * y), x)",
+    "y = 0.5 * y - 0.1 * tanh(grad(|u| descend(|v| descend(|s| cases(s, v), u), x))(y))",
     "y = tanh(y + x)\n x = 0.9 * x + 0.001 * i * y",
     "s = 0.9 * s + 0.1 * [x, y]\n x = 0.5 * x + 0.1 * tanh(s[1])",
 ];
