@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::cast::Float;
 use super::create::article;
+use super::out::Room;
 use super::simd::extrema::{
     Largest, Side, Smallest, any_nan, best_of, best_of_columns, best_of_rows, column_shares, first_best,
     first_best_of_columns, row_shares,
@@ -368,7 +369,7 @@ pub fn quantile<T: Float>(row: &[T], q: f64) -> f64 {
 }
 
 /// Slopes of the quantile: the weights of the two neighbours, each shared among the elements equal to it.
-pub fn quantile_shares<T: Float>(row: &[T], q: f64, out: &mut Vec<T>) {
+pub fn quantile_shares<T: Float>(row: &[T], q: f64, out: &mut impl Room<T>) {
     let Some((lo, hi, part)) = quantile_bounds(row, q) else {
         out.extend(row.iter().map(|_| T::NAN));
         return;
