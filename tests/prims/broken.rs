@@ -8,8 +8,8 @@ use dlang::ops::prim::{Batch, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeAr
 use dlang::ops::real::Real;
 use dlang::ops::repeat::FLIP;
 use dlang::ops::shape_rules;
-use dlang::tensor::out::Out;
 use dlang::tensor::DType;
+use dlang::tensor::out::Out;
 use dlang::tensor::out::Out;
 use dlang::types::ty::Ty;
 use dlang::value::Value;
