@@ -69,6 +69,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_ndtr", "gelu"),
     ("_pinv", "linalg_library"),
     ("_polygamma", "digamma"),
+    ("_max_pool_bar", "max_pool2d"),
     ("_pool_pick", "max_pool2d"),
     ("_pool_put", "max_pool2d"),
     ("_prod_others", "prod"),

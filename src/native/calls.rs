@@ -314,10 +314,17 @@ impl Region<'_> {
         if let Some(known) = known {
             return matches!(&self.frames[known].code, Code::Called(c) if Rc::ptr_eq(c, chunk)).then_some(known);
         }
-        let (mut running, mut deep) = (Some(frame), 0);
+        let (mut running, mut deep, mut inner) = (Some(frame), 0, None);
         while let Some(f) = running {
             let f = self.frames.get(f)?;
-            if std::ptr::eq(&*f.code, &**chunk) || deep >= DEEP {
+            if std::ptr::eq(&*f.code, &**chunk) {
+                if let Some(inner) = inner {
+                    self.recursing.push(inner);
+                    return None;
+                }
+                inner = Some(f.caller.as_ref().map_or((frame, at), |caller| (caller.frame, caller.at)));
+            }
+            if deep >= DEEP {
                 return None;
             }
             running = f.caller.as_ref().map(|caller| caller.frame);

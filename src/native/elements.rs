@@ -14,7 +14,6 @@ use crate::native::action::{Action, Lanes, Place};
 use crate::native::adjoint::Back;
 use crate::native::emit::{Emitter, FIXED, TRUSTED};
 use crate::native::frame::{Cell, Frame, Object, Tag, What, push_item, read_item, write_item};
-use crate::native::kind::Kind;
 use crate::native::slopes::Partial;
 use crate::value::{self, FLOAT};
 
@@ -227,8 +226,7 @@ impl Emitter<'_> {
             let nothing = self.b.ins().iconst(types::I64, 0);
             self.trace(nothing)?;
         }
-        let source = self.vars(Reg(iter.0 + 1))?;
-        self.set_tag(source, Tag::None);
+        self.set_tag(Reg(iter.0 + 1), Tag::None)?;
         self.b.ins().jump(none, &[]);
         self.b.switch_to_block(next);
         let (x, node) = self.element(object, &[iter], at, place)?;
@@ -236,13 +234,6 @@ impl Emitter<'_> {
         self.set_int(iter, above, Tag::Int)?;
         self.set_float(Reg(iter.0 + 3), x, node)?;
         Some(back)
-    }
-
-    /// The node of a number, if it may have one.
-    pub(super) fn node_of(&mut self, reg: Reg, place: &Place) -> Option<Option<Value>> {
-        let vars = self.vars(reg)?;
-        let active = place.kinds[reg] == Kind::Float { active: true };
-        Some(active.then(|| self.b.use_var(vars.node)))
     }
 
     pub(super) fn store(

@@ -10,6 +10,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use rustc_hash::FxHashSet;
 use std::mem::offset_of;
 
 use crate::bytecode::op::Reg;
@@ -18,7 +19,7 @@ use crate::native::adjoint::{Adjoint, Back, Start, Ways};
 use crate::native::code::{self, Code};
 use crate::native::frame::{Cell, Frame, Tag};
 use crate::native::keep::Push;
-use crate::native::kind::{Kind, Kinds};
+use crate::native::kind::{Kind, Kinds, Told};
 use crate::native::parts::{Leaving, Left};
 use crate::native::record::{Record, Recording, most};
 use crate::native::recursion;
@@ -95,7 +96,12 @@ pub(super) struct Emitter<'a> {
     isa: &'a OwnedTargetIsa,
     pub region: &'a Region<'a>,
     pub b: FunctionBuilder<'a>,
+    /// Where registers are loaded.
+    first: Block,
     vars: Vec<Vars>,
+    /// By cell: whether it may have a slot somewhere, and whether it may be one thing or another: what is never asked for is not noted.
+    slotted: Vec<bool>,
+    mixed: Vec<bool>,
     blocks: Vec<Option<Block>>,
     /// By place: the one that stands behind it in its block.
     followers: Vec<Option<usize>>,
@@ -196,16 +202,25 @@ impl<'a> Emitter<'a> {
         let recursion = region.is_function.then(|| b.import_signature(recursion::signature(isa, region)));
         let turns = (region.has_gaps() && !region.is_function).then(|| b.declare_var(types::I64));
         let followers = followers(region, ways);
+        // The first block, which defines most: variables take memory up to the last block that defines them.
+        let first = b.create_block();
         let mut blocks = vec![];
         for place in &region.places {
             blocks.push(place.as_ref().map(|_| b.create_block()));
         }
         followers.iter().flatten().for_each(|place| blocks[*place] = None);
+        let behind = region.places.iter().flatten().flat_map(|place| place.ways(&region.objects));
+        let behind: Vec<Kinds> = behind.map(|(_, kinds)| kinds).collect();
+        let told = Told::of(region.places.iter().flatten().map(|place| &place.kinds).chain(&behind));
+        let by_cell = |set: &FxHashSet<Reg>| region.named.iter().map(|reg| set.contains(reg)).collect();
         Some(Emitter {
             isa,
             region,
             b,
+            first,
             vars,
+            slotted: by_cell(&told.slotted),
+            mixed: by_cell(&told.mixed),
             blocks,
             followers,
             calls,
@@ -255,7 +270,7 @@ impl<'a> Emitter<'a> {
 
     /// Loads the registers.
     fn enter(&mut self) -> Option<()> {
-        let block = self.b.create_block();
+        let block = self.first;
         self.b.append_block_params_for_function_params(block);
         self.b.switch_to_block(block);
         let frame = self.b.block_params(block)[0];
@@ -264,11 +279,9 @@ impl<'a> Emitter<'a> {
         let cells = self.b.ins().load(types::I64, TRUSTED, frame, offset_of!(Frame, cells) as i32);
         for (i, vars) in self.vars.clone().into_iter().enumerate() {
             // Arguments are there, and what is only written has nothing.
-            if self.recursion.is_some() {
-                let reg = *self.region.named.get(i)?;
-                if given.contains(&reg) || !self.region.sources.has(reg) {
-                    continue;
-                }
+            let reg = *self.region.named.get(i)?;
+            if given.contains(&reg) || !self.region.sources.has(reg) {
+                continue;
             }
             let at = |field: usize| (i * size_of::<Cell>() + field) as i32;
             let loads = [
@@ -395,6 +408,15 @@ impl<'a> Emitter<'a> {
         Some(())
     }
 
+    /// The node of a number, if it may have one.
+    pub(super) fn node_of(&mut self, reg: Reg, place: &Place) -> Option<Option<Value>> {
+        if place.kinds[reg] != (Kind::Float { active: true }) {
+            return Some(None);
+        }
+        let vars = self.vars(reg)?;
+        Some(Some(self.b.use_var(vars.node)))
+    }
+
     /// The block of an instruction that is jumped to from another, or the way out.
     fn target(&mut self, from: usize, to: usize, kinds: &Kinds) -> Block {
         self.jump_to(Some(from), to).unwrap_or_else(|| self.exit(to, kinds, Start::After(from)))
@@ -416,25 +438,30 @@ impl<'a> Emitter<'a> {
         self.region.cell(reg).map(|i| self.vars[i])
     }
 
-    pub(super) fn set_tag(&mut self, vars: Vars, tag: Tag) {
-        let tag = self.b.ins().iconst(types::I32, tag as i64);
-        self.b.def_var(vars.tag, tag);
+    pub(super) fn set_tag(&mut self, reg: Reg, tag: Tag) -> Option<()> {
+        let cell = self.region.cell(reg)?;
+        if self.mixed[cell] {
+            let tag = self.b.ins().iconst(types::I32, tag as i64);
+            self.b.def_var(self.vars[cell].tag, tag);
+        }
+        Some(())
     }
 
     pub(super) fn set_int(&mut self, reg: Reg, value: Value, tag: Tag) -> Option<()> {
         let vars = self.vars(reg)?;
         self.b.def_var(vars.int, value);
-        self.set_tag(vars, tag);
-        Some(())
+        self.set_tag(reg, tag)
     }
 
     pub(super) fn set_float(&mut self, reg: Reg, value: Value, node: Option<Value>) -> Option<()> {
-        let vars = self.vars(reg)?;
+        let cell = self.region.cell(reg)?;
+        let vars = self.vars[cell];
         self.b.def_var(vars.float, value);
-        let node = node.unwrap_or_else(|| self.b.ins().iconst(types::I32, 0));
-        self.b.def_var(vars.node, node);
-        self.set_tag(vars, Tag::Float);
-        Some(())
+        if self.slotted[cell] || self.mixed[cell] {
+            let node = node.unwrap_or_else(|| self.b.ins().iconst(types::I32, 0));
+            self.b.def_var(vars.node, node);
+        }
+        self.set_tag(reg, Tag::Float)
     }
 
     pub(super) fn int(&mut self, reg: Reg) -> Option<Value> {
@@ -470,12 +497,11 @@ impl<'a> Emitter<'a> {
                     Kind::Float { active: false } | Kind::Zero => Back::End { dst: *dst },
                     _ => Back::Nothing,
                 };
-                self.copy(*dst, *src)?;
+                self.copy(*dst, *src, place)?;
             }
             Action::Take { dst, src } => {
-                self.copy(*dst, *src)?;
-                let vars = self.vars(*src)?;
-                self.set_tag(vars, Tag::None);
+                self.copy(*dst, *src, place)?;
+                self.set_tag(*src, Tag::None)?;
             }
             Action::Return { src } => return self.give_back(*src, place),
             Action::Recur { dst, args, result } => {
@@ -508,8 +534,7 @@ impl<'a> Emitter<'a> {
                     self.set_int(*dst, b, Tag::Bool)?;
                 }
                 _ => {
-                    let vars = self.vars(*dst)?;
-                    self.set_tag(vars, Tag::None);
+                    self.set_tag(*dst, Tag::None)?;
                 }
             },
             Action::Compute { dst, formula, lanes } => back = self.compute(*dst, formula, *lanes, place)?,
@@ -600,8 +625,7 @@ impl<'a> Emitter<'a> {
                 self.b.def_var(to.tag, tag);
                 let zero = self.b.ins().iconst(types::I64, 0);
                 self.set_int(*iter, zero, Tag::Int)?;
-                let rest = self.vars(Reg(iter.0 + 2))?;
-                self.set_tag(rest, Tag::None);
+                self.set_tag(Reg(iter.0 + 2), Tag::None)?;
             }
             Action::Each { iter, object, .. } => {
                 // Where the item is dead, which it is wherever loops end, nothing flows to it on the way back.
@@ -637,8 +661,21 @@ impl<'a> Emitter<'a> {
         Some(())
     }
 
-    fn copy(&mut self, dst: Reg, src: Reg) -> Option<()> {
+    fn copy(&mut self, dst: Reg, src: Reg, place: &Place) -> Option<()> {
         let (from, to) = (self.vars(src)?, self.vars(dst)?);
+        let tag = match place.kinds[src] {
+            Kind::Float { .. } | Kind::Zero => {
+                let (value, node) = (self.float(src, place)?, self.node_of(src, place)?);
+                return self.set_float(dst, value, node);
+            }
+            Kind::Int => Tag::Int,
+            Kind::Bool => Tag::Bool,
+            _ => Tag::None,
+        };
+        if tag != Tag::None {
+            let value = self.b.use_var(from.int);
+            return self.set_int(dst, value, tag);
+        }
         for (from, to) in [(from.float, to.float), (from.node, to.node), (from.int, to.int), (from.tag, to.tag)] {
             let value = self.b.use_var(from);
             self.b.def_var(to, value);

@@ -3,6 +3,8 @@
 use std::ops::Index;
 use std::rc::Rc;
 
+use rustc_hash::FxHashSet;
+
 use crate::ad::transforms::Taken;
 use crate::bytecode::op::Reg;
 use crate::value::Value;
@@ -129,6 +131,35 @@ impl Kinds {
             if joined == **a { a.clone() } else { Rc::new(joined) }
         };
         Kinds((0..self.0.len().max(other.0.len())).map(row).collect())
+    }
+}
+
+/// Registers that may have a slot somewhere, and those that may be one thing or another.
+#[derive(Default)]
+pub struct Told {
+    pub slotted: FxHashSet<Reg>,
+    pub mixed: FxHashSet<Reg>,
+}
+
+impl Told {
+    pub fn of<'a>(kinds: impl Iterator<Item = &'a Kinds>) -> Told {
+        let mut told = Told::default();
+        // What is shared is looked at once.
+        let mut seen = FxHashSet::default();
+        for (row, kinds) in kinds.flat_map(|kinds| kinds.0.iter().enumerate()) {
+            if !seen.insert((row, Rc::as_ptr(kinds))) {
+                continue;
+            }
+            for (i, kind) in kinds.iter().enumerate() {
+                let reg = Reg((row * WIDE + i) as u16);
+                match kind {
+                    Kind::Float { active: true } => _ = told.slotted.insert(reg),
+                    Kind::Mixed => _ = told.mixed.insert(reg),
+                    _ => {}
+                }
+            }
+        }
+        told
     }
 }
 

@@ -70,8 +70,10 @@ const HOT: u32 = 8;
 const FAILURES: u32 = 6;
 /// Turns that are left for which native code is not worth the way in and out.
 const FEW: i64 = 8;
-/// Kinds of registers that a loop is compiled for.
+/// Kinds of registers that a loop is compiled for at a time.
 const VARIANTS: usize = 8;
+/// How often looks before it is compiled may double, as what was compiled gives way to what is new.
+const PATIENT: u32 = 6;
 /// Entries of the tape that may be written for a cell where code leaves: its node, and two for a vector that it is part of.
 const ROOM: usize = 4;
 /// How often code may leave in the middle of a turn before it is given up, if it did not turn `MANY` times before.
@@ -117,7 +119,10 @@ struct Loop {
     looks: u32,
     /// Attempts in vain; under levels for which no variables are compiled, too.
     failures: [u32; 2],
+    /// The last used one first.
     variants: Vec<Rc<Variant>>,
+    /// How many gave way to others.
+    replaced: u32,
 }
 
 /// A loop compiled for some kinds of registers.
@@ -170,18 +175,22 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
         if this.iter.and_then(|iter| turns_left(regs, iter)).is_some_and(|left| left < FEW) {
             return None;
         }
-        match this.variants.iter().find(|v| v.inputs.fits(cx, regs, globals)) {
+        let known = this.variants.iter().position(|v| v.inputs.fits(cx, regs, globals));
+        if let Some(place) = known {
+            this.variants[..=place].rotate_right(1);
+        }
+        match this.variants.first().filter(|_| known.is_some()) {
             Some(variant) if variant.patience.get() == 0 => return None,
             Some(variant) => variant.clone(),
             None => {
                 // Under levels for which no variables are compiled it may work for none, and says nothing of others.
                 let is_outermost = cx.depth() == 1 && cx.outermost_tape().is_some();
                 let nested = usize::from(cx.depth() > 0 && !is_outermost && cx.forward_duals().is_none());
-                if !looks || this.failures[nested] >= FAILURES || this.variants.len() >= VARIANTS || !ON.get() {
+                if !looks || this.failures[nested] >= FAILURES || !ON.get() {
                     return None;
                 }
                 this.looks += 1;
-                if this.looks < HOT << this.failures[nested] {
+                if this.looks < HOT << (this.failures[nested] + this.replaced.min(PATIENT)) {
                     return None;
                 }
                 this.looks = 0;
@@ -191,7 +200,11 @@ pub fn turn(cx: &mut Cx, chunk: &Chunk, regs: &mut [Value], globals: &[Option<Va
                 };
                 let variant = Rc::new(variant);
                 COMPILED.set(COMPILED.get() + 1);
-                this.variants.push(variant.clone());
+                if this.variants.len() == VARIANTS {
+                    this.variants.pop();
+                    this.replaced += 1;
+                }
+                this.variants.insert(0, variant.clone());
                 chunk.loops.any.set(true);
                 if !variant.inputs.fits(cx, regs, globals) {
                     return None;

@@ -68,6 +68,8 @@ pub struct Region<'a> {
     pub result: Option<Kind>,
     /// Instructions of frames that are left to the machine.
     refused: Vec<(usize, usize)>,
+    /// Calls of functions that were running, which were found to go on calling themselves.
+    pub recursing: Vec<(usize, usize)>,
     /// Of floats in brackets.
     pub dtype: DType,
     /// Vectors that are not taken apart, by the register that holds them on entry.
@@ -150,6 +152,7 @@ impl<'a> Region<'a> {
             is_function,
             result: None,
             refused: vec![],
+            recursing: vec![],
             dtype,
             whole: vec![],
             fixed: vec![],
@@ -168,6 +171,10 @@ impl<'a> Region<'a> {
             let found = (region.sources.len(), region.result, region.entry_kinds.clone());
             region.places.iter_mut().for_each(|place| *place = None);
             region.follow()?;
+            if !region.recursing.is_empty() {
+                region.refused.append(&mut region.recursing);
+                continue;
+            }
             if (region.sources.len(), region.result) != (found.0, found.1) || region.entry_kinds != found.2 {
                 continue;
             }

@@ -17,7 +17,6 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::ops::convert::shape_value;
 use crate::tensor::convolve::{Geometry, forward, input_bar, weight_bar};
-use crate::tensor::matmul::Dense;
 use crate::tensor::window::Slide;
 use crate::tensor::{DType, Shape, Tensor, room};
 use crate::types::ty::{Dim, Dims, Ty};
@@ -78,10 +77,7 @@ fn conv2d(env: &mut Env, args: &[Value]) -> Result<Value> {
     let out = shape(convolution(name, &x, &w, &s, 2)?);
     let [x, w, ..] = args else { return Err(unchecked(name)) };
     let g = geometry(name, x.shape().unwrap_or(&[]), w.shape().unwrap_or(&[]), &out, &s)?;
-    fn go<T: Dense>(g: &Geometry, x: &[T], w: &[T]) -> Result<Vec<T>> {
-        forward(g, x, w)
-    }
-    by_dtype(env, x, w, &out, |x, w| go(&g, x, w), |x, w| go(&g, x, w))
+    by_dtype(env, x, w, &out, |x, w| forward(&g, x, w), |x, w| forward(&g, x, w))
 }
 
 fn infer_conv2d(args: &[Ty]) -> Result<Ty> {

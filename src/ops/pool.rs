@@ -12,14 +12,15 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::ops::convert::shape_value;
 use crate::tensor::cast::Float;
-use crate::tensor::pool::{Planes, largest, means, means_bar, pick, places, put};
+use crate::tensor::pool::{Planes, largest, largest_bar, means, means_bar, pick, places, put};
 use crate::tensor::window::Slide;
 use crate::tensor::{DType, Shape, Tensor, flat, room};
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
 /// The family.
-pub static PRIMS: &[&Prim] = &[&MAX_POOL2D, &POOL_PLACES, &POOL_PICK, &POOL_PUT, &AVG_POOL2D, &AVG_POOL_BAR];
+pub static PRIMS: &[&Prim] =
+    &[&MAX_POOL2D, &MAX_POOL_BAR, &POOL_PLACES, &POOL_PICK, &POOL_PUT, &AVG_POOL2D, &AVG_POOL_BAR];
 
 #[cold]
 fn unchecked(name: &str) -> Error {
@@ -150,9 +151,38 @@ fn max_pool_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Res
 }
 
 fn max_pool_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
-    let places = cx.apply(&POOL_PLACES, call.args)?;
-    let size = shape_value(call.shape(0).get(2..).unwrap_or(&[]));
-    only(call, cx.apply(&POOL_PUT, &[y_bar.clone(), places, size])?)
+    let mut args = call.args.to_vec();
+    args.push(y_bar.clone());
+    only(call, cx.apply(&MAX_POOL_BAR, &args)?)
+}
+
+fn max_pool_bar(_: &mut Env, args: &[Value]) -> Result<Value> {
+    let name = "_max_pool_bar";
+    let (g, out) = windows(name, args)?;
+    let (x, y) = (tensor(name, args, 0)?, tensor(name, args, Y)?);
+    if y.shape() != out.as_slice() {
+        return Err(unchecked(name));
+    }
+    Ok(Value::tensor(match (x, y) {
+        (Tensor::F32(x), Tensor::F32(y)) => Tensor::from_vec(x.shape(), largest_bar(&g, &flat(x), &flat(y))),
+        _ => Tensor::from_vec(x.shape(), largest_bar(&g, &f64::load(x), &f64::load(y))),
+    }))
+}
+
+/// Where the elements of the tangent of `y` are in `x`: as [`MAX_POOL_BAR`] is linear in `y` and does not change with `x`.
+fn max_pool_bar_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
+    let Some(Some(y_dot)) = tangents.get(Y) else { return Ok(None) };
+    let mut args = call.args.to_vec();
+    if let Some(y) = args.get_mut(Y) {
+        *y = y_dot.clone();
+    }
+    cx.apply(&MAX_POOL_BAR, &args).map(Some)
+}
+
+fn max_pool_bar_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
+    let places = cx.apply(&POOL_PLACES, call.args.get(..Y).unwrap_or(&[]))?;
+    let y_bar = cx.apply(&POOL_PICK, &[c.clone(), places])?;
+    Ok(Cotangents::from_iter([None, None, None, None, Some(y_bar)]))
 }
 
 fn avg_pool(env: &mut Env, args: &[Value]) -> Result<Value> {
@@ -181,13 +211,18 @@ fn avg_pool_bar(_: &mut Env, args: &[Value]) -> Result<Value> {
 
 /// The examples of a batch are more images.
 fn batch(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
-    let operands = if matches!(call.prim.name, "_pool_pick" | "_pool_put") { 2 } else { 1 };
-    let all = call.batched.iter().enumerate().all(|(i, &batched)| batched == (i < operands));
-    if !all || (0..operands).any(|i| call.shape(i).len() != 4) {
+    let operands: &[usize] = match call.prim.name {
+        "_pool_pick" | "_pool_put" => &[0, 1],
+        "_max_pool_bar" => &[0, Y],
+        _ => &[0],
+    };
+    let all = call.batched.iter().enumerate().all(|(i, &batched)| batched == operands.contains(&i));
+    if !all || operands.iter().any(|&i| call.shape(i).len() != 4) {
         return Ok(None);
     }
     let mut args = call.args.to_vec();
-    for arg in args.iter_mut().take(operands) {
+    for &i in operands {
+        let Some(arg) = args.get_mut(i) else { return Ok(None) };
         let Some(&[n, images, ref rest @ ..]) = arg.shape() else { return Ok(None) };
         let shape: Shape = std::iter::once(n * images).chain(rest.iter().copied()).collect();
         *arg = cx.reshape(arg, &shape)?;
@@ -231,6 +266,30 @@ pub static MAX_POOL2D: Prim = Prim {
     diff: Diff::Rules { jvp: max_pool_jvp, vjp: max_pool_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(batch),
     probe: POOLS,
+};
+
+/// Which argument of [`MAX_POOL_BAR`] is the cotangent.
+const Y: usize = 4;
+
+/// `_max_pool_bar(x, size, stride, padding, y)`: the cotangent of `x`, if that of `max_pool2d(x, ..)` is `y`.
+pub static MAX_POOL_BAR: Prim = Prim {
+    name: "_max_pool_bar",
+    doc: "Planes of zeros like those of `x`, with the elements of `y` added where `max_pool2d` finds the element of each window.",
+    sig: Sig { params: &[req("x"), req("size"), req("stride"), req("padding"), req("y")] },
+    infer: |args| match args.first() {
+        Some(Ty::Tensor(x)) => Ok(Ty::of(x.dtype.filter(|d| d.is_float()), x.dims.clone())),
+        _ => Ok(Ty::Any),
+    },
+    eval: Eval::General(max_pool_bar),
+    diff: Diff::Rules { jvp: max_pool_bar_jvp, vjp: max_pool_bar_vjp, keep: Keep::ARGS },
+    batch: Batch::Rule(batch),
+    probe: Probe {
+        samples: &[
+            Sample { args: &[floats(&[2, 2, 4, 4]), TWO, ProbeArg::None, NO, floats(&[2, 2, 2, 2])] },
+            Sample { args: &[floats(&[1, 2, 5, 7]), TWO, ProbeArg::None, NO, floats(&[1, 2, 2, 3])] },
+            Sample { args: &[floats(&[1, 1, 5, 5]), TWO, ProbeArg::Tuple(&[3, 2]), ONE, floats(&[1, 1, 2, 3])] },
+        ],
+    },
 };
 
 /// `_pool_places(x, size, stride, padding)`

@@ -3,7 +3,9 @@
 //! In: row-major planes `[planes, h, w]` and how windows slide over them; the caller has checked that every window meets the
 //! input. Out: a new row-major buffer `[planes, oh, ow]`, or for the transposes `[planes, h, w]`.
 
-use super::simd::windows::{Comparable, add_every, keep_largest, keep_places, largest_of_pairs, places_of_pairs};
+use super::simd::windows::{
+    Comparable, add_every, keep_largest, keep_places, largest_of_pairs, places_of_pairs, spread_to_pairs,
+};
 use super::window::{Reach, Slide, back};
 use crate::ops::real::Real;
 
@@ -130,6 +132,24 @@ pub fn places<T: Comparable>(g: &Planes, x: &[T]) -> Vec<i64> {
     out
 }
 
+/// The transpose of [`largest`] where it is linear: elements of `y` added at the [`places`] of the largest ones.
+pub fn largest_bar<T: Comparable + Mean>(g: &Planes, x: &[T], y: &[T]) -> Vec<T> {
+    if !g.are_pairs() || x.is_empty() || y.is_empty() {
+        return put(y, &places(g, x), g.input(), g.output());
+    }
+    let mut out = vec![T::default(); x.len()];
+    let (width, count) = (g.columns.len, g.columns.count);
+    let planes = x.chunks_exact(g.input()).zip(y.chunks_exact(g.output()));
+    for ((x, y), out) in planes.zip(out.chunks_exact_mut(g.input())) {
+        let pairs = x.chunks_exact(2 * width).zip(y.chunks_exact(count));
+        for ((pair, y), out) in pairs.zip(out.chunks_exact_mut(2 * width)) {
+            let ((top, bottom), (top_bar, bottom_bar)) = (pair.split_at(width), out.split_at_mut(width));
+            spread_to_pairs(top, bottom, y, top_bar, bottom_bar);
+        }
+    }
+    out
+}
+
 /// The elements at these places of their planes; what is out of range is left at the default.
 pub fn pick<T: Copy + Default>(x: &[T], places: &[i64], plane: usize, windows: usize) -> Vec<T> {
     let mut out = vec![T::default(); places.len()];
@@ -241,9 +261,16 @@ mod tests {
 
     #[test]
     fn pools_are_those_of_the_definition() {
-        for (len, size, stride, padding) in
-            [(4, 2, 2, 0), (5, 2, 1, 1), (5, 3, 2, 1), (7, 3, 4, 0), (3, 3, 1, 1), (1, 1, 1, 0), (6, 4, 3, 2)]
-        {
+        for (len, size, stride, padding) in [
+            (4, 2, 2, 0),
+            (9, 2, 2, 0),
+            (5, 2, 1, 1),
+            (5, 3, 2, 1),
+            (7, 3, 4, 0),
+            (3, 3, 1, 1),
+            (1, 1, 1, 0),
+            (6, 4, 3, 2),
+        ] {
             for count in [0, 1, 3] {
                 let g = planes(count, len, size, stride, padding);
                 let x: Vec<f64> = (0..count * len * len).map(|i| ((i * 7919) % 11) as f64 - 5.0).collect();
@@ -255,6 +282,8 @@ mod tests {
                 let tops: Vec<f64> = all.iter().map(|w| w.iter().fold(f64::NEG_INFINITY, |a, b| a.max(b.1))).collect();
                 assert_eq!(picked, tops);
                 assert_eq!(largest(&g, &x), tops);
+                let y: Vec<f64> = (0..tops.len()).map(|i| i as f64 - 2.0).collect();
+                assert_eq!(largest_bar(&g, &x, &y), put(&y, &places, g.input(), g.output()));
                 let area = (size * size) as f64;
                 let mean = means(&g, &x, area);
                 for (m, w) in mean.iter().zip(&all) {

@@ -4,6 +4,7 @@
 //! a loop over them. A number is the same bits alone (as a scalar of the language) and in a tensor, and on every machine:
 //! nothing is contracted or reordered. `tests/ulp.rs` measures their errors and states the bounds.
 
+pub mod convolution;
 pub mod erf;
 pub mod exp;
 pub mod extrema;
@@ -17,6 +18,7 @@ pub mod softmax;
 pub mod standard;
 pub mod sums;
 pub mod tanh;
+pub mod vector;
 pub mod windows;
 
 use std::sync::atomic::{AtomicU8, Ordering};

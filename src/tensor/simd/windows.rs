@@ -43,6 +43,24 @@ wide! {
         }
     }
 
+    /// The way back of [`largest_of_pairs`]: elements of `bar` where the largest ones are, in rows of zeros.
+    pub fn spread_to_pairs<T: Real>(top: &[T], bottom: &[T], bar: &[T], top_bar: &mut [T], bottom_bar: &mut [T]) {
+        let (n, zero) = (bar.len(), T::default());
+        let (top, bottom) = (&top[..2 * n], &bottom[..2 * n]);
+        let (top_bar, bottom_bar) = (&mut top_bar[..2 * n], &mut bottom_bar[..2 * n]);
+        for i in 0..n {
+            let (a, b, c, d) = (top[2 * i], top[2 * i + 1], bottom[2 * i], bottom[2 * i + 1]);
+            let (right, below) = (wins(b, a), wins(d, c));
+            let lower = wins(pick(below, d, c), pick(right, b, a));
+            // As what is added to zero: never a negative one.
+            let bar = zero + bar[i];
+            top_bar[2 * i] = pick(!lower & !right, bar, zero);
+            top_bar[2 * i + 1] = pick(!lower & right, bar, zero);
+            bottom_bar[2 * i] = pick(lower & !below, bar, zero);
+            bottom_bar[2 * i + 1] = pick(lower & below, bar, zero);
+        }
+    }
+
     /// Windows `step` apart: each grows by its element of `x`, window `i` by element `i * step`.
     pub fn add_every<T: Real>(x: &[T], step: usize, sums: &mut [T]) {
         let n = sums.len();

@@ -5,16 +5,20 @@
 //! of them the same three nested sums give the two transposes. Out: a new row-major buffer.
 //!
 //! Some rows of windows at a time are unfolded into a buffer that stays in the cache, `[inputs * kh * kw, rows * ow]`, and
-//! multiplied. Kernels of one element need no unfolding. For one or two outputs a group (depthwise) a product would not pay
-//! for the unfolding: rows are added to rows.
+//! multiplied. Kernels of one element need no unfolding, nor do windows one step apart (see [`direct`]). For one or two outputs a group
+//! (depthwise) neither would pay: rows are added to rows.
+
+mod direct;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::matmul::{Dense, matrix, unchecked};
-use super::simd::kernels::add_to;
-use super::threads;
-use super::window::{Reach, Slide, along, back};
+use self::direct::Direct;
 use crate::error::Result;
+use crate::tensor::matmul::{Dense, matrix, unchecked};
+use crate::tensor::simd::convolution::Convolved;
+use crate::tensor::simd::kernels::add_to;
+use crate::tensor::threads;
+use crate::tensor::window::{Reach, Slide, along, back};
 
 /// Sizes of a convolution.
 #[derive(Clone, Debug)]
@@ -30,6 +34,9 @@ pub struct Geometry {
 
 /// Elements of the buffer for unfolded windows.
 const UNFOLDED: usize = 1 << 15;
+
+/// Windows that a part of the sums for weights is made over, at least.
+const LEAST_WINDOWS: usize = 1 << 11;
 
 /// Up to this many outputs a group are computed without unfolding.
 const FEW: usize = 2;
@@ -196,12 +203,23 @@ fn each_image<T: Dense>(
 }
 
 /// `y`: at each place of each window, `x` times `w`, summed.
-pub fn forward<T: Dense>(g: &Geometry, x: &[T], w: &[T]) -> Result<Vec<T>> {
+pub fn forward<T: Dense + Convolved>(g: &Geometry, x: &[T], w: &[T]) -> Result<Vec<T>> {
     let mut y = vec![T::default(); g.y_len()];
     if g.is_empty() {
         return Ok(y);
     }
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
+    if let Some(direct) = Direct::new(g) {
+        let w = direct.pack(g, |group, output, input, place| {
+            let at = ((group * g.outputs + output) * g.inputs + input) * g.places() + place;
+            w.get(at).copied().unwrap_or_default()
+        });
+        each_image(g, &mut y, y_len, |i, group, y, room| {
+            direct.image(g, part(x, i, x_len), group, &w, y, room);
+            Ok(())
+        })?;
+        return Ok(y);
+    }
     let at = Places::new(g);
     each_image(g, &mut y, y_len, |i, group, y, unfolded| {
         let (x, w) = (part(x, i, x_len), part(w, group, w_len));
@@ -243,12 +261,24 @@ fn add_plane<T: Dense>(g: &Geometry, at: &Places, x: &[T], w: &[T], y: &mut [T])
 }
 
 /// `x_bar`: each element of `y` times `w`, added where its window is.
-pub fn input_bar<T: Dense>(g: &Geometry, y: &[T], w: &[T]) -> Result<Vec<T>> {
+pub fn input_bar<T: Dense + Convolved>(g: &Geometry, y: &[T], w: &[T]) -> Result<Vec<T>> {
     let mut x_bar = vec![T::default(); g.x_len()];
     if g.is_empty() {
         return Ok(x_bar);
     }
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
+    if let Some((turned, direct)) = Direct::turned(g) {
+        // A weight of the way back is that from the same input to the same output, at the opposite place of the window.
+        let w = direct.pack(&turned, |group, input, output, place| {
+            let at = ((group * g.outputs + output) * g.inputs + input + 1) * g.places() - 1 - place;
+            w.get(at).copied().unwrap_or_default()
+        });
+        each_image(g, &mut x_bar, x_len, |i, group, x, room| {
+            direct.image(&turned, part(y, i, y_len), group, &w, x, room);
+            Ok(())
+        })?;
+        return Ok(x_bar);
+    }
     let (width, count) = (g.columns.len, g.columns.count);
     let at = Places::new(g);
     each_image(g, &mut x_bar, x_len, |i, group, x, unfolded| {
@@ -288,13 +318,15 @@ pub fn input_bar<T: Dense>(g: &Geometry, y: &[T], w: &[T]) -> Result<Vec<T>> {
 ///
 /// Sums of a few images each are made apart, on several threads if there are, and then added in order; how many does not depend
 /// on the threads.
-pub fn weight_bar<T: Dense>(g: &Geometry, x: &[T], y: &[T]) -> Result<Vec<T>> {
+pub fn weight_bar<T: Dense + Convolved>(g: &Geometry, x: &[T], y: &[T]) -> Result<Vec<T>> {
     let mut w_bar = vec![T::default(); g.w_len()];
     if g.is_empty() {
         return Ok(w_bar);
     }
     let work = g.batch * g.w_len() * g.windows();
-    let chunks = (work / (4 * threads::WORTH)).clamp(1, g.batch.min(16));
+    // Each sum should be long enough that it, and adding it to the others, costs little.
+    let least = LEAST_WINDOWS.div_ceil(g.windows());
+    let chunks = (work / (4 * threads::WORTH)).clamp(1, g.batch.div_ceil(least).min(16));
     let images = g.batch.div_ceil(chunks);
     let mut sums = vec![T::default(); chunks * g.w_len()];
     let done = AtomicBool::new(true);
@@ -309,7 +341,7 @@ pub fn weight_bar<T: Dense>(g: &Geometry, x: &[T], y: &[T]) -> Result<Vec<T>> {
 }
 
 /// The part of [`weight_bar`] that some of the images have.
-fn add_weight_bar<T: Dense>(
+fn add_weight_bar<T: Dense + Convolved>(
     g: &Geometry,
     images: std::ops::Range<usize>,
     x: &[T],
@@ -318,6 +350,10 @@ fn add_weight_bar<T: Dense>(
 ) -> Result<()> {
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
     let (width, count) = (g.columns.len, g.columns.count);
+    if let Some(direct) = Direct::new(g) {
+        direct.weight_bar(g, images, x, y, w_bar);
+        return Ok(());
+    }
     let at = Places::new(g);
     let mut unfolded = vec![];
     for i in images.start * g.groups..images.end * g.groups {
@@ -450,6 +486,26 @@ mod tests {
                     check(&Geometry { batch, groups, inputs, outputs, rows, columns });
                     check(&Geometry { batch, groups, inputs, outputs, rows, columns: rows });
                 }
+            }
+        }
+    }
+
+    /// Outputs that fill a block of kernels and that do not, planes of several stretches, margins up to what can be turned and beyond.
+    #[test]
+    fn windows_one_step_apart_are_not_unfolded() {
+        for (batch, groups, inputs, outputs) in
+            [(2, 1, 3, 8), (1, 2, 4, 13), (3, 1, 5, 20), (1, 1, 9, 3), (40, 1, 2, 4)]
+        {
+            for (rows, columns) in [
+                (slide(9, 3, 1, 1, 1), slide(14, 3, 1, 1, 1)),
+                (slide(7, 2, 1, 0, 1), slide(21, 4, 1, 2, 1)),
+                (slide(1, 1, 1, 0, 1), slide(50, 5, 1, 4, 2)),
+                (slide(12, 3, 1, 3, 1), slide(12, 3, 1, 3, 1)),
+                (slide(10, 5, 1, 2, 2), slide(40, 1, 1, 0, 1)),
+            ] {
+                let g = Geometry { batch, groups, inputs, outputs, rows: rows.unwrap(), columns: columns.unwrap() };
+                assert_eq!(Direct::<f64>::new(&g).is_some(), f64::kernels().is_some(), "{g:?}");
+                check(&g);
             }
         }
     }
