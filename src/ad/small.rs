@@ -24,6 +24,7 @@ use crate::profile;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::elementwise::few_lanes;
 use crate::tensor::form::Form;
+use crate::tensor::out::behind;
 use crate::tensor::simd::kernels::times;
 use crate::tensor::small::{self, small_product};
 use crate::tensor::{DType, Tensor, dense};
@@ -275,9 +276,13 @@ fn pull_few<T: Small>(
     let y = elements_of(out, bar, spread)?;
     match args {
         [a, b] if e.arity() == 2 => {
-            kernel(&[elements_of(a, bar, spread)?, elements_of(b, bar, spread)?], y, bar, pulled);
+            let args = [elements_of(a, bar, spread)?, elements_of(b, bar, spread)?];
+            behind(pulled, bar.len(), |out| kernel(&args, y, bar, out));
         }
-        [a, ..] => kernel(&[elements_of(a, bar, spread)?], y, bar, pulled),
+        [a, ..] => {
+            let args = [elements_of(a, bar, spread)?];
+            behind(pulled, bar.len(), |out| kernel(&args, y, bar, out));
+        }
         [] => return None,
     }
     (pulled.len() == bar.len()).then_some(())

@@ -15,6 +15,7 @@ use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
 use crate::ops::strong::{DIV_OR_ZERO, STRONG, ZMUL};
 use crate::tensor::lanes::Lanes as Many;
+use crate::tensor::out::behind;
 
 /// Calls of functions on floats.
 #[derive(Clone, Copy)]
@@ -101,7 +102,7 @@ thread_local! {
 fn by_kernel<T: Copy + Default>(kernel: LaneKernel<T>, args: &[Many<'_, T>], made: &RefCell<Vec<T>>) -> T {
     let mut made = made.borrow_mut();
     made.clear();
-    kernel(1, args, &mut made);
+    behind(&mut made, 1, |out| kernel(1, args, out));
     made.first().copied().unwrap_or_default()
 }
 

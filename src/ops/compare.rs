@@ -8,6 +8,7 @@ use crate::tensor::cast::{Float, Kind, promote};
 use crate::tensor::create::{article, scalar_f64};
 use crate::tensor::elementwise::{Loaded, load, load_ints, operands, wrong_kind};
 use crate::tensor::lanes::{Lanes, run, run_shared};
+use crate::tensor::out::Room;
 use crate::tensor::simd::ints::{Logic, bool_lanes};
 use crate::tensor::{DType, Shape, Tensor, flat};
 use crate::types::ty::Ty;
@@ -54,7 +55,7 @@ impl Test {
     }
 
     /// One loop for each test, so that none is chosen inside.
-    fn lanes<T: PartialOrd + Copy + Sync>(self, n: usize, lanes: &[Lanes<'_, T>], out: &mut Vec<bool>) {
+    fn lanes<T: PartialOrd + Copy + Sync>(self, n: usize, lanes: &[Lanes<'_, T>], out: &mut impl Room<bool>) {
         match self {
             Test::Eq => zip(n, lanes, out, |a, b| a == b),
             Test::Ne => zip(n, lanes, out, |a, b| a != b),
@@ -67,7 +68,7 @@ impl Test {
 }
 
 #[inline(always)]
-fn zip<T: Copy>(n: usize, lanes: &[Lanes<'_, T>], out: &mut Vec<bool>, f: impl Fn(T, T) -> bool) {
+fn zip<T: Copy>(n: usize, lanes: &[Lanes<'_, T>], out: &mut impl Room<bool>, f: impl Fn(T, T) -> bool) {
     match *lanes {
         [Lanes::Each(a), Lanes::Each(b)] => out.extend(a.iter().zip(b).map(|(&a, &b)| f(a, b))),
         [Lanes::Each(a), Lanes::Same(b)] => out.extend(a.iter().map(|&a| f(a, b))),

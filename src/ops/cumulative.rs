@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::tensor::cast::Float;
 use crate::tensor::create::{scalar_f64, to_tensor};
 use crate::tensor::elementwise::wrong_kind;
+use crate::tensor::out::Out;
 use crate::tensor::reduce::resolve_axes;
 use crate::tensor::scan::{self, map_rows, running_ints, running_products, running_sums, zip_rows};
 use crate::tensor::simd::ints::{self, Marked};
@@ -40,7 +41,7 @@ pub(super) fn scanned(env: &Env, name: &str, args: &[Value]) -> Result<(Tensor, 
 }
 
 /// One row of a scan.
-pub(super) type RowFn<T> = fn(&[T], &mut Vec<T>);
+pub(super) type RowFn<T> = fn(&[T], &mut Out<'_, T>);
 
 pub(super) fn scan_floats(env: &Env, name: &str, args: &[Value], f32s: RowFn<f32>, f64s: RowFn<f64>) -> Result<Value> {
     let (t, shape, axes) = scanned(env, name, args)?;

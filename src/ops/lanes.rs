@@ -6,6 +6,7 @@ use super::num::{Ex, Num};
 use super::real::Real;
 use crate::error::Result;
 use crate::tensor::lanes::Lanes;
+use crate::tensor::out::Out;
 use crate::tensor::simd::ints::{IntBinary, IntTernary, IntUnary, int_binary, int_ternary, int_unary, unmark};
 use crate::tensor::simd::kernels::{
     binary_lanes, binary_pull0, binary_pull1, cos_lanes, cos_pull, sin_lanes, sin_pull, ternary_lanes, ternary_pull0,
@@ -58,10 +59,10 @@ pub type Partial2 = fn(f64, f64, f64) -> f64;
 pub type Partial3 = fn(f64, f64, f64, f64) -> f64;
 
 /// Appends `n` results for the lanes of the arguments.
-pub type LaneKernel<T> = fn(usize, &[Lanes<'_, T>], &mut Vec<T>);
+pub type LaneKernel<T> = fn(usize, &[Lanes<'_, T>], &mut Out<'_, T>);
 
 /// Appends `y_bar * partial` for arguments, result and cotangent, all of one length; 0 where the cotangent is 0.
-pub type PullKernel<T> = fn(&[&[T]], &[T], &[T], &mut Vec<T>);
+pub type PullKernel<T> = fn(&[&[T]], &[T], &[T], &mut Out<'_, T>);
 
 /// Scalar evaluation and partials; partials take the arguments and then the result.
 pub enum Scalar {

@@ -81,8 +81,13 @@ fn prod_others(_: &mut Env, args: &[Value]) -> Result<Value> {
     let Value::Tensor(_, t) = x else { return Ok(Value::float(1.0)) };
     let axes = resolve_axes("prod", axis, t.rank())?;
     Ok(Value::tensor(match &**t {
-        Tensor::F32(a) => Tensor::from_vec(t.shape(), map_rows(&flat(a), t.shape(), &axes, products_of_others)),
-        other => Tensor::from_vec(t.shape(), map_rows(&f64::load(other), t.shape(), &axes, products_of_others)),
+        Tensor::F32(a) => {
+            Tensor::from_vec(t.shape(), map_rows(&flat(a), t.shape(), &axes, |row, out| products_of_others(row, out)))
+        }
+        other => Tensor::from_vec(
+            t.shape(),
+            map_rows(&f64::load(other), t.shape(), &axes, |row, out| products_of_others(row, out)),
+        ),
     }))
 }
 

@@ -164,7 +164,15 @@ pub static LOGCUMSUMEXP: Prim = Prim {
         Ty::Tensor(t) if t.dtype.is_some_and(|d| !d.is_float()) => Ok(Ty::of(None, t.dims)),
         other => Ok(other),
     },
-    eval: Eval::General(|env, args| scan_floats(env, "logcumsumexp", args, running_logsumexp, running_logsumexp)),
+    eval: Eval::General(|env, args| {
+        scan_floats(
+            env,
+            "logcumsumexp",
+            args,
+            |row, out| running_logsumexp(row, out),
+            |row, out| running_logsumexp(row, out),
+        )
+    }),
     diff: Diff::Rules {
         jvp: |cx, call, tangents| {
             let Some(Some(x_dot)) = tangents.first() else { return Ok(None) };

@@ -36,7 +36,7 @@ fn standardize(env: &mut Env, args: &[Value]) -> Result<Value> {
     let (shape, n, eps) = (plan.t.shape(), plan.n().max(1), epsilon(Some(eps))?);
     fn go<T: Float>(data: &[T], shape: &[usize], n: usize, eps: f64) -> Tensor {
         let mut out = Vec::with_capacity(data.len());
-        threads::append(data.len() / n, n, n, &mut out, |rows, out| {
+        threads::fill(data.len() / n, n, n, &mut out, |rows, out| {
             standardize_rows(data.get(rows.start * n..rows.end * n).unwrap_or(&[]), n, eps, out);
         });
         Tensor::from_vec(shape, out)
@@ -57,7 +57,7 @@ fn times(_: &mut Env, args: &[Value]) -> Result<Value> {
     let n = shape.last().copied().unwrap_or(1).max(1);
     fn go<T: Float>(x: &[T], g: &[T], shape: &[usize], n: usize, eps: f64) -> Tensor {
         let mut out = Vec::with_capacity(x.len());
-        threads::append(x.len() / n, n, n, &mut out, |rows, out| {
+        threads::fill(x.len() / n, n, n, &mut out, |rows, out| {
             let [x, g] = [x, g].map(|data| data.get(rows.start * n..rows.end * n).unwrap_or(&[]));
             standardize_times_rows(x, g, n, eps, out);
         });

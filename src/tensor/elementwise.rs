@@ -10,6 +10,7 @@ use super::broadcast::broadcast_values;
 use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
 use super::lanes::{Lanes, Run, run, run_shared, run_whole};
+use super::out::{Out, behind};
 use super::simd::kernels::add_to;
 use super::{Arr, DType, Shape, Tensor, count, dense, dense_mut, flat};
 use crate::env::Env;
@@ -84,8 +85,14 @@ fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) 
     }
     let mut out = Vec::with_capacity(n);
     match args {
-        [_] => kernel(n, &[Lanes::Each(dense(lead)?)], &mut out),
-        [a, b] => kernel(n, &[few_of(a, shape)?, few_of(b, shape)?], &mut out),
+        [_] => {
+            let lanes = [Lanes::Each(dense(lead)?)];
+            behind(&mut out, n, |out| kernel(n, &lanes, out));
+        }
+        [a, b] => {
+            let lanes = [few_of(a, shape)?, few_of(b, shape)?];
+            behind(&mut out, n, |out| kernel(n, &lanes, out));
+        }
         _ => return None,
     }
     Some(Value::from_vec(shape, out))
@@ -358,7 +365,8 @@ fn few_pulled<T: Float>(
         *slice = alike(v, shape, bar)?;
     }
     let mut result = Vec::with_capacity(n);
-    kernels(e).get(i)?(slices.get(..arity)?, alike(out, shape, bar)?, bar, &mut result);
+    let (kernel, args, y) = (kernels(e).get(i).copied()?, slices.get(..arity)?, alike(out, shape, bar)?);
+    behind(&mut result, n, |out| kernel(args, y, bar, out));
     Some(result)
 }
 
@@ -419,7 +427,7 @@ fn pull_tensor<T: Float>(
             _ => false,
         });
         if alike && let Some([args @ .., out, y_bar]) = slices.get(..loaded.len()) {
-            kernel(args, out, y_bar, &mut result);
+            behind(&mut result, n, |made| kernel(args, out, y_bar, made));
             return Ok(Value::from_vec(shape, result));
         }
     }
@@ -443,7 +451,7 @@ fn pull_shape(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Value) -
 }
 
 /// One run of a pullback: scalars are splat over blocks, as the kernel wants slices.
-fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Vec<T>) {
+fn pull_run<T: Float>(kernel: PullKernel<T>, n: usize, lanes: &[Lanes<'_, T>], dst: &mut Out<'_, T>) {
     let block = n.min(BLOCK);
     let mut splat: SmallVec<[T; BLOCK]> = SmallVec::new();
     let mut all_each = true;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::broadcast::broadcast_strides;
+use super::out::Out;
 use super::{Shape, count, threads};
 
 /// One operand of a run of lanes.
@@ -70,7 +71,7 @@ pub fn run_shared<T: Copy + Sync, O: Copy + Send>(
     shape: &[usize],
     operands: &[(&[T], &[usize])],
     out: &mut Vec<O>,
-    kernel: impl Fn(usize, &[Lanes<'_, T>], &mut Vec<O>) + Sync,
+    kernel: impl Fn(usize, &[Lanes<'_, T>], &mut Out<'_, O>) + Sync,
 ) {
     let n = count(shape);
     out.reserve(n);
@@ -78,7 +79,7 @@ pub fn run_shared<T: Copy + Sync, O: Copy + Send>(
         _ if n == 0 => {}
         Way::Whole(lanes) => run_whole(n, &lanes, out, kernel),
         Way::Rows(rows) => {
-            threads::append(rows.count(), rows.inner(), rows.inner(), out, |range, out| {
+            threads::fill(rows.count(), rows.inner(), rows.inner(), out, |range, out| {
                 rows.each(operands, range, |inner, lanes| kernel(inner, lanes, out));
             });
         }
@@ -90,9 +91,9 @@ pub fn run_whole<T: Copy + Sync, O: Copy + Send>(
     n: usize,
     lanes: &[Lanes<'_, T>],
     out: &mut Vec<O>,
-    kernel: impl Fn(usize, &[Lanes<'_, T>], &mut Vec<O>) + Sync,
+    kernel: impl Fn(usize, &[Lanes<'_, T>], &mut Out<'_, O>) + Sync,
 ) {
-    threads::append(n, 1, 1, out, |range, out| {
+    threads::fill(n, 1, 1, out, |range, out| {
         if range.len() == n {
             return kernel(n, lanes, out);
         }

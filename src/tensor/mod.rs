@@ -23,6 +23,7 @@ pub mod matmul;
 pub mod matrices;
 pub mod matvec;
 pub(crate) mod nursery;
+pub mod out;
 pub mod parts;
 pub mod pool;
 pub mod random;
@@ -38,6 +39,7 @@ pub mod underflow;
 pub mod vecs;
 pub mod view;
 pub mod window;
+pub mod workers;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::cast::Float;
 use super::create::article;
+use super::out::Room;
 use super::simd::extrema::{
     Largest, Side, Smallest, any_nan, best_of, best_of_columns, best_of_rows, column_shares, first_best,
     first_best_of_columns, row_shares,
@@ -162,6 +163,9 @@ pub fn total(t: &Tensor) -> f64 {
     }
 }
 
+/// Columns that a thread sums together, at the least: pieces of rows that are shorter are slow to read.
+const COLUMNS: usize = 512;
+
 fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
     let kept = count(&reduced_shape(shape, axes, false));
     if data.is_empty() {
@@ -173,9 +177,19 @@ fn sums_of<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<f64> {
         Some((outer, n, 1)) => threads::append(outer, n, 1, &mut out, |rows, out| {
             simd_sums::row_sums(items(data, n, rows), n.max(1), out);
         }),
-        Some((1, n, inner)) if n * inner > 64 => threads::append(inner, n, 1, &mut out, |columns, out| {
-            simd_sums::sums_of_columns(data, inner, columns.start, columns.end, out);
-        }),
+        Some((1, n, inner)) if n * inner > 64 => {
+            let step = threads::part_of(inner, n).max(COLUMNS);
+            if step >= inner {
+                simd_sums::sums_of_columns(data, inner, 0, inner, &mut out);
+                return out;
+            }
+            out = threads::collect(inner.div_ceil(step), |part| {
+                let mut sums = vec![];
+                simd_sums::sums_of_columns(data, inner, part * step, (part * step + step).min(inner), &mut sums);
+                sums
+            })
+            .concat();
+        }
         Some((outer, n, inner)) => threads::append(outer, n * inner, inner, &mut out, |parts, out| {
             simd_sums::columns_of_each(items(data, n * inner, parts), n.max(1), inner, out);
         }),
@@ -368,7 +382,7 @@ pub fn quantile<T: Float>(row: &[T], q: f64) -> f64 {
 }
 
 /// Slopes of the quantile: the weights of the two neighbours, each shared among the elements equal to it.
-pub fn quantile_shares<T: Float>(row: &[T], q: f64, out: &mut Vec<T>) {
+pub fn quantile_shares<T: Float>(row: &[T], q: f64, out: &mut impl Room<T>) {
     let Some((lo, hi, part)) = quantile_bounds(row, q) else {
         out.extend(row.iter().map(|_| T::NAN));
         return;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::cast::Float;
 use super::create::Element;
+use super::out::{Out, Room};
 use super::reduce::{max_slice, rows, split, sum_slice, unrows};
 use super::simd::extrema::{Largest, best_of_columns};
 use super::simd::ints::Marked;
@@ -13,7 +14,12 @@ use super::simd::sums::column_sums;
 use super::threads;
 
 /// Runs `f(row, out)` over the rows along `axes` and puts the results back in place. `f` appends as many as it reads.
-pub fn map_rows<T: Float>(data: &[T], shape: &[usize], axes: &[usize], f: impl Fn(&[T], &mut Vec<T>) + Sync) -> Vec<T> {
+pub fn map_rows<T: Float>(
+    data: &[T],
+    shape: &[usize],
+    axes: &[usize],
+    f: impl Fn(&[T], &mut Out<'_, T>) + Sync,
+) -> Vec<T> {
     map_blocks(data, shape, axes, |block, n, out| block.chunks_exact(n).for_each(|row| f(row, out)))
 }
 
@@ -22,13 +28,13 @@ fn map_blocks<T: Float>(
     data: &[T],
     shape: &[usize],
     axes: &[usize],
-    f: impl Fn(&[T], usize, &mut Vec<T>) + Sync,
+    f: impl Fn(&[T], usize, &mut Out<'_, T>) + Sync,
 ) -> Vec<T> {
     let (rows, n) = rows(data, shape, axes);
     let mut out = Vec::with_capacity(data.len());
     let block = |range: Range<usize>| rows.get(range.start * n..range.end * n).unwrap_or(&[]);
     if let Some(count) = rows.len().checked_div(n) {
-        threads::append(count, n, n, &mut out, |range, out| in_blocks(range, n, |r| f(block(r), n, out)));
+        threads::fill(count, n, n, &mut out, |range, out| in_blocks(range, n, |r| f(block(r), n, out)));
     }
     unrows(out, shape, axes)
 }
@@ -39,7 +45,7 @@ pub fn zip_rows<T: Float>(
     b: &[T],
     shape: &[usize],
     axes: &[usize],
-    f: impl Fn(&[T], &[T], &mut Vec<T>) + Sync,
+    f: impl Fn(&[T], &[T], &mut Out<'_, T>) + Sync,
 ) -> Vec<T> {
     zip_blocks(a, b, shape, axes, |a, b, n, out| {
         a.chunks_exact(n).zip(b.chunks_exact(n)).for_each(|(a, b)| f(a, b, out))
@@ -51,7 +57,7 @@ fn zip_blocks<T: Float>(
     b: &[T],
     shape: &[usize],
     axes: &[usize],
-    f: impl Fn(&[T], &[T], usize, &mut Vec<T>) + Sync,
+    f: impl Fn(&[T], &[T], usize, &mut Out<'_, T>) + Sync,
 ) -> Vec<T> {
     let ((a, n), (b, _)) = (rows(a, shape, axes), rows(b, shape, axes));
     let mut out = Vec::with_capacity(a.len());
@@ -59,7 +65,7 @@ fn zip_blocks<T: Float>(
         x.get(range.start * n..range.end * n).unwrap_or(&[])
     }
     if let Some(count) = a.len().checked_div(n) {
-        threads::append(count, n, n, &mut out, |range, out| {
+        threads::fill(count, n, n, &mut out, |range, out| {
             in_blocks(range, n, |r| f(block(&a, r.clone(), n), block(&b, r, n), n, out));
         });
     }
@@ -165,7 +171,7 @@ fn finite_tops<T: Float>(part: &[T], inner: usize) -> Option<Vec<T>> {
     (!top.iter().any(|top| top.abs() == T::INFINITY)).then_some(top)
 }
 
-fn softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Vec<T>) {
+fn softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Out<'_, T>) {
     let mut tops = vec![];
     if n >= SHORT || !loops::row_tops(block, n, &mut tops) {
         return block.chunks_exact(n).for_each(|row| softmax_row(row, out));
@@ -176,7 +182,7 @@ fn softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Vec<T>) {
     loops::scaled_rows(&exps, n, &scales, out);
 }
 
-fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Vec<T>) {
+fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Out<'_, T>) {
     let (mut tops, mut exps, mut sums) = (vec![], vec![], vec![]);
     if n >= SHORT || !loops::row_tops(block, n, &mut tops) {
         return block.chunks_exact(n).for_each(|row| log_softmax_row(row, out, &mut exps));
@@ -186,14 +192,14 @@ fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Vec<T>) {
     loops::less_both_rows(block, n, &tops, &logs, out);
 }
 
-fn softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Vec<T>) {
+fn softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Out<'_, T>) {
     if n >= SHORT {
         return y.chunks_exact(n).zip(g.chunks_exact(n)).for_each(|(y, g)| softmax_pull_row(y, g, out));
     }
     loops::share_rows(y, g, n, &mut vec![], out);
 }
 
-fn log_softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Vec<T>) {
+fn log_softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Out<'_, T>) {
     let mut tops = vec![];
     if n >= SHORT || !loops::row_tops(y, n, &mut tops) {
         return y.chunks_exact(n).zip(g.chunks_exact(n)).for_each(|(y, g)| log_softmax_pull_row(y, g, out));
@@ -201,7 +207,7 @@ fn log_softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Vec<T>)
     loops::less_share_rows(y, g, n, &mut vec![], out);
 }
 
-fn softmax_row<T: Float>(row: &[T], out: &mut Vec<T>) {
+fn softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O) {
     let Some(max) = max_slice(row) else { return };
     if max.abs() == T::INFINITY {
         // Equal shares of the infinities; nothing for -inf.
@@ -240,7 +246,7 @@ pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
     max.to_f64() + sum_slice(scratch).ln()
 }
 
-fn log_softmax_row<T: Float>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) {
+fn log_softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O, scratch: &mut Vec<T>) {
     let max = max_slice(row).unwrap_or_default();
     if max == T::INFINITY {
         let ties = row.iter().filter(|&&x| x == max).count();
@@ -257,7 +263,7 @@ fn log_softmax_row<T: Float>(row: &[T], out: &mut Vec<T>, scratch: &mut Vec<T>) 
     loops::less_both(row, max, T::c(sum_slice(scratch).ln()), out);
 }
 
-fn softmax_pull_row<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
+fn softmax_pull_row<T: Float, O: Room<T>>(y: &[T], g: &[T], out: &mut O) {
     let start = out.len();
     loops::products(y, g, out);
     if let Some(products) = out.get_mut(start..) {
@@ -265,7 +271,7 @@ fn softmax_pull_row<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
     }
 }
 
-fn log_softmax_pull_row<T: Float>(y: &[T], g: &[T], out: &mut Vec<T>) {
+fn log_softmax_pull_row<T: Float, O: Room<T>>(y: &[T], g: &[T], out: &mut O) {
     if y.iter().all(|&y| y == -T::INFINITY) {
         out.extend(y.iter().map(|_| T::c(0.0)));
         return;
@@ -383,7 +389,7 @@ pub fn running_ints(
 }
 
 /// The slope of each running extremum in its own element: 1 if it is beyond the one before, 0 if not, a half at a tie.
-pub fn running_shares<T: Float>(row: &[T], out: &mut Vec<T>, largest: bool) {
+pub fn running_shares<T: Float, O: Room<T>>(row: &[T], out: &mut O, largest: bool) {
     let mut best: Option<T> = None;
     out.extend(row.iter().map(|&x| {
         let (next, share) = match best {
@@ -399,7 +405,7 @@ pub fn running_shares<T: Float>(row: &[T], out: &mut Vec<T>, largest: bool) {
 }
 
 /// Logarithms of the running sums of the exponentials.
-pub fn running_logsumexp<T: Float>(row: &[T], out: &mut Vec<T>) {
+pub fn running_logsumexp<T: Float, O: Room<T>>(row: &[T], out: &mut O) {
     let mut sum = f64::NEG_INFINITY;
     out.extend(row.iter().map(|x| {
         let x = x.to_f64();
@@ -412,7 +418,7 @@ pub fn running_logsumexp<T: Float>(row: &[T], out: &mut Vec<T>) {
 
 /// `h[i] = a[i] * h[i - 1] + b[i]` from `h[-1] = 0`; from the end (with `h[i + 1]`) if `reverse`. As `h` is a tangent or
 /// cotangent, 0 stays 0 whatever the factor.
-pub fn linear_recurrence<T: Float>(a: &[T], b: &[T], out: &mut Vec<T>, reverse: bool) {
+pub fn linear_recurrence<T: Float, O: Room<T>>(a: &[T], b: &[T], out: &mut O, reverse: bool) {
     let start = out.len();
     let mut h = T::c(0.0);
     // The first factor meets nothing, and must not make NaN of it.
@@ -433,7 +439,7 @@ pub fn linear_recurrence<T: Float>(a: &[T], b: &[T], out: &mut Vec<T>, reverse: 
 }
 
 /// For each element the product of all others, without division.
-pub fn products_of_others<T: Float>(row: &[T], out: &mut Vec<T>) {
+pub fn products_of_others<T: Float, O: Room<T>>(row: &[T], out: &mut O) {
     let start = out.len();
     let mut product = T::c(1.0);
     out.extend(row.iter().map(|&x| {
@@ -451,7 +457,7 @@ pub fn products_of_others<T: Float>(row: &[T], out: &mut Vec<T>) {
 }
 
 /// The row moved by `by` places, with `fill` where nothing comes from.
-pub fn shift<T: Float>(row: &[T], out: &mut Vec<T>, by: i64, fill: T) {
+pub fn shift<T: Float, O: Room<T>>(row: &[T], out: &mut O, by: i64, fill: T) {
     let n = row.len() as i64;
     out.extend((0..n).map(|i| {
         let from = i.checked_sub(by).and_then(|k| usize::try_from(k).ok());

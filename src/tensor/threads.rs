@@ -1,157 +1,57 @@
 //! Several threads for large work: matrix products, convolutions, and what goes element by element or row by row.
 //!
 //! Work is cut into parts that are computed as they would be in one piece (rows of a product, images, elements), and threads take
-//! part after part. So a result has the same bits whatever the number of threads. They are started when they are first wanted and wait between jobs as long as the process
-//! lives. Work within a part, and work that finds them busy, is done by the thread that has it.
+//! part after part. So a result has the same bits whatever the number of threads. Work within a part, and work that finds the
+//! threads busy, is done by the thread that has it. The threads themselves are those of `workers`.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::underflow;
+use super::out::{self, Out, Room, behind};
+use super::workers;
+
+pub use super::workers::set;
 
 /// Multiplications below which a part is not worth waking a thread for.
 pub const WORTH: usize = 1 << 21;
-
-static WANTED: AtomicUsize = AtomicUsize::new(1);
-
-/// Sets how many threads may work at a time; 0: as many as the machine runs at once.
-pub fn set(n: usize) {
-    WANTED.store(n, Ordering::Relaxed);
-}
-
-/// What was set. The machine is asked when there is first something to do, as that takes a few files.
-fn wanted() -> usize {
-    static HAS: OnceLock<usize> = OnceLock::new();
-    match WANTED.load(Ordering::Relaxed) {
-        0 => *HAS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)),
-        n => n,
-    }
-}
-
-/// How many threads new work may take; 1 within a part of other work.
-pub fn available() -> usize {
-    if INSIDE.with(Cell::get) { 1 } else { wanted() }
-}
-
-/// What the threads work at.
-#[derive(Clone, Copy)]
-struct Job {
-    work: *const (dyn Fn() + Sync),
-    /// Threads that may still join.
-    room: usize,
-    /// How its thread treats small results, see `underflow`.
-    mode: u64,
-}
-
-// SAFETY: the function may be called from any thread, and `run` outlives all calls, see there.
-unsafe impl Send for Job {}
-
-struct State {
-    job: Option<Job>,
-    /// Threads at work.
-    busy: usize,
-    /// Threads there are, besides the one that has the work.
-    started: usize,
-    panic: Option<Box<dyn Any + Send>>,
-}
-
-struct Pool {
-    state: Mutex<State>,
-    wake: Condvar,
-    done: Condvar,
-    /// Held by the thread whose job it is.
-    owner: Mutex<()>,
-}
-
-static POOL: Pool = Pool {
-    state: Mutex::new(State { job: None, busy: 0, started: 0, panic: None }),
-    wake: Condvar::new(),
-    done: Condvar::new(),
-    owner: Mutex::new(()),
-};
 
 thread_local! {
     /// True while this thread works at a part.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Pool {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Marks this thread as working at a part, also if that panics.
+struct Inside {
+    before: bool,
+}
 
-    /// What a thread does for ever.
-    fn serve(&self) {
-        INSIDE.with(|inside| inside.set(true));
-        let mut state = self.lock();
-        loop {
-            match &mut state.job {
-                Some(job) if job.room > 0 => {
-                    job.room -= 1;
-                    let (work, mode) = (job.work, job.mode);
-                    state.busy += 1;
-                    drop(state);
-                    underflow::set_mode(mode);
-                    // SAFETY: `run` waits until no thread is busy before it returns, so the function is still there.
-                    let result = catch_unwind(AssertUnwindSafe(|| unsafe { (*work)() }));
-                    state = self.lock();
-                    state.busy -= 1;
-                    if let Err(panic) = result {
-                        state.panic = Some(panic);
-                    }
-                    self.done.notify_all();
-                }
-                _ => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
+impl Inside {
+    fn new() -> Inside {
+        Inside { before: INSIDE.with(|inside| inside.replace(true)) }
     }
+}
 
-    /// Runs `work` on this thread and on up to `others` more, and waits for all.
-    fn run(&'static self, others: usize, work: &(dyn Fn() + Sync)) {
-        let mut state = self.lock();
-        while state.started < others {
-            let thread = std::thread::Builder::new().name("dlang worker".into());
-            if thread.spawn(|| POOL.serve()).is_err() {
-                break;
-            }
-            state.started += 1;
-        }
-        let work: *const (dyn Fn() + Sync + '_) = work;
-        // SAFETY: only the lifetime changes. The pointer is taken away below, and all that got it have returned, before this
-        // function does.
-        let work: *const (dyn Fn() + Sync + 'static) = unsafe { std::mem::transmute(work) };
-        state.job = Some(Job { work, room: others, mode: underflow::mode() });
-        drop(state);
-        self.wake.notify_all();
-        // SAFETY: `work` is a reference that lives until the end of this function.
-        let own = catch_unwind(AssertUnwindSafe(|| unsafe { (*work)() }));
-        let mut state = self.lock();
-        state.job = None;
-        while state.busy > 0 {
-            state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        let panic = state.panic.take();
-        drop(state);
-        if let Some(panic) = own.err().or(panic) {
-            resume_unwind(panic);
-        }
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.with(|inside| inside.set(self.before));
     }
+}
+
+/// How many threads new work may take; 1 within a part of other work.
+pub fn available() -> usize {
+    if INSIDE.with(Cell::get) { 1 } else { workers::wanted() }
 }
 
 /// Calls `f` with the number of each part, on several threads if there are.
 pub fn each_part(parts: usize, f: impl Fn(usize) + Sync) {
     let threads = available().min(parts);
-    let owner = if threads > 1 { POOL.owner.try_lock().ok() } else { None };
-    if owner.is_none() {
+    let Some(mut crew) = (if threads > 1 { workers::crew() } else { None }) else {
         return (0..parts).for_each(f);
-    }
+    };
     let next = AtomicUsize::new(0);
-    POOL.run(threads - 1, &|| {
-        let outside = INSIDE.with(|inside| inside.replace(true));
+    crew.run(threads - 1, &|| {
+        let _inside = Inside::new();
         loop {
             let part = next.fetch_add(1, Ordering::Relaxed);
             if part >= parts {
@@ -159,7 +59,6 @@ pub fn each_part(parts: usize, f: impl Fn(usize) + Sync) {
             }
             f(part);
         }
-        INSIDE.with(|inside| inside.set(outside));
     });
 }
 
@@ -199,13 +98,28 @@ pub fn each_chunk<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [
     });
 }
 
-/// Elements below which it is not worth waking a thread: they take about a tenth of a millisecond.
-pub const MANY: usize = 1 << 18;
+/// Elements below which a second thread gains nothing: they take a few microseconds.
+pub const MANY: usize = 1 << 15;
 /// Elements of a part, about.
-const PART: usize = 1 << 15;
+const PART: usize = 1 << 16;
 
-/// Appends what becomes of `n` items, of which each reads `weight` elements and gives `size`: `f(items, part)` appends it for some of
+/// Appends what becomes of `n` items, of which each reads `weight` elements and gives `size`: `f(items, out)` appends it for some of
 /// them, and what it does for an item does not depend on the others.
+pub fn fill<T: Copy + Send>(
+    n: usize,
+    weight: usize,
+    size: usize,
+    out: &mut Vec<T>,
+    f: impl Fn(Range<usize>, &mut Out<'_, T>) + Sync,
+) {
+    let step = part_of(n, weight.max(size));
+    if step >= n {
+        return behind(out, n * size, |out| f(0..n, out));
+    }
+    fill_parts(n, size, step, out, f);
+}
+
+/// The same for what appends to vectors. It is copied, so it should be little.
 pub fn append<T: Copy + Send>(
     n: usize,
     weight: usize,
@@ -217,7 +131,11 @@ pub fn append<T: Copy + Send>(
     if step >= n {
         return f(0..n, out);
     }
-    append_parts(n, size, step, out, f);
+    fill_parts(n, size, step, out, |items, out| {
+        let mut made = Vec::with_capacity(items.len() * size);
+        f(items, &mut made);
+        out.extend_from_slice(&made);
+    });
 }
 
 /// How many of `n` items of `weight` elements make up a part; all of them if they are not worth another thread.
@@ -233,13 +151,13 @@ pub fn part_of(n: usize, weight: usize) -> usize {
     (PART / weight.max(1)).clamp(1, n.div_ceil(2 * threads))
 }
 
-/// The same for parts of `step` items, which give `size` elements each.
-pub fn append_parts<T: Copy + Send>(
+/// [`fill`] in parts of `step` items.
+pub fn fill_parts<T: Copy + Send>(
     n: usize,
     size: usize,
     step: usize,
     out: &mut Vec<T>,
-    f: impl Fn(Range<usize>, &mut Vec<T>) + Sync,
+    f: impl Fn(Range<usize>, &mut Out<'_, T>) + Sync,
 ) {
     let (before, len) = (out.len(), n * size);
     out.reserve(len);
@@ -247,12 +165,8 @@ pub fn append_parts<T: Copy + Send>(
     let filled = AtomicUsize::new(0);
     each_chunk(room, step * size, |part, room| {
         let from = part * step;
-        let mut made = Vec::with_capacity(room.len());
-        f(from..(from + step).min(n), &mut made);
-        for (place, x) in room.iter_mut().zip(&made) {
-            place.write(*x);
-        }
-        filled.fetch_add(made.len().min(room.len()), Ordering::Relaxed);
+        let made = out::fill(room, |out| f(from..(from + step).min(n), out));
+        filled.fetch_add(made, Ordering::Relaxed);
     });
     if filled.into_inner() == len {
         // SAFETY: all of them have been written.
@@ -270,6 +184,7 @@ pub fn collect<R: Send>(parts: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::catch_unwind;
 
     /// Tests run beside each other: who finds the threads busy works alone, with the same result.
     #[test]
@@ -314,6 +229,7 @@ mod tests {
         set(4);
         let hit = catch_unwind(|| each_part(20, |part| assert!(part != 13, "thirteen")));
         assert!(hit.is_err());
+        assert!(!INSIDE.with(Cell::get), "this thread is outside again");
         let sum = AtomicUsize::new(0);
         each_part(20, |part| {
             sum.fetch_add(part, Ordering::Relaxed);

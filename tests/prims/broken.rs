@@ -9,6 +9,7 @@ use dlang::ops::real::Real;
 use dlang::ops::repeat::FLIP;
 use dlang::ops::shape_rules;
 use dlang::tensor::DType;
+use dlang::tensor::out::Out;
 use dlang::types::ty::Ty;
 use dlang::value::Value;
 
@@ -260,7 +261,7 @@ static WEAK_ZERO_INSIDE: Elementwise = {
     inside
 };
 
-fn weak_pull(_: &[&[f64]], out: &[f64], y_bar: &[f64], dst: &mut Vec<f64>) {
+fn weak_pull(_: &[&[f64]], out: &[f64], y_bar: &[f64], dst: &mut Out<'_, f64>) {
     dst.extend(out.iter().zip(y_bar).map(|(y, g)| g * (0.5 / y)));
 }
 

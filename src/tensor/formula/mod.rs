@@ -20,6 +20,7 @@ use self::layout::{Layout, Operands, Reach, lay, spread};
 use super::cast::Float;
 use super::create::scalar_f64;
 use super::lanes::{Lanes, Run};
+use super::out::{Out, behind};
 use super::simd::sums::{addends, sum_onto};
 use super::{DType, Tensor, count, threads};
 use crate::bytecode::formula::{Formula, Step, Total};
@@ -135,7 +136,7 @@ impl<'a, T: Float> Machine<'a, T> {
                     run.push(lane(b)?);
                 }
                 let mut out = Vec::with_capacity(len);
-                kernel(len, &run, &mut out);
+                behind(&mut out, len, |out| kernel(len, &run, out));
                 Some(Held::Part(Cow::Owned(out), usize::MAX))
             }
             Reach::Whole => None,
@@ -196,7 +197,9 @@ impl<'a, T: Float> Machine<'a, T> {
     fn compute(&mut self, step: Step, kernel: LaneKernel<T>, buffer: usize, start: usize, len: usize) -> Option<()> {
         let mut made = std::mem::take(self.buffers.get_mut(buffer)?);
         made.clear();
-        kernel(len, &self.lanes(step, start, len)?, &mut made);
+        let lanes = self.lanes(step, start, len)?;
+        behind(&mut made, len, |out| kernel(len, &lanes, out));
+        drop(lanes);
         *self.buffers.get_mut(buffer)? = made;
         Some(())
     }
@@ -240,8 +243,9 @@ fn run<T: Float>(
     }
     let (final_step, work) = work.split_last()?;
     let n = count(&layout.shape);
-    // Calls `f` with the elements of each block of a part of the result, which begins with a block.
-    let blocks = |machine: &mut Machine<T>, part: Range<usize>, out: &mut Vec<T>, f: &mut dyn FnMut(&mut Vec<T>)| {
+    // Calls `f` with what makes the elements of each block of a part of the result, which begins with a block.
+    type Make<'m, T> = &'m dyn Fn(&mut Out<'_, T>);
+    let blocks = |machine: &mut Machine<T>, part: Range<usize>, f: &mut dyn FnMut(usize, Make<'_, T>)| {
         for start in part.clone().step_by(machine.block) {
             let len = machine.block.min(part.end - start);
             machine.begin(start, len);
@@ -249,8 +253,8 @@ fn run<T: Float>(
                 machine.compute(*step, *kernel, *buffer, start, len)?;
             }
             let (step, kernel, _) = final_step;
-            kernel(len, &machine.lanes(*step, start, len)?, out);
-            f(out);
+            let lanes = machine.lanes(*step, start, len)?;
+            f(len, &|out| kernel(len, &lanes, out));
         }
         Some(())
     };
@@ -259,26 +263,28 @@ fn run<T: Float>(
     match formula.total {
         None if part >= n => {
             out.reserve_exact(n);
-            blocks(&mut machine, 0..n, &mut out, &mut |_| ())?;
+            blocks(&mut machine, 0..n, &mut |len, make| behind(&mut out, len, make))?;
         }
-        None => threads::append_parts(n, 1, part, &mut out, |range, out| {
-            blocks(&mut machine.clone(), range, out, &mut |_| ());
+        None => threads::fill_parts(n, 1, part, &mut out, |range, out| {
+            blocks(&mut machine.clone(), range, &mut |_, make| make(out));
         }),
         Some(total) if part >= n => {
             let mut sum = 0.0;
-            blocks(&mut machine, 0..n, &mut out, &mut |out| {
-                sum = sum_onto(sum, out);
+            blocks(&mut machine, 0..n, &mut |len, make| {
                 out.clear();
+                behind(&mut out, len, make);
+                sum = sum_onto(sum, &out);
             })?;
             return total_of(total, sum, n).map(Value::float);
         }
         Some(total) => {
             // What one thread would add up, in the same order.
             let sums = threads::collect(n.div_ceil(part), |k| {
-                let (mut sums, from) = (vec![], k * part);
-                let done = blocks(&mut machine.clone(), from..(from + part).min(n), &mut vec![], &mut |out| {
-                    addends(out, &mut sums);
+                let (mut sums, mut out, from) = (vec![], vec![], k * part);
+                let done = blocks(&mut machine.clone(), from..(from + part).min(n), &mut |len, make| {
                     out.clear();
+                    behind(&mut out, len, make);
+                    addends(&out, &mut sums);
                 });
                 done.map(|()| sums)
             });

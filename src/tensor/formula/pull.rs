@@ -13,6 +13,7 @@ use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel, Scalar};
 use crate::ops::prim::ArgShape;
 use crate::tensor::cast::Float;
 use crate::tensor::create::scalar_f64;
+use crate::tensor::out::behind;
 use crate::tensor::simd::kernels::{add_to, move_to, negate};
 use crate::tensor::simd::sums::{sum, sum_onto};
 use crate::tensor::{DType, Tensor, count};
@@ -296,7 +297,7 @@ fn back<T: Float>(
                         Some(_) => negate(bar, out),
                         None => {
                             if let Some(pull) = w.pulls.get(j) {
-                                pull(&args, y, bar, out);
+                                behind(out, len, |out| pull(&args, y, bar, out));
                             }
                         }
                     });
@@ -367,7 +368,10 @@ fn rest<T: Float>(
             let mut out = Vec::with_capacity(len);
             match factor(*step, j) {
                 Some(c) => out.extend(bar.iter().map(|x| T::c(c) * *x)),
-                None => pulls.get(j)?(&args, &y, &bar, &mut out),
+                None => {
+                    let pull = pulls.get(j)?;
+                    behind(&mut out, len, |out| pull(&args, &y, &bar, out));
+                }
             }
             let sums = bars.sums.get_mut(i as usize)?;
             match machine.reach(i) {

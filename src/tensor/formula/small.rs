@@ -11,6 +11,7 @@ use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::Lanes;
+use crate::tensor::out::behind;
 use crate::tensor::simd::kernels::{add_to, negate, times};
 use crate::tensor::simd::sums::sum;
 use crate::tensor::{Tensor, count, dense};
@@ -110,8 +111,14 @@ impl<T: Float> Made<'_, T> {
         };
         let kernel = T::lanes(making.inside);
         match making.b {
-            Some(b) => kernel(self.n, &[lane(making.a)?, lane(b)?], out),
-            None => kernel(self.n, &[lane(making.a)?], out),
+            Some(b) => {
+                let lanes = [lane(making.a)?, lane(b)?];
+                behind(out, self.n, |out| kernel(self.n, &lanes, out));
+            }
+            None => {
+                let lanes = [lane(making.a)?];
+                behind(out, self.n, |out| kernel(self.n, &lanes, out));
+            }
         }
         Some(())
     }
@@ -143,9 +150,16 @@ impl<T: Float> Made<'_, T> {
             Share::Times(i) => times(bar, T::c(at(numbers, *i)), to),
             Share::Pulled { inside, j, a, b, y } => {
                 let kernel = T::pulls(inside).get(*j as usize)?;
+                let y = slice(*y)?;
                 match b {
-                    Some(b) => kernel(&[slice(*a)?, slice(*b)?], slice(*y)?, bar, to),
-                    None => kernel(&[slice(*a)?], slice(*y)?, bar, to),
+                    Some(b) => {
+                        let args = [slice(*a)?, slice(*b)?];
+                        behind(to, bar.len(), |out| kernel(&args, y, bar, out));
+                    }
+                    None => {
+                        let args = [slice(*a)?];
+                        behind(to, bar.len(), |out| kernel(&args, y, bar, out));
+                    }
                 }
             }
         }

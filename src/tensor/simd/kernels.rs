@@ -1,4 +1,4 @@
-//! Loops of elementwise primitives over lanes: values, and cotangents times partials. Each appends to a vector.
+//! Loops of elementwise primitives over lanes: values, and cotangents times partials. Each appends.
 
 use super::fill;
 use super::poly::pick;
@@ -6,11 +6,12 @@ use crate::ops::lanes::{BinaryRule, TernaryRule, UnaryRule};
 use crate::ops::real::Real;
 use crate::tensor::create::Element;
 use crate::tensor::lanes::Lanes;
+use crate::tensor::out::{Out, Room};
 use crate::wide;
 
 wide! {
     /// Values of a primitive of one argument.
-    pub fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    pub fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
         match *args {
             [Lanes::Each(x)] => fill!(out, [x], R::f(x)),
             [Lanes::Same(x)] => out.extend(std::iter::repeat_n(R::f(x), n)),
@@ -19,7 +20,7 @@ wide! {
     }
 
     /// Values of a primitive of two arguments.
-    pub fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    pub fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
         match *args {
             [Lanes::Each(a), Lanes::Each(b)] => fill!(out, [a, b], R::f(a, b)),
             [Lanes::Each(a), Lanes::Same(b)] => fill!(out, [a], R::f(a, b)),
@@ -30,24 +31,22 @@ wide! {
     }
 
     /// Values of a primitive of three arguments.
-    pub fn ternary_lanes<R: TernaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+    pub fn ternary_lanes<R: TernaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
         match *args {
             [Lanes::Each(a), Lanes::Same(b), Lanes::Same(c)] => fill!(out, [a], R::f(a, b, c)),
             [Lanes::Each(a), Lanes::Each(b), Lanes::Each(c)] => fill!(out, [a, b, c], R::f(a, b, c)),
             [a, b, c] => {
-                for i in 0..n {
-                    out.push(match (a.at(i), b.at(i), c.at(i)) {
-                        (Some(a), Some(b), Some(c)) => R::f(a, b, c),
-                        _ => T::NAN,
-                    });
-                }
+                out.extend((0..n).map(|i| match (a.at(i), b.at(i), c.at(i)) {
+                    (Some(a), Some(b), Some(c)) => R::f(a, b, c),
+                    _ => T::NAN,
+                }));
             }
             _ => {}
         }
     }
 
     /// The elements of `a` where the mask is true, elsewhere those of `b`.
-    pub fn choose_lanes<T: Element>(mask: &[bool], a: Lanes<'_, T>, b: Lanes<'_, T>, out: &mut Vec<T>) {
+    pub fn choose_lanes<T: Element, O: Room<T>>(mask: &[bool], a: Lanes<'_, T>, b: Lanes<'_, T>, out: &mut O) {
         match (a, b) {
             (Lanes::Each(a), Lanes::Each(b)) => fill!(out, [mask, a, b], pick(mask, a, b)),
             (Lanes::Each(a), Lanes::Same(b)) => fill!(out, [mask, a], pick(mask, a, b)),
@@ -57,42 +56,42 @@ wide! {
     }
 
     /// Cotangents of the argument of a primitive: `y_bar` times the slope, 0 where `y_bar` is 0.
-    pub fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    pub fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [x] = *args {
             fill!(out, [x, y, y_bar], y_bar.zmul(R::d(x, y)));
         }
     }
 
     /// The same for the first of two arguments.
-    pub fn binary_pull0<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    pub fn binary_pull0<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [a, b] = *args {
             fill!(out, [a, b, y, y_bar], y_bar.zmul(R::d0(a, b, y)));
         }
     }
 
     /// The same for the second of two arguments.
-    pub fn binary_pull1<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    pub fn binary_pull1<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [a, b] = *args {
             fill!(out, [a, b, y, y_bar], y_bar.zmul(R::d1(a, b, y)));
         }
     }
 
     /// The same for the first of three arguments.
-    pub fn ternary_pull0<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    pub fn ternary_pull0<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [a, b, c] = *args {
             fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d0(a, b, c, y)));
         }
     }
 
     /// The same for the second of three arguments.
-    pub fn ternary_pull1<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    pub fn ternary_pull1<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [a, b, c] = *args {
             fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d1(a, b, c, y)));
         }
     }
 
     /// The same for the third of three arguments.
-    pub fn ternary_pull2<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    pub fn ternary_pull2<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [a, b, c] = *args {
             fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d2(a, b, c, y)));
         }
@@ -165,7 +164,7 @@ wide! {
     }
 
     /// Appends the elements times a slope: 0 where they are 0.
-    pub fn times<T: Real>(x: &[T], slope: T, out: &mut Vec<T>) {
+    pub fn times<T: Real, O: Room<T>>(x: &[T], slope: T, out: &mut O) {
         fill!(out, [x], x.zmul(slope));
     }
 
@@ -180,7 +179,7 @@ wide! {
     }
 
     /// Appends the negated elements.
-    pub fn negate<T: Real>(x: &[T], out: &mut Vec<T>) {
+    pub fn negate<T: Real, O: Room<T>>(x: &[T], out: &mut O) {
         fill!(out, [x], -x);
     }
 
@@ -192,37 +191,43 @@ wide! {
         near
     }
 
-    fn sin_near<T: Real>(x: &[T], out: &mut Vec<T>) {
+    fn sin_near<T: Real>(x: &[T], out: &mut Out<'_, T>) {
         fill!(out, [x], x.sin_near());
     }
 
-    fn cos_near<T: Real>(x: &[T], out: &mut Vec<T>) {
+    fn cos_near<T: Real>(x: &[T], out: &mut Out<'_, T>) {
         fill!(out, [x], x.cos_near());
     }
 
-    fn sin_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    fn sin_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         fill!(out, [x, y_bar], y_bar.zmul(x.cos_near()));
     }
 
-    fn cos_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Vec<T>) {
+    fn cos_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         fill!(out, [x, y_bar], y_bar.zmul(-x.sin_near()));
     }
 }
 
 /// Values of the sine. Arguments that its own kernel does not reach are rare: one sends its whole block the slow way.
-pub fn sin_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+pub fn sin_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
     waves(n, args, out, sin_near, T::sin);
 }
 
 /// Values of the cosine.
-pub fn cos_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>) {
+pub fn cos_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
     waves(n, args, out, cos_near, T::cos);
 }
 
 /// Elements that go the fast way together.
 const BLOCK: usize = 256;
 
-fn waves<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>, near: fn(&[T], &mut Vec<T>), any: fn(T) -> T) {
+fn waves<T: Real>(
+    n: usize,
+    args: &[Lanes<'_, T>],
+    out: &mut Out<'_, T>,
+    near: fn(&[T], &mut Out<'_, T>),
+    any: fn(T) -> T,
+) {
     match *args {
         [Lanes::Each(x)] => {
             out.reserve(x.len());
@@ -240,20 +245,20 @@ fn waves<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Vec<T>, near: fn(&[
 }
 
 /// Cotangents of the sine's argument.
-pub fn sin_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Vec<T>) {
+pub fn sin_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
     waves_pull(args, y_bar, out, sin_pull_near, |x, y_bar| y_bar.zmul(x.cos()));
 }
 
 /// Cotangents of the cosine's argument.
-pub fn cos_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Vec<T>) {
+pub fn cos_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
     waves_pull(args, y_bar, out, cos_pull_near, |x, y_bar| y_bar.zmul(-x.sin()));
 }
 
 fn waves_pull<T: Real>(
     args: &[&[T]],
     y_bar: &[T],
-    out: &mut Vec<T>,
-    near: fn(&[T], &[T], &mut Vec<T>),
+    out: &mut Out<'_, T>,
+    near: fn(&[T], &[T], &mut Out<'_, T>),
     any: fn(T, T) -> T,
 ) {
     let [x] = *args else { return };

@@ -3,6 +3,7 @@
 use super::poly::pick;
 use super::sums::sum;
 use crate::ops::real::Real;
+use crate::tensor::out::Room;
 use crate::wide;
 
 /// Appends `n` numbers; `$i` counts them.
@@ -21,12 +22,12 @@ macro_rules! append {
 
 wide! {
     /// `exp(x - shift)`
-    pub fn exp_below<T: Real>(x: &[T], shift: T, out: &mut Vec<T>) {
+    pub fn exp_below<T: Real, O: Room<T>>(x: &[T], shift: T, out: &mut O) {
         append!(out, x.len(), |i| (x[i] - shift).exp());
     }
 
     /// `x - first - second`
-    pub fn less_both<T: Real>(x: &[T], first: T, second: T, out: &mut Vec<T>) {
+    pub fn less_both<T: Real, O: Room<T>>(x: &[T], first: T, second: T, out: &mut O) {
         append!(out, x.len(), |i| x[i] - first - second);
     }
 
@@ -38,7 +39,7 @@ wide! {
     }
 
     /// `g * y`, 0 where `g` is.
-    pub fn products<T: Real>(y: &[T], g: &[T], out: &mut Vec<T>) {
+    pub fn products<T: Real, O: Room<T>>(y: &[T], g: &[T], out: &mut O) {
         let y = &y[..g.len()];
         append!(out, g.len(), |i| g[i].zmul(y[i]));
     }
@@ -53,13 +54,13 @@ wide! {
     }
 
     /// `y_bar - sum * exp(y)`, 0 where `sum` is 0: the last step of a log-softmax's pullback.
-    pub fn less_share<T: Real>(y: &[T], y_bar: &[T], sum: T, out: &mut Vec<T>) {
+    pub fn less_share<T: Real, O: Room<T>>(y: &[T], y_bar: &[T], sum: T, out: &mut O) {
         let y = &y[..y_bar.len()];
         append!(out, y_bar.len(), |i| y_bar[i] - sum.zmul(y[i].exp()));
     }
 
     /// Appends `exp(x - top)` for a matrix whose columns have the tops, and adds it up in `sums`.
-    pub fn exp_columns<T: Real>(x: &[T], top: &[T], sums: &mut [f64], out: &mut Vec<T>) {
+    pub fn exp_columns<T: Real, O: Room<T>>(x: &[T], top: &[T], sums: &mut [f64], out: &mut O) {
         let n = top.len();
         let sums = &mut sums[..n];
         for row in x.chunks_exact(n.max(1)) {
@@ -107,7 +108,7 @@ wide! {
     }
 
     /// Appends rows of `n` times their numbers.
-    pub fn scaled_rows<T: Real>(x: &[T], n: usize, by: &[T], out: &mut Vec<T>) {
+    pub fn scaled_rows<T: Real, O: Room<T>>(x: &[T], n: usize, by: &[T], out: &mut O) {
         for (row, &by) in x.chunks_exact(n).zip(by) {
             let row = &row[..n];
             append!(out, n, |i| row[i] * by);
@@ -115,7 +116,7 @@ wide! {
     }
 
     /// Appends `x - first - second` for rows of `n` with two numbers each.
-    pub fn less_both_rows<T: Real>(x: &[T], n: usize, first: &[T], second: &[T], out: &mut Vec<T>) {
+    pub fn less_both_rows<T: Real, O: Room<T>>(x: &[T], n: usize, first: &[T], second: &[T], out: &mut O) {
         for ((row, &first), &second) in x.chunks_exact(n).zip(first).zip(second) {
             let row = &row[..n];
             append!(out, n, |i| row[i] - first - second);
@@ -123,7 +124,7 @@ wide! {
     }
 
     /// Appends `y_bar - sum(y_bar) * exp(y)` for rows of `n`: those of a log-softmax of which none is all -inf. `exps` is scratch.
-    pub fn less_share_rows<T: Real>(y: &[T], y_bar: &[T], n: usize, exps: &mut Vec<T>, out: &mut Vec<T>) {
+    pub fn less_share_rows<T: Real, O: Room<T>>(y: &[T], y_bar: &[T], n: usize, exps: &mut Vec<T>, out: &mut O) {
         let y = &y[..y_bar.len()];
         exps.clear();
         append!(exps, y.len(), |i| y[i].exp());
@@ -135,7 +136,7 @@ wide! {
     }
 
     /// Appends `y * (g - sum(g * y))` for rows of `n`. `terms` is scratch.
-    pub fn share_rows<T: Real>(y: &[T], g: &[T], n: usize, terms: &mut Vec<T>, out: &mut Vec<T>) {
+    pub fn share_rows<T: Real, O: Room<T>>(y: &[T], g: &[T], n: usize, terms: &mut Vec<T>, out: &mut O) {
         let y = &y[..g.len()];
         terms.clear();
         append!(terms, y.len(), |i| g[i].zmul(y[i]));
@@ -170,7 +171,7 @@ wide! {
     }
 
     /// `x - first - second` for columns with two numbers each.
-    pub fn less_both_columns<T: Real>(x: &[T], first: &[T], second: &[T], out: &mut Vec<T>) {
+    pub fn less_both_columns<T: Real, O: Room<T>>(x: &[T], first: &[T], second: &[T], out: &mut O) {
         let n = first.len();
         let second = &second[..n];
         for row in x.chunks_exact(n.max(1)) {
@@ -191,7 +192,7 @@ wide! {
     }
 
     /// `y * (g - sum)` down columns, 0 where the difference is.
-    pub fn share_columns<T: Real>(y: &[T], g: &[T], sums: &[T], out: &mut Vec<T>) {
+    pub fn share_columns<T: Real, O: Room<T>>(y: &[T], g: &[T], sums: &[T], out: &mut O) {
         let n = sums.len();
         for (y, g) in y.chunks_exact(n.max(1)).zip(g.chunks_exact(n.max(1))) {
             let (y, g) = (&y[..n], &g[..n]);
@@ -200,7 +201,7 @@ wide! {
     }
 
     /// `y_bar - sum * exp(y)` down columns; 0 in columns whose `top` is -inf.
-    pub fn less_share_columns<T: Real>(y: &[T], y_bar: &[T], top: &[T], sums: &[T], out: &mut Vec<T>) {
+    pub fn less_share_columns<T: Real, O: Room<T>>(y: &[T], y_bar: &[T], top: &[T], sums: &[T], out: &mut O) {
         let n = sums.len();
         let top = &top[..n];
         for (y, y_bar) in y.chunks_exact(n.max(1)).zip(y_bar.chunks_exact(n.max(1))) {

@@ -1,6 +1,7 @@
 //! Rows brought to mean 0 and variance 1, and the product with the Jacobian of that.
 
 use crate::ops::real::Real;
+use crate::tensor::out::Room;
 use crate::wide;
 
 /// Sums that run side by side.
@@ -61,7 +62,7 @@ fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
 
 wide! {
     /// Appends the rows of `n` elements (1 or more), less their mean and over the root of their variance and `epsilon`.
-    pub fn standardize_rows<T: Real>(x: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
+    pub fn standardize_rows<T: Real, O: Room<T>>(x: &[T], n: usize, epsilon: f64, out: &mut O) {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
@@ -77,7 +78,7 @@ wide! {
 
     /// Appends `r (g - mean(g) - y mean(g y))` for each row, `y` being what [`standardize_rows`] makes of it and `r` its factor; 0 for
     /// a row of zeros in `g`.
-    pub fn standardize_times_rows<T: Real>(x: &[T], g: &[T], n: usize, epsilon: f64, out: &mut Vec<T>) {
+    pub fn standardize_times_rows<T: Real, O: Room<T>>(x: &[T], g: &[T], n: usize, epsilon: f64, out: &mut O) {
         out.reserve(x.len());
         for (row, g) in x.chunks_exact(n).zip(g.chunks_exact(n)) {
             let (row, g) = (&row[..n], &g[..n]);
@@ -86,7 +87,7 @@ wide! {
                 any |= g != T::c(0.0);
             }
             if !any {
-                out.resize(out.len() + n, T::c(0.0));
+                out.extend(std::iter::repeat_n(T::c(0.0), n));
                 continue;
             }
             let (mean, r) = moments(row, epsilon);

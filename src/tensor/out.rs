@@ -1,0 +1,136 @@
+//! Where kernels append their results: a vector, or a part of one that several threads fill.
+//!
+//! Invariant: what is counted has been written. A part that was not filled is noticed by its length.
+
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+
+/// What elements are appended to.
+pub trait Room<T: Copy>: DerefMut<Target = [T]> + Extend<T> {
+    /// Sees to it that there is room for `n` more.
+    fn reserve(&mut self, n: usize);
+    /// The room behind those that are there.
+    fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<T>];
+    /// # Safety
+    /// The first `len` have been written.
+    unsafe fn set_len(&mut self, len: usize);
+
+    fn extend_from_slice(&mut self, x: &[T]) {
+        self.reserve(x.len());
+        let len = self.len();
+        for (place, x) in self.spare_capacity_mut()[..x.len()].iter_mut().zip(x) {
+            place.write(*x);
+        }
+        // SAFETY: as many have just been written behind the old length.
+        unsafe { self.set_len(len + x.len()) }
+    }
+}
+
+impl<T: Copy> Room<T> for Vec<T> {
+    #[inline(always)]
+    fn reserve(&mut self, n: usize) {
+        Vec::reserve(self, n);
+    }
+
+    #[inline(always)]
+    fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<T>] {
+        Vec::spare_capacity_mut(self)
+    }
+
+    #[inline(always)]
+    unsafe fn set_len(&mut self, len: usize) {
+        // SAFETY: the caller's.
+        unsafe { Vec::set_len(self, len) }
+    }
+}
+
+/// Room for a fixed number of elements.
+pub struct Out<'a, T> {
+    room: &'a mut [MaybeUninit<T>],
+    len: usize,
+}
+
+impl<T: Copy> Deref for Out<'_, T> {
+    type Target = [T];
+
+    #[inline(always)]
+    fn deref(&self) -> &[T] {
+        // SAFETY: so many have been written.
+        unsafe { std::slice::from_raw_parts(self.room.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T: Copy> DerefMut for Out<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: so many have been written.
+        unsafe { std::slice::from_raw_parts_mut(self.room.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+impl<T: Copy> Extend<T> for Out<'_, T> {
+    /// As many as there is room for.
+    #[inline]
+    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
+        let mut n = 0;
+        for (place, x) in self.room[self.len..].iter_mut().zip(items) {
+            place.write(x);
+            n += 1;
+        }
+        self.len += n;
+    }
+}
+
+impl<T: Copy> Room<T> for Out<'_, T> {
+    #[inline(always)]
+    fn reserve(&mut self, n: usize) {
+        debug_assert!(n <= self.room.len() - self.len, "a part has room for its own elements only");
+    }
+
+    #[inline(always)]
+    fn spare_capacity_mut(&mut self) -> &mut [MaybeUninit<T>] {
+        &mut self.room[self.len..]
+    }
+
+    #[inline(always)]
+    unsafe fn set_len(&mut self, len: usize) {
+        self.len = len;
+    }
+}
+
+/// How many of the places `f` fills. It gets no other `Out` of this lifetime, so what it says of its length is of these.
+#[inline(always)]
+pub fn fill<T: Copy>(room: &mut [MaybeUninit<T>], f: impl FnOnce(&mut Out<'_, T>)) -> usize {
+    let mut out = Out { room, len: 0 };
+    f(&mut out);
+    out.len
+}
+
+/// Appends to a vector what `f` writes: `n` elements, or fewer.
+#[inline(always)]
+pub fn behind<T: Copy>(data: &mut Vec<T>, n: usize, f: impl FnOnce(&mut Out<'_, T>)) {
+    data.reserve(n);
+    let made = fill(&mut data.spare_capacity_mut()[..n], f);
+    // SAFETY: so many have been written behind the old length.
+    unsafe { data.set_len(data.len() + made) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_counted() {
+        let mut data = vec![1, 2];
+        behind(&mut data, 5, |out| {
+            out.extend_from_slice(&[3, 4]);
+            out[1] = 7;
+            out.extend(5..6);
+        });
+        assert_eq!(data, [1, 2, 3, 7, 5]);
+        behind(&mut data, 2, |out| out.extend(0..9));
+        assert_eq!(data, [1, 2, 3, 7, 5, 0, 1]);
+        behind(&mut data, 0, |out| assert!(out.is_empty()));
+        assert_eq!(data.len(), 7);
+    }
+}
