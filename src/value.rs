@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
@@ -20,7 +21,7 @@ use crate::vm::Vm;
 /// A dlang value. Copying shares; changing a shared payload copies it first (`Rc::make_mut`).
 ///
 /// Its layout is fixed because native code reads floats of lists in place: see [`FLOAT`].
-#[derive(Clone, Default)]
+#[derive(Default)]
 #[repr(u8)]
 pub enum Value {
     #[default]
@@ -54,6 +55,39 @@ pub enum Value {
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+impl Clone for Value {
+    #[inline]
+    fn clone(&self) -> Value {
+        self.count_one_more();
+        // SAFETY: the copy has been counted.
+        unsafe { std::ptr::read(self) }
+    }
+}
+
+/// Half of a value, some of which may be nothing.
+type Word = MaybeUninit<u64>;
+
+/// The bytes of a value, read as two words. Registers are written as words and read soon after: read in one piece, or in pieces
+/// across the words, the processor waits until what was written has reached the cache, as long as several instructions take.
+///
+/// # Safety
+/// Of the two values one must not be dropped.
+#[inline(always)]
+unsafe fn words_of(value: &Value) -> Value {
+    let from = (&raw const *value).cast::<Word>();
+    // SAFETY: a value is two words, aligned as such. What is read is not merged with the other only if it is volatile.
+    unsafe { std::mem::transmute([from.read_volatile(), from.add(1).read_volatile()]) }
+}
+
+/// The same value, to be written as two words.
+#[inline(always)]
+fn in_words(value: Value) -> Value {
+    let value = std::mem::ManuallyDrop::new(value);
+    let from = (&raw const value).cast::<Word>();
+    // SAFETY: a value is two words, and the first one of the two values is not dropped.
+    unsafe { std::mem::transmute([from.read(), from.add(1).read()]) }
+}
 
 /// Where a float's parts stand in memory: the tag is the first byte.
 pub struct FloatLayout {
@@ -216,11 +250,70 @@ impl Value {
     /// Overwrites it. What holds no count goes without a call.
     #[inline(always)]
     pub fn put(&mut self, value: Value) {
+        let value = in_words(value);
         match self {
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => {
                 std::mem::forget(std::mem::replace(self, value));
             }
             _ => *self = value,
+        }
+    }
+
+    /// Overwrites it with a copy of another.
+    #[inline(always)]
+    pub fn put_copy(&mut self, from: &Value) {
+        from.count_one_more();
+        // SAFETY: the copy has been counted.
+        self.put(unsafe { words_of(from) });
+    }
+
+    /// Overwrites it with what another holds, which becomes `none`.
+    #[inline(always)]
+    pub fn put_taken(&mut self, from: &mut Value) {
+        // SAFETY: the other is overwritten without being dropped.
+        let value = unsafe {
+            let value = words_of(from);
+            std::ptr::write(from, Value::None);
+            value
+        };
+        self.put(value);
+    }
+
+    /// A copy that is not counted, so that it must not be dropped.
+    ///
+    /// # Safety
+    /// The value has to be there, and not changed, as long as the copy is.
+    #[inline(always)]
+    pub unsafe fn alias(&self) -> Value {
+        // SAFETY: the caller's.
+        unsafe { words_of(self) }
+    }
+
+    /// Counts one more owner of what it points to, for a copy of its bytes.
+    #[inline(always)]
+    fn count_one_more(&self) {
+        fn more<T>(x: &Rc<T>) {
+            std::mem::forget(x.clone());
+        }
+        match self {
+            Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(..)
+            | Value::Builtin(_)
+            | Value::Prim(_)
+            | Value::DType(_) => {}
+            Value::Tensor(_, x) => more(x),
+            Value::Batched(_, x) => more(x),
+            Value::Str(x) => more(x),
+            Value::Tuple(x) | Value::List(x) => more(x),
+            Value::Dict(x) => more(x),
+            Value::Struct(x) => more(x),
+            Value::Range(x) => more(x),
+            Value::Fn(x) => more(x),
+            Value::Native(x) => more(x),
+            Value::StructType(x) => more(x),
+            Value::Module(x) => more(x),
         }
     }
 
@@ -246,7 +339,7 @@ impl Value {
         if shape.is_empty() {
             return Value::tensor(Tensor::from_vec(shape, data));
         }
-        Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(shape, data)))
+        Value::Tensor(Slot::CONST, Tensor::counted(shape, data))
     }
 
     pub fn str(s: impl Into<String>) -> Value {

@@ -22,6 +22,7 @@ use super::create::scalar_f64;
 use super::lanes::{Lanes, Run};
 use super::simd::sums::{addends, sum_onto};
 use super::{DType, Tensor, count, threads};
+use crate::ad::slot::Slot;
 use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel};
 use crate::value::Value;
@@ -38,7 +39,7 @@ pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
         && let Some((value, _)) =
             small::forward(formula, &plan, lead, |i| operands.get(i), &mut small::Rooms::default())
     {
-        return Some(value);
+        return Some(Value::Tensor(Slot::CONST, value));
     }
     match lay(formula, operands)? {
         Operands::Numbers if formula.total.is_some() => None,
