@@ -465,6 +465,7 @@ impl Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ad::slot::Node;
 
     #[test]
     fn floats_lie_in_memory_as_native_code_reads_them() {
@@ -478,6 +479,108 @@ mod tests {
             for other in [Value::None, Value::Bool(true), Value::Int(3)] {
                 assert_ne!(*(&raw const other).cast::<u8>(), FLOAT.tag);
             }
+        }
+    }
+
+    struct Nothing;
+
+    impl NativeFn for Nothing {
+        fn describe(&self) -> String {
+            String::new()
+        }
+
+        fn call(&self, _: &mut Vm, _: Args) -> Result<Value> {
+            Ok(Value::None)
+        }
+    }
+
+    /// One value of each kind that counts its owners.
+    fn counted() -> Vec<Value> {
+        let def = || {
+            Rc::new(StructDef {
+                name: "S".into(),
+                fields: vec![],
+                methods: RefCell::default(),
+                constructor: RefCell::default(),
+            })
+        };
+        let level = Level(1);
+        vec![
+            Value::Tensor(Slot::CONST, Tensor::counted(&[2], vec![1.0, 2.0])),
+            Value::Batched(Slot::new(level, Node(0)), Rc::new(Batched { level, whole: Value::Int(1) })),
+            Value::str("text"),
+            Value::Tuple(Rc::new(vec![Value::Int(1)])),
+            Value::list(vec![Value::Int(1)]),
+            Value::Dict(Rc::default()),
+            Value::Struct(Rc::new(StructValue { def: def(), fields: vec![] })),
+            Value::Range(Rc::new(RangeValue { start: 0, stop: 1, step: 1 })),
+            Value::Fn(Rc::new(Closure { chunk: Rc::default(), captures: vec![] })),
+            Value::Native(Rc::new(dyn_native::NativeBox(Box::new(Nothing)))),
+            Value::StructType(def()),
+            Value::Module(Rc::new(ModuleValue { name: "m".into(), exports: FxHashMap::default() })),
+        ]
+    }
+
+    fn owners(value: &Value) -> usize {
+        match value {
+            Value::Tensor(_, x) => Rc::strong_count(x),
+            Value::Batched(_, x) => Rc::strong_count(x),
+            Value::Str(x) => Rc::strong_count(x),
+            Value::Tuple(x) | Value::List(x) => Rc::strong_count(x),
+            Value::Dict(x) => Rc::strong_count(x),
+            Value::Struct(x) => Rc::strong_count(x),
+            Value::Range(x) => Rc::strong_count(x),
+            Value::Fn(x) => Rc::strong_count(x),
+            Value::Native(x) => Rc::strong_count(x),
+            Value::StructType(x) => Rc::strong_count(x),
+            Value::Module(x) => Rc::strong_count(x),
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => 0,
+            Value::Builtin(_) | Value::Prim(_) | Value::DType(_) => 0,
+        }
+    }
+
+    #[test]
+    fn copies_and_moves_count_each_owner_once() {
+        for (value, before) in counted().into_iter().flat_map(|v| counted().into_iter().map(move |w| (v.clone(), w))) {
+            let kind = value.type_name();
+            let counts = |kept: usize, register: &Value| (owners(&value) - kept, owners(register));
+            // `counted` holds one more, as does the other values' iterator.
+            let kept = owners(&value);
+            let replaced = before.clone();
+            let mut register = before;
+            register.put_copy(&value);
+            assert_eq!(counts(kept, &register), (1, kept + 1), "a copy of a {kind}");
+            assert_eq!(owners(&replaced), 1, "what a {kind} replaced");
+            let mut other = replaced.clone();
+            other.put_taken(&mut register);
+            assert!(matches!(register, Value::None), "what is left of a {kind}");
+            assert_eq!(counts(kept, &other), (1, kept + 1), "a moved {kind}");
+            assert_eq!(owners(&replaced), 1, "what a moved {kind} replaced");
+            register.put(other.clone());
+            assert_eq!(owners(&value), kept + 2, "a clone of a {kind}");
+            register.put_copy(&other);
+            assert_eq!(owners(&value), kept + 2, "a {kind} over itself");
+            // SAFETY: never dropped, and the value outlives it.
+            let alias = std::mem::ManuallyDrop::new(unsafe { value.alias() });
+            assert_eq!(owners(&alias), kept + 2, "an alias of a {kind}");
+            register.clear();
+            other.put(Value::Int(1));
+            assert_eq!(owners(&value), kept, "a {kind} after all");
+        }
+        for plain in [Value::Bool(true), Value::Int(-3), Value::Float(Slot(7), 0.5), Value::DType(DType::F32)] {
+            let shown = |v: &Value| match v {
+                Value::Float(slot, x) => format!("{} {x}", slot.0),
+                Value::Int(i) => i.to_string(),
+                Value::Bool(b) => b.to_string(),
+                other => other.type_name().to_string(),
+            };
+            let mut register = Value::str("text");
+            register.put_copy(&plain);
+            assert_eq!(shown(&register), shown(&plain));
+            let mut other = Value::None;
+            other.put_taken(&mut register);
+            assert_eq!(shown(&other), shown(&plain.clone()));
+            assert!(matches!(register, Value::None));
         }
     }
 }
