@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
@@ -20,7 +21,7 @@ use crate::vm::Vm;
 /// A dlang value. Copying shares; changing a shared payload copies it first (`Rc::make_mut`).
 ///
 /// Its layout is fixed because native code reads floats of lists in place: see [`FLOAT`].
-#[derive(Clone, Default)]
+#[derive(Default)]
 #[repr(u8)]
 pub enum Value {
     #[default]
@@ -54,6 +55,39 @@ pub enum Value {
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+impl Clone for Value {
+    #[inline]
+    fn clone(&self) -> Value {
+        self.count_one_more();
+        // SAFETY: the copy has been counted.
+        unsafe { std::ptr::read(self) }
+    }
+}
+
+/// Half of a value, some of which may be nothing.
+type Word = MaybeUninit<u64>;
+
+/// The bytes of a value, read as two words. Registers are written as words and read soon after: read in one piece, or in pieces
+/// across the words, the processor waits until what was written has reached the cache, as long as several instructions take.
+///
+/// # Safety
+/// Of the two values one must not be dropped.
+#[inline(always)]
+unsafe fn words_of(value: &Value) -> Value {
+    let from = (&raw const *value).cast::<Word>();
+    // SAFETY: a value is two words, aligned as such. What is read is not merged with the other only if it is volatile.
+    unsafe { std::mem::transmute([from.read_volatile(), from.add(1).read_volatile()]) }
+}
+
+/// The same value, to be written as two words.
+#[inline(always)]
+fn in_words(value: Value) -> Value {
+    let value = std::mem::ManuallyDrop::new(value);
+    let from = (&raw const value).cast::<Word>();
+    // SAFETY: a value is two words, and the first one of the two values is not dropped.
+    unsafe { std::mem::transmute([from.read(), from.add(1).read()]) }
+}
 
 /// Where a float's parts stand in memory: the tag is the first byte.
 pub struct FloatLayout {
@@ -216,11 +250,70 @@ impl Value {
     /// Overwrites it. What holds no count goes without a call.
     #[inline(always)]
     pub fn put(&mut self, value: Value) {
+        let value = in_words(value);
         match self {
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => {
                 std::mem::forget(std::mem::replace(self, value));
             }
             _ => *self = value,
+        }
+    }
+
+    /// Overwrites it with a copy of another.
+    #[inline(always)]
+    pub fn put_copy(&mut self, from: &Value) {
+        from.count_one_more();
+        // SAFETY: the copy has been counted.
+        self.put(unsafe { words_of(from) });
+    }
+
+    /// Overwrites it with what another holds, which becomes `none`.
+    #[inline(always)]
+    pub fn put_taken(&mut self, from: &mut Value) {
+        // SAFETY: the other is overwritten without being dropped.
+        let value = unsafe {
+            let value = words_of(from);
+            std::ptr::write(from, Value::None);
+            value
+        };
+        self.put(value);
+    }
+
+    /// A copy that is not counted, so that it must not be dropped.
+    ///
+    /// # Safety
+    /// The value has to be there, and not changed, as long as the copy is.
+    #[inline(always)]
+    pub unsafe fn alias(&self) -> Value {
+        // SAFETY: the caller's.
+        unsafe { words_of(self) }
+    }
+
+    /// Counts one more owner of what it points to, for a copy of its bytes.
+    #[inline(always)]
+    fn count_one_more(&self) {
+        fn more<T>(x: &Rc<T>) {
+            std::mem::forget(x.clone());
+        }
+        match self {
+            Value::None
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Float(..)
+            | Value::Builtin(_)
+            | Value::Prim(_)
+            | Value::DType(_) => {}
+            Value::Tensor(_, x) => more(x),
+            Value::Batched(_, x) => more(x),
+            Value::Str(x) => more(x),
+            Value::Tuple(x) | Value::List(x) => more(x),
+            Value::Dict(x) => more(x),
+            Value::Struct(x) => more(x),
+            Value::Range(x) => more(x),
+            Value::Fn(x) => more(x),
+            Value::Native(x) => more(x),
+            Value::StructType(x) => more(x),
+            Value::Module(x) => more(x),
         }
     }
 
@@ -246,7 +339,7 @@ impl Value {
         if shape.is_empty() {
             return Value::tensor(Tensor::from_vec(shape, data));
         }
-        Value::Tensor(Slot::CONST, Rc::new(Tensor::from_vec(shape, data)))
+        Value::Tensor(Slot::CONST, Tensor::counted(shape, data))
     }
 
     pub fn str(s: impl Into<String>) -> Value {
@@ -372,6 +465,7 @@ impl Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ad::slot::Node;
 
     #[test]
     fn floats_lie_in_memory_as_native_code_reads_them() {
@@ -385,6 +479,108 @@ mod tests {
             for other in [Value::None, Value::Bool(true), Value::Int(3)] {
                 assert_ne!(*(&raw const other).cast::<u8>(), FLOAT.tag);
             }
+        }
+    }
+
+    struct Nothing;
+
+    impl NativeFn for Nothing {
+        fn describe(&self) -> String {
+            String::new()
+        }
+
+        fn call(&self, _: &mut Vm, _: Args) -> Result<Value> {
+            Ok(Value::None)
+        }
+    }
+
+    /// One value of each kind that counts its owners.
+    fn counted() -> Vec<Value> {
+        let def = || {
+            Rc::new(StructDef {
+                name: "S".into(),
+                fields: vec![],
+                methods: RefCell::default(),
+                constructor: RefCell::default(),
+            })
+        };
+        let level = Level(1);
+        vec![
+            Value::Tensor(Slot::CONST, Tensor::counted(&[2], vec![1.0, 2.0])),
+            Value::Batched(Slot::new(level, Node(0)), Rc::new(Batched { level, whole: Value::Int(1) })),
+            Value::str("text"),
+            Value::Tuple(Rc::new(vec![Value::Int(1)])),
+            Value::list(vec![Value::Int(1)]),
+            Value::Dict(Rc::default()),
+            Value::Struct(Rc::new(StructValue { def: def(), fields: vec![] })),
+            Value::Range(Rc::new(RangeValue { start: 0, stop: 1, step: 1 })),
+            Value::Fn(Rc::new(Closure { chunk: Rc::default(), captures: vec![] })),
+            Value::Native(Rc::new(dyn_native::NativeBox(Box::new(Nothing)))),
+            Value::StructType(def()),
+            Value::Module(Rc::new(ModuleValue { name: "m".into(), exports: FxHashMap::default() })),
+        ]
+    }
+
+    fn owners(value: &Value) -> usize {
+        match value {
+            Value::Tensor(_, x) => Rc::strong_count(x),
+            Value::Batched(_, x) => Rc::strong_count(x),
+            Value::Str(x) => Rc::strong_count(x),
+            Value::Tuple(x) | Value::List(x) => Rc::strong_count(x),
+            Value::Dict(x) => Rc::strong_count(x),
+            Value::Struct(x) => Rc::strong_count(x),
+            Value::Range(x) => Rc::strong_count(x),
+            Value::Fn(x) => Rc::strong_count(x),
+            Value::Native(x) => Rc::strong_count(x),
+            Value::StructType(x) => Rc::strong_count(x),
+            Value::Module(x) => Rc::strong_count(x),
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => 0,
+            Value::Builtin(_) | Value::Prim(_) | Value::DType(_) => 0,
+        }
+    }
+
+    #[test]
+    fn copies_and_moves_count_each_owner_once() {
+        for (value, before) in counted().into_iter().flat_map(|v| counted().into_iter().map(move |w| (v.clone(), w))) {
+            let kind = value.type_name();
+            let counts = |kept: usize, register: &Value| (owners(&value) - kept, owners(register));
+            // `counted` holds one more, as does the other values' iterator.
+            let kept = owners(&value);
+            let replaced = before.clone();
+            let mut register = before;
+            register.put_copy(&value);
+            assert_eq!(counts(kept, &register), (1, kept + 1), "a copy of a {kind}");
+            assert_eq!(owners(&replaced), 1, "what a {kind} replaced");
+            let mut other = replaced.clone();
+            other.put_taken(&mut register);
+            assert!(matches!(register, Value::None), "what is left of a {kind}");
+            assert_eq!(counts(kept, &other), (1, kept + 1), "a moved {kind}");
+            assert_eq!(owners(&replaced), 1, "what a moved {kind} replaced");
+            register.put(other.clone());
+            assert_eq!(owners(&value), kept + 2, "a clone of a {kind}");
+            register.put_copy(&other);
+            assert_eq!(owners(&value), kept + 2, "a {kind} over itself");
+            // SAFETY: never dropped, and the value outlives it.
+            let alias = std::mem::ManuallyDrop::new(unsafe { value.alias() });
+            assert_eq!(owners(&alias), kept + 2, "an alias of a {kind}");
+            register.clear();
+            other.put(Value::Int(1));
+            assert_eq!(owners(&value), kept, "a {kind} after all");
+        }
+        for plain in [Value::Bool(true), Value::Int(-3), Value::Float(Slot(7), 0.5), Value::DType(DType::F32)] {
+            let shown = |v: &Value| match v {
+                Value::Float(slot, x) => format!("{} {x}", slot.0),
+                Value::Int(i) => i.to_string(),
+                Value::Bool(b) => b.to_string(),
+                other => other.type_name().to_string(),
+            };
+            let mut register = Value::str("text");
+            register.put_copy(&plain);
+            assert_eq!(shown(&register), shown(&plain));
+            let mut other = Value::None;
+            other.put_taken(&mut register);
+            assert_eq!(shown(&other), shown(&plain.clone()));
+            assert!(matches!(register, Value::None));
         }
     }
 }

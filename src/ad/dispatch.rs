@@ -28,18 +28,28 @@ impl Cx {
     /// Applies a primitive; `args` are in the order of its signature, defaults filled in. Works at the highest level
     /// among the slots of the arguments, and acts leaf by leaf on structures if the primitive is elementwise.
     pub fn apply(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Value> {
-        let mut level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();
+        let mut out = Value::None;
+        self.apply_to(prim, args, &mut out)?;
+        Ok(out)
+    }
+
+    /// The same, with the result in the place of `out`.
+    pub fn apply_to(&mut self, prim: &'static Prim, args: &[Value], out: &mut Value) -> Result<()> {
+        let level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();
+        if level.0 == 1 && self.innermost_batch().is_none() && self.record_small(prim, args, out)? {
+            return Ok(());
+        }
+        *out = self.apply_any(prim, args, level)?;
+        Ok(())
+    }
+
+    fn apply_any(&mut self, prim: &'static Prim, args: &[Value], mut level: Level) -> Result<Value> {
         if self.innermost_batch().is_some_and(|batch| batch > level) {
             // An index may be batched inside its tuple.
             level = level.max(self.batch_inside(args));
         }
         if level.0 == 0 {
             return self.evaluate(prim, args);
-        }
-        if level.0 == 1
-            && let Some(done) = self.record_small(prim, args)?
-        {
-            return Ok(done);
         }
         if let Some(done) = self.short(prim, args)? {
             return Ok(done);

@@ -58,62 +58,64 @@ pub struct TotalEntry {
 }
 
 impl Cx {
-    /// The value of a formula on these registers; `None` if it has to be computed operation by operation, for what it is made
-    /// of or for the error that this gives.
+    /// Gives `out` the value of a formula on these registers; false if it has to be computed operation by operation, for what it is
+    /// made of or for the error that this gives.
     #[inline(never)]
-    pub fn formula_of_tensors(&mut self, formula: &Rc<Formula>, regs: &[Value]) -> Result<Option<Value>> {
+    pub fn formula_of_tensors(&mut self, formula: &Rc<Formula>, regs: &[Value], out: &mut Value) -> Result<bool> {
         if formula.is_scalar {
-            return Ok(None);
+            return Ok(false);
         }
         let registers = || formula.registers.iter().filter_map(|reg| regs.get(reg.0 as usize));
-        if formula.total.is_none()
-            && let Some(done) = self.small_formula(formula, regs)?
-        {
-            return Ok(Some(done));
+        if formula.total.is_none() && self.small_formula(formula, regs, out)? {
+            return Ok(true);
         }
         if !registers().any(|v| matches!(v, Value::Tensor(..)) || is_structure(v)) {
-            return Ok(None);
+            return Ok(false);
         }
         if profile::is_on() {
             profile::works_fused();
         }
         let is_float = |(i, v): (usize, &Value)| formula.floats & (1 << i) == 0 || matches!(v, Value::Float(..));
         if formula.floats != 0 && !registers().enumerate().all(is_float) {
-            return Ok(None);
+            return Ok(false);
         }
         let operands: Operands = few(registers().cloned());
         if operands.len() != formula.registers.len() {
-            return Ok(None);
+            return Ok(false);
         }
         let level = operands.iter().map(|v| v.slot().level()).max().unwrap_or_default();
-        Ok(match level {
+        let value = match level {
             Level(0) if formula.total.is_some() => evaluate(formula, &operands),
             Level(0) if is_ready(&operands) => whole(formula, &operands),
             Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level)?,
             _ => None,
-        })
+        };
+        Ok(value.map(|value| out.put(value)).is_some())
     }
 
-    /// On small tensors of one shape: computed, and recorded if anything has a node; `None` if it is no such formula or the
+    /// On small tensors of one shape: computed, and recorded if anything has a node; false if it is no such formula or the
     /// level is another than that of [`Cx::record_formula`].
-    fn small_formula(&mut self, formula: &Rc<Formula>, regs: &[Value]) -> Result<Option<Value>> {
+    fn small_formula(&mut self, formula: &Rc<Formula>, regs: &[Value], out: &mut Value) -> Result<bool> {
         let operand = |i: usize| regs.get(formula.registers.get(i)?.0 as usize);
         let registers = || (0..formula.registers.len()).filter_map(operand);
-        let Some((plan, lead)) = plan(formula, registers()) else { return Ok(None) };
+        let Some((plan, lead)) = plan(formula, registers()) else { return Ok(false) };
         let wanted = plan.kinds.wanted != 0;
         if wanted
             && (self.watch != Watch::Off
                 || self.trap.records
                 || !self.tape_mut(Level(1)).is_some_and(|tape| tape.plain))
         {
-            return Ok(None);
+            return Ok(false);
         }
-        let Some((out, kept)) = small::forward(formula, &plan, lead, operand, &mut self.rooms) else { return Ok(None) };
+        let Some((result, kept)) = small::forward(formula, &plan, lead, operand, &mut self.rooms) else {
+            return Ok(false);
+        };
         if profile::is_on() {
             profile::works_fused();
         }
         if !wanted {
-            return Ok(Some(out));
+            out.put(Value::Tensor(Slot::CONST, result));
+            return Ok(true);
         }
         let Some(tape) = self.tape_mut(Level(1)) else { return Err(escaped()) };
         let is_needed = |i: usize| plan.needed & (1 << i) != 0;
@@ -130,12 +132,13 @@ impl Cx {
         let entry = Box::new(SmallFormulaEntry {
             operands,
             kept,
-            out: if is_needed(last) { out.clone() } else { Value::None },
+            out: if is_needed(last) { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
             formula: formula.clone(),
             plan,
         });
         let node = tape.push_general(General::SmallFormula(entry), Slot::CONST)?;
-        Ok(Some(out.into_slot(Slot::new(Level(1), node))))
+        out.put(Value::Tensor(Slot::new(Level(1), node), result));
+        Ok(true)
     }
 
     /// At the outermost level, if that is a gradient's: everything below is plain numbers and tensors, and so is every

@@ -67,29 +67,26 @@ impl Cx {
         tape.plain && self.watch == Watch::Off && !self.trap.records
     }
 
-    /// Computes and records an operation whose arguments are at the outermost level; `None` if it is not one of those.
+    /// Computes and records an operation whose arguments are at the outermost level; false if it is not one of those.
     #[inline]
-    pub(crate) fn record_small(&mut self, prim: &'static Prim, args: &[Value]) -> Result<Option<Value>> {
+    pub(crate) fn record_small(&mut self, prim: &'static Prim, args: &[Value], out: &mut Value) -> Result<bool> {
         match args {
             [Value::Tensor(..)] | [Value::Tensor(..), _] | [_, Value::Tensor(..)] if self.is_swept_once() => {}
-            _ => return Ok(None),
+            _ => return Ok(false),
         }
-        let Some(rule) = rule_of(prim) else { return Ok(None) };
+        let Some(rule) = rule_of(prim) else { return Ok(false) };
         let computed = match (&rule, args) {
             (Rule::Elementwise(e), _) => {
                 // The cotangent of a number would be a sum.
                 if args.iter().any(|a| matches!(a, Value::Float(slot, _) if !slot.is_const())) {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 few_lanes(e, args)
             }
             (Rule::Product, [Value::Tensor(_, x), Value::Tensor(_, y)]) => small_product(x, y),
             (Rule::Product, _) => None,
         };
-        let Some(out) = computed else { return Ok(None) };
-        if !is_few(&out) {
-            return Ok(None);
-        }
+        let Some(result) = computed.filter(|t| is_few(t)) else { return Ok(false) };
         if profile::is_on() {
             profile::works(prim);
         }
@@ -102,47 +99,55 @@ impl Cx {
         let reads = if let Rule::Elementwise(e) = rule { e.reads(wanted) } else { 0b11 };
         let kept = |i: usize| match args.get(i) {
             Some(Value::Tensor(_, t)) if reads & arg_bit(i) != 0 => Value::Tensor(Slot::CONST, t.clone()),
-            Some(number @ (Value::Float(..) | Value::Int(_))) => number.clone(),
+            Some(Value::Float(_, x)) => Value::float(*x),
+            Some(&Value::Int(n)) => Value::Int(n),
             _ => Value::None,
         };
-        let result = if reads & arg_bit(args.len()) != 0 { out.clone() } else { Value::None };
-        let entry = SmallEntry { prim, nodes, bias: Node(0), args: [kept(0), kept(1)], out: result };
-        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(None) };
-        let node = tape.push_general(General::Small(entry), Slot::CONST)?;
-        Ok(Some(out.into_slot(Slot::new(Level(1), node))))
+        let is_read = reads & arg_bit(args.len()) != 0;
+        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(false) };
+        let (entry, node) = tape.push_small()?;
+        entry.prim = prim;
+        entry.nodes = nodes;
+        for (i, own) in entry.args.iter_mut().enumerate() {
+            own.put(kept(i));
+        }
+        if is_read {
+            entry.out.put(Value::Tensor(Slot::CONST, result.clone()));
+        }
+        out.put(Value::Tensor(Slot::new(Level(1), node), result));
+        Ok(true)
     }
 
-    /// `x @ y + b` for small tensors, of which one is a vector: computed, and recorded as one entry; `None` if it is not such, or some
-    /// transform wants the two operations.
+    /// `out = x @ y + b` for small tensors, of which one is a vector: computed, and recorded as one entry; false if it is not such, or
+    /// some transform wants the two operations.
     #[inline]
-    pub(crate) fn affine(&mut self, x: &Value, y: &Value, b: &Value) -> Result<Option<Value>> {
+    pub(crate) fn affine(&mut self, x: &Value, y: &Value, b: &Value, out: &mut Value) -> Result<bool> {
         let (&Value::Tensor(sx, ref left), &Value::Tensor(sy, ref right), &Value::Tensor(sb, ref add)) = (x, y, b)
         else {
-            return Ok(None);
+            return Ok(false);
         };
         let recorded = match Slot(sx.0 | sy.0 | sb.0).level().0 {
             0 => false,
             1 if self.is_swept_once() => true,
-            _ => return Ok(None),
+            _ => return Ok(false),
         };
-        let Some(out) = small::small_affine(left, right, add) else { return Ok(None) };
+        let Some(result) = small::small_affine(left, right, add) else { return Ok(false) };
         if profile::is_on() {
             profile::works(&MATMUL);
         }
         if !recorded {
-            return Ok(Some(out));
+            out.put(Value::Tensor(Slot::CONST, result));
+            return Ok(true);
         }
-        let kept = |t: &Rc<Tensor>| Value::Tensor(Slot::CONST, t.clone());
-        let entry = SmallEntry {
-            prim: &MATMUL,
-            nodes: [sx.node(), sy.node()],
-            bias: sb.node(),
-            args: [kept(left), kept(right)],
-            out: Value::None,
-        };
-        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(None) };
-        let node = tape.push_general(General::Small(entry), Slot::CONST)?;
-        Ok(Some(out.into_slot(Slot::new(Level(1), node))))
+        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(false) };
+        let (entry, node) = tape.push_small()?;
+        entry.nodes = [sx.node(), sy.node()];
+        entry.bias = sb.node();
+        for (own, t) in entry.args.iter_mut().zip([left, right]) {
+            own.put(Value::Tensor(Slot::CONST, t.clone()));
+        }
+        out.put(Value::Tensor(Slot::new(Level(1), node), result));
+        Ok(true)
     }
 
     /// Adds the cotangents of the operands to what they have, for the cotangent of the result of entry `general`, of this dtype.
@@ -304,7 +309,29 @@ pub(crate) fn lost() -> Error {
     Error::new("E0400", "an operation on small tensors was recorded with others")
 }
 
+impl Tape {
+    /// A new entry, to be filled in where it stays: made elsewhere it would be copied just after it was written in pieces, which takes
+    /// longer than to write it.
+    #[inline]
+    fn push_small(&mut self) -> Result<(&mut SmallEntry, Node)> {
+        let node = self.push_general(General::Small(SmallEntry::EMPTY), Slot::CONST)?;
+        match self.general.last_mut() {
+            Some(General::Small(entry)) => Ok((entry, node)),
+            _ => Err(lost()),
+        }
+    }
+}
+
 impl SmallEntry {
+    /// A product of nothing, to be filled in.
+    const EMPTY: SmallEntry = SmallEntry {
+        prim: &MATMUL,
+        nodes: [Node(0); 2],
+        bias: Node(0),
+        args: [const { Value::None }; 2],
+        out: Value::None,
+    };
+
     /// The same, but for what is added to it, as an entry of any primitive, which the NaN trap can be asked about; `y_bar` is the
     /// cotangent of the result.
     pub(crate) fn general(self, y_bar: &Value) -> PrimEntry {
@@ -338,6 +365,6 @@ pub(crate) fn own_tensor(value: &mut Value) -> Option<&mut Tensor> {
 }
 
 /// Whether the elements of a small operation's result can stand alone.
-fn is_few(out: &Value) -> bool {
-    matches!(out, Value::Tensor(_, t) if (1..=Form::RANK).contains(&t.rank()) && !t.is_empty())
+fn is_few(out: &Tensor) -> bool {
+    (1..=Form::RANK).contains(&out.rank()) && !out.is_empty()
 }

@@ -283,9 +283,15 @@ impl Tape {
     }
 
     /// Records a general entry; `primal` is the slot of its result at lower levels.
+    #[inline]
     pub fn push_general(&mut self, general: General, primal: Slot) -> Result<Node> {
-        let index = self.general.len() as u32;
         self.general.push(general);
+        self.name_general(primal)
+    }
+
+    /// The node of the last general entry.
+    fn name_general(&mut self, primal: Slot) -> Result<Node> {
+        let index = self.general.len() as u32 - 1;
         if profile::is_on() {
             // What was recorded before the profile began has no place.
             self.places.resize(index as usize, u64::MAX);

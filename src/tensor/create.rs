@@ -2,6 +2,8 @@
 //!
 //! In: Rust buffers or scalars and tensors. Out: row-major tensors. Nothing here carries a derivative.
 
+use std::rc::Rc;
+
 use ndarray::{ArcArray1, ArcArray2, ArrayD, IxDyn};
 
 use super::{Arr, DType, Shape, Tensor, count, flat, show_shape};
@@ -65,6 +67,19 @@ impl Tensor {
     /// A row-major tensor from its elements.
     pub fn from_vec<T: Element>(shape: &[usize], data: Vec<T>) -> Tensor {
         T::wrap(array(shape, data))
+    }
+
+    /// The same, counted: written where it stays, as it is longer than its small ones' elements.
+    #[inline]
+    pub fn counted<T: Element>(shape: &[usize], data: Vec<T>) -> Rc<Tensor> {
+        let mut place = Rc::<Tensor>::new_uninit();
+        match Rc::get_mut(&mut place) {
+            Some(own) => own.write(Tensor::from_vec(shape, data)),
+            // It has one owner.
+            None => return Rc::new(Tensor::from_vec(shape, data)),
+        };
+        // SAFETY: it has been written.
+        unsafe { place.assume_init() }
     }
 
     /// A row-major f64 tensor; an error if the buffer does not fill the shape.

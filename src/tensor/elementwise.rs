@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::out::{Out, behind};
 use super::simd::kernels::add_to;
 use super::{Arr, DType, Shape, Tensor, count, dense, dense_mut, flat};
+use crate::ad::slot::Slot;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::few::few;
@@ -34,7 +36,7 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
     let e = e.special.and_then(|special| special(args)).unwrap_or(e);
     let args = args.get(..e.arity()).unwrap_or(args);
     if let Some(done) = few_of_one(e, args) {
-        return Ok(done);
+        return Ok(Value::Tensor(Slot::CONST, done));
     }
     let Some(kind) = promote(env, args) else {
         return Err(wrong_kind(prim.name, args));
@@ -59,12 +61,12 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
 const FEW: usize = 2048;
 
 /// The value for one or two small float tensors alike, or one and a number; `None` for others.
-pub fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Value> {
+pub fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Rc<Tensor>> {
     let e = e.special.and_then(|special| special(args)).unwrap_or(e);
     few_of_one(e, args.get(..e.arity())?)
 }
 
-fn few_of_one(e: &Elementwise, args: &[Value]) -> Option<Value> {
+fn few_of_one(e: &Elementwise, args: &[Value]) -> Option<Rc<Tensor>> {
     let ([Value::Tensor(_, t)] | [Value::Tensor(_, t), _] | [Value::Float(..) | Value::Int(_), Value::Tensor(_, t)]) =
         args
     else {
@@ -77,7 +79,7 @@ fn few_of_one(e: &Elementwise, args: &[Value]) -> Option<Value> {
     }
 }
 
-fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) -> Option<Value> {
+fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) -> Option<Rc<Tensor>> {
     let shape = lead.shape();
     let n = count(shape);
     if n > FEW {
@@ -95,7 +97,7 @@ fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) 
         }
         _ => return None,
     }
-    Some(Value::from_vec(shape, out))
+    Some(Tensor::counted(shape, out))
 }
 
 /// Lanes of a number or of a tensor of this shape.

@@ -1,9 +1,12 @@
 //! Products of small row-major matrices and vectors, without the preparations that pay for larger ones.
 
+use std::rc::Rc;
+
 use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
 use super::{Arr, Tensor, dense, dense_mut};
+use crate::ad::slot::Slot;
 use crate::tensor::simd::kernels::{
     add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled,
 };
@@ -137,11 +140,12 @@ pub fn product(
 ) -> Option<Value> {
     // A vector lies as a row and as a column.
     let turn = (turn.0 && a.rank() == 2, turn.1 && b.rank() == 2);
-    as_matrices(a, b, turn, dims, shape, finite)
+    let product = as_matrices(a, b, turn, dims, shape, finite)?;
+    Some(if shape.is_empty() { product.scalar_value() } else { Value::Tensor(Slot::CONST, product) })
 }
 
 /// The product of a vector or matrix and another, not of two vectors, if it is small.
-pub fn small_product(x: &Tensor, y: &Tensor) -> Option<Value> {
+pub fn small_product(x: &Tensor, y: &Tensor) -> Option<Rc<Tensor>> {
     match (x.shape(), y.shape()) {
         ([k], [l, n]) if k == l => as_matrices(x, y, (false, false), [1, *k, *n], &[*n], false),
         ([m, k], [l, n]) if k == l => as_matrices(x, y, (false, false), [*m, *k, *n], &[*m, *n], false),
@@ -151,7 +155,7 @@ pub fn small_product(x: &Tensor, y: &Tensor) -> Option<Value> {
 }
 
 /// `x @ y + b` for a vector and a matrix, in either order, and a vector as long as the result, if it is small.
-pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Value> {
+pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Rc<Tensor>> {
     let dims = match (x.shape(), y.shape()) {
         ([k], [l, n]) if k == l => [1, *k, *n],
         ([m, k], [l]) if k == l => [*m, *k, 1],
@@ -161,7 +165,7 @@ pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Value> {
     if dims[0] * dims[1] * dims[2] > TINY || b.shape() != [n] {
         return None;
     }
-    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3]) -> Option<Value>
+    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3]) -> Option<Rc<Tensor>>
     where
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
@@ -171,7 +175,7 @@ pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Value> {
             return None;
         }
         add_to(&mut out, b);
-        Some(Value::from_vec(&[out.len()], out))
+        Some(Tensor::counted(&[out.len()], out))
     }
     match (x, y, b) {
         (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, dims),
@@ -188,7 +192,7 @@ fn as_matrices(
     [m, k, n]: [usize; 3],
     shape: &[usize],
     finite: bool,
-) -> Option<Value> {
+) -> Option<Rc<Tensor>> {
     if m * k * n > TINY {
         return None;
     }
@@ -199,12 +203,12 @@ fn as_matrices(
         dims: [usize; 3],
         shape: &[usize],
         finite: bool,
-    ) -> Option<Value>
+    ) -> Option<Rc<Tensor>>
     where
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
         let mut out = Vec::with_capacity(dims[0] * dims[2]);
-        elements(dense(a)?, dense(b)?, turn, dims, finite, &mut out).then(|| Value::from_vec(shape, out))
+        elements(dense(a)?, dense(b)?, turn, dims, finite, &mut out).then(|| Tensor::counted(shape, out))
     }
     match (a, b) {
         (Tensor::F32(a), Tensor::F32(b)) => go(a, b, turn, [m, k, n], shape, finite),

@@ -4,6 +4,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::ad::Cx;
+use crate::ad::slot::Slot;
 use crate::builtins::collections;
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::syntax::ast::BinOp;
 use crate::tensor::DType;
 use crate::value::Value;
 use crate::vm::call::a_value;
+use crate::vm::registers::{put_float, put_int};
 
 #[cold]
 pub fn overflow(op: &str, x: i64, y: i64) -> Error {
@@ -39,25 +41,28 @@ pub fn append(prim: &Prim, text: &mut Value, more: &Value) -> Result<bool> {
     Ok(true)
 }
 
-/// `+ - * /` on mixed numbers, tensors, structures; `+` joins strings.
-pub fn general(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
-    if let (Value::Str(x), Value::Str(y), "add") = (a, b, prim.name) {
+/// `out = a + b`, and `- * /`, on mixed numbers, tensors, structures; `+` joins strings.
+pub fn general(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value, out: &mut Value) -> Result<()> {
+    if let (Value::Str(x), Value::Str(y)) = (a, b)
+        && prim.name == "add"
+    {
         fits_memory(x.len() + y.len())?;
-        return Ok(Value::str(format!("{x}{y}")));
+        out.put(Value::str(format!("{x}{y}")));
+        return Ok(());
     }
     // Numbers and tensors are checked by the primitive; all else is refused here, in the words of the operator.
     if !computes(a) || !computes(b) {
         return Err(no_operator(prim, a, b));
     }
-    apply(cx, prim, a, b)
+    apply(cx, prim, a, b, out)
 }
 
 /// Applies a primitive to two values that stand apart.
-fn apply(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
+fn apply(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value, out: &mut Value) -> Result<()> {
     // SAFETY: two values that are never dropped, and only read as long as those that they are copies of are borrowed: nobody
     // can tell that their counts do not count these.
-    let args = unsafe { ManuallyDrop::new([std::ptr::read(a), std::ptr::read(b)]) };
-    cx.apply(prim, &*args)
+    let args = unsafe { ManuallyDrop::new([a.alias(), b.alias()]) };
+    cx.apply_to(prim, &*args, out)
 }
 
 fn computes(v: &Value) -> bool {
@@ -95,22 +100,25 @@ fn no_operator(prim: &Prim, a: &Value, b: &Value) -> Error {
     }
 }
 
-/// `^`
-pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
+/// `out = a ^ b`
+pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value, out: &mut Value) -> Result<()> {
     if let (&Value::Float(sa, x), &Value::Float(sb, y)) = (a, b) {
         if sa.is_const() && sb.is_const() && cx.watch == crate::ad::Watch::Off {
-            return Ok(Value::float(x.powf(y)));
+            put_float(out, Slot::CONST, x.powf(y));
+            return Ok(());
         }
         let (slot, z) = cx.apply_scalar2(prim, (sa, x), (sb, y))?;
-        return Ok(Value::Float(slot, z));
+        put_float(out, slot, z);
+        return Ok(());
     }
     if let (&Value::Float(s, x), &Value::Int(2)) = (a, b)
         && s.is_const()
         && cx.watch == crate::ad::Watch::Off
     {
-        return Ok(Value::float(x * x));
+        put_float(out, Slot::CONST, x * x);
+        return Ok(());
     }
-    general(cx, prim, a, b)
+    general(cx, prim, a, b, out)
 }
 
 /// Comparisons of what is not two floats or two ints.
@@ -150,12 +158,16 @@ pub fn product(cx: &mut Cx, a: &Value, b: &Value) -> Result<Value> {
         }
         (&Value::Float(_, x), &Value::Float(_, y)) if cx.watch == crate::ad::Watch::Off => Ok(Value::float(x * y)),
         (&Value::Int(x), &Value::Int(y)) => x.checked_mul(y).map(Value::Int).ok_or_else(|| overflow("*", x, y)),
-        (a, b) => general(cx, &MUL, a, b),
+        (a, b) => {
+            let mut out = Value::None;
+            general(cx, &MUL, a, b, &mut out)?;
+            Ok(out)
+        }
     }
 }
 
 /// The second half of a `MulAdd`.
-pub fn join(cx: &mut Cx, word: Op, product: Value, regs: &[Value]) -> Result<Value> {
+pub fn join(cx: &mut Cx, word: Op, product: Value, regs: &[Value], out: &mut Value) -> Result<()> {
     let (prim, c, product_first): (&'static Prim, Reg, bool) = match word {
         Op::Plus { c } => (&ADD, c, true),
         Op::PlusTo { c } => (&ADD, c, false),
@@ -168,33 +180,37 @@ pub fn join(cx: &mut Cx, word: Op, product: Value, regs: &[Value]) -> Result<Val
     match (a, b) {
         (&Value::Float(sa, x), &Value::Float(sb, y)) if !(sa.is_const() && sb.is_const()) => {
             let (slot, z) = cx.apply_scalar2(prim, (sa, x), (sb, y))?;
-            Ok(Value::Float(slot, z))
+            put_float(out, slot, z);
+            Ok(())
         }
         (&Value::Int(x), &Value::Int(y)) => {
             let (symbol, z) = if prim.name == "add" { ("+", x.checked_add(y)) } else { ("-", x.checked_sub(y)) };
-            z.map(Value::Int).ok_or_else(|| overflow(symbol, x, y))
+            put_int(out, z.ok_or_else(|| overflow(symbol, x, y))?);
+            Ok(())
         }
-        (a, b) => general(cx, prim, a, b),
+        (a, b) => general(cx, prim, a, b, out),
     }
 }
 
 /// Any arithmetic operator.
 pub fn operate(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
+    let mut out = Value::None;
     match op {
-        BinOp::Add => general(cx, &ADD, a, b),
-        BinOp::Sub => general(cx, &SUB, a, b),
-        BinOp::Mul => general(cx, &MUL, a, b),
-        BinOp::Div => general(cx, &DIV, a, b),
-        BinOp::Pow => power(cx, &POW, a, b),
-        other => binary(cx, other, a, b),
-    }
+        BinOp::Add => general(cx, &ADD, a, b, &mut out),
+        BinOp::Sub => general(cx, &SUB, a, b, &mut out),
+        BinOp::Mul => general(cx, &MUL, a, b, &mut out),
+        BinOp::Div => general(cx, &DIV, a, b, &mut out),
+        BinOp::Pow => power(cx, &POW, a, b, &mut out),
+        other => binary(cx, other, a, b, &mut out),
+    }?;
+    Ok(out)
 }
 
 /// `// % @ in and or`
-pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
+pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value, out: &mut Value) -> Result<()> {
     match op {
-        BinOp::FloorDiv => general(cx, &FLOORDIV, a, b),
-        BinOp::Rem => general(cx, &REM, a, b),
+        BinOp::FloorDiv => general(cx, &FLOORDIV, a, b, out),
+        BinOp::Rem => general(cx, &REM, a, b, out),
         BinOp::MatMul => {
             let tensor = |v: &Value| v.shape().is_some_and(|s| !s.is_empty());
             if !tensor(a) || !tensor(b) {
@@ -204,10 +220,12 @@ pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
                         .operand(1, format!("this is {}", a_value(b)));
                 return Err(error.help("scale by a number with *"));
             }
-            apply(cx, &MATMUL, a, b)
+            apply(cx, &MATMUL, a, b, out)
         }
-        BinOp::In => collections::contains(b, a).map(Value::Bool),
-        BinOp::NotIn => collections::contains(b, a).map(|found| Value::Bool(!found)),
+        BinOp::In | BinOp::NotIn => {
+            out.put(Value::Bool(collections::contains(b, a)? == (op == BinOp::In)));
+            Ok(())
+        }
         BinOp::And | BinOp::Or => {
             let boolean = |v: &Value| match v {
                 Value::Bool(_) => true,
@@ -221,21 +239,22 @@ pub fn binary(cx: &mut Cx, op: BinOp, a: &Value, b: &Value) -> Result<Value> {
                     .help("compare first: x > 0 and y > 0"));
             }
             if let (Value::Bool(x), Value::Bool(y)) = (a, b) {
-                return Ok(Value::Bool(if op == BinOp::And { *x && *y } else { *x || *y }));
+                out.put(Value::Bool(if op == BinOp::And { *x && *y } else { *x || *y }));
+                return Ok(());
             }
-            cx.apply(if op == BinOp::And { &AND } else { &OR }, &[a.clone(), b.clone()])
+            apply(cx, if op == BinOp::And { &AND } else { &OR }, a, b, out)
         }
         other => Err(Error::new("E0400", format!("operator {} has its own instruction", other.symbol()))),
     }
 }
 
-/// A primitive of one argument on whatever it is.
-pub fn unary(cx: &mut Cx, prim: &'static Prim, x: &Value) -> Result<Value> {
+/// `out = prim(x)`, on whatever it is.
+pub fn unary(cx: &mut Cx, prim: &'static Prim, x: &Value, out: &mut Value) -> Result<()> {
     if prim.name == "neg" && !computes(x) {
         return Err(Error::new("E0310", format!("`-` does not work on {}", a_value(x)))
             .operand(0, format!("this is {}", a_value(x))));
     }
-    cx.apply(prim, std::slice::from_ref(x))
+    cx.apply_to(prim, std::slice::from_ref(x), out)
 }
 
 /// `not x`

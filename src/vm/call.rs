@@ -14,6 +14,7 @@ use crate::ops::prim::{ParamKind, Prim};
 use crate::symbol::Symbol;
 use crate::value::{Args, Closure, Value};
 use crate::vm::bind::{self, Given};
+use crate::vm::registers::put_taken;
 use crate::vm::{After, Frame, MAX_HOST_CALLS, Vm};
 
 impl Vm {
@@ -245,27 +246,31 @@ impl Vm {
     }
 }
 
-/// The frame of a call of a struct with positional arguments, as many as its method `call` takes behind `self`; the struct stands
-/// at `at`, the arguments behind it. `None` for any other call.
+/// Enters the method `call` of a struct that is called with as many positional arguments as it takes behind `self`; the struct stands
+/// at `at`, the arguments behind it. False, with nothing done, for any other call.
 #[inline(never)]
-pub(super) fn frame_of_struct(stack: &mut Vec<Value>, at: usize, site: &CallSite) -> Option<Frame> {
-    let Value::Struct(s) = stack.get(at)? else { return None };
+pub(super) fn enter_struct(stack: &mut Vec<Value>, at: usize, site: &CallSite, frames: &mut Vec<Frame>) -> bool {
+    let Some(Value::Struct(s)) = stack.get(at) else { return false };
     let n = site.count as usize;
-    let callee = match s.def.methods.borrow().get(&Symbol::CALL)? {
-        Value::Fn(closure) if closure.chunk.params.len() == n + 1 && closure.chunk.inout == 0 => closure.clone(),
-        _ => return None,
+    let callee = match s.def.methods.borrow().get(&Symbol::CALL) {
+        Some(Value::Fn(closure)) if closure.chunk.params.len() == n + 1 && closure.chunk.inout == 0 => closure.clone(),
+        _ => return false,
     };
     if !site.names.is_empty() || site.inout != 0 {
-        return None;
+        return false;
     }
     if stack.len() < at + n + 2 {
         stack.resize(at + n + 2, Value::None);
     }
     // The value becomes the first argument; the result takes its place.
     for i in (at..=at + n).rev() {
-        stack[i + 1] = std::mem::take(&mut stack[i]);
+        if let Ok([to, from]) = stack.get_disjoint_mut([i + 1, i]) {
+            put_taken(to, from);
+        }
     }
-    Some(Frame::plain(callee, at + 1, stack))
+    stack[at].clear();
+    Frame::enter(callee, at + 1, stack, frames);
+    true
 }
 
 /// What a value is, for messages: "an int", "a list".

@@ -18,6 +18,7 @@ use crate::source::Span;
 use crate::syntax::ast::BinOp;
 use crate::value::Value;
 use crate::vm::rare::rare;
+use crate::vm::registers::{copy, put_bool, put_copy, put_float, put_int, put_taken};
 use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, bind, call, elements, fields, items, typetest};
 
 /// Why the loop stops.
@@ -43,6 +44,8 @@ pub struct State<'a> {
 pub fn exec(state: &mut State<'_>) -> Result<Exit> {
     let State { stack, frames, cx, globals, outside } = state;
     let (cx, globals, outside): (&mut Cx, &mut Vec<Option<Value>>, Option<Span>) = (cx, globals, *outside);
+    // What operations make, on the way to a register.
+    let mut made = Value::None;
     // Calls and returns change the frame.
     'frame: loop {
         let Some(frame) = frames.last() else { return Err(Error::new("E0400", "no function is running")) };
@@ -98,6 +101,13 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                 }
             }};
         }
+        // The result of an operation, which it leaves in `made`.
+        macro_rules! made {
+            ($dst:ident, $operation:expr) => {{
+                ok!($operation);
+                put_taken(&mut r!($dst), &mut made);
+            }};
+        }
         macro_rules! arithmetic {
         ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt, $checked:ident, $slopes:expr) => {{
             match (get!($a), get!($b)) {
@@ -119,23 +129,20 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                 (Value::Str(_), Value::Str(_)) if $dst == $a => {
                     let more = get!($b).clone();
                     if !ok!(arith::append(&$prim, &mut r!($dst), &more)) {
-                        let value = ok!(arith::general(cx, &$prim, get!($a), &more));
-                        r!($dst) = value;
+                        made!($dst, arith::general(cx, &$prim, get!($a), &more, &mut made));
                     }
                 }
-                (a, b) => {
-                    let value = ok!(arith::general(cx, &$prim, a, b));
-                    r!($dst) = value;
-                }
+                (a, b) => made!($dst, arith::general(cx, &$prim, a, b, &mut made)),
             }
         }};
     }
         // A comparison before the `JumpUnless` that alone reads it.
         macro_rules! compare_jump {
-        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt) => {{
+        ($dst:ident, $a:ident, $b:ident, $prim:ident, $op:tt $(, $none:literal)?) => {{
             let holds = match (get!($a), get!($b)) {
                 (&Value::Float(_, x), &Value::Float(_, y)) => x $op y,
                 (&Value::Int(x), &Value::Int(y)) => x $op y,
+                $((a, Value::None) => matches!(a, Value::None) == $none,)?
                 (a, b) => {
                     let value = ok!(arith::compare(cx, &$prim, a, b));
                     r!($dst) = value;
@@ -186,24 +193,15 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     Value::Float(s, x) => put_float(&mut r!(dst), s, x),
                     Value::Int(i) => put_int(&mut r!(dst), i),
                     _ => {
-                        let value = std::mem::take(&mut r!(src));
-                        r!(dst).put(value);
+                        if let Ok([dst, src]) = regs.get_disjoint_mut([dst.0 as usize, src.0 as usize]) {
+                            dst.put_taken(src);
+                        }
                     }
                 },
-                Op::Load { dst, value } => match &chunk.consts[value.0 as usize] {
-                    &Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                    &Value::Int(i) => put_int(&mut r!(dst), i),
-                    other => {
-                        let value = other.clone();
-                        r!(dst).put(value);
-                    }
-                },
+                Op::Load { dst, value } => put_copy(&mut r!(dst), &chunk.consts[value.0 as usize]),
                 Op::LoadNone { dst } => r!(dst).clear(),
                 Op::GetGlobal { dst, global } => match globals.get(global.0 as usize) {
-                    Some(Some(value)) => {
-                        let value = value.clone();
-                        r!(dst).put(value);
-                    }
+                    Some(Some(value)) => put_copy(&mut r!(dst), value),
                     _ => ok!(Err(not_yet())),
                 },
                 Op::TakeGlobal { dst, global } => match globals.get_mut(global.0 as usize).and_then(Option::take) {
@@ -253,12 +251,7 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     // The product's errors have the place of this word, the sum's that of the next.
                     let product = ok!(arith::product(cx, get!(a), get!(b)));
                     at += 1;
-                    let value = ok!(arith::join(cx, word, product, regs));
-                    if let Value::Float(slot, x) = value {
-                        put_float(&mut r!(dst), slot, x);
-                    } else {
-                        r!(dst) = value;
-                    }
+                    made!(dst, arith::join(cx, word, product, regs, &mut made));
                 }
                 // Words of MulAdd.
                 Op::Plus { .. } | Op::PlusTo { .. } | Op::Minus { .. } | Op::MinusFrom { .. } => {}
@@ -273,15 +266,9 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                             put_float(&mut r!(dst), slot, z);
                         }
                     }
-                    (a, b) => {
-                        let value = ok!(arith::general(cx, &DIV, a, b));
-                        r!(dst) = value;
-                    }
+                    (a, b) => made!(dst, arith::general(cx, &DIV, a, b, &mut made)),
                 },
-                Op::Pow { dst, a, b } => {
-                    let value = ok!(arith::power(cx, &POW, get!(a), get!(b)));
-                    r!(dst) = value;
-                }
+                Op::Pow { dst, a, b } => made!(dst, arith::power(cx, &POW, get!(a), get!(b), &mut made)),
                 Op::Lt { dst, a, b } => compare!(dst, a, b, LT, <),
                 Op::LtJump { dst, a, b } => compare_jump!(dst, a, b, LT, <),
                 Op::Le { dst, a, b } => compare!(dst, a, b, LE, <=),
@@ -291,21 +278,22 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                 Op::Ge { dst, a, b } => compare!(dst, a, b, GE, >=),
                 Op::GeJump { dst, a, b } => compare_jump!(dst, a, b, GE, >=),
                 Op::Eq { dst, a, b } => compare!(dst, a, b, EQ, ==),
-                Op::EqJump { dst, a, b } => compare_jump!(dst, a, b, EQ, ==),
+                Op::EqJump { dst, a, b } => compare_jump!(dst, a, b, EQ, ==, true),
                 Op::Ne { dst, a, b } => compare!(dst, a, b, NE, !=),
-                Op::NeJump { dst, a, b } => compare_jump!(dst, a, b, NE, !=),
+                Op::NeJump { dst, a, b } => compare_jump!(dst, a, b, NE, !=, false),
                 Op::Binary { dst, a, b } => {
                     let Op::Operator { op } = code[at] else {
                         unreachable!("Binary is followed by Operator");
                     };
                     at += 1;
                     let operator = chunk.operators[op.0 as usize];
-                    let value = match (get!(a), get!(b), operator) {
-                        (&Value::Int(x), &Value::Int(y), BinOp::Rem) if y > 0 => Value::Int(x.rem_euclid(y)),
-                        (&Value::Int(x), &Value::Int(y), BinOp::FloorDiv) if y > 0 => Value::Int(x.div_euclid(y)),
-                        (a, b, operator) => ok!(arith::binary(cx, operator, a, b)),
-                    };
-                    r!(dst) = value;
+                    match (get!(a), get!(b), operator) {
+                        (&Value::Int(x), &Value::Int(y), BinOp::Rem) if y > 0 => put_int(&mut r!(dst), x.rem_euclid(y)),
+                        (&Value::Int(x), &Value::Int(y), BinOp::FloorDiv) if y > 0 => {
+                            put_int(&mut r!(dst), x.div_euclid(y));
+                        }
+                        (a, b, operator) => made!(dst, arith::binary(cx, operator, a, b, &mut made)),
+                    }
                 }
                 Op::Operator { .. } => {}
                 Op::Neg { dst, src } => match get!(src) {
@@ -314,10 +302,7 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         let (slot, y) = ok!(cx.apply_scalar1(&NEG, s, x));
                         put_float(&mut r!(dst), slot, y);
                     }
-                    other => {
-                        let value = ok!(arith::unary(cx, &NEG, other));
-                        r!(dst) = value;
-                    }
+                    other => made!(dst, arith::unary(cx, &NEG, other, &mut made)),
                 },
                 Op::Not { dst, src } => {
                     let value = match get!(src) {
@@ -342,10 +327,7 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                                 put_float(&mut r!(dst), slot, y);
                             }
                         }
-                        (x, _) => {
-                            let value = ok!(arith::unary(cx, prim, x));
-                            r!(dst) = value;
-                        }
+                        (x, _) => made!(dst, arith::unary(cx, prim, x, &mut made)),
                     }
                 }
 
@@ -355,16 +337,16 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     } else if let Some((slot, x)) = ok!(cx.formula(formula, regs)) {
                         put_float(&mut r!(dst), slot, x);
                         at += words.0 as usize;
-                    } else if let Some(value) = ok!(cx.formula_of_tensors(formula, regs)) {
-                        r!(dst).put(value);
+                    } else if ok!(cx.formula_of_tensors(formula, regs, &mut made)) {
+                        r!(dst).put_taken(&mut made);
                         at += words.0 as usize;
                     }
                 }
 
                 Op::Total { dst, formula, words } => {
-                    if !trap && let Some(value) = ok!(cx.formula_of_tensors(&chunk.formulas[formula.0 as usize], regs))
-                    {
-                        r!(dst).put(value);
+                    let formula = &chunk.formulas[formula.0 as usize];
+                    if !trap && ok!(cx.formula_of_tensors(formula, regs, &mut made)) {
+                        r!(dst).put_taken(&mut made);
                         at += words.0 as usize;
                     }
                 }
@@ -372,9 +354,9 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                 Op::Affine { a, b, c } => {
                     if let Op::Add { dst, .. } = code[at + Op::AFFINE_WORDS - 1]
                         && !trap
-                        && let Some(value) = ok!(cx.affine(get!(a), get!(b), get!(c)))
+                        && ok!(cx.affine(get!(a), get!(b), get!(c), &mut made))
                     {
-                        r!(dst).put(value);
+                        r!(dst).put_taken(&mut made);
                         at += Op::AFFINE_WORDS;
                     }
                 }
@@ -428,6 +410,12 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                 }
                 Op::ForStart { iter } => {
                     let i = iter.0 as usize;
+                    if let [source @ (Value::List(_) | Value::Tuple(_)), held, step, ..] = &mut regs[i..] {
+                        held.put_taken(source);
+                        put_int(source, 0);
+                        step.clear();
+                        continue;
+                    }
                     let source = std::mem::take(&mut regs[i]);
                     match source {
                         Value::Range(range) => {
@@ -455,6 +443,11 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                                 put_int(&mut regs[i + 1], left - 1);
                             }
                         }
+                        (&Value::Int(index), Value::List(items), _) if (index as usize) < items.len() => {
+                            let item = items[index as usize].clone();
+                            regs[i + 3].put(item);
+                            put_int(&mut regs[i], index + 1);
+                        }
                         (&Value::Int(index), source, _) => match ok!(items::next(cx, source, index as usize)) {
                             Some(item) => {
                                 regs[i + 3] = item;
@@ -480,6 +473,13 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                             at = to.0 as usize;
                             turn!();
                         }
+                    } else if let [Value::Int(index), Value::List(items), _, item] = state4
+                        && let Some(next) = items.get(*index as usize)
+                    {
+                        put_copy(item, next);
+                        *index += 1;
+                        at = to.0 as usize;
+                        turn!();
                     } else if let &Value::Int(index) = &regs[i] {
                         match ok!(items::next(cx, &regs[i + 1], index as usize)) {
                             Some(item) => {
@@ -498,13 +498,8 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         && let Some(i) = s.def.field(chunk.names[name.0 as usize])
                         && let Some(field) = s.fields.get(i)
                     {
-                        match *field {
-                            Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                            ref other => {
-                                let value = other.clone();
-                                r!(dst).put(value);
-                            }
-                        }
+                        let value = field.clone();
+                        r!(dst).put(value);
                         continue;
                     }
                     let value = ok!(fields::get(cx, globals, &r!(object), chunk.names[name.0 as usize]));
@@ -514,14 +509,8 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     if let (Value::List(items), &Value::Int(i)) = (get!(object), get!(index))
                         && let Some(item) = usize::try_from(i).ok().and_then(|i| items.get(i))
                     {
-                        match *item {
-                            Value::Float(s, x) => put_float(&mut r!(dst), s, x),
-                            Value::Int(i) => put_int(&mut r!(dst), i),
-                            ref other => {
-                                let value = other.clone();
-                                r!(dst).put(value);
-                            }
-                        }
+                        let value = item.clone();
+                        r!(dst).put(value);
                     } else if let (Value::Tensor(slot, t), &Value::Int(i)) = (get!(object), get!(index))
                         && slot.is_const()
                         && let Some(x) = elements::read(t, &[i])
@@ -626,14 +615,14 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         && frame.after.is_none()
                         && !trap
                     {
-                        let value = std::mem::take(&mut r!(src));
+                        put_taken(&mut made, &mut r!(src));
                         let handed = (64 - chunk.inout.leading_zeros() as usize).min(regs.len());
                         let (handed, own) = regs.split_at_mut(handed);
                         let dropped = handed.iter_mut().enumerate().filter(|(i, _)| chunk.inout & (1 << i) == 0);
                         dropped.for_each(|(_, r)| r.clear());
                         own.iter_mut().for_each(Value::clear);
                         // The result replaces the function in the caller's register.
-                        stack[base - 1].put(value);
+                        put_taken(&mut stack[base - 1], &mut made);
                         frames.pop();
                         continue 'frame;
                     }
@@ -649,9 +638,9 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     {
                         let first = function.0 as usize + 1;
                         let args = first..first + site.count as usize;
-                        let value = ok!(cx.apply(prim, &regs[args.clone()]));
+                        ok!(cx.apply_to(prim, &regs[args.clone()], &mut made));
                         regs[args].iter_mut().for_each(Value::clear);
-                        r!(function) = value;
+                        put_taken(&mut r!(function), &mut made);
                         continue;
                     }
                     leave!();
@@ -677,15 +666,13 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                                 continue;
                             }
                         }
-                        let frame = Frame::plain(callee, base + function.0 as usize + 1, stack);
-                        frames.push(frame);
+                        Frame::enter(callee, base + function.0 as usize + 1, stack, frames);
                         continue 'frame;
                     }
                     if !trap
                         && frames.len() < MAX_FRAMES
-                        && let Some(frame) = call::frame_of_struct(stack, base + function.0 as usize, site)
+                        && call::enter_struct(stack, base + function.0 as usize, site, frames)
                     {
-                        frames.push(frame);
                         continue 'frame;
                     }
                     return Ok(Exit::Machine(op));
@@ -703,37 +690,6 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                 _ => ok!(rare(op, regs, cx, globals, &closure)),
             }
         }
-    }
-}
-
-/// Writes a float. Field by field: building a `Value` elsewhere and copying its 16 bytes stalls on the narrower stores.
-#[inline(always)]
-fn put_float(dst: &mut Value, slot: Slot, x: f64) {
-    if let Value::Float(s, v) = dst {
-        *s = slot;
-        *v = x;
-    } else {
-        dst.put(Value::Float(slot, x));
-    }
-}
-
-/// Writes an int in place.
-#[inline(always)]
-fn put_int(dst: &mut Value, i: i64) {
-    if let Value::Int(v) = dst {
-        *v = i;
-    } else {
-        dst.put(Value::Int(i));
-    }
-}
-
-/// Writes a bool in place.
-#[inline(always)]
-fn put_bool(dst: &mut Value, b: bool) {
-    if let Value::Bool(v) = dst {
-        *v = b;
-    } else {
-        dst.put(Value::Bool(b));
     }
 }
 
@@ -765,19 +721,6 @@ fn mul_add(cx: &mut Cx, word: Op, a: (Slot, f64), b: (Slot, f64), c: (Slot, f64)
         }
     };
     Ok(slot.map(|slot| (slot, value)))
-}
-
-/// Copies a value; numbers without going through a clone.
-#[inline(always)]
-fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
-    match regs[src.0 as usize] {
-        Value::Float(s, x) => put_float(&mut regs[dst.0 as usize], s, x),
-        Value::Int(i) => put_int(&mut regs[dst.0 as usize], i),
-        ref other => {
-            let value = other.clone();
-            regs[dst.0 as usize].put(value);
-        }
-    }
 }
 
 /// Tells where the instruction before `at` comes from.

@@ -16,6 +16,7 @@ pub(crate) mod items;
 pub mod load;
 mod method;
 mod rare;
+mod registers;
 mod run;
 pub mod typetest;
 mod values;
@@ -88,9 +89,9 @@ impl Frame {
         &self.closure.chunk
     }
 
-    /// The frame of a function whose arguments stand from `base` in the order of its parameters.
+    /// Enters a function whose arguments stand from `base` in the order of its parameters.
     #[inline]
-    fn plain(closure: Rc<Closure>, base: usize, stack: &mut Vec<Value>) -> Frame {
+    fn enter(closure: Rc<Closure>, base: usize, stack: &mut Vec<Value>, frames: &mut Vec<Frame>) {
         let chunk = &closure.chunk;
         let end = base + chunk.registers as usize;
         if stack.len() < end {
@@ -101,10 +102,17 @@ impl Frame {
         // What earlier calls left behind in the caller's temporaries.
         own.iter_mut().for_each(Value::clear);
         for (register, value) in own.iter_mut().zip(&closure.captures) {
-            *register = value.clone();
+            register.put_copy(value);
         }
         let given = Given::all(params).0;
-        Frame { closure, pc: 0, base, given, entry: false, after: None }
+        // Written where it stays.
+        frames.reserve(1);
+        let count = frames.len();
+        if let Some(place) = frames.spare_capacity_mut().first_mut() {
+            place.write(Frame { closure, pc: 0, base, given, entry: false, after: None });
+            // SAFETY: one more has been written.
+            unsafe { frames.set_len(count + 1) };
+        }
     }
 }
 

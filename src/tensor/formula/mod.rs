@@ -23,6 +23,7 @@ use super::lanes::{Lanes, Run};
 use super::out::{Out, behind};
 use super::simd::sums::{addends, sum_onto};
 use super::{DType, Tensor, count, threads};
+use crate::ad::slot::Slot;
 use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel};
 use crate::value::Value;
@@ -39,7 +40,7 @@ pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
         && let Some((value, _)) =
             small::forward(formula, &plan, lead, |i| operands.get(i), &mut small::Rooms::default())
     {
-        return Some(value);
+        return Some(Value::Tensor(Slot::CONST, value));
     }
     match lay(formula, operands)? {
         Operands::Numbers if formula.total.is_some() => None,

@@ -1,5 +1,7 @@
 //! Formulas on a few elements: the same kernels on the same numbers as block by block, in one piece of memory.
 
+use std::rc::Rc;
+
 use smallvec::SmallVec;
 
 use super::number;
@@ -217,7 +219,7 @@ pub fn forward<'a>(
     lead: &Tensor,
     operand: impl Fn(usize) -> Option<&'a Value>,
     rooms: &mut Rooms,
-) -> Option<(Value, Kept)> {
+) -> Option<(Rc<Tensor>, Kept)> {
     match lead {
         Tensor::F32(_) => forward_of(formula, plan, lead.shape(), operand, &mut rooms.narrow),
         _ => forward_of(formula, plan, lead.shape(), operand, &mut rooms.wide),
@@ -230,7 +232,7 @@ fn forward_of<'a, T: Keeps>(
     shape: &[usize],
     operand: impl Fn(usize) -> Option<&'a Value>,
     room: &mut Room<T>,
-) -> Option<(Value, Kept)> {
+) -> Option<(Rc<Tensor>, Kept)> {
     // More elements than this are computed again on the way back: a tape holds many formulas.
     const KEPT: usize = 256;
     let n = count(shape);
@@ -256,7 +258,7 @@ fn forward_of<'a, T: Keeps>(
         }
         T::keep(all)
     };
-    (out.len() == n).then(|| (Value::from_vec(shape, out), kept))
+    (out.len() == n).then(|| (Tensor::counted(shape, out), kept))
 }
 
 /// A formula that was applied, as far as its pullback reads it.
