@@ -10,6 +10,7 @@ use dlang::ops::repeat::FLIP;
 use dlang::ops::shape_rules;
 use dlang::tensor::DType;
 use dlang::tensor::out::Out;
+use dlang::types::ty::Ty;
 use dlang::value::Value;
 
 use crate::check;
