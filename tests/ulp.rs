@@ -2,7 +2,7 @@
 //! (`ulp/f64.txt`, recorded by `ulp/record.py`). `cargo test --test ulp -- --nocapture` prints what was measured.
 
 use dlang::ops::num::Num;
-use dlang::tensor::simd::{erf, exp, log, pow, sine, tanh};
+use dlang::tensor::simd::{erf, exp, hypot, log, pow, sine, tanh};
 
 type Function = fn(f64) -> f64;
 
@@ -87,6 +87,29 @@ fn f32_power() {
     }
     println!("pow f32: {:.3} ulp at {:e} ^ {:e}", worst.0, worst.1, worst.2);
     assert!(worst.0 <= 0.52, "{} ulp at {:e} ^ {:e}", worst.0, worst.1, worst.2);
+}
+
+/// Against `libm`'s, which is off by less than one unit itself.
+#[test]
+fn lengths_of_pairs() {
+    let special =
+        [0.0, 1.0, 3.0, 1e-320, 2e-308, 1e-160, 1e-139, 3e-141, 1e139, 1e160, 1.5e308, f64::INFINITY, f64::NAN];
+    let mut pairs: Vec<(f64, f64)> = special.iter().flat_map(|&x| special.map(|y| (-x, y))).collect();
+    for i in 0..400_000u32 {
+        let mixed = f64::from(i.wrapping_mul(2_654_435_761));
+        let (x, y) = (mixed * 1e-5 - 2e4, f64::from(i % 1009) * 0.37);
+        let scale = 10f64.powi((i % 613) as i32 - 306);
+        pairs.extend([(x, y), (y, x), (x * scale, y * scale), (x, y * scale)]);
+    }
+    let mut worst = [0.0; 2];
+    for (x, y) in pairs {
+        let error = ulps64(hypot::hypot64(x, y), libm::hypot(x, y), 0.0);
+        let (a, b) = (x as f32, y as f32);
+        let single = ulps32(hypot::hypot32(a, b), libm::hypot(f64::from(a), f64::from(b)));
+        assert!(error <= 1.0 && single <= 0.51, "hypot({x:e}, {y:e}): {error} and {single} ulp");
+        worst = [f64::max(worst[0], error), f64::max(worst[1], single)];
+    }
+    println!("hypot f64: {:.2} ulp, f32: {:.3}", worst[0], worst[1]);
 }
 
 #[test]

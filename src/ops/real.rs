@@ -5,7 +5,7 @@ use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
 use crate::tensor::simd::poly::pick;
-use crate::tensor::simd::{erf, exp, log, pow, sine, tanh};
+use crate::tensor::simd::{erf, exp, hypot, log, pow, sine, tanh};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -111,10 +111,6 @@ macro_rules! real {
                 gamma::polygamma(self as f64, x as f64) as $t
             }
             #[inline(always)]
-            fn hypot(self, y: $t) -> $t {
-                $t::hypot(self, y)
-            }
-            #[inline(always)]
             fn softplus(self) -> $t {
                 let positive = pick(self > 0.0, self, 0.0);
                 let value = positive + Num::ln1p(Num::exp(-self.abs()));
@@ -213,6 +209,10 @@ real!(
             sine::cos64(self)
         }
         #[inline(always)]
+        fn hypot(self, y: f64) -> f64 {
+            hypot::hypot64(self, y)
+        }
+        #[inline(always)]
         fn tanh(self) -> f64 {
             tanh::tanh64(self)
         }
@@ -278,6 +278,10 @@ real!(
         #[inline(always)]
         fn cos(self) -> f32 {
             sine::cos32(self)
+        }
+        #[inline(always)]
+        fn hypot(self, y: f32) -> f32 {
+            hypot::hypot32(self, y)
         }
         #[inline(always)]
         fn tanh(self) -> f32 {

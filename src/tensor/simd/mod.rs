@@ -8,6 +8,7 @@ pub mod convolution;
 pub mod erf;
 pub mod exp;
 pub mod extrema;
+pub mod hypot;
 pub mod ints;
 pub mod kernels;
 pub mod log;
