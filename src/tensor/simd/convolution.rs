@@ -109,10 +109,11 @@ impl<T: Copy> Kernels<T> {
     }
 }
 
+// Positions are told by number: that all are known when it is compiled keeps the sums in registers.
 /// # Safety
 /// As [`Kernels::rows`] says, for `M` outputs and `N` vectors.
 #[inline(always)]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 unsafe fn rows<V: Vector, const M: usize, const N: usize>(
     x: *const V::T,
     at: &[usize],
@@ -147,7 +148,7 @@ unsafe fn rows<V: Vector, const M: usize, const N: usize>(
 /// # Safety
 /// As [`Kernels::dots`] says.
 #[inline(always)]
-#[allow(unsafe_code)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
 unsafe fn dots<V: Vector, const R: usize, const S: usize>(
     y: [*const V::T; ROWS],
     y_step: usize,
