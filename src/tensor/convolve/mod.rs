@@ -16,7 +16,7 @@ use self::direct::Direct;
 use crate::error::Result;
 use crate::tensor::matmul::{Dense, matrix, unchecked};
 use crate::tensor::simd::convolution::Convolved;
-use crate::tensor::simd::kernels::add_to;
+use crate::tensor::simd::kernels::{add_to, all_finite};
 use crate::tensor::threads;
 use crate::tensor::window::{Reach, Slide, along, back};
 
@@ -267,7 +267,10 @@ pub fn input_bar<T: Dense + Convolved>(g: &Geometry, y: &[T], w: &[T]) -> Result
         return Ok(x_bar);
     }
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
-    if let Some((turned, direct)) = Direct::turned(g) {
+    // Margins are zeros that are multiplied, which only finite numbers leave at 0.
+    if all_finite(w)
+        && let Some((turned, direct)) = Direct::turned(g)
+    {
         // A weight of the way back is that from the same input to the same output, at the opposite place of the window.
         let w = direct.pack(&turned, |group, input, output, place| {
             let at = ((group * g.outputs + output) * g.inputs + input + 1) * g.places() - 1 - place;
@@ -329,10 +332,11 @@ pub fn weight_bar<T: Dense + Convolved>(g: &Geometry, x: &[T], y: &[T]) -> Resul
     let chunks = (work / (4 * threads::WORTH)).clamp(1, g.batch.div_ceil(least).min(16));
     let images = g.batch.div_ceil(chunks);
     let mut sums = vec![T::default(); chunks * g.w_len()];
+    let is_finite = all_finite(x);
     let done = AtomicBool::new(true);
     threads::each_chunk(&mut sums, g.w_len(), |chunk, sum| {
         let images = chunk * images..((chunk + 1) * images).min(g.batch);
-        if add_weight_bar(g, images, x, y, sum).is_err() {
+        if add_weight_bar(g, images, (x, is_finite), y, sum).is_err() {
             done.store(false, Ordering::Relaxed);
         }
     });
@@ -344,13 +348,14 @@ pub fn weight_bar<T: Dense + Convolved>(g: &Geometry, x: &[T], y: &[T]) -> Resul
 fn add_weight_bar<T: Dense + Convolved>(
     g: &Geometry,
     images: std::ops::Range<usize>,
-    x: &[T],
+    (x, is_finite): (&[T], bool),
     y: &[T],
     w_bar: &mut [T],
 ) -> Result<()> {
     let (x_len, w_len, y_len) = (g.inputs * g.plane(), g.outputs * g.terms(), g.outputs * g.windows());
     let (width, count) = (g.columns.len, g.columns.count);
-    if let Some(direct) = Direct::new(g) {
+    // What lies between the rows of outputs is multiplied by zeros, see `input_bar`.
+    if is_finite && let Some(direct) = Direct::new(g) {
         direct.weight_bar(g, images, x, y, w_bar);
         return Ok(());
     }
@@ -508,6 +513,23 @@ mod tests {
                 check(&g);
             }
         }
+    }
+
+    /// An infinite number reaches what it is multiplied with, and nothing that margins alone would carry it to.
+    #[test]
+    fn what_is_not_finite_stays_where_it_counts() {
+        let side = slide(9, 3, 1, 1, 1).unwrap();
+        let g = Geometry { batch: 2, groups: 1, inputs: 3, outputs: 5, rows: side, columns: side };
+        let (mut x, mut w, y) = (numbers(g.x_len(), 3), numbers(g.w_len(), 50), numbers(g.y_len(), 200));
+        (x[0], w[0]) = (f64::INFINITY, f64::NAN);
+        let (mut to_x, mut to_w) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+        each_term(&g, |i, j, k| {
+            to_x[i] += w[j] * y[k];
+            to_w[j] += x[i] * y[k];
+        });
+        let finite = |v: &[f64]| v.iter().map(|x| x.is_finite()).collect::<Vec<_>>();
+        assert_eq!(finite(&weight_bar(&g, &x, &y).unwrap()), finite(&to_w));
+        assert_eq!(finite(&input_bar(&g, &y, &w).unwrap()), finite(&to_x));
     }
 
     #[test]
