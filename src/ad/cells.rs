@@ -127,26 +127,20 @@ pub(crate) struct Loose {
 /// A dtype of small tensors.
 pub(crate) trait Small: Keeps + std::ops::AddAssign {
     fn cells(loose: &mut Loose) -> &mut Cells<Self>;
-    fn array_mut(t: &mut Tensor) -> Option<&mut Arr<Self>>;
 }
 
 macro_rules! small {
-    ($type:ty, $cells:ident, $variant:ident) => {
+    ($type:ty, $cells:ident) => {
         impl Small for $type {
             #[inline]
             fn cells(loose: &mut Loose) -> &mut Cells<$type> {
                 &mut loose.$cells
             }
-
-            #[inline]
-            fn array_mut(t: &mut Tensor) -> Option<&mut Arr<$type>> {
-                if let Tensor::$variant(a) = t { Some(a) } else { None }
-            }
         }
     };
 }
-small!(f32, narrow, F32);
-small!(f64, wide, F64);
+small!(f32, narrow);
+small!(f64, wide);
 
 impl Loose {
     /// For this many general entries, without any cotangent. Nothing will stand here for none.

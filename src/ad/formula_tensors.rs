@@ -23,7 +23,7 @@ use crate::profile;
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
 use crate::tensor::formula::plan::{Plan, plan};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
-use crate::tensor::formula::small;
+use crate::tensor::formula::small::{self, Rooms};
 use crate::tensor::formula::{evaluate, forward};
 use crate::value::{Dict, StructValue, Value};
 
@@ -85,8 +85,8 @@ impl Cx {
         }
         let level = operands.iter().map(|v| v.slot().level()).max().unwrap_or_default();
         let value = match level {
-            Level(0) if formula.total.is_some() => evaluate(formula, &operands),
-            Level(0) if is_ready(&operands) => whole(formula, &operands),
+            Level(0) if formula.total.is_some() => evaluate(formula, &operands, &mut self.rooms),
+            Level(0) if is_ready(&operands) => whole(formula, &operands, &mut self.rooms),
             Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level)?,
             _ => None,
         };
@@ -114,9 +114,11 @@ impl Cx {
             profile::works_fused();
         }
         if !wanted {
+            // Nothing tells when these are done with.
             out.put(Value::Tensor(Slot::CONST, result));
             return Ok(true);
         }
+        self.rooms.spares.lend(&result);
         let Some(tape) = self.tape_mut(Level(1)) else { return Err(escaped()) };
         let is_needed = |i: usize| plan.needed & (1 << i) != 0;
         let operand = |(i, v): (usize, &Value)| match v {
@@ -294,13 +296,13 @@ fn is_ready(operands: &[Value]) -> bool {
     })
 }
 
-fn whole(formula: &Formula, operands: &[Value]) -> Option<Value> {
+fn whole(formula: &Formula, operands: &[Value], rooms: &mut Rooms) -> Option<Value> {
     let Some(lead) = operands.iter().find(|v| is_structure(v)) else {
-        return evaluate(formula, operands);
+        return evaluate(formula, operands, rooms);
     };
     let values = (0..length(lead)).map(|i| match parts(operands, i)? {
         Parts::Nothing => Some(Value::None),
-        Parts::Leaf(leaf) => whole(formula, &leaf),
+        Parts::Leaf(leaf) => whole(formula, &leaf, rooms),
     });
     let values: Vec<Value> = values.collect::<Option<_>>()?;
     Some(match lead {

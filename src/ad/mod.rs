@@ -15,6 +15,7 @@ pub mod held;
 pub mod leafwise;
 pub mod lift;
 pub mod nested;
+pub mod products;
 pub mod reverse;
 #[cfg(test)]
 mod scale_tests;
@@ -25,6 +26,7 @@ pub mod transforms;
 pub mod trap;
 
 use crate::ad::formula::Scratch;
+use crate::ad::products::Products;
 use crate::ad::slot::{Level, Slot};
 use crate::ad::tape::Tape;
 use crate::ad::trap::Trap;
@@ -50,6 +52,7 @@ pub struct Cx {
     pub trap: Trap,
     scratch: Scratch,
     rooms: Rooms,
+    products: Products,
     /// Turns of loops, to find those that are worth compiling.
     pub turns: u32,
 }
@@ -181,6 +184,9 @@ impl Cx {
         if self.pool.len() < KEPT {
             tape.reset(false);
             self.pool.push(tape);
+        }
+        if self.levels.is_empty() {
+            self.rooms.spares.collect();
         }
     }
 

@@ -81,15 +81,16 @@ impl Cx {
                 if args.iter().any(|a| matches!(a, Value::Float(slot, _) if !slot.is_const())) {
                     return Ok(false);
                 }
-                few_lanes(e, args)
+                few_lanes(e, args, &mut self.rooms.spares)
             }
-            (Rule::Product, [Value::Tensor(_, x), Value::Tensor(_, y)]) => small_product(x, y),
+            (Rule::Product, [Value::Tensor(_, x), Value::Tensor(_, y)]) => small_product(x, y, &mut self.rooms.spares),
             (Rule::Product, _) => None,
         };
         let Some(result) = computed.filter(|t| is_few(t)) else { return Ok(false) };
         if profile::is_on() {
             profile::works(prim);
         }
+        self.rooms.spares.lend(&result);
         let mut nodes = [Node(0); 2];
         let mut wanted = 0;
         for (i, (node, arg)) in nodes.iter_mut().zip(args).enumerate() {
@@ -131,7 +132,7 @@ impl Cx {
             1 if self.is_swept_once() => true,
             _ => return Ok(false),
         };
-        let Some(result) = small::small_affine(left, right, add) else { return Ok(false) };
+        let Some(result) = small::small_affine(left, right, add, &mut self.rooms.spares) else { return Ok(false) };
         if profile::is_on() {
             profile::works(&MATMUL);
         }
@@ -139,6 +140,7 @@ impl Cx {
             out.put(Value::Tensor(Slot::CONST, result));
             return Ok(true);
         }
+        self.rooms.spares.lend(&result);
         let Some(tape) = self.tape_mut(Level(1)) else { return Ok(false) };
         let (entry, node) = tape.push_small()?;
         entry.nodes = [sx.node(), sy.node()];

@@ -124,7 +124,7 @@ impl FnCompiler<'_> {
                 }
             },
             ExprKind::Binary(op @ (BinOp::And | BinOp::Or), a, b) => self.and_or(*op, a, b, dst, span),
-            ExprKind::Binary(op @ (BinOp::Add | BinOp::Sub), a, b) if is_product(a) || is_product(b) => {
+            ExprKind::Binary(op @ (BinOp::Add | BinOp::Sub), a, b) if fuses() && (is_product(a) || is_product(b)) => {
                 self.mul_add(*op, a, b, dst, span);
             }
             ExprKind::Binary(op, a, b) => {

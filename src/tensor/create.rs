@@ -19,6 +19,8 @@ pub trait Element: Copy + Default + PartialEq + Send + Sync + 'static {
     fn wrap(a: Arr<Self>) -> Tensor;
     /// The array if the tensor is of this type.
     fn array(t: &Tensor) -> Option<&Arr<Self>>;
+    /// The same to be changed.
+    fn array_mut(t: &mut Tensor) -> Option<&mut Arr<Self>>;
 }
 
 macro_rules! element {
@@ -29,6 +31,10 @@ macro_rules! element {
                 Tensor::$variant(a)
             }
             fn array(t: &Tensor) -> Option<&Arr<Self>> {
+                if let Tensor::$variant(a) = t { Some(a) } else { None }
+            }
+            #[inline]
+            fn array_mut(t: &mut Tensor) -> Option<&mut Arr<Self>> {
                 if let Tensor::$variant(a) = t { Some(a) } else { None }
             }
         }

@@ -10,9 +10,11 @@ use smallvec::SmallVec;
 use super::broadcast::broadcast_values;
 use super::cast::{Float, Kind, promote};
 use super::create::{full_value, scalar_f64};
+use super::form;
 use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::out::{Out, behind};
 use super::simd::kernels::add_to;
+use super::spares::Spares;
 use super::{Arr, DType, Shape, Tensor, count, dense, dense_mut, flat};
 use crate::ad::slot::Slot;
 use crate::env::Env;
@@ -35,7 +37,7 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
     }
     let e = e.special.and_then(|special| special(args)).unwrap_or(e);
     let args = args.get(..e.arity()).unwrap_or(args);
-    if let Some(done) = few_of_one(e, args) {
+    if let Some(done) = few_of_one(e, args, &mut Spares::default()) {
         return Ok(Value::Tensor(Slot::CONST, done));
     }
     let Some(kind) = promote(env, args) else {
@@ -61,43 +63,52 @@ pub fn eval_elementwise(env: &mut Env, prim: &'static Prim, e: &Elementwise, arg
 const FEW: usize = 2048;
 
 /// The value for one or two small float tensors alike, or one and a number; `None` for others.
-pub fn few_lanes(e: &Elementwise, args: &[Value]) -> Option<Rc<Tensor>> {
+pub fn few_lanes(e: &Elementwise, args: &[Value], spares: &mut Spares) -> Option<Rc<Tensor>> {
     let e = e.special.and_then(|special| special(args)).unwrap_or(e);
-    few_of_one(e, args.get(..e.arity())?)
+    few_of_one(e, args.get(..e.arity())?, spares)
 }
 
-fn few_of_one(e: &Elementwise, args: &[Value]) -> Option<Rc<Tensor>> {
+fn few_of_one(e: &Elementwise, args: &[Value], spares: &mut Spares) -> Option<Rc<Tensor>> {
     let ([Value::Tensor(_, t)] | [Value::Tensor(_, t), _] | [Value::Float(..) | Value::Int(_), Value::Tensor(_, t)]) =
         args
     else {
         return None;
     };
     match **t {
-        Tensor::F32(ref a) => few_lanes_of(a, e.lanes32, args),
-        Tensor::F64(ref a) => few_lanes_of(a, e.lanes64, args),
+        Tensor::F32(ref a) => few_lanes_of(a, e.lanes32, args, spares),
+        Tensor::F64(ref a) => few_lanes_of(a, e.lanes64, args, spares),
         _ => None,
     }
 }
 
-fn few_lanes_of<T: Float>(lead: &Arr<T>, kernel: LaneKernel<T>, args: &[Value]) -> Option<Rc<Tensor>> {
+fn few_lanes_of<T: Float>(
+    lead: &Arr<T>,
+    kernel: LaneKernel<T>,
+    args: &[Value],
+    spares: &mut Spares,
+) -> Option<Rc<Tensor>> {
     let shape = lead.shape();
     let n = count(shape);
     if n > FEW {
         return None;
     }
-    let mut out = Vec::with_capacity(n);
     match args {
         [_] => {
             let lanes = [Lanes::Each(dense(lead)?)];
-            behind(&mut out, n, |out| kernel(n, &lanes, out));
+            spares.make(shape, |out| {
+                kernel(n, &lanes, out);
+                Some(())
+            })
         }
         [a, b] => {
             let lanes = [few_of(a, shape)?, few_of(b, shape)?];
-            behind(&mut out, n, |out| kernel(n, &lanes, out));
+            spares.make(shape, |out| {
+                kernel(n, &lanes, out);
+                Some(())
+            })
         }
-        _ => return None,
+        _ => None,
     }
-    Some(Tensor::counted(shape, out))
 }
 
 /// Lanes of a number or of a tensor of this shape.
@@ -105,7 +116,7 @@ fn few_of<'a, T: Float>(v: &'a Value, shape: &[usize]) -> Option<Lanes<'a, T>> {
     match v {
         Value::Tensor(_, t) => {
             let a = T::array(t)?;
-            if a.shape() == shape { dense(a).map(Lanes::Each) } else { None }
+            if form::alike(a.shape(), shape) { dense(a).map(Lanes::Each) } else { None }
         }
         Value::Float(_, x) => Some(Lanes::Same(T::c(*x))),
         Value::Int(i) => Some(Lanes::Same(T::c(*i as f64))),

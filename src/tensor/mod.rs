@@ -33,6 +33,7 @@ pub mod scan;
 pub mod simd;
 pub mod small;
 pub mod sort;
+pub mod spares;
 pub mod strided;
 pub mod threads;
 pub mod underflow;

@@ -115,6 +115,14 @@ pub fn behind<T: Copy>(data: &mut Vec<T>, n: usize, f: impl FnOnce(&mut Out<'_, 
     unsafe { data.set_len(data.len() + made) }
 }
 
+/// How many of the elements `f` overwrites, from the first on.
+#[inline(always)]
+pub fn over<T: Copy>(data: &mut [T], f: impl FnOnce(&mut Out<'_, T>)) -> usize {
+    // SAFETY: an `Out` writes elements and nothing else, so what was there stays or is overwritten by such.
+    let room = unsafe { &mut *(std::ptr::from_mut(data) as *mut [MaybeUninit<T>]) };
+    fill(room, f)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use super::cast::Float;
 use super::create::Element;
 use super::matmul::{TINY, dot_slices};
+use super::out::Room;
+use super::spares::Spares;
 use super::{Arr, Tensor, dense, dense_mut};
 use crate::ad::slot::Slot;
 use crate::tensor::simd::kernels::{
@@ -17,7 +19,14 @@ const FEW: usize = 4;
 
 /// Appends the elements of a product in row-major order: `m` by `k` times `k` by `n`, either operand read transposed. False, with
 /// anything appended, if it is not small, or, with `finite`, an element is NaN: where zeros win, they have to be looked for.
-fn elements<T>(a: &[T], b: &[T], turn: (bool, bool), [m, k, n]: [usize; 3], finite: bool, out: &mut Vec<T>) -> bool
+fn elements<T>(
+    a: &[T],
+    b: &[T],
+    turn: (bool, bool),
+    [m, k, n]: [usize; 3],
+    finite: bool,
+    out: &mut impl Room<T>,
+) -> bool
 where
     T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
@@ -85,7 +94,7 @@ fn dot<T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign>(row: &[T], co
 }
 
 /// Rows of `K` elements times such.
-fn dots<T, const K: usize>(a: &[T], b: &[T], out: &mut Vec<T>)
+fn dots<T, const K: usize>(a: &[T], b: &[T], out: &mut impl Room<T>)
 where
     T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
@@ -101,7 +110,7 @@ where
 }
 
 /// Products with a matrix of `N` columns.
-fn columns<T, const N: usize>(a: &[T], b: &[T], step: (usize, usize), m: usize, out: &mut Vec<T>)
+fn columns<T, const N: usize>(a: &[T], b: &[T], step: (usize, usize), m: usize, out: &mut impl Room<T>)
 where
     T: Float + std::ops::Mul<Output = T> + std::ops::AddAssign,
 {
@@ -140,22 +149,23 @@ pub fn product(
 ) -> Option<Value> {
     // A vector lies as a row and as a column.
     let turn = (turn.0 && a.rank() == 2, turn.1 && b.rank() == 2);
-    let product = as_matrices(a, b, turn, dims, shape, finite)?;
+    let product = as_matrices((a, b), turn, dims, shape, finite, &mut Spares::default())?;
     Some(if shape.is_empty() { product.scalar_value() } else { Value::Tensor(Slot::CONST, product) })
 }
 
 /// The product of a vector or matrix and another, not of two vectors, if it is small.
-pub fn small_product(x: &Tensor, y: &Tensor) -> Option<Rc<Tensor>> {
+pub fn small_product(x: &Tensor, y: &Tensor, spares: &mut Spares) -> Option<Rc<Tensor>> {
+    let mut go = |dims, shape: &[usize]| as_matrices((x, y), (false, false), dims, shape, false, spares);
     match (x.shape(), y.shape()) {
-        ([k], [l, n]) if k == l => as_matrices(x, y, (false, false), [1, *k, *n], &[*n], false),
-        ([m, k], [l, n]) if k == l => as_matrices(x, y, (false, false), [*m, *k, *n], &[*m, *n], false),
-        ([m, k], [l]) if k == l => as_matrices(x, y, (false, false), [*m, *k, 1], &[*m], false),
+        ([k], [l, n]) if k == l => go([1, *k, *n], &[*n]),
+        ([m, k], [l, n]) if k == l => go([*m, *k, *n], &[*m, *n]),
+        ([m, k], [l]) if k == l => go([*m, *k, 1], &[*m]),
         _ => None,
     }
 }
 
 /// `x @ y + b` for a vector and a matrix, in either order, and a vector as long as the result, if it is small.
-pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Rc<Tensor>> {
+pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor, spares: &mut Spares) -> Option<Rc<Tensor>> {
     let dims = match (x.shape(), y.shape()) {
         ([k], [l, n]) if k == l => [1, *k, *n],
         ([m, k], [l]) if k == l => [*m, *k, 1],
@@ -165,54 +175,53 @@ pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor) -> Option<Rc<Tensor>> {
     if dims[0] * dims[1] * dims[2] > TINY || b.shape() != [n] {
         return None;
     }
-    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3]) -> Option<Rc<Tensor>>
+    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3], spares: &mut Spares) -> Option<Rc<Tensor>>
     where
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
-        let b = dense(b)?;
-        let mut out = Vec::with_capacity(b.len());
-        if !elements(dense(x)?, dense(y)?, (false, false), dims, false, &mut out) {
-            return None;
-        }
-        add_to(&mut out, b);
-        Some(Tensor::counted(&[out.len()], out))
+        let (x, y, b) = (dense(x)?, dense(y)?, dense(b)?);
+        spares.make(&[b.len()], |out| {
+            elements(x, y, (false, false), dims, false, out).then_some(())?;
+            add_to(out, b);
+            Some(())
+        })
     }
     match (x, y, b) {
-        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, dims),
-        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, dims),
+        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, dims, spares),
+        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, dims, spares),
         _ => None,
     }
 }
 
 /// The same with vectors taken for the matrices that `turn` and `dims` tell.
 fn as_matrices(
-    a: &Tensor,
-    b: &Tensor,
+    (a, b): (&Tensor, &Tensor),
     turn: (bool, bool),
     [m, k, n]: [usize; 3],
     shape: &[usize],
     finite: bool,
+    spares: &mut Spares,
 ) -> Option<Rc<Tensor>> {
     if m * k * n > TINY {
         return None;
     }
     fn go<T>(
-        a: &Arr<T>,
-        b: &Arr<T>,
+        (a, b): (&Arr<T>, &Arr<T>),
         turn: (bool, bool),
         dims: [usize; 3],
         shape: &[usize],
         finite: bool,
+        spares: &mut Spares,
     ) -> Option<Rc<Tensor>>
     where
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
-        let mut out = Vec::with_capacity(dims[0] * dims[2]);
-        elements(dense(a)?, dense(b)?, turn, dims, finite, &mut out).then(|| Tensor::counted(shape, out))
+        let (a, b) = (dense(a)?, dense(b)?);
+        spares.make(shape, |out| elements(a, b, turn, dims, finite, out).then_some(()))
     }
     match (a, b) {
-        (Tensor::F32(a), Tensor::F32(b)) => go(a, b, turn, [m, k, n], shape, finite),
-        (Tensor::F64(a), Tensor::F64(b)) => go(a, b, turn, [m, k, n], shape, finite),
+        (Tensor::F32(a), Tensor::F32(b)) => go((a, b), turn, [m, k, n], shape, finite, spares),
+        (Tensor::F64(a), Tensor::F64(b)) => go((a, b), turn, [m, k, n], shape, finite, spares),
         _ => None,
     }
 }

@@ -248,6 +248,11 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         put_float(&mut r!(dst), slot, value);
                         continue;
                     }
+                    if !trap && ok!(cx.joined_product(word, [get!(a), get!(b), get!(c)], &mut made)) {
+                        at += 1;
+                        r!(dst).put_taken(&mut made);
+                        continue;
+                    }
                     // The product's errors have the place of this word, the sum's that of the next.
                     let product = ok!(arith::product(cx, get!(a), get!(b)));
                     at += 1;

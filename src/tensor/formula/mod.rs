@@ -17,6 +17,7 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use self::layout::{Layout, Operands, Reach, lay, spread};
+use self::small::Rooms;
 use super::cast::Float;
 use super::create::scalar_f64;
 use super::lanes::{Lanes, Run};
@@ -33,12 +34,11 @@ const BLOCK: usize = 2048;
 
 /// The value of a formula; `operands` are those of its registers, without derivative. `None` if it has to be computed
 /// operation by operation.
-pub fn evaluate(formula: &Formula, operands: &[Value]) -> Option<Value> {
+pub fn evaluate(formula: &Formula, operands: &[Value], rooms: &mut Rooms) -> Option<Value> {
     if formula.total.is_none()
         && let Some((plan, lead)) = plan::plan(formula, operands.iter())
         && plan.kinds.wanted == 0
-        && let Some((value, _)) =
-            small::forward(formula, &plan, lead, |i| operands.get(i), &mut small::Rooms::default())
+        && let Some((value, _)) = small::forward(formula, &plan, lead, |i| operands.get(i), rooms)
     {
         return Some(Value::Tensor(Slot::CONST, value));
     }
@@ -370,7 +370,10 @@ mod tests {
             let tensor = |data: Vec<f32>| Value::tensor(Tensor::from_vec(&[n], data));
             let (x, y) = (tensor(x), tensor(y));
             for (second, want) in [(y, want), (Value::float(-1.25), number)] {
-                let Some(Value::Tensor(slot, got)) = evaluate(&formula(), &[x.clone(), second]) else { panic!("{n}") };
+                let Some(Value::Tensor(slot, got)) = evaluate(&formula(), &[x.clone(), second], &mut Rooms::default())
+                else {
+                    panic!("{n}")
+                };
                 assert!(slot.is_const() && got.same(&Tensor::from_vec(&[n], want)), "{n}");
             }
         }
@@ -392,7 +395,7 @@ mod tests {
                 (tensor(&[rows, 1], &column), by_column),
             ] {
                 let x = tensor(&[rows, columns], &x);
-                let Some(Value::Tensor(_, got)) = evaluate(&formula(), &[x, second]) else {
+                let Some(Value::Tensor(_, got)) = evaluate(&formula(), &[x, second], &mut Rooms::default()) else {
                     panic!("{rows} {columns}")
                 };
                 assert!(got.same(&Tensor::from_vec(&[rows, columns], want)), "{rows} {columns}");
@@ -406,13 +409,13 @@ mod tests {
         let x = zeros(&[2, 3], DType::F32);
         let others = [zeros(&[4], DType::F32), zeros(&[2, 3], DType::F64), zeros(&[2, 3], DType::Int), Value::None];
         for other in others {
-            assert!(evaluate(&formula(), &[x.clone(), other]).is_none());
+            assert!(evaluate(&formula(), &[x.clone(), other], &mut Rooms::default()).is_none());
         }
         // An operation on ints alone.
-        assert!(evaluate(&formula(), &[Value::Int(3), x.clone()]).is_none());
-        assert!(evaluate(&formula(), &[x, Value::Int(3)]).is_none());
+        assert!(evaluate(&formula(), &[Value::Int(3), x.clone()], &mut Rooms::default()).is_none());
+        assert!(evaluate(&formula(), &[x, Value::Int(3)], &mut Rooms::default()).is_none());
         assert!(
-            matches!(evaluate(&formula(), &[Value::float(1.0), Value::float(2.0)]), Some(Value::Float(_, y)) if y == 0.0)
+            matches!(evaluate(&formula(), &[Value::float(1.0), Value::float(2.0)], &mut Rooms::default()), Some(Value::Float(_, y)) if y == 0.0)
         );
     }
 }

@@ -23,9 +23,19 @@ pub enum Source {
     Out,
 }
 
+/// The operations that a few elements do not need a kernel for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plain {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
 /// A step that makes elements.
 pub struct Making {
     pub inside: &'static Elementwise,
+    pub plain: Option<Plain>,
     pub a: Source,
     pub b: Option<Source>,
 }
@@ -36,6 +46,8 @@ pub enum Share {
     Negated,
     /// Times the number that is this value.
     Times(u8),
+    /// Times the elements of the other factor.
+    By(Source),
     /// What a pullback makes of it: of operand `j`, for operands and value.
     Pulled {
         inside: &'static Elementwise,
@@ -94,6 +106,8 @@ pub struct Program {
     pub back: Vec<Back>,
     /// Cotangents of the registers that want one.
     pub bars: Vec<(u8, Bar)>,
+    /// Elements that the way back makes, one at a time that is added to others among them.
+    pub places: usize,
     /// Bit `i`: value `i` depends on registers that want a cotangent.
     pub live: u32,
 }
@@ -144,9 +158,11 @@ impl Program {
             spread: vec![],
             back: vec![],
             bars: vec![],
+            places: 0,
             live: masks.live,
         };
         back.pull(&mut program, kinds)?;
+        program.places = back.made as usize + 1;
         Some(program)
     }
 }
@@ -173,7 +189,7 @@ impl Maker<'_> {
         for (k, step) in steps {
             let (a, b) = step.operands();
             let b = if let Some(b) = b { Some(self.source(b)?) } else { None };
-            all.push(Making { inside: step.inside()?, a: self.source(a)?, b });
+            all.push(Making { inside: step.inside()?, plain: plain(*step), a: self.source(a)?, b });
             self.keep(self.formula.value(k))?;
         }
         Some(all)
@@ -237,11 +253,12 @@ impl Maker<'_> {
                     *bars.get_mut(i as usize)? = Some(bar);
                     continue;
                 }
-                let share = match (factor(*step, j), by_number(*step, j, lanes)) {
-                    (Some(1.0), _) => Share::Itself,
-                    (Some(_), _) => Share::Negated,
-                    (None, Some(number)) => Share::Times(number),
-                    (None, None) => {
+                let share = match (factor(*step, j), by_number(*step, j, lanes), *step) {
+                    (Some(1.0), ..) => Share::Itself,
+                    (Some(_), ..) => Share::Negated,
+                    (None, Some(number), _) => Share::Times(number),
+                    (None, None, Step::Mul(a, b)) => Share::By(slice(if j == 0 { b } else { a })),
+                    (None, None, _) => {
                         Share::Pulled { inside: step.inside()?, j: j as u8, a: slice(a), b: b.map(slice), y }
                     }
                 };
@@ -275,6 +292,16 @@ impl Maker<'_> {
             program.bars.push((i as u8, bar));
         }
         Some(())
+    }
+}
+
+fn plain(step: Step) -> Option<Plain> {
+    match step {
+        Step::Add(..) => Some(Plain::Add),
+        Step::Sub(..) => Some(Plain::Sub),
+        Step::Mul(..) => Some(Plain::Mul),
+        Step::Div(..) => Some(Plain::Div),
+        _ => None,
     }
 }
 

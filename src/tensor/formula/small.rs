@@ -6,24 +6,31 @@ use smallvec::SmallVec;
 
 use super::number;
 use super::plan::Plan;
-use super::program::{Back, Bar, Making, Share, Source, To};
+use super::program::{Back, Bar, Making, Plain, Share, Source, To};
 use super::pull::slope_of;
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::Lanes;
-use crate::tensor::out::behind;
-use crate::tensor::simd::kernels::{add_to, negate, times};
+use crate::tensor::out::{Out, Room as _, over};
+use crate::tensor::simd::kernels::{add_to, negate, products, times};
 use crate::tensor::simd::sums::sum;
+use crate::tensor::spares::Spares;
 use crate::tensor::{Tensor, count, dense};
 use crate::value::Value;
 
 /// The values that are numbers; 0 for the others.
-fn numbers<'a>(formula: &Formula, plan: &Plan, operand: impl Fn(usize) -> Option<&'a Value>) -> [f64; MOST] {
-    let mut numbers = [0.0; MOST];
+type Numbers = SmallVec<[f64; 12]>;
+
+#[inline(always)]
+fn numbers<'a>(formula: &Formula, plan: &Plan, operand: impl Fn(usize) -> Option<&'a Value>) -> Numbers {
+    let mut numbers = Numbers::new();
+    numbers.resize(formula.value(formula.steps.len()), 0.0);
     for &i in &plan.program.numbers {
-        numbers[i as usize % MOST] = operand(i as usize).and_then(scalar_f64).unwrap_or(0.0);
+        if let Some(x) = numbers.get_mut(i as usize) {
+            *x = operand(i as usize).and_then(scalar_f64).unwrap_or(0.0);
+        }
     }
     let first = formula.registers.len();
     numbers.iter_mut().skip(first).zip(&formula.constants).for_each(|(x, constant)| *x = *constant);
@@ -31,141 +38,162 @@ fn numbers<'a>(formula: &Formula, plan: &Plan, operand: impl Fn(usize) -> Option
         let Some(step) = formula.steps.get(k as usize) else { continue };
         let (a, b) = step.operands();
         let y = number(*step, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)));
-        numbers[formula.value(k as usize) % MOST] = y;
+        if let Some(x) = numbers.get_mut(formula.value(k as usize)) {
+            *x = y;
+        }
     }
     numbers
 }
 
 #[inline]
-fn at(numbers: &[f64; MOST], i: u8) -> f64 {
-    numbers[i as usize % MOST]
+fn at(numbers: &[f64], i: u8) -> f64 {
+    numbers.get(i as usize).copied().unwrap_or(0.0)
 }
 
-/// The elements of the operands that are tensors and there; nothing for the others.
-type Slices<'a, T> = SmallVec<[&'a [T]; 12]>;
-
-fn slices<'a, T: Float>(formula: &Formula, operand: impl Fn(usize) -> Option<&'a Value>) -> Option<Slices<'a, T>> {
-    let mut slices = Slices::new();
-    for i in 0..formula.registers.len() {
-        slices.push(match operand(i)? {
-            Value::Tensor(_, t) => dense(T::array(t)?)?,
-            _ => &[],
-        });
-    }
-    Some(slices)
-}
-
-/// Elements made one after the other, `n` at a time.
-struct Made<'m, T> {
+/// What operations read, of `n` elements each, but for what was just made.
+struct Sources<'a, T, F> {
     n: usize,
-    /// The first ones, if they were kept.
-    kept: &'m [T],
-    all: &'m mut Vec<Vec<T>>,
-    /// How many of the lists are in use.
-    used: usize,
+    numbers: &'a [f64],
+    operand: F,
+    /// The first ones that were made, if they were kept.
+    kept: &'a [T],
+    root: &'a [T],
+    out: &'a [T],
 }
 
-impl<T: Float> Made<'_, T> {
-    #[inline]
-    fn at(&self, place: u8) -> Option<&[T]> {
-        let start = place as usize * self.n;
-        if start < self.kept.len() {
-            return self.kept.get(start..start + self.n);
+/// Elements for which a call of a kernel takes longer than what it does.
+const FEWEST: usize = 8;
+
+impl<'v, T: Float, F: Fn(usize) -> Option<&'v Value>> Sources<'_, T, F> {
+    #[inline(always)]
+    fn slice<'a>(&'a self, source: Source, made: &'a [T]) -> Option<&'a [T]>
+    where
+        'v: 'a,
+    {
+        match source {
+            Source::Root => Some(self.root),
+            Source::Out => Some(self.out),
+            Source::Operand(i) => match (self.operand)(i as usize)? {
+                Value::Tensor(_, t) => dense(T::array(t)?),
+                _ => None,
+            },
+            Source::Made(place) => {
+                let start = place as usize * self.n;
+                let all = if start < self.kept.len() { self.kept } else { made };
+                all.get(start..start + self.n)
+            }
+            Source::Number(_) => None,
         }
-        self.all.get(place as usize).map(|x| &x[..])
     }
 
-    /// The next list, taken out to be filled.
-    #[inline]
-    fn next(&mut self) -> Vec<T> {
-        match self.all.get_mut(self.used) {
-            Some(list) => {
-                let mut list = std::mem::take(list);
-                list.clear();
-                list
-            }
-            None => {
-                self.all.push(vec![]);
-                Vec::with_capacity(self.n)
-            }
+    #[inline(always)]
+    fn lanes<'a>(&'a self, source: Source, made: &'a [T]) -> Option<Lanes<'a, T>>
+    where
+        'v: 'a,
+    {
+        match source {
+            Source::Number(i) => Some(Lanes::Same(T::c(at(self.numbers, i)))),
+            other => self.slice(other, made).map(Lanes::Each),
         }
-    }
-
-    /// Puts it back.
-    #[inline]
-    fn keep(&mut self, list: Vec<T>) {
-        if let Some(place) = self.all.get_mut(self.used) {
-            *place = list;
-        }
-        self.used += 1;
     }
 
     /// Appends to `out` what a step makes.
     #[inline]
-    fn step(&self, making: &Making, numbers: &[f64; MOST], operands: &[&[T]], out: &mut Vec<T>) -> Option<()> {
-        let lane = |source: Source| -> Option<Lanes<'_, T>> {
-            Some(match source {
-                Source::Number(i) => Lanes::Same(T::c(at(numbers, i))),
-                Source::Operand(i) => Lanes::Each(operands.get(i as usize)?),
-                Source::Made(place) => Lanes::Each(self.at(place)?),
-                Source::Root | Source::Out => return None,
-            })
+    fn step(&self, making: &Making, made: &[T], out: &mut Out<'_, T>) -> Option<()> {
+        let a = self.lanes(making.a, made)?;
+        let Some(b) = making.b else {
+            T::lanes(making.inside)(self.n, &[a], out);
+            return Some(());
         };
-        let kernel = T::lanes(making.inside);
-        match making.b {
-            Some(b) => {
-                let lanes = [lane(making.a)?, lane(b)?];
-                behind(out, self.n, |out| kernel(self.n, &lanes, out));
-            }
-            None => {
-                let lanes = [lane(making.a)?];
-                behind(out, self.n, |out| kernel(self.n, &lanes, out));
-            }
+        let b = self.lanes(b, made)?;
+        match making.plain {
+            Some(plain) if self.n <= FEWEST => match plain {
+                Plain::Add => each(a, b, out, |a, b| a + b),
+                Plain::Sub => each(a, b, out, |a, b| a - b),
+                Plain::Mul => each(a, b, out, |a, b| a * b),
+                Plain::Div => each(a, b, out, |a, b| a / b),
+            },
+            _ => T::lanes(making.inside)(self.n, &[a, b], out),
         }
         Some(())
     }
 
     /// Appends to `to` what an operand gets of a cotangent.
     #[inline]
-    fn share(
-        &self,
-        bar: Source,
-        share: &Share,
-        (root, out): (&[T], &[T]),
-        numbers: &[f64; MOST],
-        operands: &[&[T]],
-        to: &mut Vec<T>,
-    ) -> Option<()> {
-        let slice = |source: Source| -> Option<&[T]> {
-            match source {
-                Source::Root => Some(root),
-                Source::Out => Some(out),
-                Source::Operand(i) => operands.get(i as usize).copied(),
-                Source::Made(place) => self.at(place),
-                Source::Number(_) => None,
-            }
-        };
-        let bar = slice(bar)?;
+    fn share(&self, bar: Source, share: &Share, made: &[T], to: &mut Out<'_, T>) -> Option<()> {
+        let bar = self.slice(bar, made)?;
+        let is_few = self.n <= FEWEST;
         match share {
-            Share::Itself => append(to, bar),
+            Share::Itself => to.extend_from_slice(bar),
             Share::Negated => negate(bar, to),
-            Share::Times(i) => times(bar, T::c(at(numbers, *i)), to),
+            Share::Times(i) => {
+                let slope = T::c(at(self.numbers, *i));
+                if is_few { to.extend(bar.iter().map(|x| x.zmul(slope))) } else { times(bar, slope, to) }
+            }
+            Share::By(other) => {
+                let other = self.slice(*other, made)?;
+                if is_few {
+                    to.extend(bar.iter().zip(other).map(|(x, y)| x.zmul(*y)));
+                } else {
+                    products(bar, other, to);
+                }
+            }
             Share::Pulled { inside, j, a, b, y } => {
                 let kernel = T::pulls(inside).get(*j as usize)?;
-                let y = slice(*y)?;
+                let (a, y) = (self.slice(*a, made)?, self.slice(*y, made)?);
                 match b {
-                    Some(b) => {
-                        let args = [slice(*a)?, slice(*b)?];
-                        behind(to, bar.len(), |out| kernel(&args, y, bar, out));
-                    }
-                    None => {
-                        let args = [slice(*a)?];
-                        behind(to, bar.len(), |out| kernel(&args, y, bar, out));
-                    }
+                    Some(b) => kernel(&[a, self.slice(*b, made)?], y, bar, to),
+                    None => kernel(&[a], y, bar, to),
                 }
             }
         }
         Some(())
+    }
+}
+
+/// Appends what `f` makes of a few lanes.
+#[inline(always)]
+fn each<T: Float>(a: Lanes<'_, T>, b: Lanes<'_, T>, out: &mut Out<'_, T>, f: impl Fn(T, T) -> T) {
+    match (a, b) {
+        (Lanes::Each(a), Lanes::Each(b)) => out.extend(a.iter().zip(b).map(|(a, b)| f(*a, *b))),
+        (Lanes::Each(a), Lanes::Same(b)) => out.extend(a.iter().map(|a| f(*a, b))),
+        (Lanes::Same(a), Lanes::Each(b)) => out.extend(b.iter().map(|b| f(a, *b))),
+        // Steps on numbers are no steps on elements.
+        (Lanes::Same(_), Lanes::Same(_)) => {}
+    }
+}
+
+/// Memory for elements made one after the other, `n` at a time.
+struct Made<'m, T> {
+    n: usize,
+    all: &'m mut [T],
+    /// How many were made.
+    used: usize,
+}
+
+impl<'m, T: Float> Made<'m, T> {
+    /// Room for so many.
+    fn new(n: usize, places: usize, room: &'m mut Room<T>) -> Made<'m, T> {
+        if room.all.len() < n * places {
+            room.all.resize(n * places, T::default());
+        }
+        Made { n, all: &mut room.all, used: 0 }
+    }
+
+    /// Those that were made.
+    #[inline]
+    fn known(&self) -> &[T] {
+        self.all.get(..self.used * self.n).unwrap_or(&[])
+    }
+
+    /// Writes the next ones: gives those before, and these.
+    #[inline(always)]
+    fn write(&mut self, f: impl FnOnce(&[T], &mut Out<'_, T>) -> Option<()>) -> Option<(&mut [T], &mut [T])> {
+        let (known, rest) = self.all.split_at_mut_checked(self.used * self.n)?;
+        let next = rest.get_mut(..self.n)?;
+        let mut done = None;
+        let written = over(next, |out| done = f(known, out));
+        done.filter(|()| written == self.n).map(|()| (known, next))
     }
 }
 
@@ -218,11 +246,11 @@ pub fn forward<'a>(
     plan: &Plan,
     lead: &Tensor,
     operand: impl Fn(usize) -> Option<&'a Value>,
-    rooms: &mut Rooms,
+    Rooms { narrow, wide, spares }: &mut Rooms,
 ) -> Option<(Rc<Tensor>, Kept)> {
     match lead {
-        Tensor::F32(_) => forward_of(formula, plan, lead.shape(), operand, &mut rooms.narrow),
-        _ => forward_of(formula, plan, lead.shape(), operand, &mut rooms.wide),
+        Tensor::F32(_) => forward_of(formula, plan, lead.shape(), operand, narrow, spares),
+        _ => forward_of(formula, plan, lead.shape(), operand, wide, spares),
     }
 }
 
@@ -232,33 +260,31 @@ fn forward_of<'a, T: Keeps>(
     shape: &[usize],
     operand: impl Fn(usize) -> Option<&'a Value>,
     room: &mut Room<T>,
+    spares: &mut Spares,
 ) -> Option<(Rc<Tensor>, Kept)> {
     // More elements than this are computed again on the way back: a tape holds many formulas.
     const KEPT: usize = 256;
     let n = count(shape);
     let numbers = numbers(formula, plan, &operand);
-    let operands = slices::<T>(formula, &operand)?;
     let (last, steps) = plan.program.forward.split_last()?;
-    let mut made = Made { n, kept: &[], all: &mut room.all, used: 0 };
+    let sources = Sources { n, numbers: &numbers, operand, kept: &[], root: &[], out: &[] };
+    let mut made = Made::new(n, steps.len(), room);
     for step in steps {
-        let mut list = made.next();
-        let done = made.step(step, &numbers, &operands, &mut list);
-        made.keep(list);
-        done?;
+        made.write(|known, out| sources.step(step, known, out))?;
+        made.used += 1;
     }
-    let mut out = Vec::with_capacity(n);
-    made.step(last, &numbers, &operands, &mut out)?;
+    let result = spares.make(shape, |out| sources.step(last, made.known(), out))?;
     let known = &plan.program.known[..];
     let kept = if known.is_empty() || known.len() * n > KEPT {
         Kept::Nothing
     } else {
         let mut all = Vec::with_capacity(known.len() * n);
         for place in known {
-            all.extend_from_slice(made.at(*place)?);
+            append(&mut all, made.all.get(*place as usize * n..(*place as usize + 1) * n)?);
         }
         T::keep(all)
     };
-    (out.len() == n).then(|| (Tensor::counted(shape, out), kept))
+    Some((result, kept))
 }
 
 /// A formula that was applied, as far as its pullback reads it.
@@ -280,21 +306,21 @@ pub enum Pulled<'a, T> {
 
 /// Memory that comes and goes with each formula, kept for the next.
 pub struct Room<T> {
-    all: Vec<Vec<T>>,
-    fresh: Vec<T>,
+    all: Vec<T>,
 }
 
 impl<T> Default for Room<T> {
     fn default() -> Room<T> {
-        Room { all: vec![], fresh: vec![] }
+        Room { all: vec![] }
     }
 }
 
-/// The same for both dtypes.
+/// The same for both dtypes, and for results.
 #[derive(Default)]
 pub struct Rooms {
     narrow: Room<f32>,
     wide: Room<f64>,
+    pub spares: Spares,
 }
 
 /// Hands out the cotangents of the wanted registers, by their number, for the elements of that of the result. Of the operands
@@ -309,27 +335,23 @@ pub fn pull<'a, T: Keeps, E>(
     let Applied { formula, plan, out, kept } = *applied;
     let (n, program) = (root.len(), &plan.program);
     let numbers = numbers(formula, plan, &operand);
-    let Room { all, fresh } = room;
-    let operands = slices::<T>(formula, &operand)?;
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
-    let mut made = Made { n, kept: T::kept(kept), all, used: 0 };
-    if made.kept.is_empty() {
+    let sources = Sources { n, numbers: &numbers, operand, kept: T::kept(kept), root, out };
+    let mut made = Made::new(n, program.places, room);
+    if sources.kept.is_empty() {
         for step in &program.again {
-            let mut list = made.next();
-            let done = made.step(step, &numbers, &operands, &mut list);
-            made.keep(list);
-            done?;
+            made.write(|known, out| sources.step(step, known, out))?;
+            made.used += 1;
         }
     } else {
         made.used = program.again.len();
-        while made.all.len() < made.used {
-            made.all.push(vec![]);
-        }
     }
     for &i in &program.spread {
-        let mut list = made.next();
-        list.resize(n, T::c(at(&numbers, i)));
-        made.keep(list);
+        made.write(|_, out| {
+            out.extend(std::iter::repeat_n(T::c(at(&numbers, i)), n));
+            Some(())
+        })?;
+        made.used += 1;
     }
     let mut sums = [0.0; MOST];
     for step in &program.back {
@@ -340,26 +362,24 @@ pub fn pull<'a, T: Keeps, E>(
                 continue;
             }
         };
-        let mut own = if let To::New = to { made.next() } else { std::mem::take(fresh) };
-        own.clear();
-        let shared = made.share(bar, share, (root, out), &numbers, &operands, &mut own);
+        let (known, own) = made.write(|known, out| sources.share(bar, share, known, out))?;
         match to {
-            To::New => made.keep(own),
+            To::New => made.used += 1,
             To::AddTo(place) => {
-                add_to(made.all.get_mut(place as usize)?, &own);
-                *fresh = own;
+                let sum = known.get_mut(place as usize * n..(place as usize + 1) * n)?;
+                if n <= FEWEST {
+                    sum.iter_mut().zip(own).for_each(|(sum, x)| *sum = *sum + *x);
+                } else {
+                    add_to(sum, own);
+                }
             }
-            To::Sum(i) => {
-                sums[i as usize % MOST] += sum(&own);
-                *fresh = own;
-            }
+            To::Sum(i) => sums[i as usize % MOST] += sum(own),
         }
-        shared?;
     }
     for &(i, bar) in &program.bars {
         let pulled = match bar {
             Bar::Root => Pulled::Root,
-            Bar::Made(place) => Pulled::Elements(made.at(place)?),
+            Bar::Made(place) => Pulled::Elements(sources.slice(Source::Made(place), made.known())?),
             Bar::Sum => Pulled::Number(sums[i as usize % MOST]),
         };
         if let Err(error) = hand(i as usize, pulled) {
@@ -370,7 +390,7 @@ pub fn pull<'a, T: Keeps, E>(
 }
 
 /// A step on numbers: from the cotangent of its value to those of its operands.
-fn pull_number(formula: &Formula, k: u8, plan: &Plan, numbers: &[f64; MOST], sums: &mut [f64; MOST]) -> Option<()> {
+fn pull_number(formula: &Formula, k: u8, plan: &Plan, numbers: &[f64], sums: &mut [f64; MOST]) -> Option<()> {
     let (step, value) = (formula.steps.get(k as usize)?, formula.value(k as usize));
     let bar = sums[value % MOST];
     if bar == 0.0 {
@@ -380,7 +400,7 @@ fn pull_number(formula: &Formula, k: u8, plan: &Plan, numbers: &[f64; MOST], sum
     for (j, i) in [Some(a), b].into_iter().flatten().enumerate() {
         if plan.program.live & (1 << i) != 0 {
             let (x, y) = (at(numbers, a), b.map_or(0.0, |b| at(numbers, b)));
-            sums[i as usize % MOST] += bar * slope_of(*step, j, x, y, numbers[value % MOST])?;
+            sums[i as usize % MOST] += bar * slope_of(*step, j, x, y, at(numbers, value as u8))?;
         }
     }
     Some(())

@@ -134,7 +134,7 @@ wide! {
     }
 
     /// Appends the products of a pair with each of others that lie side by side, summed in their order.
-    pub fn dots_of_pairs<T: Real>(pairs: &[T], by: &[T], out: &mut Vec<T>) {
+    pub fn dots_of_pairs<T: Real, O: Room<T>>(pairs: &[T], by: &[T], out: &mut O) {
         let ([x, y], (pairs, _)) = (by, pairs.as_chunks::<2>()) else { return };
         fill!(out, [pairs], (T::default() + *x * pairs[0]) + *y * pairs[1]);
     }
@@ -159,13 +159,18 @@ wide! {
     }
 
     /// Appends the first addends of sums: `a` times the elements.
-    pub fn scaled<T: Real>(a: T, x: &[T], out: &mut Vec<T>) {
+    pub fn scaled<T: Real, O: Room<T>>(a: T, x: &[T], out: &mut O) {
         fill!(out, [x], T::default() + a * x);
     }
 
     /// Appends the elements times a slope: 0 where they are 0.
     pub fn times<T: Real, O: Room<T>>(x: &[T], slope: T, out: &mut O) {
         fill!(out, [x], x.zmul(slope));
+    }
+
+    /// Appends products of elements: 0 where those of `x` are 0.
+    pub fn products<T: Real, O: Room<T>>(x: &[T], y: &[T], out: &mut O) {
+        fill!(out, [x, y], x.zmul(y));
     }
 
     /// Adds the elements of `x` to wider sums and leaves zeros.
