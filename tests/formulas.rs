@@ -3,6 +3,7 @@
 
 use dlang::pipeline::{Mode, Options, Session};
 use dlang::tensor::DType;
+use dlang::tensor::formula::fused::compile_from;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -115,7 +116,10 @@ assert(close(t[0], t[1]), \"tangent\")
 #[test]
 fn wholes_are_their_parts() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(5);
-    for round in 0..120 {
+    let rounds = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
+    for round in 0..rounds {
+        // As machine code from the first element on, or never.
+        compile_from(if round / OPERANDS.len() % 3 == 2 { usize::MAX } else { 0 });
         let operands = OPERANDS[round % OPERANDS.len()];
         let depth = rng.random_range(2..5);
         let both = expression(&mut rng, depth, &["x", "y", "z", "k"], &mut 0);

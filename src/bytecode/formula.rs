@@ -15,6 +15,7 @@ use crate::ops::arith::{ADD, DIV, MUL, NEG, SUB};
 use crate::ops::lanes::Elementwise;
 use crate::ops::num::Ex;
 use crate::ops::prim::{Eval, Prim};
+use crate::tensor::formula::fused::Compiled;
 use crate::tensor::formula::plan::Plan;
 
 /// Values that a formula may have: operands, constants, steps.
@@ -35,6 +36,8 @@ pub struct Formula {
     pub is_scalar: bool,
     /// What it takes on small tensors, for the kinds of operands that it was applied to.
     pub plans: RefCell<Vec<Rc<Plan>>>,
+    /// Machine code for large ones.
+    pub compiled: Compiled,
     /// See [`Formula::reads`].
     reads: OnceCell<Vec<[u32; 2]>>,
 }
@@ -90,6 +93,7 @@ impl Formula {
             floats: 0,
             is_scalar: false,
             plans: RefCell::default(),
+            compiled: Compiled::default(),
             reads: OnceCell::new(),
         }
     }

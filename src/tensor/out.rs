@@ -115,6 +115,26 @@ pub fn behind<T: Copy>(data: &mut Vec<T>, n: usize, f: impl FnOnce(&mut Out<'_, 
     unsafe { data.set_len(data.len() + made) }
 }
 
+/// Appends `n` elements that `f` writes, all of them, unless it says `None`: then nothing.
+pub fn place<T: Copy>(out: &mut Out<'_, T>, n: usize, f: impl FnOnce(&mut [MaybeUninit<T>]) -> Option<Written>) {
+    let Some(room) = out.spare_capacity_mut().get_mut(..n) else { return };
+    if f(room).is_some() {
+        // SAFETY: so many have been written behind the old length, by who vouches for it.
+        unsafe { out.set_len(out.len() + n) }
+    }
+}
+
+/// Says that all elements of some room have been written.
+pub struct Written(());
+
+impl Written {
+    /// # Safety
+    /// They have.
+    pub unsafe fn all() -> Written {
+        Written(())
+    }
+}
+
 /// How many of the elements `f` overwrites, from the first on.
 #[inline(always)]
 pub fn over<T: Copy>(data: &mut [T], f: impl FnOnce(&mut Out<'_, T>)) -> usize {

@@ -92,8 +92,16 @@ impl Spares {
 mod tests {
     use super::*;
 
+    /// A tensor of this shape, if so many elements fill it.
+    fn filled(spares: &mut Spares, shape: &[usize], x: &[f32]) -> Option<Rc<Tensor>> {
+        spares.make::<f32>(shape, |out| {
+            out.extend(x.iter().copied());
+            Some(())
+        })
+    }
+
     fn make(spares: &mut Spares, x: &[f32]) -> Rc<Tensor> {
-        spares.make::<f32>(&[x.len()], |out| Some(out.extend(x.iter().copied()))).unwrap()
+        filled(spares, &[x.len()], x).unwrap()
     }
 
     fn elements(t: &Tensor) -> Vec<f64> {
@@ -135,8 +143,8 @@ mod tests {
         spares.lend(&first);
         drop(first);
         spares.collect();
-        assert!(spares.make::<f32>(&[2], |out| Some(out.extend([1.0]))).is_none());
+        assert!(filled(&mut spares, &[2], &[1.0]).is_none());
         assert!(spares.make::<f32>(&[2], |_| None).is_none());
-        assert!(spares.make::<f64>(&[2, 2], |out| Some(out.extend([1.0; 3]))).is_none());
+        assert!(filled(&mut spares, &[2, 2], &[1.0; 3]).is_none());
     }
 }

@@ -5,23 +5,31 @@
 //! is the same kernel that computes it alone, so the result has the same bits. What reaches less far than the result is
 //! computed once. `pull` goes the way back.
 
+mod assembler;
+pub mod fused;
+mod fused_pull;
+mod graph;
 pub mod layout;
+mod loops;
 pub mod plan;
 pub mod program;
 pub mod pull;
 pub mod small;
+mod stages;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use self::fused::Sources;
 use self::layout::{Layout, Operands, Reach, lay, spread};
 use self::small::Rooms;
 use super::cast::Float;
 use super::create::scalar_f64;
 use super::lanes::{Lanes, Run};
-use super::out::{Out, behind};
+use super::out::{Out, behind, place};
 use super::simd::sums::{addends, sum_onto};
 use super::{DType, Tensor, count, threads};
 use crate::ad::slot::Slot;
@@ -183,6 +191,19 @@ impl<'a, T: Float> Machine<'a, T> {
         })
     }
 
+    /// The same of one that has elements.
+    fn elements(&self, i: u8, start: usize, len: usize) -> Option<&[T]> {
+        match self.lane(i, start, len)? {
+            Lanes::Each(data) => Some(data),
+            Lanes::Same(_) => None,
+        }
+    }
+
+    /// A value that is a number.
+    fn number(&self, i: u8) -> Option<f64> {
+        if let Held::Number(x) = self.held.get(i as usize)? { Some(*x) } else { None }
+    }
+
     /// Operands of a step in a block.
     fn lanes(&self, step: Step, start: usize, len: usize) -> Option<Run<'_, T>> {
         let (a, b) = step.operands();
@@ -212,7 +233,10 @@ fn run<T: Float>(
     layout: &Layout,
     kernel: fn(&Elementwise) -> LaneKernel<T>,
 ) -> Option<Value> {
-    let mut machine: Machine<T> = Machine::new(formula, operands, layout, BLOCK)?;
+    let n = count(&layout.shape);
+    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, None, n);
+    let most = if fused.is_some() { BLOCK / 2 } else { BLOCK };
+    let mut machine: Machine<T> = Machine::new(formula, operands, layout, most)?;
     // Buffers are used again as soon as they are free.
     let last = last_uses(formula);
     let mut free: SmallVec<[usize; 8]> = SmallVec::new();
@@ -224,6 +248,10 @@ fn run<T: Float>(
         if reach != Reach::Whole {
             let settled = machine.settle(*step, reach, kernel)?;
             machine.held.push(settled);
+            continue;
+        }
+        if fused.is_some() {
+            machine.held.push(Held::Absent);
             continue;
         }
         machine.will_spread(a);
@@ -242,14 +270,30 @@ fn run<T: Float>(
             }
         }
     }
-    let (final_step, work) = work.split_last()?;
-    let n = count(&layout.shape);
+    let numbers = match &fused {
+        Some(fused) => {
+            fused.values().for_each(|i| machine.will_spread(i));
+            fused.numbers(|i| machine.number(i), 0.0)?
+        }
+        None => vec![],
+    };
+    let (fused, work) = (fused.as_deref(), &work[..]);
     // Calls `f` with what makes the elements of each block of a part of the result, which begins with a block.
     type Make<'m, T> = &'m dyn Fn(&mut Out<'_, T>);
     let blocks = |machine: &mut Machine<T>, part: Range<usize>, f: &mut dyn FnMut(usize, Make<'_, T>)| {
+        let scratch = RefCell::new(fused.map_or(vec![], |fused| fused.scratch(machine.block)));
         for start in part.clone().step_by(machine.block) {
             let len = machine.block.min(part.end - start);
             machine.begin(start, len);
+            if let Some(fused) = fused {
+                let value = |i: u8| machine.elements(i, start, len);
+                let sources = Sources { numbers: &numbers, value: &value, root: &[], out: &[] };
+                f(len, &|out| {
+                    place(out, len, |room| fused.run(&sources, len, &mut [room], &mut scratch.borrow_mut()));
+                });
+                continue;
+            }
+            let (final_step, work) = work.split_last()?;
             for (step, kernel, buffer) in work {
                 machine.compute(*step, *kernel, *buffer, start, len)?;
             }

@@ -6,6 +6,7 @@
 
 use smallvec::SmallVec;
 
+use super::fused_pull::fused_back;
 use super::layout::{Layout, Reach};
 use super::{BLOCK, Held, Machine, total_of};
 use crate::bytecode::formula::{Formula, Step, Total};
@@ -100,10 +101,10 @@ struct Work<T> {
 }
 
 /// Cotangents under way.
-struct Bars<'a, T> {
+pub(super) struct Bars<'a, T> {
     layout: &'a Layout,
     /// Of values of the result's shape: registers whole, steps for the block.
-    blocks: Vec<Vec<T>>,
+    pub(super) blocks: Vec<Vec<T>>,
     /// Sums for what reaches less far.
     sums: Vec<Vec<f64>>,
     /// Sums of a few rows in the type itself, and how many; they are added to `sums` now and then.
@@ -111,9 +112,26 @@ struct Bars<'a, T> {
     made: Vec<T>,
 }
 
-impl<T: Float> Bars<'_, T> {
+impl<'a, T: Float> Bars<'a, T> {
+    pub(super) fn new(layout: &'a Layout, values: usize, block: usize) -> Bars<'a, T> {
+        Bars {
+            layout,
+            blocks: vec![vec![]; values],
+            sums: vec![vec![]; values],
+            near: vec![(vec![], 0); values],
+            made: Vec::with_capacity(block),
+        }
+    }
+
     /// Adds what `make` appends for the lanes from `start` on; of a step's, those of this block only.
-    fn add(&mut self, value: usize, start: usize, len: usize, is_register: bool, make: impl FnOnce(&mut Vec<T>)) {
+    pub(super) fn add(
+        &mut self,
+        value: usize,
+        start: usize,
+        len: usize,
+        is_register: bool,
+        make: impl FnOnce(&mut Vec<T>),
+    ) {
         match self.layout.reach.get(value) {
             Some(Reach::Whole) => {
                 let base = if is_register { start } else { 0 };
@@ -148,7 +166,7 @@ impl<T: Float> Bars<'_, T> {
     }
 
     /// Behind the last block.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for (sums, (near, _)) in self.sums.iter_mut().zip(&mut self.near) {
             move_to(sums, near);
         }
@@ -203,6 +221,9 @@ fn back<T: Float>(
     let has = |mask: u32, i: usize| mask & (1 << i) != 0;
     let last = formula.value(formula.steps.len()) - 1;
     let values = last + 1;
+    if let Some(done) = fused_back(applied, y_bar, (live, needed), lanes, pulls) {
+        return Some(done);
+    }
     // More buffers than on the way there, so shorter ones.
     let mut machine: Machine<T> = Machine::new(formula, operands, layout, BLOCK / 2)?;
     let mut work: SmallVec<[Work<T>; 16]> = SmallVec::new();
@@ -244,13 +265,7 @@ fn back<T: Float>(
             splat.resize(machine.block, T::c(*x));
         }
     }
-    let mut bars = Bars {
-        layout,
-        blocks: vec![vec![]; values],
-        sums: vec![vec![]; values],
-        near: vec![(vec![], 0); values],
-        made: Vec::with_capacity(machine.block),
-    };
+    let mut bars = Bars::new(layout, values, machine.block);
     for (i, bar) in bars.blocks.iter_mut().enumerate().take(formula.registers.len()) {
         if has(wanted, i) && layout.reach.get(i) == Some(&Reach::Whole) {
             bar.reserve_exact(n);
@@ -323,7 +338,7 @@ pub fn factor(step: Step, operand: usize) -> Option<f64> {
 }
 
 /// The steps that reach less far than the result, last ones first.
-fn rest<T: Float>(
+pub(super) fn rest<T: Float>(
     applied: &Applied<'_>,
     machine: &Machine<'_, T>,
     bars: &mut Bars<'_, T>,
@@ -408,7 +423,7 @@ pub fn slope_of(step: Step, operand: usize, a: f64, b: f64, y: f64) -> Option<f6
     })
 }
 
-fn gathered<T: Float>(applied: &Applied<'_>, mut bars: Bars<'_, T>) -> Option<Pulled> {
+pub(super) fn gathered<T: Float>(applied: &Applied<'_>, mut bars: Bars<'_, T>) -> Option<Pulled> {
     let mut out = SmallVec::new();
     for (i, shape) in applied.shapes.iter().enumerate() {
         if applied.wanted & (1 << i) == 0 {

@@ -80,6 +80,20 @@ pub fn exp32(x: f32) -> f32 {
     (sum + (off + poly32(&TAIL32, r) * (r * r))) * a * b
 }
 
+/// `exp(x)` of `f32` for `x` up to 0: what `exp32` gives, but that results below the smallest normal number are 0.
+#[inline(always)]
+pub(super) fn exp_below32(x: f32) -> f32 {
+    let x = pick(x < -88.0, -88.0, x);
+    let t = x * std::f32::consts::LOG2_E + ROUND32;
+    let k = t - ROUND32;
+    let r = x - k * LN2_HI32 - k * LN2_LO32;
+    // Of `2^-127` there are no bits: 0.
+    let power = f32::from_bits(t.to_bits().wrapping_add(127) << 23);
+    let sum = 1.0 + r;
+    let off = (1.0 - sum) + r;
+    (sum + (off + poly32(&TAIL32, r) * (r * r))) * power
+}
+
 /// `exp(x)` of `f32` for `x` between -0.34 and 0.34.
 #[inline(always)]
 pub(super) fn exp_small32(x: f32) -> f32 {

@@ -1,6 +1,6 @@
 //! The hyperbolic tangent and the logistic function.
 
-use super::exp::{exp32, exp64, expm1_below32};
+use super::exp::{exp_below32, exp64, expm1_below32};
 use super::poly::{pick, poly};
 
 /// Lambert's continued fraction of `tanh(x) / x`, cut after nine parts: what the numerator differs by from the denominator
@@ -36,7 +36,7 @@ pub fn tanh64(x: f64) -> f64 {
 /// `1 / (1 + exp(-x))` of `f32`, through the exponential that does not overflow.
 #[inline(always)]
 pub fn sigmoid32(x: f32) -> f32 {
-    let t = exp32(-x.abs());
+    let t = exp_below32(-x.abs());
     // What the divisor rounds off counts where it is near 1.
     let below = 1.0 + t;
     let off = (1.0 - below) + t;

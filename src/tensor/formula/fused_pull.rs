@@ -1,0 +1,169 @@
+//! The way back through a formula as machine code: what `pull` does operation by operation.
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
+use super::fused::{Fused, Sources};
+use super::graph::{Backward, Root, Target};
+use super::layout::Reach;
+use super::pull::{Applied, Bars, Pulled, gathered, rest};
+use super::{BLOCK, Held, Machine};
+use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
+use crate::tensor::cast::Float;
+use crate::tensor::create::scalar_f64;
+use crate::tensor::simd::sums::{addends, sum_onto};
+use crate::tensor::{count, threads};
+use crate::value::Value;
+
+/// What all blocks have in common.
+struct Way<'a, T: Clone> {
+    fused: &'a Fused,
+    targets: &'a [Target],
+    numbers: Vec<T>,
+    /// The cotangent of the result and the result, as far as they are tensors.
+    root: Cow<'a, [T]>,
+    out: Cow<'a, [T]>,
+}
+
+/// Some of the elements: the cotangents that have an element for each, and what the values add to their sum.
+struct Part<'p, T> {
+    start: usize,
+    end: usize,
+    outputs: Vec<&'p mut [MaybeUninit<T>]>,
+    sums: Vec<f64>,
+    done: bool,
+}
+
+fn is_whole(target: &Target) -> bool {
+    matches!(target, Target::Cotangent(_))
+}
+
+/// The sum of the values, if this is a total, and the cotangents; `None` if there is no code for it.
+pub(super) fn fused_back<T: Float>(
+    applied: &Applied<'_>,
+    y_bar: &Value,
+    (live, needed): (u32, u32),
+    lanes: fn(&Elementwise) -> LaneKernel<T>,
+    pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
+) -> Option<(f64, Pulled)> {
+    let Applied { formula, layout, operands, out, .. } = *applied;
+    let n = count(&layout.shape);
+    if n == 0 {
+        return None;
+    }
+    let number = if let Value::Tensor(..) = y_bar { None } else { Some(scalar_f64(y_bar).unwrap_or(0.0)) };
+    let back = Backward {
+        live,
+        root: Root::of(number.map(|x| T::c(x).to_f64())),
+        has_out: matches!(out, Value::Tensor(..)),
+        sums: formula.total.is_some(),
+    };
+    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
+    let mut machine: Machine<T> = Machine::new(formula, operands, layout, BLOCK / 2)?;
+    for (k, step) in formula.steps.iter().enumerate() {
+        let value = formula.value(k);
+        let reach = machine.reach(value as u8);
+        let held = if reach != Reach::Whole && needed & (1 << value) != 0 {
+            machine.settle(*step, reach, lanes(step.inside()?))?
+        } else {
+            Held::Absent
+        };
+        machine.held.push(held);
+    }
+    fused.values().for_each(|i| machine.will_spread(i));
+    let targets: Vec<Target> = fused.targets().collect();
+    let numbers = fused.numbers(|i| machine.number(i), number.unwrap_or(0.0))?;
+    let way = Way { fused: &fused, targets: &targets, numbers, root: elements(y_bar), out: elements(out) };
+
+    let wholes: Vec<Target> = targets.iter().copied().filter(is_whole).collect();
+    let mut whole: Vec<Vec<T>> = wholes.iter().map(|_| Vec::with_capacity(n)).collect();
+    // Sums of shares would depend on the number of parts.
+    let has_shares = targets.iter().any(|target| matches!(target, Target::Shares(_)));
+    let size = if has_shares { n } else { threads::part_of(n, targets.len()).next_multiple_of(machine.block.max(1)) };
+    let part = |start| Part { start, end: (start + size).min(n), outputs: vec![], sums: vec![], done: false };
+    let mut parts: Vec<Part<'_, T>> = (0..n).step_by(size).map(part).collect();
+    for whole in &mut whole {
+        for (part, room) in parts.iter_mut().zip(whole.spare_capacity_mut().get_mut(..n)?.chunks_mut(size)) {
+            part.outputs.push(room);
+        }
+    }
+    let mut bars = Bars::new(layout, formula.value(formula.steps.len()), machine.block);
+    let mut total = 0.0;
+    if let [part] = &mut parts[..] {
+        way.go(&mut machine, part, &mut |target, start, made, _| match target {
+            Target::Shares(i) => bars.add(i as usize, start, made.len(), false, |out| out.extend_from_slice(made)),
+            _ => total = sum_onto(total, made),
+        });
+    } else {
+        threads::each_chunk(&mut parts, 1, |_, part| {
+            if let [part] = part {
+                way.go(&mut machine.clone(), part, &mut |_, _, made, sums| addends(made, sums));
+            }
+        });
+        // In the order in which one thread adds them.
+        total = parts.iter().flat_map(|part| &part.sums).fold(0.0, |sum, part| sum + part);
+    }
+    if !parts.iter().all(|part| part.done) {
+        return None;
+    }
+    drop(parts);
+    for (target, mut data) in wholes.into_iter().zip(whole) {
+        if let Target::Cotangent(i) = target {
+            // SAFETY: all parts are done: each has written its elements.
+            unsafe { data.set_len(n) };
+            *bars.blocks.get_mut(i as usize)? = data;
+        }
+    }
+    bars.settle();
+    rest(applied, &machine, &mut bars, live, pulls)?;
+    Some((total, gathered(applied, bars)?))
+}
+
+/// Takes the elements of a block that are to be summed: what for, where the block begins, the elements, and where sums go.
+type Summing<'f, T> = &'f mut dyn FnMut(Target, usize, &[T], &mut Vec<f64>);
+
+impl<T: Float> Way<'_, T> {
+    /// Goes through the blocks of a part.
+    fn go(&self, machine: &mut Machine<'_, T>, part: &mut Part<'_, T>, sum: Summing<'_, T>) -> Option<()> {
+        let block = machine.block.max(1);
+        let mut scratch = self.fused.scratch::<T>(block);
+        let mut apart: Vec<Vec<T>> =
+            self.targets.iter().filter(|t| !is_whole(t)).map(|_| Vec::with_capacity(block)).collect();
+        for start in (part.start..part.end).step_by(block) {
+            let len = block.min(part.end - start);
+            machine.begin(start, len);
+            let value = |i: u8| machine.elements(i, start, len);
+            let of = |all: &'_ [T]| if all.is_empty() { 0..0 } else { start..start + len };
+            let sources = Sources {
+                numbers: &self.numbers,
+                value: &value,
+                root: self.root.get(of(&self.root))?,
+                out: self.out.get(of(&self.out))?,
+            };
+            let (mut wholes, mut sums) = (part.outputs.iter_mut(), apart.iter_mut());
+            let mut outputs: Vec<&mut [MaybeUninit<T>]> = vec![];
+            for target in self.targets {
+                outputs.push(if is_whole(target) {
+                    wholes.next()?.get_mut(start - part.start..start - part.start + len)?
+                } else {
+                    let made = sums.next()?;
+                    made.clear();
+                    made.spare_capacity_mut().get_mut(..len)?
+                });
+            }
+            self.fused.run(&sources, len, &mut outputs, &mut scratch)?;
+            for (target, made) in self.targets.iter().filter(|t| !is_whole(t)).zip(&mut apart) {
+                // SAFETY: `run` has written so many to each output.
+                unsafe { made.set_len(len) };
+                sum(*target, start, made, &mut part.sums);
+            }
+        }
+        part.done = true;
+        Some(())
+    }
+}
+
+/// The elements of a tensor; none of what is no tensor.
+fn elements<T: Float>(v: &Value) -> Cow<'_, [T]> {
+    if let Value::Tensor(_, t) = v { T::load(t) } else { Cow::Borrowed(&[]) }
+}

@@ -1,0 +1,395 @@
+//! What a formula computes, as a graph: forward its steps, on the way back their slopes too, written out down to arithmetic and the
+//! kernels of elementary functions.
+//!
+//! Nodes stand behind those that they read. What occurs twice is one node.
+
+use super::layout::Reach;
+use super::pull::factor;
+use crate::bytecode::formula::{Formula, MOST, Step};
+use crate::ops::activation::RELU;
+use crate::ops::arith::{ABS, ADD, DIV, MUL, NEG, SUB, cheap_power};
+use crate::ops::elementwise::ZMUL;
+use crate::ops::lanes::Elementwise;
+use crate::ops::math::SQRT;
+use crate::ops::num::{Ex, Test};
+use crate::ops::prim::{Eval, Prim};
+
+/// Names a node.
+pub type Id = u16;
+
+/// Operations on all bits of a number or between two numbers, which vector instructions have. Of comparisons the result is
+/// a mask: all bits or none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arith {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    /// The square root of the first operand, which is the second, too.
+    Sqrt,
+    Greater,
+    Equal,
+    /// True for NaN.
+    Unequal,
+    And,
+    /// The second operand without the bits of the first.
+    Without,
+    Xor,
+}
+
+/// What is known of all elements.
+#[derive(Clone, Copy)]
+pub enum Node {
+    /// The elements of value `i` of the formula, which was computed before: an operand, or a part.
+    Value(u8),
+    /// Value `i`, which is a number.
+    Number(u8),
+    Constant(f64),
+    /// The cotangent of the result, and the same if it is a number.
+    Root,
+    RootNumber,
+    /// The result.
+    Out,
+    Arith(Arith, Id, Id),
+    /// By a mask, of the second where it is set, else of the third.
+    Pick(Id, Id, Id),
+    Kernel(&'static Elementwise, Id, Option<Id>),
+}
+
+impl Node {
+    fn is(&self, other: &Node) -> bool {
+        match (*self, *other) {
+            (Node::Value(i), Node::Value(j)) | (Node::Number(i), Node::Number(j)) => i == j,
+            (Node::Constant(x), Node::Constant(y)) => x.to_bits() == y.to_bits(),
+            (Node::Root, Node::Root) | (Node::RootNumber, Node::RootNumber) | (Node::Out, Node::Out) => true,
+            (Node::Arith(op, a, b), Node::Arith(other, c, d)) => (op, a, b) == (other, c, d),
+            (Node::Pick(a, b, c), Node::Pick(d, e, f)) => (a, b, c) == (d, e, f),
+            (Node::Kernel(e, a, b), Node::Kernel(other, c, d)) => std::ptr::eq(e, other) && (a, b) == (c, d),
+            _ => false,
+        }
+    }
+
+    /// The same for all elements.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Node::Number(_) | Node::Constant(_) | Node::RootNumber)
+    }
+
+    /// Those that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = Id> {
+        let [a, b, c] = match *self {
+            Node::Arith(_, a, b) => [Some(a), Some(b), None],
+            Node::Pick(a, b, c) => [Some(a), Some(b), Some(c)],
+            Node::Kernel(_, a, b) => [Some(a), b, None],
+            _ => [None; 3],
+        };
+        [a, b, c].into_iter().flatten()
+    }
+}
+
+/// What an output is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// The value of the formula.
+    Result,
+    /// The same, to be summed.
+    Sum,
+    /// The cotangent of a value that has an element for each of the result's.
+    Cotangent(u8),
+    /// The same of one that reaches less far, to be summed.
+    Shares(u8),
+}
+
+/// The nodes, and which of them are wanted.
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub outputs: Vec<(Target, Id)>,
+}
+
+/// The cotangent of the result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Root {
+    Elements,
+    Number,
+    /// A number that is not 0, nor infinite nor NaN.
+    Nonzero,
+    One,
+}
+
+impl Root {
+    pub fn of(number: Option<f64>) -> Root {
+        match number {
+            None => Root::Elements,
+            Some(1.0) => Root::One,
+            Some(x) if x != 0.0 && x.is_finite() => Root::Nonzero,
+            Some(_) => Root::Number,
+        }
+    }
+}
+
+/// What the way back starts from, and what it is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Backward {
+    /// Bit `i`: value `i` depends on registers whose cotangents are wanted.
+    pub live: u32,
+    pub root: Root,
+    /// The result is there.
+    pub has_out: bool,
+    /// The result is summed up as well.
+    pub sums: bool,
+}
+
+struct Maker<'a> {
+    formula: &'a Formula,
+    reach: &'a [Reach],
+    nodes: Vec<Node>,
+    /// The nodes of values.
+    values: [Option<Id>; MOST],
+    root_is_nonzero: bool,
+}
+
+/// Nodes, at most.
+const FULL: usize = 400;
+
+impl Graph {
+    /// The value of a formula. `None` if that cannot be written so.
+    pub fn forward(formula: &Formula, reach: &[Reach]) -> Option<Graph> {
+        let mut maker = Maker { formula, reach, nodes: vec![], values: [None; MOST], root_is_nonzero: false };
+        let last = maker.value(maker.last())?;
+        let target = if formula.total.is_some() { Target::Sum } else { Target::Result };
+        Some(Graph { nodes: maker.nodes, outputs: vec![(target, last)] })
+    }
+
+    /// The cotangents of what the steps of the result's shape read.
+    pub fn back(formula: &Formula, reach: &[Reach], way: Backward) -> Option<Graph> {
+        let root_is_nonzero = way.root == Root::Nonzero;
+        let mut maker = Maker { formula, reach, nodes: vec![], values: [None; MOST], root_is_nonzero };
+        let mut outputs = vec![];
+        let last = maker.last();
+        if way.sums {
+            outputs.push((Target::Sum, maker.value(last)?));
+        } else if way.has_out {
+            let out = maker.node(Node::Out)?;
+            *maker.values.get_mut(last as usize)? = Some(out);
+        }
+        let mut bars: [Option<Id>; MOST] = [None; MOST];
+        *bars.get_mut(last as usize)? = Some(maker.node(match way.root {
+            Root::Elements => Node::Root,
+            Root::One => Node::Constant(1.0),
+            Root::Number | Root::Nonzero => Node::RootNumber,
+        })?);
+        let is_live = |i: u8| way.live & (1 << i) != 0;
+        for (k, step) in formula.steps.iter().enumerate().rev() {
+            let value = formula.value(k) as u8;
+            if !is_live(value) || maker.reach_of(value) != Reach::Whole {
+                continue;
+            }
+            let Some(bar) = *bars.get(value as usize)? else { continue };
+            let (a, b) = step.operands();
+            for (j, i) in [Some(a), b].into_iter().flatten().enumerate().filter(|(_, i)| is_live(*i)) {
+                let share = maker.share(k, *step, j, bar)?;
+                let own = bars.get_mut(i as usize)?;
+                *own = Some(match *own {
+                    None => share,
+                    Some(sum) => maker.arith(Arith::Add, sum, share)?,
+                });
+            }
+        }
+        for (i, bar) in bars.iter().enumerate().take(last as usize) {
+            let Some(bar) = *bar else { continue };
+            let i = i as u8;
+            match maker.reach_of(i) {
+                Reach::Whole if (i as usize) < formula.registers.len() => outputs.push((Target::Cotangent(i), bar)),
+                Reach::Whole => {}
+                _ => outputs.push((Target::Shares(i), bar)),
+            }
+        }
+        Some(Graph { nodes: maker.nodes, outputs })
+    }
+}
+
+impl Maker<'_> {
+    fn last(&self) -> u8 {
+        (self.formula.value(self.formula.steps.len()) - 1) as u8
+    }
+
+    fn reach_of(&self, i: u8) -> Reach {
+        self.reach.get(i as usize).copied().unwrap_or(Reach::Whole)
+    }
+
+    fn node(&mut self, node: Node) -> Option<Id> {
+        if let Some(at) = self.nodes.iter().position(|other| other.is(&node)) {
+            return Some(at as Id);
+        }
+        self.nodes.push(node);
+        (self.nodes.len() <= FULL).then(|| self.nodes.len() as Id - 1)
+    }
+
+    fn arith(&mut self, op: Arith, a: Id, b: Id) -> Option<Id> {
+        self.node(Node::Arith(op, a, b))
+    }
+
+    fn constant(&mut self, x: f64) -> Option<Id> {
+        self.node(Node::Constant(x))
+    }
+
+    fn negated(&mut self, a: Id) -> Option<Id> {
+        if let Some(Node::Constant(x)) = self.nodes.get(a as usize) {
+            return self.constant(-x);
+        }
+        // Its only bit is the sign.
+        let sign = self.constant(-0.0)?;
+        self.arith(Arith::Xor, a, sign)
+    }
+
+    /// The product, but 0 where `a` is 0.
+    fn strong_product(&mut self, a: Id, b: Id) -> Option<Id> {
+        let of = |id: Id| self.nodes.get(id as usize).copied();
+        match (of(a), of(b)) {
+            (Some(Node::Constant(1.0)), _) => return Some(b),
+            (Some(Node::Constant(-1.0)), _) => return self.negated(b),
+            (Some(Node::Constant(x)), _) if x != 0.0 && x.is_finite() => return self.arith(Arith::Mul, a, b),
+            (_, Some(Node::Constant(1.0))) => return Some(a),
+            // Zero times anything finite is zero.
+            (Some(Node::RootNumber), _) if self.root_is_nonzero => return self.arith(Arith::Mul, a, b),
+            (_, Some(Node::Constant(x))) if x.is_finite() => return self.arith(Arith::Mul, a, b),
+            _ => {}
+        }
+        let zero = self.constant(0.0)?;
+        let is_not = self.arith(Arith::Unequal, a, zero)?;
+        let product = self.arith(Arith::Mul, a, b)?;
+        self.arith(Arith::And, is_not, product)
+    }
+
+    fn value(&mut self, i: u8) -> Option<Id> {
+        if let Some(known) = *self.values.get(i as usize)? {
+            return Some(known);
+        }
+        let first = self.formula.value(0);
+        let node = match self.reach_of(i) {
+            Reach::Number => {
+                match self.formula.constants.get((i as usize).wrapping_sub(self.formula.registers.len())) {
+                    Some(x) => self.constant(*x)?,
+                    None => self.node(Node::Number(i))?,
+                }
+            }
+            Reach::Whole if i as usize >= first => self.step(*self.formula.steps.get(i as usize - first)?)?,
+            _ => self.node(Node::Value(i))?,
+        };
+        *self.values.get_mut(i as usize)? = Some(node);
+        Some(node)
+    }
+
+    fn step(&mut self, step: Step) -> Option<Id> {
+        let (a, b) = step.operands();
+        let a = self.value(a)?;
+        let b = if let Some(b) = b { Some(self.value(b)?) } else { None };
+        match (step, b) {
+            (Step::Add(..), Some(b)) => self.arith(Arith::Add, a, b),
+            (Step::Sub(..), Some(b)) => self.arith(Arith::Sub, a, b),
+            (Step::Mul(..), Some(b)) => self.arith(Arith::Mul, a, b),
+            (Step::Div(..), Some(b)) => self.arith(Arith::Div, a, b),
+            (Step::Neg(_), _) => self.negated(a),
+            _ => self.function(step.inside()?, a, b),
+        }
+    }
+
+    /// A function, by arithmetic if it is that.
+    fn function(&mut self, inside: &'static Elementwise, a: Id, b: Option<Id>) -> Option<Id> {
+        let is = |prim: &'static Prim| matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside));
+        match (cheap_power(inside), b) {
+            (Some(1), _) => Some(a),
+            (Some(2), _) => self.arith(Arith::Mul, a, a),
+            (Some(3), _) => {
+                let square = self.arith(Arith::Mul, a, a)?;
+                self.arith(Arith::Mul, square, a)
+            }
+            (Some(4), _) => {
+                let square = self.arith(Arith::Mul, a, a)?;
+                self.arith(Arith::Mul, square, square)
+            }
+            (Some(-1), _) => {
+                let one = self.constant(1.0)?;
+                self.arith(Arith::Div, one, a)
+            }
+            (_, None) if is(&SQRT) => self.arith(Arith::Sqrt, a, a),
+            (_, None) if is(&NEG) => self.negated(a),
+            (_, None) if is(&ABS) => {
+                let sign = self.constant(-0.0)?;
+                self.arith(Arith::Without, sign, a)
+            }
+            (_, None) if is(&RELU) => {
+                let zero = self.constant(0.0)?;
+                let mask = self.arith(Arith::Greater, zero, a)?;
+                self.node(Node::Pick(mask, zero, a))
+            }
+            (_, Some(b)) if is(&ADD) => self.arith(Arith::Add, a, b),
+            (_, Some(b)) if is(&SUB) => self.arith(Arith::Sub, a, b),
+            (_, Some(b)) if is(&MUL) => self.arith(Arith::Mul, a, b),
+            (_, Some(b)) if is(&DIV) => self.arith(Arith::Div, a, b),
+            (_, Some(b)) if is(&ZMUL) => self.strong_product(a, b),
+            _ if inside.check.is_some() => None,
+            _ => self.node(Node::Kernel(inside, a, b)),
+        }
+    }
+
+    /// What operand `j` of step `k` gets of the cotangent of its value.
+    fn share(&mut self, k: usize, step: Step, j: usize, bar: Id) -> Option<Id> {
+        match factor(step, j) {
+            Some(1.0) => return Some(bar),
+            Some(_) => return self.negated(bar),
+            None => {}
+        }
+        let slope = match step {
+            // A quotient takes long; both slopes have this one.
+            Step::Div(_, b) => {
+                let (one, b) = (self.constant(1.0)?, self.value(b)?);
+                let inverse = self.arith(Arith::Div, one, b)?;
+                if j == 0 {
+                    inverse
+                } else {
+                    let y = self.value(self.formula.value(k) as u8)?;
+                    let slope = self.arith(Arith::Mul, y, inverse)?;
+                    self.negated(slope)?
+                }
+            }
+            _ => {
+                let slopes = (step.inside()?.partials)();
+                self.slope(slopes.get(j)?, k, step)?
+            }
+        };
+        self.strong_product(bar, slope)
+    }
+
+    fn slope(&mut self, slope: &Ex, k: usize, step: Step) -> Option<Id> {
+        match slope {
+            Ex::Const(x) => self.constant(*x),
+            Ex::Arg(i) => {
+                let (a, b) = step.operands();
+                let operand = match (i, b) {
+                    (0, _) => a,
+                    (1, Some(b)) => b,
+                    _ => self.formula.value(k) as u8,
+                };
+                self.value(operand)
+            }
+            Ex::Unary(prim, a) => {
+                let a = self.slope(a, k, step)?;
+                self.function(inside(prim)?, a, None)
+            }
+            Ex::Binary(prim, a, b) => {
+                let (a, b) = (self.slope(a, k, step)?, self.slope(b, k, step)?);
+                self.function(inside(prim)?, a, Some(b))
+            }
+            Ex::Select(test, parts) => {
+                let mut of = |i: usize| self.slope(parts.get(i)?, k, step);
+                let (a, b, yes, no) = (of(0)?, of(1)?, of(2)?, of(3)?);
+                let mask = self.arith(if *test == Test::Greater { Arith::Greater } else { Arith::Equal }, a, b)?;
+                self.node(Node::Pick(mask, yes, no))
+            }
+        }
+    }
+}
+
+fn inside(prim: &'static Prim) -> Option<&'static Elementwise> {
+    if let Eval::Elementwise(e) = &prim.eval { Some(e) } else { None }
+}
