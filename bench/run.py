@@ -40,14 +40,23 @@ WORKLOADS = {
                         "gemm_lstm_16x128x512_f32_gflops", "gemm_gpt_1024x128x512_f32_gflops",
                         "gemm_1024_f64_gflops", "gelu_1m_us", "softmax_1m_us", "sum_rows_1m_us", "sum_cols_1m_us",
                         "sum_all_1m_us", "add_1m_us"], {}),
+    "elementwise": (None, ["rational_value_us", "rational_gradient_us", "tanh_value_us", "tanh_gradient_us",
+                           "gelu_value_us", "gelu_gradient_us"],
+                    {f"{name}_{what}": 1e-5 for name in ("rational", "tanh", "gelu") for what in ("at_points", "slopes")}),
 }
 # Other ways to the same thing that no gradient comes out of: a floor, not a competitor.
 NO_GRADIENT = {"python", "numpy"}
 
 
-def peers_of(folder, workload):
+def script_of(folder, workload):
+    """The peers' program of a workload: one of this project's own, or that of the folder."""
+    own = HERE / "peers" / f"{workload}.py"
+    return own if own.exists() else folder / f"{workload}.py"
+
+
+def peers_of(script):
     """The PEERS list of a script, read without running it."""
-    for node in ast.parse((folder / f"{workload}.py").read_text()).body:
+    for node in ast.parse(script.read_text()).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "PEERS":
             return ast.literal_eval(node.value)
     return []
@@ -193,10 +202,11 @@ def main():
         scratch = Path(scratch)
         for workload in args.workloads:
             commands = {"dlang": None}
-            for peer in peers_of(args.peers, workload):
+            script = script_of(args.peers, workload)
+            for peer in peers_of(script):
                 python = interpreter_for(peer, args.python)
                 if python and (not args.only or peer in args.only):
-                    commands[peer] = [python, str(args.peers / f"{workload}.py"), "--peer", peer, "--threads", str(args.threads)]
+                    commands[peer] = [python, str(script), "--peer", peer, "--threads", str(args.threads)]
             runs = results[workload] = {name: [] for name in commands}
             for round in range(args.repeat):
                 commands["dlang"] = dlang_command(workload, args, scratch)
