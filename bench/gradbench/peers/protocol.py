@@ -20,8 +20,11 @@ def serve(name, modules, first_run):
         elif request["kind"] == "define":
             response["success"] = request["module"] in modules
         elif request["kind"] == "evaluate":
+            prepare = modules[request["module"]].get(request["function"])
             try:
-                response |= evaluate(modules[request["module"]][request["function"]], request["input"], first_run)
+                if not prepare:
+                    raise NotImplementedError(f"{name} has no {request['function']} of {request['module']}")
+                response |= evaluate(prepare, request["input"], first_run)
             except Exception:
                 response |= {"success": False, "error": traceback.format_exc()}
         print(json.dumps(response), flush=True)
