@@ -211,7 +211,7 @@ def cell(result, seconds):
 
 def table(results, tools, names, seconds):
     """Markdown with a row for each size of each eval, and a column for each tool."""
-    here = [name for name in names if name in results]
+    here = [name for name in names if any(results.get(name, {}).values())]
     if not here:
         return ""
     lines = ["| eval | " + " | ".join(TITLES.get(tool, tool) for tool in tools) + " |", "| --- " * (len(tools) + 1) + "|"]
