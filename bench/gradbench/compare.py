@@ -8,7 +8,6 @@ inputs and checks answers, and a tool, which computes: both talk in lines of JSO
 """
 import argparse
 import json
-import math
 import os
 import queue
 import resource
@@ -88,7 +87,8 @@ class Program:
         self.command = command
         self.child = None
 
-    def ask(self, line, limit):
+    def ask(self, line, message, limit):
+        """The answer to a message, as a line and in Python."""
         if not self.child:
             self.child = Child(self.command)
         self.child.send(line)
@@ -100,7 +100,7 @@ class Program:
         if answer is None:
             self.end()
             raise Failure("ended")
-        return json.loads(answer)
+        return answer, json.loads(answer)
 
     def end(self):
         if self.child:
@@ -115,39 +115,31 @@ class Executables:
     def __init__(self, folder, memory):
         self.folder, self.memory = folder, memory
 
-    def ask(self, line, limit):
-        request = json.loads(line)
-        if request["kind"] == "define":
-            return {"id": request["id"], "success": (self.folder / request["module"]).exists()}
-        if request["kind"] != "evaluate":
-            return {"id": request["id"]}
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            json.dump(request["input"], file)
-            file.flush()
-            command = [self.folder / request["module"], file.name, request["function"]]
-            try:
-                done = subprocess.run(command, capture_output=True, timeout=limit, preexec_fn=self.limit_memory)
-            except subprocess.TimeoutExpired:
-                raise Failure(f"more than {limit:g} s") from None
-        if done.returncode:
-            raise Failure(f"ended with {done.returncode}")
-        output, *timings = done.stdout.splitlines()
-        return {"id": request["id"], "success": True, "output": json.loads(output), "timings": [json.loads(t) for t in timings]}
+    def ask(self, line, message, limit):
+        answer = {"id": message["id"]}
+        if message["kind"] == "define":
+            answer["success"] = (self.folder / message["module"]).exists()
+        elif message["kind"] == "evaluate":
+            # In a folder of its own, as ADOL-C writes long recordings into files.
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "input.json")
+                file.write_text(json.dumps(message["input"]))
+                command = [self.folder / message["module"], file, message["function"]]
+                try:
+                    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=limit, preexec_fn=self.limit_memory)
+                except subprocess.TimeoutExpired:
+                    raise Failure(f"more than {limit:g} s") from None
+            if done.returncode:
+                raise Failure(f"ended with {done.returncode}")
+            output, *timings = done.stdout.splitlines()
+            answer |= {"success": True, "output": json.loads(output), "timings": [json.loads(t) for t in timings]}
+        return (json.dumps(answer) + "\n").encode(), answer
 
     def limit_memory(self):
         resource.setrlimit(resource.RLIMIT_AS, (self.memory, self.memory))
 
     def end(self):
         pass
-
-
-def is_number(x):
-    """Whether there is no NaN in an answer: the evals' comparison takes it for right."""
-    if isinstance(x, (list, tuple)):
-        return all(map(is_number, x))
-    if isinstance(x, dict):
-        return all(map(is_number, x.values()))
-    return x is not None and not (isinstance(x, float) and math.isnan(x))
 
 
 def outcome(answer):
@@ -162,36 +154,33 @@ def run(name, arguments, tool, options):
     clone = options.gradbench
     environment = dict(os.environ, PYTHONPATH=f"{clone}/python/gradbench")
     program = Child([options.python, f"{clone}/python/gradbench/gradbench/evals/{name}/run.py", *arguments], clone, environment)
-    outcomes, by_id, failed = {}, {}, {}
+    outcomes, by_id, failed = {}, {}, set()
     while line := program.receive():
         message = json.loads(line)
-        answer = {"id": message["id"]}
+        answer = (json.dumps({"id": message["id"], "success": False, "error": "not asked for"}) + "\n").encode()
         if message["kind"] == "evaluate":
             function = message["function"]
-            refusal = {"success": False, "error": "not asked for"}
             # The larger sizes, which come later, would take even longer than one that took too long.
             if function in DERIVATIVES[name] and function not in failed:
                 key = (" ".join(arguments[1:2] * (name == "ht")) + " " + message["description"]).strip(), function
                 try:
-                    answer = tool.ask(line, options.limit)
-                    if answer["success"]:
-                        result = outcome(answer)
-                        result["fault"] = "" if is_number(answer["output"]) else "NaN"
+                    answer, content = tool.ask(line, message, options.limit)
+                    if content["success"]:
+                        result = outcome(content)
+                        # The evals take NaN for right. (Programs in C++ write it as null.)
+                        result["fault"] = "NaN" if b"NaN" in answer or b"null" in answer else ""
                     else:
-                        result = {"fault": "refused", "error": answer.get("error", "")}
+                        result = {"fault": "refused", "error": content.get("error", "")}
                 except Failure as failure:
                     result = {"fault": str(failure)}
-                    failed[function] = True
-                    answer |= refusal
+                    failed.add(function)
                 outcomes[key] = by_id[message["id"]] = result
-            else:
-                answer |= refusal
         elif message["kind"] == "analysis":
             if not message["valid"]:
                 by_id[message["of"]] |= {"fault": "wrong", "error": message.get("error", "")}
         else:
-            answer = tool.ask(line, options.limit)
-        program.send((json.dumps(answer) + "\n").encode())
+            answer, _ = tool.ask(line, message, options.limit)
+        program.send(answer)
     program.end()
     return outcomes
 
