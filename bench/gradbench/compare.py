@@ -48,7 +48,7 @@ PRESETS = {"quick": (3, 0.2, QUICK), "large": (2, 0.3, LARGE), "full": (2, 0.3, 
 
 
 class Failure(Exception):
-    """Why a tool did not answer."""
+    """Why a tool did not answer, in a word or two, and maybe what it said."""
 
 
 class Child:
@@ -130,7 +130,7 @@ class Executables:
                 except subprocess.TimeoutExpired:
                     raise Failure(f"more than {limit:g} s") from None
             if done.returncode:
-                raise Failure(f"ended with {done.returncode}")
+                raise Failure("ended", done.stderr.decode(errors="replace"))
             output, *timings = done.stdout.splitlines()
             answer |= {"success": True, "output": json.loads(output), "timings": [json.loads(t) for t in timings]}
         return (json.dumps(answer) + "\n").encode(), answer
@@ -172,7 +172,7 @@ def run(name, arguments, tool, options):
                     else:
                         result = {"fault": "refused", "error": content.get("error", "")}
                 except Failure as failure:
-                    result = {"fault": str(failure)}
+                    result = dict(zip(("fault", "error"), failure.args))
                     failed.add(function)
                 outcomes[key] = by_id[message["id"]] = result
         elif message["kind"] == "analysis":

@@ -68,7 +68,8 @@ def chain(x, steps):
     return lax.scan(step, jnp.zeros_like(x), None, length=steps)[0]
 
 
-# det: all minors of a size at once, up to 8 x 8; beyond, what they take no longer fits the caches
+# det: all minors of a size at once, up to 8 x 8; larger ones one after the other, as what they take fits no cache, and again for
+# their derivatives rather than kept
 
 def det(m):
     k = len(m)
@@ -76,7 +77,7 @@ def det(m):
         return m[0, 0]
     others = np.array([[c for c in range(k) if c != j] for j in range(k)])
     minors = jnp.moveaxis(m[1:][:, others], 1, 0)
-    determinants = jax.vmap(det)(minors) if k <= 8 else lax.map(det, minors)
+    determinants = jax.vmap(det)(minors) if k <= 8 else lax.map(jax.checkpoint(det), minors)
     return jnp.sum(np.resize([1.0, -1.0], k) * m[0] * determinants)
 
 
@@ -145,7 +146,7 @@ def lstm_arguments(i):
     return (array(i["main_params"]), array(i["extra_params"])), array(i["state"]), array(i["sequence"])
 
 
-# ba: numbers of all observations are vectors, so that XLA makes one loop of all; with rows of observations it takes three times as long
+# ba: numbers of all observations are vectors, so that XLA makes one loop of all; rows of observations take two to three times as long
 
 def reprojection(v, feature):
     r, center, (focal, *principal), radial, x, w = v[0:3], v[3:6], v[6:9], v[9:11], v[11:14], v[14]
