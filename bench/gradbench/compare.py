@@ -28,7 +28,7 @@ DERIVATIVES = {
 }
 DESCENTS = ["particle", "saddle"]  # have one size and four modes
 TITLES = {"manual": "by hand", "codipack": "CoDiPack", "adol-c": "ADOL-C", "jax": "JAX", "torch": "PyTorch"}
-EXECUTABLES = ["manual", "codipack", "adol-c", "cppad", "adept", "finite"]
+EXECUTABLES = ["manual", "codipack", "adol-c", "cppad", "adept", "finite", "ad-hpp", "enzyme"]
 
 # Of each preset the least number of runs and of seconds in them, and the sizes: of each eval the arguments of its program,
 # which is started once for each list.
