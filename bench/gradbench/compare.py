@@ -28,6 +28,7 @@ DERIVATIVES = {
 }
 DESCENTS = ["particle", "saddle"]  # have one size and four modes
 TITLES = {"manual": "by hand", "codipack": "CoDiPack", "adol-c": "ADOL-C", "jax": "JAX", "torch": "PyTorch"}
+START_LIMIT = 120  # seconds: to load a library may take longer than to compute with it
 EXECUTABLES = ["manual", "codipack", "adol-c", "cppad", "adept", "finite", "ad-hpp", "enzyme"]
 
 # Of each preset the least number of runs and of seconds in them, and the sizes: of each eval the arguments of its program,
@@ -179,7 +180,10 @@ def run(name, arguments, tool, options):
             if not message["valid"]:
                 by_id[message["of"]] |= {"fault": "wrong", "error": message.get("error", "")}
         else:
-            answer, _ = tool.ask(line, message, options.limit)
+            try:
+                answer, _ = tool.ask(line, message, START_LIMIT)
+            except Failure as failure:
+                print(f"{name}: a tool fails at {message['kind']}: {failure}", file=sys.stderr)
         program.send(answer)
     program.end()
     return outcomes
@@ -294,6 +298,12 @@ def main():
     names = options.tools.split(",") + [definition.split("=")[0] for definition in options.tool]
     tools = all_tools(options)
     skipped = options.skip.split(",")
+    for tool in names:
+        try:
+            tools[tool].ask(b'{"id": 0, "kind": "start"}\n', {"id": 0, "kind": "start"}, START_LIMIT)
+            tools[tool].end()
+        except Failure as failure:
+            sys.exit(f"{tool} does not start ({failure}): --errors FILE has what it says")
     results = {}
     for name in options.evals.split(","):
         for tool in names:
