@@ -14,6 +14,7 @@
 mod action;
 mod adjoint;
 mod calls;
+mod checked;
 mod code;
 mod constants;
 mod derivatives;

@@ -14,6 +14,8 @@ pub struct Seen {
     /// By the bits.
     numbers: FxHashMap<u64, Value>,
     steps: FxHashMap<Key, Value>,
+    /// What is put in the place of a plain sum, in case that is NaN.
+    pub checked: FxHashMap<Value, Value>,
 }
 
 /// An operation and its operands.
@@ -24,6 +26,7 @@ impl Seen {
     pub fn forget(&mut self) {
         self.numbers.clear();
         self.steps.clear();
+        self.checked.clear();
     }
 
     /// A number as a value.

@@ -8,6 +8,7 @@ use cranelift_frontend::FunctionBuilder;
 
 use crate::bytecode::formula::{Formula, Step};
 use crate::native::action::Lanes;
+use crate::native::checked::is_sum_of_products;
 use crate::native::seen::Seen;
 use crate::ops::arith::{ABS, ADD, DIV, MUL, NEG, SIGN, SUB, cheap_power};
 use crate::ops::lanes::{Elementwise, LaneKernel, Scalar};
@@ -149,6 +150,9 @@ impl Writer<'_, '_> {
         for x in &formula.constants {
             let x = self.seen.number(self.b, *x);
             v.push(x);
+        }
+        if wanted == 0 && lanes.values == 0 && is_sum_of_products(formula) {
+            return Computed { value: self.sum_of_products(formula, &v), partials: vec![None; operands.len()] };
         }
         // What each step reads: numbers as those of f32 where they meet such.
         let mut read = vec![];
