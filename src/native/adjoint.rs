@@ -427,6 +427,7 @@ impl Way<'_> {
         let (some, none) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(flows, some, &[], none, &[]);
         self.b.switch_to_block(some);
+        self.b.seal_block(some);
         none
     }
 
@@ -487,6 +488,7 @@ impl Way<'_> {
                 if let Some(none) = none {
                     self.b.ins().jump(none, &[]);
                     self.b.switch_to_block(none);
+                    self.b.seal_block(none);
                 }
             }
             Back::Element { dst, object, single } => {
@@ -507,6 +509,7 @@ impl Way<'_> {
                 self.b.ins().store(TRUSTED, new, place, 0);
                 self.b.ins().jump(none, &[]);
                 self.b.switch_to_block(none);
+                self.b.seal_block(none);
             }
             Back::Item { dst } => {
                 let word = self.words(1);
@@ -523,6 +526,7 @@ impl Way<'_> {
                 self.b.ins().store(TRUSTED, new, place, offset_of!(Bar, x) as i32);
                 self.b.ins().jump(none, &[]);
                 self.b.switch_to_block(none);
+                self.b.seal_block(none);
             }
         }
         Some(())

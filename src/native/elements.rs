@@ -165,7 +165,7 @@ impl Emitter<'_> {
         self.b.def_var(found, kept);
         let (new, go) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(same, go, &[], new, &[]);
-        self.b.switch_to_block(new);
+        self.go_on(new);
         let element = self.b.ins().iconst(types::I32, i64::from(ELEMENT));
         let bits = self.b.ins().bitcast(types::F64, MemFlagsData::new(), position);
         let nothing = self.b.ins().f64const(0.0);
@@ -175,7 +175,7 @@ impl Emitter<'_> {
         }
         self.b.def_var(found, pushed);
         self.b.ins().jump(go, &[]);
-        self.b.switch_to_block(go);
+        self.go_on(go);
         Some(self.b.use_var(found))
     }
 
@@ -220,7 +220,7 @@ impl Emitter<'_> {
         let some = self.b.ins().icmp(IntCC::SignedLessThan, index, size);
         let (next, ended) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(some, next, &[], ended, &[]);
-        self.b.switch_to_block(ended);
+        self.go_on(ended);
         let back = self.back_from_element(Reg(iter.0 + 3), object);
         if self.traces() && !matches!(back, Back::End { .. }) {
             let nothing = self.b.ins().iconst(types::I64, 0);
@@ -228,7 +228,7 @@ impl Emitter<'_> {
         }
         self.set_tag(Reg(iter.0 + 1), Tag::None)?;
         self.b.ins().jump(none, &[]);
-        self.b.switch_to_block(next);
+        self.go_on(next);
         let (x, node) = self.element(object, &[iter], at, place)?;
         let above = self.b.ins().iadd_imm_s(index, 1);
         self.set_int(iter, above, Tag::Int)?;

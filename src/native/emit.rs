@@ -18,13 +18,16 @@ use crate::native::action::{Action, IntOp, Order, Place};
 use crate::native::adjoint::{Adjoint, Back, Start, Ways};
 use crate::native::code::{self, Code};
 use crate::native::frame::{Cell, Frame, Tag};
+use crate::native::jumps::Noted;
 use crate::native::keep::Push;
 use crate::native::kind::{Kind, Kinds, Told};
+use crate::native::needed::is_idle;
 use crate::native::parts::{Leaving, Left};
 use crate::native::record::{Record, Recording, most};
-use crate::native::recursion;
 use crate::native::region::Region;
+use crate::native::seen::Seen;
 use crate::native::slopes::{Calls, rounded, whole_constant};
+use crate::native::{rare, recursion};
 use crate::ops::num::Test;
 use crate::value;
 use crate::vm::INTERRUPT;
@@ -102,11 +105,14 @@ pub(super) struct Emitter<'a> {
     /// By cell: whether it may have a slot somewhere, and whether it may be one thing or another: what is never asked for is not noted.
     slotted: Vec<bool>,
     mixed: Vec<bool>,
-    blocks: Vec<Option<Block>>,
+    pub blocks: Vec<Option<Block>>,
+    /// By place: how many jumps to its block are written.
+    pub jumped: Vec<usize>,
     /// By place: the one that stands behind it in its block.
-    followers: Vec<Option<usize>>,
+    pub followers: Vec<Option<usize>>,
     pub calls: Calls,
     pub helpers: Helpers,
+    pub seen: Seen,
     pub recording: Recording,
     pub record: Option<Record>,
     pub frame: Variable,
@@ -116,9 +122,9 @@ pub(super) struct Emitter<'a> {
     turns: Option<Variable>,
     exits: Vec<Way>,
     /// The ways on which places come together.
-    ways: &'a Ways,
-    /// Jumps that note on the trace which one they are.
-    noted: Vec<Noted>,
+    pub ways: &'a Ways,
+    /// Jumps from the block at hand that note on the trace which one they are.
+    pub noted: Vec<Noted>,
     /// What each place does on the way back.
     backs: Vec<Back>,
     /// What is put together behind the code.
@@ -133,13 +139,6 @@ struct Way {
     kinds: Kinds,
     start: Start,
     full: bool,
-}
-
-/// A jump that is noted: its block is written late, too.
-struct Noted {
-    block: Block,
-    to: Block,
-    number: usize,
 }
 
 /// By place: the one that it leads to, if nothing else leads there and it leads nowhere else.
@@ -175,15 +174,17 @@ impl<'a> Emitter<'a> {
             s.returns.push(AbiParam::new(result));
             b.import_signature(s)
         };
-        let calls = Calls {
+        let mut calls = Calls {
             one: signature(&[types::F64, types::I64], types::F64),
             two: signature(&[types::F64, types::F64, types::I64], types::F64),
+            rare: None,
         };
         let helpers = Helpers {
             read: signature(&[types::I64; 4], types::I64),
             write: signature(&[types::I64, types::I64, types::I64, types::I64, types::F64, types::I32], types::I64),
             push: signature(&[types::I64, types::I64, types::F64, types::I32], types::I64),
         };
+        calls.rare = rare::address(isa).map(|address| (b.import_signature(rare::signature()), address));
         let variables = |b: &mut FunctionBuilder<'_>| Vars {
             float: b.declare_var(types::F64),
             node: b.declare_var(types::I32),
@@ -213,6 +214,7 @@ impl<'a> Emitter<'a> {
         let behind: Vec<Kinds> = behind.map(|(_, kinds)| kinds).collect();
         let told = Told::of(region.places.iter().flatten().map(|place| &place.kinds).chain(&behind));
         let by_cell = |set: &FxHashSet<Reg>| region.named.iter().map(|reg| set.contains(reg)).collect();
+        let mixed = &told.mixed & &region.tagged;
         Some(Emitter {
             isa,
             region,
@@ -220,11 +222,13 @@ impl<'a> Emitter<'a> {
             first,
             vars,
             slotted: by_cell(&told.slotted),
-            mixed: by_cell(&told.mixed),
+            mixed: by_cell(&mixed),
+            jumped: vec![0; blocks.len()],
             blocks,
             followers,
             calls,
             helpers,
+            seen: Seen::default(),
             recording,
             record,
             frame,
@@ -239,11 +243,16 @@ impl<'a> Emitter<'a> {
     }
 
     fn run(mut self) -> Option<Written> {
+        let jumps = self.jumps();
         self.enter()?;
         let heads = self.heads();
         for i in 0..self.region.places.len() {
             let Some(block) = self.blocks[i] else { continue };
             self.b.switch_to_block(block);
+            self.seen.forget();
+            if jumps[i] == self.jumped[i] {
+                self.b.seal_block(block);
+            }
             let mut next = Some(i);
             while let Some(at) = next {
                 let place = self.region.at(at)?;
@@ -253,13 +262,10 @@ impl<'a> Emitter<'a> {
                 self.place(at, place)?;
                 next = self.followers[at];
             }
+            self.note_jumps()?;
         }
-        for noted in std::mem::take(&mut self.noted) {
-            self.b.switch_to_block(noted.block);
-            let number = self.b.ins().iconst(types::I64, noted.number as i64);
-            self.trace(number)?;
-            self.b.ins().jump(noted.to, &[]);
-        }
+        // All jumps are written, those out of the region too.
+        self.b.seal_all_blocks();
         let exits = std::mem::take(&mut self.exits);
         let starts = exits.iter().map(|way| way.start).collect();
         let exits = exits.iter().enumerate().map(|(i, way)| self.leave(i, way)).collect::<Option<Vec<Exit>>>()?;
@@ -272,7 +278,7 @@ impl<'a> Emitter<'a> {
     fn enter(&mut self) -> Option<()> {
         let block = self.first;
         self.b.append_block_params_for_function_params(block);
-        self.b.switch_to_block(block);
+        self.go_on(block);
         let frame = self.b.block_params(block)[0];
         self.b.def_var(self.frame, frame);
         let given = self.take_arguments(block)?;
@@ -308,7 +314,7 @@ impl<'a> Emitter<'a> {
         }
         let entry = self.jump_to(None, self.region.entry)?;
         self.b.ins().jump(entry, &[]);
-        Some(())
+        self.note_jumps()
     }
 
     /// The entry, and what is jumped back to.
@@ -340,7 +346,7 @@ impl<'a> Emitter<'a> {
         let interrupt = self.b.ins().load(types::I8, TRUSTED, flag, 0);
         let go = self.b.create_block();
         self.b.ins().brif(interrupt, out, &[], go, &[]);
-        self.b.switch_to_block(go);
+        self.go_on(go);
         self.look(at, place)
     }
 
@@ -417,23 +423,6 @@ impl<'a> Emitter<'a> {
         Some(Some(self.b.use_var(vars.node)))
     }
 
-    /// The block of an instruction that is jumped to from another, or the way out.
-    fn target(&mut self, from: usize, to: usize, kinds: &Kinds) -> Block {
-        self.jump_to(Some(from), to).unwrap_or_else(|| self.exit(to, kinds, Start::After(from)))
-    }
-
-    /// The block of an instruction of the region.
-    fn jump_to(&mut self, from: Option<usize>, to: usize) -> Option<Block> {
-        let inside = self.blocks.get(to).copied().flatten()?;
-        if !self.traces() {
-            return Some(inside);
-        }
-        let Some(number) = self.ways.number(from, to) else { return Some(inside) };
-        let block = self.b.create_block();
-        self.noted.push(Noted { block, to: inside, number });
-        Some(block)
-    }
-
     pub(super) fn vars(&self, reg: Reg) -> Option<Vars> {
         self.region.cell(reg).map(|i| self.vars[i])
     }
@@ -472,6 +461,9 @@ impl<'a> Emitter<'a> {
     /// A number as a float.
     pub(super) fn float(&mut self, reg: Reg, place: &Place) -> Option<Value> {
         let vars = self.vars(reg)?;
+        if let Some(x) = self.region.constants.get(&reg).filter(|_| place.kinds[reg].is_float()) {
+            return Some(self.seen.number(&mut self.b, *x));
+        }
         Some(match place.kinds[reg] {
             Kind::Int => {
                 let int = self.b.use_var(vars.int);
@@ -486,6 +478,7 @@ impl<'a> Emitter<'a> {
         let mut back = Back::Nothing;
         match &place.action {
             Action::Skip | Action::Goto { .. } | Action::Shape { .. } => {}
+            action if is_idle(action, &self.region.needed) => {}
             Action::Leave => {
                 let out = self.exit(at, &place.kinds, Start::Before(at));
                 self.b.ins().jump(out, &[]);
@@ -521,7 +514,7 @@ impl<'a> Emitter<'a> {
             }
             Action::Set { dst, value } => match value {
                 value::Value::Float(_, x) => {
-                    let x = self.b.ins().f64const(*x);
+                    let x = self.seen.number(&mut self.b, *x);
                     self.set_float(*dst, x, None)?;
                     back = Back::End { dst: *dst };
                 }
@@ -539,7 +532,7 @@ impl<'a> Emitter<'a> {
             },
             Action::Compute { dst, formula, lanes } => back = self.compute(*dst, formula, *lanes, place)?,
             Action::Zero { dst } => {
-                let zero = self.b.ins().f64const(0.0);
+                let zero = self.seen.number(&mut self.b, 0.0);
                 self.set_float(*dst, zero, None)?;
                 back = Back::End { dst: *dst };
             }
@@ -642,7 +635,7 @@ impl<'a> Emitter<'a> {
                 let advance = self.b.create_block();
                 let none = self.target(at, ways[1].0, &ways[1].1);
                 self.b.ins().brif(some, advance, &[], none, &[]);
-                self.b.switch_to_block(advance);
+                self.go_on(advance);
                 let next = self.b.ins().iadd(current, step);
                 let rest = self.b.ins().iadd_imm_s(left, -1);
                 self.set_int(Reg(iter.0), next, Tag::Int)?;
@@ -696,7 +689,7 @@ impl<'a> Emitter<'a> {
         let out = self.exit(at, &place.kinds, Start::Before(at));
         let go = self.b.create_block();
         self.b.ins().brif(condition, out, &[], go, &[]);
-        self.b.switch_to_block(go);
+        self.go_on(go);
         Some(())
     }
 

@@ -64,7 +64,7 @@ impl Emitter<'_> {
         let fits = self.b.ins().icmp(IntCC::UnsignedLessThanOrEqual, needed, end);
         let go = self.b.create_block();
         self.b.ins().brif(fits, go, &[], out, &[]);
-        self.b.switch_to_block(go);
+        self.go_on(go);
         Some(())
     }
 
@@ -137,7 +137,8 @@ impl Emitter<'_> {
         nodes: &[Option<Value>],
     ) -> Option<Computed> {
         let wanted = nodes.iter().enumerate().filter(|(_, n)| n.is_some()).fold(0, |mask, (i, _)| mask | 1 << i);
-        let computed = Writer { b: &mut self.b, calls: self.calls }.formula(formula, lanes, operands, wanted);
+        let computed = Writer { b: &mut self.b, calls: self.calls, seen: &mut self.seen }
+            .formula(formula, lanes, operands, wanted);
         if self.traces() {
             let mut parts = vec![];
             for (i, partial) in computed.partials.iter().enumerate() {

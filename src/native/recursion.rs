@@ -111,7 +111,7 @@ impl Emitter<'_> {
         let over = self.b.ins().icmp(IntCC::UnsignedLessThan, stack, limit);
         let go = self.b.create_block();
         self.b.ins().brif(over, out, &[], go, &[]);
-        self.b.switch_to_block(go);
+        self.go_on(go);
     }
 
     /// Gives up.
@@ -178,9 +178,9 @@ impl Emitter<'_> {
         self.b.set_cold_block(out);
         let is_done = self.b.ins().icmp_imm_s(IntCC::Equal, done, DONE as i64);
         self.b.ins().brif(is_done, go, &[], out, &[]);
-        self.b.switch_to_block(out);
+        self.go_on(out);
         self.b.ins().return_(&[done]);
-        self.b.switch_to_block(go);
+        self.go_on(go);
         if let Some(record) = self.record {
             self.load_record(record);
             if let Some(var) = record.node {

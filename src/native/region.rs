@@ -14,8 +14,10 @@ use crate::bytecode::op::{Op, Operand, Reg};
 use crate::native::action::{Action, Place};
 use crate::native::adjoint::Ways;
 use crate::native::calls::{Called, Code, Promise};
+use crate::native::constants::constants;
 use crate::native::frame::What;
 use crate::native::kind::{Kind, Kinds};
+use crate::native::needed::needed;
 use crate::native::parts::{Leaving, Left, Parts};
 use crate::native::read::{Read, read};
 use crate::native::sources::Sources;
@@ -60,6 +62,12 @@ pub struct Region<'a> {
     cells: FxHashMap<Reg, usize>,
     /// Those that it writes.
     written: Vec<Reg>,
+    /// Those of which it may be asked what they hold, if that is one thing or another.
+    pub tagged: FxHashSet<Reg>,
+    /// Those that hold one and the same float.
+    pub constants: FxHashMap<Reg, f64>,
+    /// Those that something asks for.
+    pub needed: FxHashSet<Reg>,
     /// By instruction of the span: what is read from there on and what is told if it fails.
     told: Vec<Set>,
     /// It is a whole function, which calls itself.
@@ -148,6 +156,9 @@ impl<'a> Region<'a> {
             named: vec![],
             cells: FxHashMap::default(),
             written: vec![],
+            tagged: FxHashSet::default(),
+            constants: FxHashMap::default(),
+            needed: FxHashSet::default(),
             told,
             is_function,
             result: None,
@@ -186,6 +197,8 @@ impl<'a> Region<'a> {
         }
         region.share_elements();
         region.collect();
+        region.constants = constants(&region);
+        region.needed = needed(&region);
         Some(region)
     }
 
@@ -506,6 +519,7 @@ impl<'a> Region<'a> {
             let (reads, writes) = place.action.registers();
             named.extend(reads.iter().chain(&writes));
             written.extend(writes);
+            self.tagged.extend(reads.into_iter().filter(|reg| place.kinds[*reg] == Kind::Mixed));
         }
         let kept = self.places.iter().flatten().filter_map(|place| match place.action {
             Action::Keep { src, .. } => Some(src),
@@ -516,7 +530,9 @@ impl<'a> Region<'a> {
         while let Some(reg) = whole.pop() {
             let most = (0..).map_while(|i| self.parts.register(reg, i));
             let parts: Vec<Reg> = most.collect();
-            named.extend(self.tangent_around(reg));
+            let tangent = self.tangent_around(reg);
+            named.extend(tangent);
+            self.tagged.extend(tangent.into_iter().chain([reg]));
             named.extend(&parts);
             whole.extend(parts);
         }

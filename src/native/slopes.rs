@@ -8,12 +8,13 @@ use cranelift_frontend::FunctionBuilder;
 
 use crate::bytecode::formula::{Formula, Step};
 use crate::native::action::Lanes;
+use crate::native::checked::is_sum_of_products;
+use crate::native::seen::Seen;
 use crate::ops::arith::{ABS, ADD, DIV, MUL, NEG, SIGN, SUB, cheap_power};
 use crate::ops::lanes::{Elementwise, LaneKernel, Scalar};
 use crate::ops::math::SQRT;
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
-use crate::ops::strong::{DIV_OR_ZERO, STRONG, ZMUL};
 use crate::tensor::lanes::Lanes as Many;
 use crate::tensor::out::behind;
 
@@ -22,6 +23,8 @@ use crate::tensor::out::behind;
 pub struct Calls {
     pub one: SigRef,
     pub two: SigRef,
+    /// Of what is called now and then, with the address of [`crate::native::rare`].
+    pub rare: Option<(SigRef, usize)>,
 }
 
 /// Calls a function of the Rust convention. The last argument is its address.
@@ -89,7 +92,7 @@ pub fn rounded(b: &mut FunctionBuilder<'_>, x: Value) -> Value {
 }
 
 /// Whether this is the inside of a primitive.
-fn is_inside(prim: &Prim, inside: &Elementwise) -> bool {
+pub(super) fn is_inside(prim: &Prim, inside: &Elementwise) -> bool {
     matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside))
 }
 
@@ -137,6 +140,7 @@ extern "C" fn two_double(x: f64, y: f64, inside: usize) -> f64 {
 pub struct Writer<'a, 'f> {
     pub b: &'a mut FunctionBuilder<'f>,
     pub calls: Calls,
+    pub seen: &'a mut Seen,
 }
 
 impl Writer<'_, '_> {
@@ -144,8 +148,11 @@ impl Writer<'_, '_> {
     pub fn formula(&mut self, formula: &Formula, lanes: Lanes, operands: &[Value], wanted: u32) -> Computed {
         let mut v = operands.to_vec();
         for x in &formula.constants {
-            let x = self.b.ins().f64const(*x);
+            let x = self.seen.number(self.b, *x);
             v.push(x);
+        }
+        if wanted == 0 && lanes.values == 0 && is_sum_of_products(formula) {
+            return Computed { value: self.sum_of_products(formula, &v), partials: vec![None; operands.len()] };
         }
         // What each step reads: numbers as those of f32 where they meet such.
         let mut read = vec![];
@@ -158,12 +165,8 @@ impl Writer<'_, '_> {
             });
             let x = x.unwrap_or(v[0]);
             read.push([x, y.unwrap_or(x)]);
-            let y = if lanes.has(formula.value(k)) {
-                self.lane(*step, [x, y.unwrap_or(x)], lanes.single)
-            } else {
-                self.step(*step, [x, y.unwrap_or(x)])
-            };
-            v.push(y);
+            let lane = lanes.has(formula.value(k)).then_some(lanes.single);
+            v.push(self.once(*step, [x, y.unwrap_or(x)], lane));
         }
         let value = v[v.len() - 1];
         let mut partials = vec![None; operands.len()];
@@ -181,7 +184,10 @@ impl Writer<'_, '_> {
         Computed { value, partials }
     }
 
-    fn step(&mut self, step: Step, [x, y]: [Value; 2]) -> Value {
+    pub(super) fn step(&mut self, step: Step, [x, y]: [Value; 2]) -> Value {
+        if let Some(value) = self.folded(step, x, y).or_else(|| self.among_vectors(step, x, y)) {
+            return value;
+        }
         match step {
             Step::Add(..) => self.b.ins().fadd(x, y),
             Step::Sub(..) => self.b.ins().fsub(x, y),
@@ -195,27 +201,12 @@ impl Writer<'_, '_> {
 
     /// A function of two arguments: written out if it is a few instructions.
     fn binary(&mut self, inside: &'static Elementwise, f: fn(f64, f64) -> f64, x: Value, y: Value) -> Value {
-        if is_inside(&ZMUL, inside) {
-            return self.strong(x, y);
-        }
-        if is_inside(&STRONG, inside) {
-            let zero = self.b.ins().f64const(0.0);
-            let ends = self.b.ins().fcmp(FloatCC::Equal, y, zero);
-            let product = self.strong(x, y);
-            return self.b.ins().select(ends, zero, product);
-        }
-        if is_inside(&DIV_OR_ZERO, inside) {
-            let zero = self.b.ins().f64const(0.0);
-            let is_zero = self.b.ins().fcmp(FloatCC::Equal, y, zero);
-            let quotient = self.b.ins().fdiv(x, y);
-            return self.b.ins().select(is_zero, zero, quotient);
-        }
-        self.call_two(f, x, y)
+        self.written_out(inside, f, x, y).unwrap_or_else(|| self.call_two(f, x, y))
     }
 
     /// The same for an element, as kernels compute it. An operation on numbers of f32 is that on f64, rounded: those have more
     /// than twice as many digits.
-    fn lane(&mut self, step: Step, [x, y]: [Value; 2], single: bool) -> Value {
+    pub(super) fn lane(&mut self, step: Step, [x, y]: [Value; 2], single: bool) -> Value {
         let powers = match step {
             Step::Unary(_, u) => cheap_power(u.inside),
             _ => None,
@@ -235,6 +226,7 @@ impl Writer<'_, '_> {
                 let call = self.b.ins().call_indirect(self.calls.one, callee, &[x, inside]);
                 return self.b.inst_results(call)[0];
             }
+            Step::Binary(_, _, g) if let Some(z) = self.written_out(g.inside, g.f, x, y) => z,
             Step::Binary(_, _, g) => {
                 let f = if single { two_single as *const () } else { two_double as *const () };
                 let callee = self.b.ins().iconst(types::I64, f as i64);
@@ -330,20 +322,8 @@ impl Writer<'_, '_> {
             (Bar::One, x) | (x, Bar::One) => x,
             (Bar::MinusOne, Bar::MinusOne) => Bar::One,
             (Bar::MinusOne, Bar::Is(x)) | (Bar::Is(x), Bar::MinusOne) => Bar::Is(self.b.ins().fneg(x)),
-            (Bar::Is(bar), Bar::Is(slope)) => Bar::Is(self.strong(bar, slope)),
+            (Bar::Is(bar), Bar::Is(slope)) => Bar::Is(self.product(bar, slope, [true, false])),
         }
-    }
-
-    fn strong(&mut self, bar: Value, slope: Value) -> Value {
-        match (constant(self.b, bar), constant(self.b, slope)) {
-            (Some(bar), Some(slope)) => return self.b.ins().f64const(if bar == 0.0 { 0.0 } else { bar * slope }),
-            (Some(x), None) if x != 0.0 => return self.b.ins().fmul(bar, slope),
-            _ => {}
-        }
-        let zero = self.b.ins().f64const(0.0);
-        let is_zero = self.b.ins().fcmp(FloatCC::Equal, bar, zero);
-        let product = self.b.ins().fmul(bar, slope);
-        self.b.ins().select(is_zero, zero, product)
     }
 
     fn plus(&mut self, old: Bar, term: Bar) -> Bar {
@@ -460,7 +440,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn call_two(&mut self, f: fn(f64, f64) -> f64, x: Value, y: Value) -> Value {
+    pub(super) fn call_two(&mut self, f: fn(f64, f64) -> f64, x: Value, y: Value) -> Value {
         let f = self.b.ins().iconst(types::I64, f as usize as i64);
         let callee = self.b.ins().iconst(types::I64, call_two as *const () as i64);
         let call = self.b.ins().call_indirect(self.calls.two, callee, &[x, y, f]);

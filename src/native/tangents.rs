@@ -13,11 +13,12 @@ use crate::native::action::{Action, Lanes, Place};
 use crate::native::kind::{Kind, Kinds};
 use crate::native::read::binary;
 use crate::native::region::Region;
+use crate::native::slopes::is_inside;
 use crate::ops::arith::{ADD, DIV, MUL, NEG, SUB};
 use crate::ops::lanes::Scalar;
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
-use crate::ops::strong::STRONG;
+use crate::ops::strong::{DIV_OR_ZERO, STRONG};
 use crate::value::Value;
 
 /// Directions that a level may have.
@@ -384,7 +385,11 @@ impl Push<'_, '_> {
             Step::Sub(..) => return Some([one, Operand::Const(-1.0)]),
             Step::Neg(_) => return Some([Operand::Const(-1.0), one]),
             Step::Mul(..) => return Some([b, a]),
-            Step::Div(..) | Step::Unary(..) | Step::Binary(..) => (step.inside()?.partials)(),
+            Step::Div(..) => return self.slopes_of_quotient(step, args, wanted[1]),
+            Step::Binary(_, _, g) if is_inside(&DIV_OR_ZERO, g.inside) => {
+                return self.slopes_of_quotient(step, args, wanted[1]);
+            }
+            Step::Unary(..) | Step::Binary(..) => (step.inside()?.partials)(),
         };
         let args = if step.operands().1.is_some() { vec![a, b, y] } else { vec![a, y] };
         let mut slopes = [Operand::Const(0.0); 2];
@@ -394,6 +399,33 @@ impl Push<'_, '_> {
             }
         }
         Some(slopes)
+    }
+
+    /// Those of y = a/b are 1/b, which quotients by the same share, and -y times it, if `both` are wanted.
+    fn slopes_of_quotient(&mut self, step: Step, [a, b, y]: [Operand; 3], both: bool) -> Option<[Operand; 2]> {
+        let one = Operand::Const(1.0);
+        if let Operand::Const(b) = b {
+            return Some([Operand::Const(folded(step, 1.0, b)?), Operand::Const(0.0)]);
+        }
+        let inverse = if a == one { y } else { self.compute_steps(&[step], [one, b])? };
+        let slope = if both {
+            self.compute_steps(&[Step::Mul(0, 1), Step::Neg(0)], [y, inverse])?
+        } else {
+            Operand::Const(0.0)
+        };
+        Some([inverse, slope])
+    }
+
+    /// The result of a step on two operands, and of others on that of the one before.
+    fn compute_steps(&mut self, steps: &[Step], operands: [Operand; 2]) -> Option<Operand> {
+        let mut builder = Builder::default();
+        let mut parts = operands.map(Part::Operand);
+        for step in steps {
+            parts = [builder.step(*step, parts); 2];
+        }
+        let dst = self.new_register()?;
+        self.emit(Action::Compute { dst, formula: Rc::new(builder.formula()?), lanes: Lanes::NONE });
+        Some(Operand::Reg(dst))
     }
 
     /// The sum of tangents times slopes.

@@ -240,6 +240,46 @@ for _ in 0..2 {{
     }
 }
 
+/// What is told of two numbers in turn, large, small, and none: functions that are written out, whose derivatives are made of
+/// products in which a zero wins.
+const EXTREMES: [&str; 8] = [
+    "hypot(a, b)",
+    "grad(|p| hypot(p[0], p[1]))((a, b))",
+    "grad(|p| 2.0 * hypot(p[0], fract(b)) * p[1])((fract(a), fract(b)))",
+    "(derivative(|t| 1.0 / t)(a), derivative(|t| 3.0 / (t * b))(a))",
+    "derivative(|t| sqrt(abs(t)) * b)(a)",
+    "derivative(|t| sqrt(t * 0.0) + log(t) * 0.0 + t)(a)",
+    "derivative(|t| derivative(|u| 1.0 / (1.0 + abs(u)) + u * t)(t) * b)(fract(a))",
+    "grad(|p| fract(p[0]) * hypot(fract(p[1]), 0.5) / hypot(1.0, fract(p[0])))((a, b))",
+];
+
+#[test]
+fn extreme_numbers_go_through_what_is_written_out() {
+    for told in EXTREMES {
+        for dtype in ["f64", "f32"] {
+            let before = native::compiled();
+            let program = format!(
+                "set_dtype({dtype})
+fn fract(t: float) = if abs(t) < 2.0 {{ t }} else {{ 0.25 }}
+let edges = [0.0, -0.0, 1.0, -1.5, 3e-5, 1e139, 1e140, 1e141, -2e200, 3e-139, 1e-140, 1e-141, 4e-200, 1e-300, 1.7e308, inf, -inf, nan]
+fn f(c) {{
+    var told = list()
+    for i in 0..1500 {{
+        let (a, b) = (edges[i % 18] * c, edges[i // 18 % 18])
+        let t = {told}
+        if i >= 1500 - 18 * 18 {{ told.push(t) }}
+    }}
+    told
+}}
+print(f(1.0))
+"
+            );
+            assert!(compare(&program), "{program}");
+            assert!(!cfg!(target_arch = "x86_64") || native::compiled() > before, "{program}");
+        }
+    }
+}
+
 #[test]
 fn random_derivatives_in_loops_are_what_the_machine_takes() {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(9);
