@@ -246,11 +246,11 @@ impl<'a> Emitter<'a> {
         let jumps = self.jumps();
         self.enter()?;
         let heads = self.heads();
-        for i in 0..self.region.places.len() {
+        for (i, jumps) in jumps.into_iter().enumerate() {
             let Some(block) = self.blocks[i] else { continue };
             self.b.switch_to_block(block);
             self.seen.forget();
-            if jumps[i] == self.jumped[i] {
+            if jumps == self.jumped[i] {
                 self.b.seal_block(block);
             }
             let mut next = Some(i);

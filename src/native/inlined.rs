@@ -73,20 +73,18 @@ impl Writer<'_, '_> {
         if known.iter().zip(wins).any(|(known, wins)| wins && *known == Some(0.0)) {
             return self.b.ins().f64const(0.0);
         }
-        let product = match known {
+        match known {
             [Some(x), Some(y)] => return self.b.ins().f64const(x * y),
-            [Some(1.0), _] => y,
-            [_, Some(1.0)] => x,
-            _ => {
-                let (x, y) = (self.vector(x), self.vector(y));
-                let product = self.b.ins().fmul(x, y);
-                self.b.ins().extractlane(product, 0)
-            }
-        };
-        // A finite number leaves a zero as it is, but for its sign.
-        if wins == [true; 2] && known.iter().flatten().any(|known| known.is_finite()) {
-            return product;
+            // A finite number leaves a zero as it is, but for its sign.
+            _ if wins != [true; 2] => {}
+            [Some(1.0), _] => return y,
+            [_, Some(1.0)] => return x,
+            _ if known.iter().flatten().any(|known| known.is_finite()) => return self.b.ins().fmul(x, y),
+            _ => {}
         }
+        let [a, b] = [x, y].map(|operand| self.vector(operand));
+        let product = self.b.ins().fmul(a, b);
+        let product = self.b.ins().extractlane(product, 0);
         let asked = [x, y].into_iter().zip(known).zip(wins).filter(|((_, known), wins)| *wins && known.is_none());
         let asked: Vec<Value> = asked.map(|((operand, _), _)| operand).collect();
         self.unless_zero(product, &asked)

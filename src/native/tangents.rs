@@ -105,6 +105,23 @@ struct Dual {
     tangents: Vec<Option<Reg>>,
 }
 
+/// The slope of a step in an operand.
+#[derive(Clone, Copy)]
+struct Slope {
+    /// It is minus this.
+    minus: bool,
+    size: Operand,
+}
+
+impl Slope {
+    fn of(size: Operand) -> Slope {
+        match size {
+            Operand::Const(-1.0) => Slope { minus: true, size: Operand::Const(1.0) },
+            size => Slope { minus: false, size },
+        }
+    }
+}
+
 /// A formula in the making. Its values are operands and steps.
 #[derive(Default)]
 struct Builder {
@@ -378,42 +395,44 @@ impl Push<'_, '_> {
     }
 
     /// The slopes of a step in those operands that are wanted.
-    fn slopes(&mut self, step: Step, args: [Operand; 3], wanted: [bool; 2]) -> Option<[Operand; 2]> {
+    fn slopes(&mut self, step: Step, args: [Operand; 3], wanted: [bool; 2]) -> Option<[Slope; 2]> {
         let (one, [a, b, y]) = (Operand::Const(1.0), args);
         let partials = match step {
-            Step::Add(..) => return Some([one, one]),
-            Step::Sub(..) => return Some([one, Operand::Const(-1.0)]),
-            Step::Neg(_) => return Some([Operand::Const(-1.0), one]),
-            Step::Mul(..) => return Some([b, a]),
-            Step::Div(..) => return self.slopes_of_quotient(step, args, wanted[1]),
+            Step::Add(..) => return Some([Slope::of(one), Slope::of(one)]),
+            Step::Sub(..) => return Some([Slope::of(one), Slope { minus: true, size: one }]),
+            Step::Neg(_) => return Some([Slope { minus: true, size: one }, Slope::of(one)]),
+            Step::Mul(..) => return Some([Slope::of(b), Slope::of(a)]),
+            Step::Div(..) => return self.slopes_of_quotient(step, args, wanted),
             Step::Binary(_, _, g) if is_inside(&DIV_OR_ZERO, g.inside) => {
-                return self.slopes_of_quotient(step, args, wanted[1]);
+                return self.slopes_of_quotient(step, args, wanted);
             }
             Step::Unary(..) | Step::Binary(..) => (step.inside()?.partials)(),
         };
         let args = if step.operands().1.is_some() { vec![a, b, y] } else { vec![a, y] };
-        let mut slopes = [Operand::Const(0.0); 2];
+        let mut slopes = [Slope::of(Operand::Const(0.0)); 2];
         for (i, slope) in slopes.iter_mut().enumerate() {
             if wanted[i] {
-                *slope = self.expression(partials.get(i)?, &args)?;
+                *slope = Slope::of(self.expression(partials.get(i)?, &args)?);
             }
         }
         Some(slopes)
     }
 
-    /// Those of y = a/b are 1/b, which quotients by the same share, and -y times it, if `both` are wanted.
-    fn slopes_of_quotient(&mut self, step: Step, [a, b, y]: [Operand; 3], both: bool) -> Option<[Operand; 2]> {
-        let one = Operand::Const(1.0);
+    /// Those of y = a/b are 1/b, which quotients by the same share, and -y times it.
+    fn slopes_of_quotient(&mut self, step: Step, [a, b, y]: [Operand; 3], wanted: [bool; 2]) -> Option<[Slope; 2]> {
+        let (one, zero) = (Operand::Const(1.0), Operand::Const(0.0));
         if let Operand::Const(b) = b {
-            return Some([Operand::Const(folded(step, 1.0, b)?), Operand::Const(0.0)]);
+            return Some([Slope::of(Operand::Const(folded(step, 1.0, b)?)), Slope::of(zero)]);
         }
         let inverse = if a == one { y } else { self.compute_steps(&[step], [one, b])? };
-        let slope = if both {
-            self.compute_steps(&[Step::Mul(0, 1), Step::Neg(0)], [y, inverse])?
-        } else {
-            Operand::Const(0.0)
+        let product = [Step::Mul(0, 1), Step::Neg(0)];
+        let second = match wanted {
+            [_, false] => Slope::of(zero),
+            // A difference has the sign for nothing, a product in each direction has not.
+            [true, true] => Slope { minus: true, size: self.compute_steps(&product[..1], [y, inverse])? },
+            [false, true] => Slope::of(self.compute_steps(&product, [y, inverse])?),
         };
-        Some([inverse, slope])
+        Some([Slope::of(inverse), second])
     }
 
     /// The result of a step on two operands, and of others on that of the one before.
@@ -429,21 +448,21 @@ impl Push<'_, '_> {
     }
 
     /// The sum of tangents times slopes.
-    fn combine(&mut self, terms: [(Option<Reg>, Operand); 2]) -> Option<Option<Reg>> {
+    fn combine(&mut self, terms: [(Option<Reg>, Slope); 2]) -> Option<Option<Reg>> {
         let mut builder = Builder::default();
         let (mut sum, mut minus) = (None, false);
         for (tangent, slope) in terms {
             let Some(tangent) = tangent else { continue };
             let t = Part::Operand(Operand::Reg(tangent));
-            let (term, negative) = match slope {
+            let term = match slope.size {
                 Operand::Const(0.0) => continue,
-                Operand::Const(1.0) => (t, false),
-                Operand::Const(-1.0) => (t, true),
+                Operand::Const(1.0) => t,
                 Operand::Const(x) if x.is_finite() => {
-                    (builder.step(Step::Mul(0, 1), [t, Part::Operand(Operand::Const(x))]), false)
+                    builder.step(Step::Mul(0, 1), [t, Part::Operand(Operand::Const(x))])
                 }
-                slope => (builder.step(binary(&STRONG, true)?, [t, Part::Operand(slope)]), false),
+                size => builder.step(binary(&STRONG, true)?, [t, Part::Operand(size)]),
             };
+            let negative = slope.minus;
             sum = Some(match sum {
                 None => {
                     minus = negative;

@@ -40,6 +40,15 @@ fn descend(f, t) {
     }
     t
 }
+fn pace(t, w) {
+    let still = 0.25
+    var (step, e) = (0.5, 0.0)
+    for j in 0..3 {
+        e += step * sin(t) * still
+        if t > w { step = 0.125 }
+    }
+    e
+}
 fn fall(f, t, n: int) = if n <= 0 { t } else { fall(f, tanh(0.5 * f(t)), n - 1) }
 fn central(f, t) = (f(t + 0.01) - f(t - 0.01)) / 0.02
 ";
@@ -155,12 +164,13 @@ fn compare(program: &str) -> bool {
 }
 
 /// One thing each.
-const BODIES: [&str; 23] = [
+const BODIES: [&str; 24] = [
     "x = 0.5 * x + 0.1 * well(y, 0.3) * b + 0.1 * given(x, b)",
     "x = 0.5 * x + 0.1 * derivative(derivative(|t| steps(t, y)))(x)",
     "x = 0.5 * x + 0.1 * grad(grad(well), wrt: 0)(y, x)",
     "x -= 0.1 * grad(|t| well(t, y))(x)",
     "x -= 0.1 * grad(steps)(x, y)",
+    "x = 0.5 * x - 0.1 * grad(pace)(y, x) * derivative(derivative(|t| pace(t, y)))(x)",
     "x = 0.5 * x + 0.1 * grad(cases, wrt: 1)(x, y)",
     "y = 0.5 * y - 0.1 * value_and_grad(|t| cases(t, x))(y)[1]",
     "pair -= 0.05 * grad(|p| pull(p, x))(pair)\n pair *= 0.9",
