@@ -97,7 +97,9 @@ for (p, q) in list((whole(pair[0], pair[1], z, k), parts(pair[0], pair[1], z, k)
 }
 fn weighed(f) = |x, y, z, k| {
     let v = f(x, y, z, k)
-    sum(v * stop_grad(1.0 + 0.25 * x))
+    # A cotangent that is one number, and elements.
+    let plain = sum(v)
+    sum(v * stop_grad(1.0 + 0.25 * x)) + 0.5 * plain
 }
 let g = list(grad(weighed(f), wrt: wrt)(x, y, z, k) for f in list(whole, parts))
 for i in 0..len(wrt) {

@@ -271,9 +271,7 @@ impl FormulaEntry {
             out: &self.out,
             wanted: wanted(&self.nodes),
         };
-        // Of a sum's elements all have the same cotangent.
-        let number = if let Value::Tensor(_, t) = y_bar { t.repeated().map(Value::float) } else { None };
-        pull(&applied, number.as_ref().unwrap_or(y_bar)).ok_or_else(no_formula)
+        pull(&applied, y_bar).ok_or_else(no_formula)
     }
 }
 

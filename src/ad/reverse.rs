@@ -18,18 +18,19 @@ use crate::ad::trap::SweepTrap;
 use crate::ad::{Cx, Watch};
 use crate::error::{Error, Result};
 use crate::ops::compare::{ISFINITE, NE, OR};
-use crate::ops::elementwise::ZMUL;
+use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::index::{GET_INDEX, add_in_place, neighbours};
 use crate::ops::lanes;
 use crate::ops::linalg::MATMUL;
 use crate::ops::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, arg_bit};
+use crate::ops::reduce::{MEAN, SUM};
 use crate::profile;
-use crate::tensor::Tensor;
 use crate::tensor::broadcast::broadcast_shapes;
 use crate::tensor::elementwise::add_alike;
 use crate::tensor::matmul;
 use crate::tensor::parts::add_at;
 use crate::tensor::small;
+use crate::tensor::{Tensor, count};
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -264,7 +265,14 @@ fn sweep_from(
                 }
             }
             General::Formula(_) => {
-                let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                let number = bars.scalars[index];
+                let Some(mut y_bar) = take(&mut bars, index, general) else { continue };
+                // Of a sum and of others.
+                if let Value::Tensor(..) = y_bar
+                    && number.x != 0.0
+                {
+                    y_bar = vm.cx.apply(&ADD, &[y_bar, Value::Float(number.slot, number.x)])?;
+                }
                 let entry = std::mem::replace(&mut tape.general[general], General::Leaf);
                 if let General::Formula(formula) = &entry {
                     for (node, cotangent) in formula.nodes.iter().zip(formula.pull(&y_bar)?) {
@@ -279,6 +287,9 @@ fn sweep_from(
             }
             General::Prim(p) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };
+                if plain && add_number(tape, &mut bars, p, &y_bar) {
+                    continue;
+                }
                 if !add_part(tape, &mut bars, p, &y_bar)? {
                     let finite = trap.is_none() || all_finite(&y_bar);
                     if let Some(trap) = trap
@@ -347,6 +358,27 @@ fn add_plain_element(tape: &Tape, bars: &mut Bars, index: usize, (whole, at): (u
         },
         _ => false,
     }
+}
+
+/// The cotangent of a sum or mean of a formula is one number for all elements, and stays one; false, with nothing done, for others.
+fn add_number(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> bool {
+    let (&Value::Float(Slot::CONST, x), Some(&node), Some(of)) = (y_bar, entry.nodes.first(), entry.shapes.first())
+    else {
+        return false;
+    };
+    let share = if std::ptr::eq(entry.prim, &SUM) {
+        x
+    } else if std::ptr::eq(entry.prim, &MEAN) {
+        x * (1.0 / count(&of.shape).max(1) as f64)
+    } else {
+        return false;
+    };
+    let general = tape.entries.get(node.0 as usize).and_then(Entry::in_general);
+    if !general.is_some_and(|general| matches!(tape.general.get(general), Some(General::Formula(_)))) {
+        return false;
+    }
+    bars.scalars[node.0 as usize].x += share;
+    true
 }
 
 /// The cotangent of a part that was read adds to that of the whole in place, if there is one already: a loop over the

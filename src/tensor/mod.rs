@@ -184,19 +184,6 @@ impl Tensor {
         }
     }
 
-    /// The number that all elements are, if this is one number seen as many.
-    pub fn repeated(&self) -> Option<f64> {
-        fn of<T: cast::Float>(a: &Arr<T>) -> Option<f64> {
-            let is_one = a.shape().iter().zip(a.strides()).all(|(n, stride)| *n == 1 || *stride == 0);
-            a.first().filter(|_| is_one && a.len() > 1).map(|x| x.to_f64())
-        }
-        match self {
-            Tensor::F32(a) => of(a),
-            Tensor::F64(a) => of(a),
-            _ => None,
-        }
-    }
-
     /// Same dtype, shape and elements; NaN equals nothing.
     pub fn same(&self, other: &Tensor) -> bool {
         match (self, other) {
