@@ -71,6 +71,8 @@ const OPERANDS: &[&str] = &[
     "let (x, y, z, k) = (randn(3, 7), rand(3, 7), 0.75, 3)\nlet wrt = (0, 1, 2)",
     "let (x, y, z, k) = (randn(5000), rand(5000), rand(5000), -1.5)\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(50).to(f64), rand(50).to(f64), 2, rand(50).to(f64))\nlet wrt = (0, 1, 3)",
+    "let (x, y, z, k) = (randn(601), rand(601), 0.6, rand(601))\nlet wrt = (0, 1, 2, 3)",
+    "let (x, y, z, k) = (randn(40, 4).to(f64), rand(40, 4).to(f64), 0.6, -0.3)\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(4, 3).t, rand(3, 4), 0.1, rand(3, 4))\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(0), rand(0), 0.1, rand(0))\nlet wrt = (0, 1, 2, 3)",
     // Rows, columns, planes.

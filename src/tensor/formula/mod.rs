@@ -8,6 +8,7 @@
 mod assembler;
 pub mod fused;
 mod fused_pull;
+mod fused_small;
 mod graph;
 pub mod layout;
 mod loops;

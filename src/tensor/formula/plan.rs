@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
+use super::layout::Reach;
 use super::program::{Masks, Program};
 use super::pull::{live, needed};
 use crate::bytecode::formula::Formula;
@@ -29,6 +32,8 @@ pub struct Plan {
     /// Bit `i`: the pullback reads value `i`, see [`needed`].
     pub needed: u32,
     pub program: Program,
+    /// How far each value reaches.
+    pub reach: SmallVec<[Reach; 16]>,
 }
 
 impl Plan {
@@ -49,7 +54,9 @@ impl Plan {
             return None;
         }
         let (live, needed) = (live(formula, kinds.wanted), needed(formula, kinds.wanted));
-        Some(Plan { kinds, needed, program: Program::new(formula, kinds, Masks { lanes, live, needed })? })
+        let program = Program::new(formula, kinds, Masks { lanes, live, needed })?;
+        let reach = |i: usize| if lanes & (1 << i) != 0 { Reach::Whole } else { Reach::Number };
+        Some(Plan { kinds, needed, program, reach: (0..=last).map(reach).collect() })
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::fused_small;
 use super::number;
 use super::plan::Plan;
 use super::program::{Back, Bar, Making, Plain, Share, Source, To};
@@ -46,7 +47,7 @@ fn numbers<'a>(formula: &Formula, plan: &Plan, operand: impl Fn(usize) -> Option
 }
 
 #[inline]
-fn at(numbers: &[f64], i: u8) -> f64 {
+pub(super) fn at(numbers: &[f64], i: u8) -> f64 {
     numbers.get(i as usize).copied().unwrap_or(0.0)
 }
 
@@ -266,6 +267,11 @@ fn forward_of<'a, T: Keeps>(
     const KEPT: usize = 256;
     let n = count(shape);
     let numbers = numbers(formula, plan, &operand);
+    if n >= fused_small::FROM
+        && let Some(result) = fused_small::forward::<T>(formula, plan, shape, n, &numbers, &operand, spares)
+    {
+        return Some((result, Kept::Nothing));
+    }
     let (last, steps) = plan.program.forward.split_last()?;
     let sources = Sources { n, numbers: &numbers, operand, kept: &[], root: &[], out: &[] };
     let mut made = Made::new(n, steps.len(), room);
@@ -336,6 +342,12 @@ pub fn pull<'a, T: Keeps, E>(
     let (n, program) = (root.len(), &plan.program);
     let numbers = numbers(formula, plan, &operand);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
+    if n >= fused_small::FROM
+        && T::kept(kept).is_empty()
+        && let Some(done) = fused_small::pull(applied, &numbers, &operand, (root, out), &mut hand)
+    {
+        return Some(done);
+    }
     let sources = Sources { n, numbers: &numbers, operand, kept: T::kept(kept), root, out };
     let mut made = Made::new(n, program.places, room);
     if sources.kept.is_empty() {
@@ -390,7 +402,13 @@ pub fn pull<'a, T: Keeps, E>(
 }
 
 /// A step on numbers: from the cotangent of its value to those of its operands.
-fn pull_number(formula: &Formula, k: u8, plan: &Plan, numbers: &[f64], sums: &mut [f64; MOST]) -> Option<()> {
+pub(super) fn pull_number(
+    formula: &Formula,
+    k: u8,
+    plan: &Plan,
+    numbers: &[f64],
+    sums: &mut [f64; MOST],
+) -> Option<()> {
     let (step, value) = (formula.steps.get(k as usize)?, formula.value(k as usize));
     let bar = sums[value % MOST];
     if bar == 0.0 {
