@@ -253,7 +253,7 @@ for _ in 0..2 {{
 /// What is told of two numbers in turn, large, small, and none: functions that are written out, whose derivatives are made of
 /// products in which a zero wins.
 const EXTREMES: [&str; 8] = [
-    "hypot(a, b)",
+    "(hypot(a, b), log(hypot(a, b)))",
     "grad(|p| hypot(p[0], p[1]))((a, b))",
     "grad(|p| 2.0 * hypot(p[0], fract(b)) * p[1])((fract(a), fract(b)))",
     "(derivative(|t| 1.0 / t)(a), derivative(|t| 3.0 / (t * b))(a))",
