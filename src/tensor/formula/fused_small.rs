@@ -22,7 +22,7 @@ use crate::value::Value;
 pub(super) const FROM: usize = 128;
 
 /// The elements of an operand.
-fn elements<'a, T: Float>(operand: Option<&'a Value>) -> Option<&'a [T]> {
+fn elements<T: Float>(operand: Option<&Value>) -> Option<&[T]> {
     if let Value::Tensor(_, t) = operand? { dense(T::array(t)?) } else { None }
 }
 
