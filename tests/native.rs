@@ -419,7 +419,9 @@ fn numbers_agree(a: &str, b: &str, tolerance: f64) -> bool {
     let (a, b) = (words(a), words(b));
     let equal = |(a, b): (&String, &String)| match (a.parse::<f64>(), b.parse::<f64>()) {
         (Ok(x), Ok(y)) => {
-            x == y || x.is_nan() && y.is_nan() || (x - y).abs() <= tolerance * x.abs().max(y.abs()).max(1.0)
+            let close = (x - y).abs() <= tolerance * x.abs().max(y.abs()).max(1.0);
+            // An infinite number is close to none.
+            x == y || x.is_nan() && y.is_nan() || close && (x - y).is_finite()
         }
         _ => a == b,
     };
