@@ -58,10 +58,12 @@ impl Spares {
         Some(spare)
     }
 
-    /// Remembers a tensor that was just made, until [`Spares::collect`].
+    /// Remembers a tensor that was just made, until [`Spares::collect`]; not more of them than can be spare.
     #[inline]
     pub fn lend(&mut self, made: &Rc<Tensor>) {
-        if let (Tensor::F32(_) | Tensor::F64(_), [1..=LONGEST]) = (&**made, made.shape()) {
+        if self.lent.len() < MOST
+            && let (Tensor::F32(_) | Tensor::F64(_), [1..=LONGEST]) = (&**made, made.shape())
+        {
             self.lent.push(made.clone());
         }
     }

@@ -15,6 +15,8 @@ pub struct Loop {
 
 /// Numbers that stand in registers throughout.
 const PINNED: usize = 6;
+/// Values on the stack, at most.
+const MOST_SPILLED: usize = 64;
 const VECTORS: usize = 16;
 const BYTES: i32 = 32;
 
@@ -77,7 +79,8 @@ pub fn write(staged: &Staged, program: &Program, double: bool, numbers: &[usize]
         pinned,
     };
     writer.program(program)?;
-    Some(writer.loop_around())
+    // More would reach over the page that guards the stack.
+    (writer.spilled.len() <= MOST_SPILLED).then(|| writer.loop_around())
 }
 
 impl Writer<'_> {
