@@ -7,7 +7,7 @@ use dlang::tensor::formula::fused::compile_from;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-const UNARY: [&str; 8] = ["exp", "tanh", "sin", "sqrt", "abs", "sigmoid", "relu", "log1p"];
+const UNARY: [&str; 11] = ["exp", "tanh", "sin", "sqrt", "abs", "sigmoid", "relu", "log1p", "gelu", "silu", "mish"];
 const BINARY: [&str; 4] = ["+", "-", "*", "/"];
 
 /// An expression as one, and the same as statements with one operation each.

@@ -11,6 +11,7 @@ use crate::ad::tape::{Entry, General, Lower, PrimEntry, Tape};
 use crate::ad::{Cx, Dual, Mode, Tangent, Watch};
 use crate::error::{Error, Result};
 use crate::few::few;
+use crate::ops::activation::{GELU, gelu_kind_of};
 use crate::ops::compare::ISNAN;
 use crate::ops::elementwise::{ADD, ZMUL};
 use crate::ops::lanes::{self, Elementwise, Scalar};
@@ -36,7 +37,10 @@ impl Cx {
     /// The same, with the result in the place of `out`.
     pub fn apply_to(&mut self, prim: &'static Prim, args: &[Value], out: &mut Value) -> Result<()> {
         let level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();
-        if level.0 == 1 && self.innermost_batch().is_none() && self.record_small(prim, args, out)? {
+        if level.0 == 1
+            && self.innermost_batch().is_none()
+            && (self.record_small(prim, args, out)? || self.record_alone(prim, args, out)?)
+        {
             return Ok(());
         }
         *out = self.apply_any(prim, args, level)?;
@@ -44,6 +48,11 @@ impl Cx {
     }
 
     fn apply_any(&mut self, prim: &'static Prim, args: &[Value], mut level: Level) -> Result<Value> {
+        if std::ptr::eq(prim, &GELU)
+            && let Some(kind) = gelu_kind_of(args.get(1))
+        {
+            return self.apply(kind, args.get(..1).unwrap_or(args));
+        }
         if self.innermost_batch().is_some_and(|batch| batch > level) {
             // An index may be batched inside its tuple.
             level = level.max(self.batch_inside(args));

@@ -18,9 +18,13 @@ use crate::bytecode::formula::{Formula, Total};
 use crate::error::{Error, Result};
 use crate::few::few;
 use crate::ops::arith::MUL;
+use crate::ops::elementwise::ZMUL;
 use crate::ops::prim::ArgShape;
+use crate::ops::reduce::SUM;
 use crate::profile;
-use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
+use crate::tensor::Tensor;
+use crate::tensor::formula::fused_pull::{Slope, Slopes, forward_with_slopes};
+use crate::tensor::formula::layout::{Layout, Operands as Laid, Reach, lay};
 use crate::tensor::formula::plan::{Plan, plan};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
 use crate::tensor::formula::small::{self, Rooms};
@@ -40,6 +44,8 @@ pub struct FormulaEntry {
     /// Node of each operand; the sink for constants.
     pub nodes: Nodes,
     out: Value,
+    /// Instead of operands and result.
+    slopes: Option<Slopes>,
 }
 
 /// A formula on small tensors of one shape and numbers, as a tape has it.
@@ -155,17 +161,28 @@ impl Cx {
         if let Some(total) = formula.total {
             return self.record_total(formula, total, nodes, &primals, &layout, level);
         }
-        let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
-        let needed = needed(formula, wanted(&nodes));
+        let wanted = wanted(&nodes);
         let shapes = few(primals.iter().map(arg_shape));
-        for (i, primal) in primals.iter_mut().enumerate() {
-            if needed & (1 << i) == 0 {
-                *primal = Value::None;
+        let (out, kept, slopes) = match forward_with_slopes(formula, &primals, &layout, wanted) {
+            Some((out, slopes)) => {
+                primals.fill(Value::None);
+                (out, Value::None, Some(slopes))
             }
-        }
-        let last = formula.value(formula.steps.len()) - 1;
-        let kept = if needed & (1 << last) != 0 { out.clone() } else { Value::None };
-        let entry = FormulaEntry { formula: formula.clone(), layout, operands: primals, shapes, nodes, out: kept };
+            None => {
+                let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
+                let needed = needed(formula, wanted);
+                for (i, primal) in primals.iter_mut().enumerate() {
+                    if needed & (1 << i) == 0 {
+                        *primal = Value::None;
+                    }
+                }
+                let last = formula.value(formula.steps.len()) - 1;
+                let kept = if needed & (1 << last) != 0 { out.clone() } else { Value::None };
+                (out, kept, None)
+            }
+        };
+        let entry =
+            FormulaEntry { formula: formula.clone(), layout, operands: primals, shapes, nodes, out: kept, slopes };
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Formula(Box::new(entry)), Slot::CONST)?;
         Ok(Some(out.into_slot(Slot::new(level, node))))
@@ -258,11 +275,18 @@ fn no_formula() -> Error {
 impl FormulaEntry {
     /// What it keeps alive.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
-        self.operands.iter().chain([&self.out])
+        let slopes = self.slopes.iter().flatten().filter_map(|slope| match slope {
+            Some(Slope::Elements(v)) => Some(v),
+            _ => None,
+        });
+        self.operands.iter().chain([&self.out]).chain(slopes)
     }
 
     /// Cotangents of the operands.
-    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
+    pub fn pull(&mut self, cx: &mut Cx, y_bar: Value) -> Result<Pulled> {
+        if let Some(slopes) = self.slopes.take() {
+            return self.pull_slopes(cx, slopes, y_bar);
+        }
         let applied = Applied {
             formula: &self.formula,
             layout: &self.layout,
@@ -271,8 +295,62 @@ impl FormulaEntry {
             out: &self.out,
             wanted: wanted(&self.nodes),
         };
-        pull(&applied, y_bar).ok_or_else(no_formula)
+        pull(&applied, &y_bar).ok_or_else(no_formula)
     }
+
+    /// The cotangent times each slope, summed for an operand that reaches less far than the result.
+    fn pull_slopes(&self, cx: &mut Cx, slopes: Slopes, y_bar: Value) -> Result<Pulled> {
+        // Several operands may have one slope.
+        let mut products: SmallVec<[(Value, Value); 2]> = SmallVec::new();
+        let mut pulled = Pulled::new();
+        for ((slope, shape), reach) in slopes.into_iter().zip(&self.shapes).zip(&self.layout.reach) {
+            let Some(slope) = slope else {
+                pulled.push(None);
+                continue;
+            };
+            let known = match &slope {
+                Slope::Elements(v) => {
+                    products.iter().find(|(other, _)| is_same(v, other)).map(|(_, product)| product.clone())
+                }
+                Slope::Number(_) => None,
+            };
+            let product = match known {
+                Some(product) => product,
+                None => self.product(cx, &slope, &y_bar)?,
+            };
+            if let Slope::Elements(v) = slope {
+                products.push((v, product.clone()));
+            }
+            pulled.push(Some(match reach {
+                Reach::Whole => product,
+                Reach::Part { .. } => cx.sum_to(&product, &shape.shape)?,
+                Reach::Number => cx.apply(&SUM, &[product])?,
+            }));
+        }
+        Ok(pulled)
+    }
+
+    /// As many elements as the result has.
+    fn product(&self, cx: &mut Cx, slope: &Slope, y_bar: &Value) -> Result<Value> {
+        let is_whole = |v: &Value| matches!(v, Value::Tensor(_, t) if t.shape() == self.layout.shape.as_slice());
+        if let Value::Float(_, x) = *y_bar {
+            return match slope {
+                Slope::Elements(v) if is_whole(v) && x == 1.0 => Ok(v.clone()),
+                Slope::Elements(v) if is_whole(v) => cx.apply(&MUL, &[v.clone(), y_bar.clone()]),
+                // The number for each element.
+                _ => self.product(cx, slope, &Value::tensor(Tensor::full(&self.layout.shape, self.layout.dtype, x))),
+            };
+        }
+        match slope {
+            Slope::Number(1.0) => Ok(y_bar.clone()),
+            Slope::Number(x) => cx.apply(&ZMUL, &[y_bar.clone(), Value::float(*x)]),
+            Slope::Elements(v) => cx.apply(&ZMUL, &[y_bar.clone(), v.clone()]),
+        }
+    }
+}
+
+fn is_same(a: &Value, b: &Value) -> bool {
+    matches!((a, b), (Value::Tensor(_, a), Value::Tensor(_, b)) if Rc::ptr_eq(a, b))
 }
 
 /// Looks at all leaves before any is computed: true unless one is of no use to a formula.

@@ -5,6 +5,7 @@
 //! `transforms` are the builtins; `trap` looks for NaN and infinity.
 
 pub mod algebra;
+mod alone;
 pub mod batch;
 mod cells;
 pub mod dispatch;
@@ -25,6 +26,7 @@ pub mod tape;
 pub mod transforms;
 pub mod trap;
 
+use crate::ad::alone::Alone;
 use crate::ad::formula::Scratch;
 use crate::ad::products::Products;
 use crate::ad::slot::{Level, Slot};
@@ -53,6 +55,7 @@ pub struct Cx {
     scratch: Scratch,
     rooms: Rooms,
     products: Products,
+    alone: Alone,
     /// Turns of loops, to find those that are worth compiling.
     pub turns: u32,
 }

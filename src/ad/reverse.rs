@@ -273,9 +273,9 @@ fn sweep_from(
                 {
                     y_bar = vm.cx.apply(&ADD, &[y_bar, Value::Float(number.slot, number.x)])?;
                 }
-                let entry = std::mem::replace(&mut tape.general[general], General::Leaf);
-                if let General::Formula(formula) = &entry {
-                    for (node, cotangent) in formula.nodes.iter().zip(formula.pull(&y_bar)?) {
+                if let General::Formula(mut entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
+                    let pulled = entry.pull(&mut vm.cx, y_bar)?;
+                    for (node, cotangent) in entry.nodes.iter().zip(pulled) {
                         if let Some(c) = cotangent {
                             add(&mut vm.cx, tape, &mut bars, *node, c)?;
                         }

@@ -9,6 +9,7 @@ use crate::bytecode::op::{Count, GlobalSlot, Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::inline::{Bound, Scope};
 use crate::compile::literal::{Number, number};
+use crate::ops::activation::{GELU, gelu_kind};
 use crate::ops::elementwise::{CLAMP, MAXIMUM, MINIMUM, POW};
 use crate::ops::lanes::{Elementwise, Ints, Scalar};
 use crate::ops::prim::{Diff, Eval, Prim};
@@ -252,7 +253,7 @@ impl<'a> FnCompiler<'a> {
                 return Some(a);
             }
             ExprKind::Call { callee, args } => match (self.scalar_function(callee, args), &args[..]) {
-                (Some(f), [x]) => {
+                (Some(f), [x]) | (Some(f @ What::Unary(_)), [x, _]) => {
                     let a = self.draft(&x.value, draft, scope)?;
                     return Some(draft.step(f, a, a));
                 }
@@ -387,7 +388,17 @@ impl<'a> FnCompiler<'a> {
     /// The elementwise primitive of one or two arguments that is called.
     fn scalar_function(&self, callee: &Expr, args: &[Arg]) -> Option<What> {
         let ExprKind::Name(_) = &callee.kind else { return None };
-        let Res::Prim(prim) = self.res(callee.id) else { return None };
+        let Res::Prim(mut prim) = self.res(callee.id) else { return None };
+        let mut args = args;
+        if std::ptr::eq(prim, &GELU) {
+            let approximate = match args.get(1).map(|arg| (&arg.name, &arg.value.kind)) {
+                None => false,
+                Some((None, ExprKind::Bool(is))) => *is,
+                Some((Some(name), ExprKind::Bool(is))) if &*name.name == "approximate" => *is,
+                _ => return None,
+            };
+            (prim, args) = (gelu_kind(approximate), args.get(..1)?);
+        }
         if prim.sig.params.len() != args.len() || args.iter().any(|a| a.inout || a.name.is_some()) {
             return None;
         }

@@ -184,8 +184,17 @@ pub(super) fn bend<N: Num>(x: N) -> N {
 }
 
 /// The primitive behind `gelu` for its second argument.
-fn gelu_kind(approximate: Option<&Value>) -> &'static Prim {
-    if matches!(approximate, Some(Value::Bool(true))) { &GELU_TANH } else { &GELU_EXACT }
+pub fn gelu_kind(approximate: bool) -> &'static Prim {
+    if approximate { &GELU_TANH } else { &GELU_EXACT }
+}
+
+/// The same; `None` if it is no bool.
+pub fn gelu_kind_of(approximate: Option<&Value>) -> Option<&'static Prim> {
+    match approximate {
+        None => Some(gelu_kind(false)),
+        Some(Value::Bool(is)) => Some(gelu_kind(*is)),
+        Some(_) => None,
+    }
 }
 
 #[cold]
@@ -202,12 +211,9 @@ fn infer_gelu(args: &[Ty]) -> Result<Ty> {
 }
 
 fn gelu(env: &mut Env, args: &[Value]) -> Result<Value> {
-    if let Some(other) = args.get(1)
-        && !matches!(other, Value::Bool(_))
-    {
-        return Err(no_bool(&other.type_name()));
-    }
-    let kind = gelu_kind(args.get(1));
+    let Some(kind) = gelu_kind_of(args.get(1)) else {
+        return Err(no_bool(&args.get(1).map_or("nothing".into(), Value::type_name)));
+    };
     let x = args.get(..1).unwrap_or(&[]);
     match &kind.eval {
         Eval::Elementwise(e) => eval_elementwise(env, kind, e, x),
@@ -215,15 +221,19 @@ fn gelu(env: &mut Env, args: &[Value]) -> Result<Value> {
     }
 }
 
+fn is_true(v: &Value) -> bool {
+    matches!(v, Value::Bool(true))
+}
+
 fn gelu_pull(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {
     let [x, approximate] = call.args else { return Ok(Cotangents::new()) };
-    let d = cx.pull(gelu_kind(Some(approximate)), std::slice::from_ref(x), &Value::None, y_bar, 0)?;
+    let d = cx.pull(gelu_kind(is_true(approximate)), std::slice::from_ref(x), &Value::None, y_bar, 0)?;
     Ok(Cotangents::from_iter([Some(d), None]))
 }
 
 fn gelu_push(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let ([x, approximate], Some(Some(x_dot))) = (call.args, tangents.first()) else { return Ok(None) };
-    cx.pull(gelu_kind(Some(approximate)), std::slice::from_ref(x), &Value::None, x_dot, 0).map(Some)
+    cx.pull(gelu_kind(is_true(approximate)), std::slice::from_ref(x), &Value::None, x_dot, 0).map(Some)
 }
 
 fn batched_gelu(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::num::{Ex, Num};
 use super::real::Real;
+use super::scalar;
 use crate::error::Result;
 use crate::tensor::lanes::Lanes;
 use crate::tensor::out::Out;
@@ -164,7 +165,7 @@ pub trait TernaryRule: 'static {
 /// A primitive of one argument from its rule.
 pub const fn unary<R: UnaryRule>(ints: Ints) -> Elementwise {
     Elementwise {
-        scalar: Scalar::Unary { f: R::f::<f64>, d: R::d::<f64> },
+        scalar: Scalar::Unary { f: scalar::f1::<R>, d: scalar::d1::<R> },
         ints,
         lanes32: unary_lanes::<R, f32>,
         lanes64: unary_lanes::<R, f64>,
@@ -180,7 +181,7 @@ pub const fn unary<R: UnaryRule>(ints: Ints) -> Elementwise {
 /// A primitive of two arguments from its rule.
 pub const fn binary<R: BinaryRule>(ints: Ints) -> Elementwise {
     Elementwise {
-        scalar: Scalar::Binary { f: R::f::<f64>, d: [R::d0::<f64>, R::d1::<f64>] },
+        scalar: Scalar::Binary { f: scalar::f2::<R>, d: [scalar::d2_0::<R>, scalar::d2_1::<R>] },
         ints,
         lanes32: binary_lanes::<R, f32>,
         lanes64: binary_lanes::<R, f64>,
@@ -199,7 +200,7 @@ pub const fn binary<R: BinaryRule>(ints: Ints) -> Elementwise {
 /// A primitive of three arguments from its rule.
 pub const fn ternary<R: TernaryRule>(ints: Ints) -> Elementwise {
     Elementwise {
-        scalar: Scalar::Ternary { f: R::f::<f64>, d: [R::d0::<f64>, R::d1::<f64>, R::d2::<f64>] },
+        scalar: Scalar::Ternary { f: scalar::f3::<R>, d: [scalar::d3_0::<R>, scalar::d3_1::<R>, scalar::d3_2::<R>] },
         ints,
         lanes32: ternary_lanes::<R, f32>,
         lanes64: ternary_lanes::<R, f64>,

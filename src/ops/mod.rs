@@ -42,6 +42,7 @@ pub mod reduce;
 pub mod repeat;
 pub mod reshape;
 pub mod running;
+mod scalar;
 pub mod segment;
 pub mod select;
 pub mod shape_rules;

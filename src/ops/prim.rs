@@ -45,6 +45,7 @@ impl Prim {
             "_matmul" => "@",
             "_cast" => "to",
             "_cholesky" => "cholesky",
+            "_gelu" | "_gelu_tanh" => "gelu",
             "_concat" => "concat",
             "_stack" => "stack",
             "_eigh" | "_eigh_values" | "_eigh_vectors" => "eigh",

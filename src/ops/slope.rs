@@ -1,10 +1,10 @@
 //! Slopes that are primitives of their own, so that they know their own slope where the formula for it would read
 //! `0 * inf`: at vertical tangents and infinities. Both modes then agree in second derivatives.
 
-use super::activation::{GELU_CUBE, GELU_SCALE, bend};
-use super::lanes::Ints;
-use super::num::Num;
-use super::prim::Prim;
+use super::activation::{GELU_CUBE, GELU_EXACT, GELU_SCALE, GELU_TANH, MISH, SILU, bend};
+use super::lanes::{Elementwise, Ints};
+use super::num::{Ex, Num};
+use super::prim::{Eval, Prim};
 use super::special::normal_density;
 use crate::unary_prims;
 
@@ -65,10 +65,29 @@ fn rise<N: Num>(x: N) -> N {
     N::c(GELU_SCALE) * (N::c(1.0) + N::c(3.0 * GELU_CUBE) * (x.clone() * x))
 }
 
+/// The slope of the approximation is off by more than what `1 - s` loses.
 #[inline(always)]
 pub(super) fn gelu_tanh_slope<N: Num>(x: N) -> N {
-    let u = bend(x.clone());
-    (u.clone() + u.clone()).sigmoid() + (N::c(0.5) * secant(u)).zmul(x.clone() * rise(x))
+    let s = (N::c(2.0) * bend(x.clone())).sigmoid();
+    s.clone() + (N::c(2.0) * (s.clone() * (N::c(1.0) - s))).zmul(x.clone() * rise(x))
+}
+
+/// What an activation, or the slope of one, is made of, where the two have much in common: its value operation by operation, each rounded as it
+/// is inside the function.
+pub fn made_of(inside: &Elementwise) -> Option<Ex> {
+    type Made = fn(Ex) -> Ex;
+    const ALL: [(&Prim, Made); 8] = [
+        (&SILU, |x| x.clone().sigmoid().zmul(x)),
+        (&MISH, |x| x.clone().softplus().tanh().zmul(x)),
+        (&GELU_EXACT, |x| x.clone().ndtr().zmul(x)),
+        (&GELU_TANH, |x| (Ex::c(2.0) * bend(x.clone())).sigmoid().zmul(x)),
+        (&SILU_SLOPE, silu_slope),
+        (&MISH_SLOPE, mish_slope),
+        (&GELU_SLOPE, gelu_slope),
+        (&GELU_TANH_SLOPE, gelu_tanh_slope),
+    ];
+    let is = |prim: &Prim| matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside));
+    ALL.iter().find(|(prim, _)| is(prim)).map(|(_, made)| made(Ex::Arg(0)))
 }
 
 unary_prims! {

@@ -118,6 +118,16 @@ pub struct Fused {
     _memory: Option<Mmap>,
 }
 
+/// What the slope of the result in a register is.
+pub enum Steepness {
+    /// The number in this place of the numbers.
+    Number(usize),
+    /// The elements of a value.
+    Value(u8),
+    /// This output.
+    Output(usize),
+}
+
 /// What a block is computed from, of elements all the same number; the ones of a block.
 pub struct Sources<'a, T> {
     pub numbers: &'a [T],
@@ -131,6 +141,7 @@ impl Fused {
     fn new(formula: &Formula, reach: &[Reach], double: bool, back: Option<Backward>) -> Option<Fused> {
         let graph = match back {
             None => Graph::forward(formula, reach)?,
+            Some(way) if way.slopes => Graph::with_slopes(formula, reach, way)?,
             Some(way) => Graph::back(formula, reach, way)?,
         };
         let staged = Staged::new(graph);
@@ -187,6 +198,17 @@ impl Fused {
     /// What the outputs are for.
     pub fn targets(&self) -> impl Iterator<Item = Target> {
         self.staged.graph.outputs.iter().map(|(target, _)| *target)
+    }
+
+    /// The slope of the result in register `i`, if it was wanted.
+    pub fn slope(&self, i: usize) -> Option<Steepness> {
+        let graph = &self.staged.graph;
+        let (_, id) = *graph.slopes.iter().find(|(value, _)| *value as usize == i)?;
+        Some(match *graph.nodes.get(id as usize)? {
+            Node::Value(j) => Steepness::Value(j),
+            node if node.is_number() => Steepness::Number(*self.numbers.get(id as usize)?),
+            _ => Steepness::Output(graph.outputs.iter().position(|(_, output)| *output == id)?),
+        })
     }
 
     /// The numbers that the formula reads, given those of its values and the cotangent of the result.

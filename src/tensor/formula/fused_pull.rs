@@ -1,24 +1,27 @@
-//! The way back through a formula as machine code: what `pull` does operation by operation.
+//! The way back through a formula as machine code: what `pull` does operation by operation; or its slopes, computed on the way there.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-use super::fused::{Fused, Sources};
+use smallvec::SmallVec;
+
+use super::fused::{Fused, Sources, Steepness};
 use super::graph::{Backward, Root, Target};
-use super::layout::Reach;
-use super::pull::{Applied, Bars, Pulled, gathered, rest};
+use super::layout::{Layout, Reach};
+use super::pull::{Applied, Bars, Pulled, gathered, live, rest};
 use super::{BLOCK, Held, Machine};
+use crate::bytecode::formula::Formula;
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::simd::sums::{addends, sum_onto};
-use crate::tensor::{count, threads};
+use crate::tensor::{DType, Tensor, count, threads};
 use crate::value::Value;
 
 /// What all blocks have in common.
 struct Way<'a, T: Clone> {
     fused: &'a Fused,
-    targets: &'a [Target],
+    targets: Vec<Target>,
     numbers: Vec<T>,
     /// The cotangent of the result and the result, as far as they are tensors.
     root: Cow<'a, [T]>,
@@ -34,8 +37,9 @@ struct Part<'p, T> {
     done: bool,
 }
 
+/// Whether an output has its elements in the end, and not their sums.
 fn is_whole(target: &Target) -> bool {
-    matches!(target, Target::Cotangent(_))
+    !matches!(target, Target::Sum | Target::Shares(_))
 }
 
 /// The sum of the values, if this is a total, and the cotangents; `None` if there is no code for it.
@@ -57,8 +61,86 @@ pub(super) fn fused_back<T: Float>(
         root: Root::of(number.map(|x| T::c(x).to_f64())),
         has_out: matches!(out, Value::Tensor(..)),
         sums: formula.total.is_some(),
+        slopes: false,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
+    let mut machine = settled(formula, operands, layout, needed, lanes)?;
+    let way = Way::new(&fused, &mut machine, number.unwrap_or(0.0), elements(y_bar), elements(out))?;
+    let mut bars = Bars::new(layout, formula.value(formula.steps.len()), machine.block);
+    let (total, wholes) = way.compute(&mut machine, n, &mut bars)?;
+    for (target, data) in wholes {
+        if let Target::Cotangent(i) = target {
+            *bars.blocks.get_mut(i as usize)? = data;
+        }
+    }
+    bars.settle();
+    rest(applied, &machine, &mut bars, live, pulls)?;
+    Some((total, gathered(applied, bars)?))
+}
+
+/// The slope of a formula's result in one of its registers.
+pub enum Slope {
+    /// The same for all elements.
+    Number(f64),
+    /// Those of a tensor which broadcasts to the result.
+    Elements(Value),
+}
+
+/// One for each register; `None` for those that are not wanted.
+pub type Slopes = SmallVec<[Option<Slope>; 4]>;
+
+/// The value of a formula and its slopes in the registers of `wanted`, if it pays to compute them now rather than on the way back: what they
+/// have in common is computed once, and no operand has to be kept.
+pub fn forward_with_slopes(
+    formula: &Formula,
+    operands: &[Value],
+    layout: &Layout,
+    wanted: u32,
+) -> Option<(Value, Slopes)> {
+    match layout.dtype {
+        DType::F32 => with_slopes::<f32>(formula, operands, layout, wanted, |e| e.lanes32),
+        _ => with_slopes::<f64>(formula, operands, layout, wanted, |e| e.lanes64),
+    }
+}
+
+fn with_slopes<T: Float>(
+    formula: &Formula,
+    operands: &[Value],
+    layout: &Layout,
+    wanted: u32,
+    lanes: fn(&Elementwise) -> LaneKernel<T>,
+) -> Option<(Value, Slopes)> {
+    let n = count(&layout.shape);
+    if n == 0 {
+        return None;
+    }
+    let back = Backward { live: live(formula, wanted), root: Root::One, has_out: false, sums: false, slopes: true };
+    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
+    let mut machine = settled(formula, operands, layout, u32::MAX, lanes)?;
+    let way = Way::new(&fused, &mut machine, 1.0, Cow::Borrowed(&[]), Cow::Borrowed(&[]))?;
+    let mut bars = Bars::new(layout, 0, 0);
+    let (_, wholes) = way.compute(&mut machine, n, &mut bars)?;
+    let made: SmallVec<[Value; 4]> =
+        wholes.into_iter().map(|(_, data)| Value::tensor(Tensor::from_vec(&layout.shape, data))).collect();
+    let slope = |i: usize| match fused.slope(i)? {
+        Steepness::Number(k) => Some(Slope::Number(way.numbers.get(k)?.to_f64())),
+        Steepness::Value(j) => operands.get(j as usize).map(|v| Slope::Elements(v.clone())),
+        Steepness::Output(k) => made.get(k).map(|v| Slope::Elements(v.clone())),
+    };
+    let slopes: Slopes = (0..formula.registers.len()).map(slope).collect();
+    let is_there = |i: usize| wanted & (1 << i) == 0 || slopes.get(i).is_some_and(Option::is_some);
+    let result = made.first()?.clone();
+    (0..slopes.len()).all(is_there).then_some((result, slopes))
+}
+
+/// The operands of a formula, and what of its values reaches less far than the result, as far as it is needed.
+fn settled<'a, T: Float>(
+    formula: &Formula,
+    operands: &'a [Value],
+    layout: &'a Layout,
+    needed: u32,
+    lanes: fn(&Elementwise) -> LaneKernel<T>,
+) -> Option<Machine<'a, T>> {
     let mut machine: Machine<T> = Machine::new(formula, operands, layout, BLOCK / 2)?;
     for (k, step) in formula.steps.iter().enumerate() {
         let value = formula.value(k);
@@ -70,59 +152,73 @@ pub(super) fn fused_back<T: Float>(
         };
         machine.held.push(held);
     }
-    fused.values().for_each(|i| machine.will_spread(i));
-    let targets: Vec<Target> = fused.targets().collect();
-    let numbers = fused.numbers(|i| machine.number(i), number.unwrap_or(0.0))?;
-    let way = Way { fused: &fused, targets: &targets, numbers, root: elements(y_bar), out: elements(out) };
-
-    let wholes: Vec<Target> = targets.iter().copied().filter(is_whole).collect();
-    let mut whole: Vec<Vec<T>> = wholes.iter().map(|_| Vec::with_capacity(n)).collect();
-    // Sums of shares would depend on the number of parts.
-    let has_shares = targets.iter().any(|target| matches!(target, Target::Shares(_)));
-    let size = if has_shares { n } else { threads::part_of(n, targets.len()).next_multiple_of(machine.block.max(1)) };
-    let part = |start| Part { start, end: (start + size).min(n), outputs: vec![], sums: vec![], done: false };
-    let mut parts: Vec<Part<'_, T>> = (0..n).step_by(size).map(part).collect();
-    for whole in &mut whole {
-        for (part, room) in parts.iter_mut().zip(whole.spare_capacity_mut().get_mut(..n)?.chunks_mut(size)) {
-            part.outputs.push(room);
-        }
-    }
-    let mut bars = Bars::new(layout, formula.value(formula.steps.len()), machine.block);
-    let mut total = 0.0;
-    if let [part] = &mut parts[..] {
-        way.go(&mut machine, part, &mut |target, start, made, _| match target {
-            Target::Shares(i) => bars.add(i as usize, start, made.len(), false, |out| out.extend_from_slice(made)),
-            _ => total = sum_onto(total, made),
-        });
-    } else {
-        threads::each_chunk(&mut parts, 1, |_, part| {
-            if let [part] = part {
-                way.go(&mut machine.clone(), part, &mut |_, _, made, sums| addends(made, sums));
-            }
-        });
-        // In the order in which one thread adds them.
-        total = parts.iter().flat_map(|part| &part.sums).fold(0.0, |sum, part| sum + part);
-    }
-    if !parts.iter().all(|part| part.done) {
-        return None;
-    }
-    drop(parts);
-    for (target, mut data) in wholes.into_iter().zip(whole) {
-        if let Target::Cotangent(i) = target {
-            // SAFETY: all parts are done: each has written its elements.
-            unsafe { data.set_len(n) };
-            *bars.blocks.get_mut(i as usize)? = data;
-        }
-    }
-    bars.settle();
-    rest(applied, &machine, &mut bars, live, pulls)?;
-    Some((total, gathered(applied, bars)?))
+    Some(machine)
 }
 
 /// Takes the elements of a block that are to be summed: what for, where the block begins, the elements, and where sums go.
 type Summing<'f, T> = &'f mut dyn FnMut(Target, usize, &[T], &mut Vec<f64>);
 
-impl<T: Float> Way<'_, T> {
+impl<'a, T: Float> Way<'a, T> {
+    /// `root` is the cotangent of the result and `out` the result, as far as they are tensors; `number` is the cotangent if it is one.
+    fn new(
+        fused: &'a Fused,
+        machine: &mut Machine<'_, T>,
+        number: f64,
+        root: Cow<'a, [T]>,
+        out: Cow<'a, [T]>,
+    ) -> Option<Way<'a, T>> {
+        fused.values().for_each(|i| machine.will_spread(i));
+        let numbers = fused.numbers(|i| machine.number(i), number)?;
+        Some(Way { fused, targets: fused.targets().collect(), numbers, root, out })
+    }
+
+    /// The sum of what is a sum, and the elements of the outputs that are whole; adds shares to `bars`.
+    fn compute(
+        &self,
+        machine: &mut Machine<'_, T>,
+        n: usize,
+        bars: &mut Bars<'_, T>,
+    ) -> Option<(f64, Vec<(Target, Vec<T>)>)> {
+        let targets = &self.targets;
+        let wholes = targets.iter().copied().filter(is_whole);
+        let mut whole: Vec<(Target, Vec<T>)> = wholes.map(|target| (target, Vec::with_capacity(n))).collect();
+        // Sums of shares would depend on the number of parts.
+        let has_shares = targets.iter().any(|target| matches!(target, Target::Shares(_)));
+        let size =
+            if has_shares { n } else { threads::part_of(n, targets.len()).next_multiple_of(machine.block.max(1)) };
+        let part = |start| Part { start, end: (start + size).min(n), outputs: vec![], sums: vec![], done: false };
+        let mut parts: Vec<Part<'_, T>> = (0..n).step_by(size).map(part).collect();
+        for (_, whole) in &mut whole {
+            for (part, room) in parts.iter_mut().zip(whole.spare_capacity_mut().get_mut(..n)?.chunks_mut(size)) {
+                part.outputs.push(room);
+            }
+        }
+        let mut total = 0.0;
+        if let [part] = &mut parts[..] {
+            self.go(machine, part, &mut |target, start, made, _| match target {
+                Target::Shares(i) => bars.add(i as usize, start, made.len(), false, |out| out.extend_from_slice(made)),
+                _ => total = sum_onto(total, made),
+            });
+        } else {
+            threads::each_chunk(&mut parts, 1, |_, part| {
+                if let [part] = part {
+                    self.go(&mut machine.clone(), part, &mut |_, _, made, sums| addends(made, sums));
+                }
+            });
+            // In the order in which one thread adds them.
+            total = parts.iter().flat_map(|part| &part.sums).fold(0.0, |sum, part| sum + part);
+        }
+        if !parts.iter().all(|part| part.done) {
+            return None;
+        }
+        drop(parts);
+        for (_, data) in &mut whole {
+            // SAFETY: all parts are done: each has written its elements.
+            unsafe { data.set_len(n) };
+        }
+        Some((total, whole))
+    }
+
     /// Goes through the blocks of a part.
     fn go(&self, machine: &mut Machine<'_, T>, part: &mut Part<'_, T>, sum: Summing<'_, T>) -> Option<()> {
         let block = machine.block.max(1);
@@ -142,7 +238,7 @@ impl<T: Float> Way<'_, T> {
             };
             let (mut wholes, mut sums) = (part.outputs.iter_mut(), apart.iter_mut());
             let mut outputs: Vec<&mut [MaybeUninit<T>]> = vec![];
-            for target in self.targets {
+            for target in &self.targets {
                 outputs.push(if is_whole(target) {
                     wholes.next()?.get_mut(start - part.start..start - part.start + len)?
                 } else {

@@ -13,6 +13,7 @@ use crate::ops::lanes::Elementwise;
 use crate::ops::math::SQRT;
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
+use crate::ops::slope::made_of;
 
 /// Names a node.
 pub type Id = u16;
@@ -74,6 +75,11 @@ impl Node {
         matches!(self, Node::Number(_) | Node::Constant(_) | Node::RootNumber)
     }
 
+    /// Made of others.
+    pub fn is_computed(&self) -> bool {
+        matches!(self, Node::Arith(..) | Node::Pick(..) | Node::Kernel(..))
+    }
+
     /// Those that it reads.
     pub fn reads(&self) -> impl Iterator<Item = Id> {
         let [a, b, c] = match *self {
@@ -97,12 +103,16 @@ pub enum Target {
     Cotangent(u8),
     /// The same of one that reaches less far, to be summed.
     Shares(u8),
+    /// The slope of the result in a value.
+    Slope(u8),
 }
 
 /// The nodes, and which of them are wanted.
 pub struct Graph {
     pub nodes: Vec<Node>,
     pub outputs: Vec<(Target, Id)>,
+    /// Values, and the slope of the result in each of them, where that is wanted. One that is computed is an output, too.
+    pub slopes: Vec<(u8, Id)>,
 }
 
 /// The cotangent of the result.
@@ -136,6 +146,8 @@ pub struct Backward {
     pub has_out: bool,
     /// The result is summed up as well.
     pub sums: bool,
+    /// Not cotangents are wanted but the result and its slopes.
+    pub slopes: bool,
 }
 
 struct Maker<'a> {
@@ -156,7 +168,36 @@ impl Graph {
         let mut maker = Maker { formula, reach, nodes: vec![], values: [None; MOST], root_is_nonzero: false };
         let last = maker.value(maker.last())?;
         let target = if formula.total.is_some() { Target::Sum } else { Target::Result };
-        Some(Graph { nodes: maker.nodes, outputs: vec![(target, last)] })
+        Some(Graph { nodes: maker.nodes, outputs: vec![(target, last)], slopes: vec![] })
+    }
+
+    /// The result and its slopes in the live registers. `None` if they are not worth the memory: as many slopes may be kept as a way
+    /// back without them has functions and quotients to compute.
+    pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward) -> Option<Graph> {
+        let graph = Graph::back(formula, reach, way)?;
+        let without =
+            Graph::back(formula, reach, Backward { slopes: false, root: Root::Elements, has_out: true, ..way })?;
+        let effort = without.effort();
+        (effort > 0 && graph.outputs.len() <= 1 + effort).then_some(graph)
+    }
+
+    /// How many functions and quotients there are to compute.
+    fn effort(&self) -> usize {
+        let is_slow = |node: &Node| matches!(node, Node::Kernel(..) | Node::Arith(Arith::Div | Arith::Sqrt, ..));
+        self.nodes.iter().zip(self.needed()).filter(|(node, needed)| *needed && is_slow(node)).count()
+    }
+
+    /// Whether each node has to be computed.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        let slopes = self.slopes.iter().map(|(_, id)| id);
+        self.outputs.iter().map(|(_, id)| id).chain(slopes).for_each(|id| needed[*id as usize] = true);
+        for (id, node) in self.nodes.iter().enumerate().rev() {
+            if needed[id] {
+                node.reads().for_each(|read| needed[read as usize] = true);
+            }
+        }
+        needed
     }
 
     /// The cotangents of what the steps of the result's shape read.
@@ -165,7 +206,9 @@ impl Graph {
         let mut maker = Maker { formula, reach, nodes: vec![], values: [None; MOST], root_is_nonzero };
         let mut outputs = vec![];
         let last = maker.last();
-        if way.sums {
+        if way.slopes {
+            outputs.push((Target::Result, maker.value(last)?));
+        } else if way.sums {
             outputs.push((Target::Sum, maker.value(last)?));
         } else if way.has_out {
             let out = maker.node(Node::Out)?;
@@ -194,16 +237,26 @@ impl Graph {
                 });
             }
         }
+        let mut slopes = vec![];
         for (i, bar) in bars.iter().enumerate().take(last as usize) {
             let Some(bar) = *bar else { continue };
             let i = i as u8;
-            match maker.reach_of(i) {
-                Reach::Whole if (i as usize) < formula.registers.len() => outputs.push((Target::Cotangent(i), bar)),
-                Reach::Whole => {}
+            match (maker.reach_of(i), (i as usize) < formula.registers.len()) {
+                (Reach::Whole, false) => {}
+                // Steps on parts have ways back of their own.
+                (_, false) if way.slopes => return None,
+                (_, true) if way.slopes => {
+                    slopes.push((i, bar));
+                    let is_computed = maker.nodes.get(bar as usize).is_some_and(Node::is_computed);
+                    if is_computed && !outputs.iter().any(|(_, id)| *id == bar) {
+                        outputs.push((Target::Slope(i), bar));
+                    }
+                }
+                (Reach::Whole, true) => outputs.push((Target::Cotangent(i), bar)),
                 _ => outputs.push((Target::Shares(i), bar)),
             }
         }
-        Some(Graph { nodes: maker.nodes, outputs })
+        Some(Graph { nodes: maker.nodes, outputs, slopes })
     }
 }
 
@@ -328,7 +381,27 @@ impl Maker<'_> {
             (_, Some(b)) if is(&DIV) => self.arith(Arith::Div, a, b),
             (_, Some(b)) if is(&ZMUL) => self.strong_product(a, b),
             _ if inside.check.is_some() => None,
-            _ => self.node(Node::Kernel(inside, a, b)),
+            _ => match made_of(inside) {
+                Some(made) => self.made(&made, a),
+                None => self.node(Node::Kernel(inside, a, b)),
+            },
+        }
+    }
+
+    /// An expression of one argument.
+    fn made(&mut self, ex: &Ex, x: Id) -> Option<Id> {
+        match ex {
+            Ex::Const(c) => self.constant(*c),
+            Ex::Arg(_) => Some(x),
+            Ex::Unary(prim, a) => {
+                let a = self.made(a, x)?;
+                self.function(inside(prim)?, a, None)
+            }
+            Ex::Binary(prim, a, b) => {
+                let (a, b) = (self.made(a, x)?, self.made(b, x)?);
+                self.function(inside(prim)?, a, Some(b))
+            }
+            Ex::Select(..) => None,
         }
     }
 

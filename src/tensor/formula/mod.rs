@@ -7,7 +7,7 @@
 
 mod assembler;
 pub mod fused;
-mod fused_pull;
+pub mod fused_pull;
 mod fused_small;
 mod graph;
 pub mod layout;

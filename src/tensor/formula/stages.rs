@@ -49,7 +49,7 @@ struct Level {
 
 impl Staged {
     pub fn new(graph: Graph) -> Staged {
-        let needed = needed(&graph);
+        let needed = graph.needed();
         let level = levels(&graph, &needed);
         let at = |list: &[usize], id: Id| list.get(id as usize).copied().unwrap_or(0);
         let is_computed = |id: Id| matches!(graph.nodes.get(id as usize), Some(Node::Arith(..) | Node::Pick(..)));
@@ -65,7 +65,7 @@ impl Staged {
         let mut places: Vec<Option<Place>> = graph.nodes.iter().map(place_of_leaf).collect();
         for (i, (_, id)) in graph.outputs.iter().enumerate() {
             let place = &mut places[*id as usize];
-            let stands = matches!(graph.nodes[*id as usize], Node::Kernel(..) | Node::Arith(..) | Node::Pick(..));
+            let stands = graph.nodes[*id as usize].is_computed();
             if stands && place.is_none() {
                 *place = Some(Place::Output(i as u16));
             }
@@ -137,17 +137,6 @@ fn place_of_leaf(node: &Node) -> Option<Place> {
         Node::Out => Some(Place::Out),
         _ => None,
     }
-}
-
-fn needed(graph: &Graph) -> Vec<bool> {
-    let mut needed = vec![false; graph.nodes.len()];
-    graph.outputs.iter().for_each(|(_, id)| needed[*id as usize] = true);
-    for (id, node) in graph.nodes.iter().enumerate().rev() {
-        if needed[id] {
-            node.reads().for_each(|read| needed[read as usize] = true);
-        }
-    }
-    needed
 }
 
 /// The level at which each node is computed: kernels as soon as may be, arithmetic where it is read, so that little has to stand

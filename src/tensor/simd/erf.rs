@@ -59,7 +59,7 @@ pub fn erf32(x: f32) -> f32 {
     let a = x.abs();
     let cut = pick(a > 4.0, 4.0, a);
     let z = x * x;
-    let near = x + x * poly32(&NEAR32, z);
+    let near = x.mul_add(poly32(&NEAR32, z), x);
     let far = 1.0 - power_of_two32(-poly32(&FAR32, cut));
     pick(a < 1.0, near, far.copysign(x))
 }
@@ -70,8 +70,8 @@ pub fn erf64(x: f64) -> f64 {
     let a = x.abs();
     let cut = pick(a > 6.0, 6.0, a);
     let z = x * x;
-    let near = x + x * poly(&NEAR64, z);
-    let far = 1.0 - exp64(-(cut * cut)) * poly(&FAR64, (cut - 2.0) / (cut + 2.0));
+    let near = x.mul_add(poly(&NEAR64, z), x);
+    let far = (-exp64(-(cut * cut))).mul_add(poly(&FAR64, (cut - 2.0) / (cut + 2.0)), 1.0);
     pick(a < 1.0, near, far.copysign(x))
 }
 
@@ -92,7 +92,7 @@ pub fn ndtr32(x: f32) -> f32 {
     ];
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let z = pick(z > 12.0, 12.0, z);
-    let t = 1.0 / (0.5 * z + 1.0);
+    let t = 1.0 / z.mul_add(0.5, 1.0);
     // x^2 / 2 as a square without rounding and a small rest.
     let size = pick(x.abs() > 17.0, 17.0, x.abs());
     let high = f32::from_bits(size.to_bits() & 0xffff_f000);

@@ -52,10 +52,15 @@ fn factors64(k: f64) -> (f64, f64) {
 fn parts32(x: f32) -> (i32, f32) {
     let x = pick(x > 89.0, 89.0, x);
     let x = pick(x < -104.0, -104.0, x);
-    let t = x * std::f32::consts::LOG2_E + ROUND32;
+    let t = x.mul_add(std::f32::consts::LOG2_E, ROUND32);
     let n = (t.to_bits() as i32).wrapping_sub(ROUND32.to_bits() as i32);
-    let k = t - ROUND32;
-    (n, x - k * LN2_HI32 - k * LN2_LO32)
+    (n, rest32(x, t - ROUND32))
+}
+
+/// `x - k ln(2)`
+#[inline(always)]
+fn rest32(x: f32, k: f32) -> f32 {
+    (-k).mul_add(LN2_LO32, (-k).mul_add(LN2_HI32, x))
 }
 
 /// The same, and the rounding error of `r`.
@@ -63,8 +68,8 @@ fn parts32(x: f32) -> (i32, f32) {
 fn parts64(x: f64) -> (f64, f64, f64) {
     let x = pick(x > 710.0, 710.0, x);
     let x = pick(x < -746.0, -746.0, x);
-    let k = x * std::f64::consts::LOG2_E + ROUND64 - ROUND64;
-    let high = x - k * LN2_HI;
+    let k = x.mul_add(std::f64::consts::LOG2_E, ROUND64) - ROUND64;
+    let high = (-k).mul_add(LN2_HI, x);
     let low = k * LN2_LO;
     let r = high - low;
     (k, r, (high - r) - low)
@@ -77,27 +82,26 @@ pub fn exp32(x: f32) -> f32 {
     let (a, b) = factors32(n);
     let sum = 1.0 + r;
     let off = (1.0 - sum) + r;
-    (sum + (off + poly32(&TAIL32, r) * (r * r))) * a * b
+    (sum + poly32(&TAIL32, r).mul_add(r * r, off)) * a * b
 }
 
 /// `exp(x)` of `f32` for `x` up to 0: what `exp32` gives, but that results below the smallest normal number are 0.
 #[inline(always)]
 pub(super) fn exp_below32(x: f32) -> f32 {
     let x = pick(x < -88.0, -88.0, x);
-    let t = x * std::f32::consts::LOG2_E + ROUND32;
-    let k = t - ROUND32;
-    let r = x - k * LN2_HI32 - k * LN2_LO32;
+    let t = x.mul_add(std::f32::consts::LOG2_E, ROUND32);
+    let r = rest32(x, t - ROUND32);
     // Of `2^-127` there are no bits: 0.
     let power = f32::from_bits(t.to_bits().wrapping_add(127) << 23);
     let sum = 1.0 + r;
     let off = (1.0 - sum) + r;
-    (sum + (off + poly32(&TAIL32, r) * (r * r))) * power
+    (sum + poly32(&TAIL32, r).mul_add(r * r, off)) * power
 }
 
 /// `exp(x)` of `f32` for `x` between -0.34 and 0.34.
 #[inline(always)]
 pub(super) fn exp_small32(x: f32) -> f32 {
-    poly32(&TAIL32, x) * (x * x) + x + 1.0
+    poly32(&TAIL32, x).mul_add(x * x, x) + 1.0
 }
 
 /// `2^x` of `f32` for `-126 < x < 126`.
@@ -106,7 +110,7 @@ pub(super) fn power_of_two32(x: f32) -> f32 {
     let t = x + ROUND32;
     let n = (t.to_bits() as i32).wrapping_sub(ROUND32.to_bits() as i32);
     let r = (x - (t - ROUND32)) * std::f32::consts::LN_2;
-    (poly32(&TAIL32, r) * r * r + r + 1.0) * f32::from_bits((n.wrapping_add(127) << 23) as u32)
+    (poly32(&TAIL32, r).mul_add(r * r, r) + 1.0) * f32::from_bits((n.wrapping_add(127) << 23) as u32)
 }
 
 /// `exp(x)` of `f64`: 0 below -745.13, infinite above 709.78.
@@ -116,7 +120,7 @@ pub fn exp64(x: f64) -> f64 {
     let sum = 1.0 + r;
     let off = (1.0 - sum) + r;
     let (a, b) = factors64(k);
-    (sum + (off + (error + poly(&TAIL64, r) * (r * r)))) * a * b
+    (sum + (off + poly(&TAIL64, r).mul_add(r * r, error))) * a * b
 }
 
 /// `exp(x) - 1` of `f32`, exact near 0.
@@ -125,7 +129,7 @@ pub fn expm1_32(x: f32) -> f32 {
     let (n, r) = parts32(x);
     let (a, b) = factors32(n);
     let inverse = f32::from_bits(0x7f00_0000u32.wrapping_sub(b.to_bits()));
-    let y = ((poly32(&TAIL32, r) * r * r + r) * a + (a - inverse)) * b;
+    let y = poly32(&TAIL32, r).mul_add(r * r, r).mul_add(a, a - inverse) * b;
     let y = pick(x < -20.0, -1.0, y);
     pick(x.abs() < 1e-8, x, y)
 }
@@ -133,11 +137,10 @@ pub fn expm1_32(x: f32) -> f32 {
 /// `exp(x) - 1` of `f32` for `x` from 0 to 80.
 #[inline(always)]
 pub(super) fn expm1_below32(x: f32) -> f32 {
-    let t = x * std::f32::consts::LOG2_E + ROUND32;
-    let k = t - ROUND32;
-    let r = x - k * LN2_HI32 - k * LN2_LO32;
+    let t = x.mul_add(std::f32::consts::LOG2_E, ROUND32);
+    let r = rest32(x, t - ROUND32);
     let power = f32::from_bits(t.to_bits().wrapping_add(127) << 23);
-    (poly32(&TAIL32, r) * (r * r) + r) * power + (power - 1.0)
+    poly32(&TAIL32, r).mul_add(r * r, r).mul_add(power, power - 1.0)
 }
 
 /// `exp(x) - 1` of `f64`, exact near 0.
@@ -146,7 +149,7 @@ pub fn expm1_64(x: f64) -> f64 {
     let (k, r, error) = parts64(x);
     let (a, b) = factors64(k);
     let inverse = f64::from_bits(0x7fe0_0000_0000_0000u64.wrapping_sub(b.to_bits()));
-    let y = ((r + (error + poly(&TAIL64, r) * (r * r))) * a + (a - inverse)) * b;
+    let y = (r + poly(&TAIL64, r).mul_add(r * r, error)).mul_add(a, a - inverse) * b;
     let y = pick(x < -40.0, -1.0, y);
     pick(x.abs() < 1e-17, x, y)
 }

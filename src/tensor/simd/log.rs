@@ -39,8 +39,8 @@ fn core32(x: f32, shift: f32, extra: f32) -> f32 {
     let m = f32::from_bits(bits.wrapping_sub(e << 23) as u32) - 1.0;
     let e = e as f32 + shift;
     let square = m * m;
-    let tail = poly32(&TAIL32, m) * m * square + e * LN2_LO32 - 0.5 * square + extra;
-    m + tail + e * LN2_HI32
+    let tail = (-0.5f32).mul_add(square, (poly32(&TAIL32, m) * m).mul_add(square, e.mul_add(LN2_LO32, extra)));
+    e.mul_add(LN2_HI32, m + tail)
 }
 
 /// The same of `f64`. Half the square of the mantissa is kept as two numbers, the first of them exact, and so is the sum with
@@ -57,12 +57,12 @@ fn core64(x: f64, shift: f64, extra: f64) -> f64 {
     let short = f64::from_bits(f.to_bits() & 0xffff_ffff_f800_0000);
     let half = 0.5 * short * short;
     let half_low = 0.5 * (f - short) * (f + short);
-    let tail = s * (half + half_low + z * poly(&TAIL64, z));
+    let tail = s * (half + z.mul_add(poly(&TAIL64, z), half_low));
     let high = f - half;
     let low = ((f - high) - half) - half_low + tail;
     let power = e * LN2_HI;
     let sum = power + high;
-    let low = ((power - sum) + high) + (low + (e * LN2_LO + extra));
+    let low = ((power - sum) + high) + (low + e.mul_add(LN2_LO, extra));
     sum + low
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The functions are straight lines of additions, products and selections, so that the compiler makes vector instructions of
 //! a loop over them. A number is the same bits alone (as a scalar of the language) and in a tensor, and on every machine:
-//! nothing is contracted or reordered. `tests/ulp.rs` measures their errors and states the bounds.
+//! nothing is reordered, and a product and a sum are rounded once (fused) where `mul_add` is written and nowhere else. A machine
+//! without that instruction (before 2013) computes the same, slowly. `tests/ulp.rs` measures their errors and states the bounds.
 
 pub mod convolution;
 pub mod erf;
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Width {
     /// What every machine of the architecture has.
     Portable,
-    /// 256 bits.
+    /// 256 bits, and fused products.
     Avx2,
     /// 512 bits.
     Avx512,
@@ -65,13 +66,15 @@ fn found() -> Width {
     #[cfg(target_arch = "x86_64")]
     {
         use std::is_x86_feature_detected as has;
+        if !has!("avx2") || !has!("fma") {
+            return Width::Portable;
+        }
         if has!("avx512f") && has!("avx512dq") && has!("avx512bw") && has!("avx512vl") {
             return Width::Avx512;
         }
-        if has!("avx2") {
-            return Width::Avx2;
-        }
+        Width::Avx2
     }
+    #[cfg(not(target_arch = "x86_64"))]
     Width::Portable
 }
 
@@ -86,12 +89,12 @@ macro_rules! wide {
             #[inline(always)]
             fn body<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[target_feature(enable = "avx2,fma")]
             fn avx2<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
                 body::<$($g),*>($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,fma")]
             fn avx512<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
                 body::<$($g),*>($($arg),*)
             }

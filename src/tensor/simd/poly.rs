@@ -1,7 +1,7 @@
 //! Polynomials, coefficients from the highest, and selection without branches.
 //!
-//! Products and sums are rounded one by one on every machine (no fused multiply-add), so that a number does not depend on
-//! where or how wide it is computed.
+//! A product and the sum that it goes into are rounded once, on every machine, so that a number does not depend on where or how
+//! wide it is computed.
 
 /// `yes` or `no`, without a branch: a branch would keep the loop around it from becoming vector instructions, or double it.
 #[inline(always)]
@@ -19,11 +19,11 @@ macro_rules! polynomial {
             let (mut a, mut b) = (c[0], c[1]);
             let mut i = 2;
             while i + 1 < N {
-                a = a * square + c[i];
-                b = b * square + c[i + 1];
+                a = a.mul_add(square, c[i]);
+                b = b.mul_add(square, c[i + 1]);
                 i += 2;
             }
-            if i < N { (a * square + c[i]) + b * x } else { b + a * x }
+            if i < N { b.mul_add(x, a.mul_add(square, c[i])) } else { a.mul_add(x, b) }
         }
     };
 }

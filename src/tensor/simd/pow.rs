@@ -25,7 +25,7 @@ fn log2(x: f64) -> f64 {
     let f = f64::from_bits((bits & 0x000f_ffff_ffff_ffff).wrapping_add(LOWEST)) - 1.0;
     let s = f / (2.0 + f);
     let z = s * s;
-    e + (2.0 * s + s * (z * poly(&LOG, z))) * std::f64::consts::LOG2_E
+    s.mul_add(z * poly(&LOG, z), 2.0 * s).mul_add(std::f64::consts::LOG2_E, e)
 }
 
 /// True for whole numbers, infinities included.
@@ -47,7 +47,7 @@ pub fn pow32(x: f32, y: f32) -> f32 {
     let t = pick(t < -200.0, -200.0, t);
     let k = t + ROUND64;
     let r = t - (k - ROUND64);
-    let power = (1.0 + r * poly(&EXP2, r)) * f64::from_bits(k.to_bits().wrapping_add(1023) << 52);
+    let power = r.mul_add(poly(&EXP2, r), 1.0) * f64::from_bits(k.to_bits().wrapping_add(1023) << 52);
     let power = power as f32;
     let odd = whole(y) && !whole(0.5 * y);
     let signed = pick(odd && x.is_sign_negative(), -power, power);

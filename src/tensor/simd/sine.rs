@@ -36,13 +36,13 @@ const COS64: [f64; 6] = [
 /// Sine of `x` plus `turns` right angles, for `|x|` up to [`NEAR32`].
 #[inline(always)]
 fn near32(x: f32, turns: u32) -> f32 {
-    let t = x * std::f32::consts::FRAC_2_PI + ROUND32;
+    let t = x.mul_add(std::f32::consts::FRAC_2_PI, ROUND32);
     let quadrant = t.to_bits().wrapping_add(turns);
     let k = f64::from(t - ROUND32);
-    let r = (f64::from(x) - k * ANGLE[0] - k * ANGLE_REST) as f32;
+    let r = (-k).mul_add(ANGLE_REST, (-k).mul_add(ANGLE[0], f64::from(x))) as f32;
     let z = r * r;
-    let sin = r + r * (z * poly32(&SIN32, z));
-    let cos = 1.0 - (0.5 * z - z * z * poly32(&COS32, z));
+    let sin = r.mul_add(z * poly32(&SIN32, z), r);
+    let cos = 1.0 - (-z * z).mul_add(poly32(&COS32, z), 0.5 * z);
     let y = pick(quadrant & 1 == 0, sin, cos);
     f32::from_bits(y.to_bits() ^ ((quadrant & 2) << 30))
 }
@@ -50,11 +50,11 @@ fn near32(x: f32, turns: u32) -> f32 {
 /// Sine of `x` plus `turns` right angles, for `|x|` up to [`NEAR64`].
 #[inline(always)]
 fn near64(x: f64, turns: u64) -> f64 {
-    let t = x * std::f64::consts::FRAC_2_PI + ROUND64;
+    let t = x.mul_add(std::f64::consts::FRAC_2_PI, ROUND64);
     let quadrant = t.to_bits().wrapping_add(turns);
     let k = t - ROUND64;
     // Each difference with what it rounds off.
-    let first = x - k * ANGLE[0];
+    let first = (-k).mul_add(ANGLE[0], x);
     let part = k * ANGLE[1];
     let second = first - part;
     let off = (first - second) - part;
@@ -64,10 +64,10 @@ fn near64(x: f64, turns: u64) -> f64 {
     let r = third + off;
     let low = (third - r) + off;
     let z = r * r;
-    let sin = r + (low + r * (z * poly(&SIN64, z)));
+    let sin = r + r.mul_add(z * poly(&SIN64, z), low);
     let half = 0.5 * z;
     let one = 1.0 - half;
-    let cos = one + (((1.0 - one) - half) + (z * z * poly(&COS64, z) - r * low));
+    let cos = one + (((1.0 - one) - half) + (z * z).mul_add(poly(&COS64, z), -r * low));
     let y = pick(quadrant & 1 == 0, sin, cos);
     f64::from_bits(y.to_bits() ^ ((quadrant & 2) << 62))
 }

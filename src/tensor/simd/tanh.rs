@@ -17,7 +17,7 @@ pub fn tanh32(x: f32) -> f32 {
     let below = above + 2.0;
     let off = pick(above < 2.0, (2.0 - below) + above, 0.0);
     let y = above / below;
-    pick(a < 1e-4, x, (y - y * (0.5 * off)).copysign(x))
+    pick(a < 1e-4, x, y.mul_add(-0.5 * off, y).copysign(x))
 }
 
 /// `tanh(x)` of `f64`: a fraction up to 1, beyond through the exponential.
@@ -29,7 +29,7 @@ pub fn tanh64(x: f64) -> f64 {
     let above = pick(is_near, z * poly(&ABOVE, z), 2.0);
     let below = pick(is_near, poly(&BELOW, z), exp64(2.0 * a) + 1.0);
     let part = above / below;
-    let y = pick(is_near, x + x * part, (1.0 - part).copysign(x));
+    let y = pick(is_near, x.mul_add(part, x), (1.0 - part).copysign(x));
     pick(x == 0.0, x, y)
 }
 
@@ -41,7 +41,7 @@ pub fn sigmoid32(x: f32) -> f32 {
     let below = 1.0 + t;
     let off = (1.0 - below) + t;
     let y = pick(x < 0.0, t, 1.0) / below;
-    y - y * (off * (1.0 - 0.5 * t))
+    (-y).mul_add(off * (-0.5f32).mul_add(t, 1.0), y)
 }
 
 /// `1 / (1 + exp(-x))` of `f64`.
