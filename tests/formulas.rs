@@ -3,7 +3,7 @@
 
 use dlang::pipeline::{Mode, Options, Session};
 use dlang::tensor::DType;
-use dlang::tensor::formula::fused::compile_from;
+use dlang::tensor::formula::fused::{compile_from, compile_wide};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -124,6 +124,7 @@ fn wholes_are_their_parts() {
     for round in 0..rounds {
         // As machine code from the first element on, or never.
         compile_from(if round / OPERANDS.len() % 3 == 2 { usize::MAX } else { 0 });
+        compile_wide(round / OPERANDS.len() % 2 == 0);
         let operands = OPERANDS[round % OPERANDS.len()];
         let depth = rng.random_range(2..5);
         let both = expression(&mut rng, depth, &["x", "y", "z", "k"], &mut 0);
@@ -223,5 +224,45 @@ fn a_product_and_a_sum_are_one() {
         if let Some(problems) = run(&program) {
             panic!("{program}\n{problems}");
         }
+    }
+}
+
+/// Slopes that were computed with the value, times cotangents of all kinds, against slopes written out.
+const SLOPES: &str = "
+let x = concat((zeros(1500), rand(1500))).reshape(100, 30)
+let w = where(x == 0.0, 0.0, 2.0)
+let (row, k) = (randn(30), 1.5)
+fn near(a, b) = all(abs(a - b) <= 1e-4 * (1.0 + abs(b)))
+# The slope is infinite where the cotangent is 0.
+let g = grad(|x| sum(sqrt(x) * exp(x) * w))(x)
+assert(near(g, where(x > 0.0, w * exp(x) * (sqrt(x) + 0.5 / sqrt(x)), 0.0)), \"zeros\")
+fn f(x, row, k) = tanh(x + row) * k
+let cosh2 = 1.0 / cosh(x + row) ^ 2
+for (kind, weights) in list((\"numbers\", 0.5), (\"elements\", w)) {
+    let (a, b, c) = grad(|x, row, k| sum(weights * f(x, row, k)), wrt: (0, 1, 2))(x, row, k)
+    assert(near(a, weights * k * cosh2), f\"{kind}: all\")
+    assert(near(b, sum(weights * k * cosh2, axis: 0)), f\"{kind}: a row\")
+    assert(near(c, sum(weights * tanh(x + row))), f\"{kind}: a number\")
+}
+# A value that is read twice, and a mean.
+let h = grad(|x| { let y = exp(x) * x
+    mean(y * y) + sum(y) })(x)
+let y = exp(x) * x
+assert(near(h, (2.0 * y / x.size + 1.0) * exp(x) * (x + 1.0)), \"twice\")
+for (name, f, slope) in list(
+    (\"gelu\", |x| gelu(x), |x| 0.5 * (1.0 + erf(x / sqrt(2.0))) + x * exp(-0.5 * x * x) / sqrt(2.0 * pi)),
+    (\"silu\", |x| silu(x), |x| sigmoid(x) * (1.0 + x * sigmoid(-x))),
+    (\"softplus\", |x| softplus(x), |x| sigmoid(x)),
+) {
+    assert(near(grad(|x| sum(f(x) * w))(x - 0.5), w * slope(x - 0.5)), name)
+}
+";
+
+#[test]
+fn slopes_that_are_kept_are_those_of_the_formula() {
+    for (from, wide) in [(usize::MAX, true), (0, true), (0, false)] {
+        compile_from(from);
+        compile_wide(wide);
+        assert_eq!(run(SLOPES), None, "from {from} elements on, wide: {wide}");
     }
 }

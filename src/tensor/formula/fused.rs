@@ -1,7 +1,7 @@
 //! Formulas as machine code: the loops of their arithmetic compiled, the kernels of elementary functions called in between, block by
 //! block.
 //!
-//! On x86-64 with AVX2. Elsewhere, and where a formula cannot be written as a graph, there is nothing here, and operations go one by one
+//! On x86-64 with AVX2, or AVX-512 where there is that. Elsewhere, and where a formula cannot be written as a graph, there is nothing here, and operations go one by one
 //! over each block.
 
 use std::cell::{Cell, RefCell};
@@ -11,6 +11,7 @@ use std::rc::Rc;
 use memmap2::{Mmap, MmapMut};
 use smallvec::{SmallVec, smallvec};
 
+use super::BLOCK;
 use super::graph::{Backward, Graph, Id, Node, Target};
 use super::layout::Reach;
 use super::loops::write;
@@ -98,6 +99,15 @@ fn is_possible() -> bool {
     cfg!(target_arch = "x86_64") && width() != Width::Portable
 }
 
+thread_local! {
+    static WIDE: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether code that this thread compiles from now on has vectors of 512 bits, where the machine has them.
+pub fn compile_wide(on: bool) {
+    WIDE.set(on);
+}
+
 /// Addresses of arrays, numbers, and how many bytes of each array.
 type Entry = unsafe extern "sysv64" fn(*const *mut u8, *const u8, usize);
 
@@ -114,6 +124,8 @@ pub struct Fused {
     /// Place of each node that is a number among the numbers.
     numbers: Vec<usize>,
     count: usize,
+    /// Bytes of a vector.
+    bytes: usize,
     /// Held for what the entries point to.
     _memory: Option<Mmap>,
 }
@@ -145,6 +157,7 @@ impl Fused {
             Some(way) => Graph::back(formula, reach, way)?,
         };
         let staged = Staged::new(graph);
+        let wide = width() == Width::Avx512 && WIDE.get();
         let mut count = 0;
         let numbers: Vec<usize> = staged
             .graph
@@ -162,7 +175,7 @@ impl Fused {
             loops.push(match stage {
                 Stage::Kernel { .. } => (at, None),
                 Stage::Arith(program) => {
-                    let code = write(&staged, program, double, &numbers)?;
+                    let code = write(&staged, program, (double, wide), &numbers)?;
                     bytes.resize(bytes.len().next_multiple_of(64), 0x90);
                     let start = bytes.len();
                     bytes.extend(&code.code);
@@ -182,12 +195,20 @@ impl Fused {
                 _ => Ready::Kernel(at),
             });
         }
-        Some(Fused { staged, ready, numbers, count, _memory: memory })
+        Some(Fused { staged, ready, numbers, count, bytes: if wide { 64 } else { 32 }, _memory: memory })
     }
 
     /// The values of the formula that it reads elements of.
     pub fn values(&self) -> impl Iterator<Item = u8> {
         self.staged.graph.nodes.iter().filter_map(|node| if let Node::Value(i) = node { Some(*i) } else { None })
+    }
+
+    /// Elements of a block, at most: few if a block is gone through more than once, as it should stay in the cache.
+    pub fn block(&self, reach: &[Reach]) -> usize {
+        let is_spread = |i: u8| reach.get(i as usize).is_some_and(|reach| *reach != Reach::Whole);
+        let is_summed = |target: Target| matches!(target, Target::Sum | Target::Shares(_));
+        let again = self.staged.buffers > 0 || self.targets().any(is_summed) || self.values().any(is_spread);
+        if again { BLOCK } else { 8 * BLOCK }
     }
 
     /// Memory for the buffers of blocks of `n`.
@@ -309,7 +330,7 @@ impl<T: Float> Block<'_, '_, T> {
     }
 
     fn arithmetic(&self, entry: Entry, arrays: &[Place]) -> Option<()> {
-        let lanes = 32 / size_of::<T>();
+        let lanes = self.fused.bytes / size_of::<T>();
         let (whole, rest) = (self.n / lanes * lanes, self.n % lanes);
         let mut table: SmallVec<[*mut T; 12]> = SmallVec::new();
         for place in arrays {
@@ -322,14 +343,14 @@ impl<T: Float> Block<'_, '_, T> {
         }
         if rest > 0 {
             // The last elements on a vector of their own.
-            let mut last: SmallVec<[[MaybeUninit<T>; 8]; 12]> = smallvec![[MaybeUninit::zeroed(); 8]; arrays.len()];
+            let mut last: SmallVec<[[MaybeUninit<T>; 16]; 12]> = smallvec![[MaybeUninit::zeroed(); 16]; arrays.len()];
             for (own, from) in last.iter_mut().zip(&table) {
                 // SAFETY: the array has as many. Those that the code is yet to write may be anything, as what they are copied to.
                 unsafe { std::ptr::copy_nonoverlapping(from.add(whole).cast(), own.as_mut_ptr(), rest) };
             }
             let own: SmallVec<[*mut T; 12]> = last.iter_mut().map(|own| own.as_mut_ptr().cast()).collect();
             // SAFETY: as above, with arrays of one vector.
-            unsafe { entry(own.as_ptr().cast(), numbers, 32) };
+            unsafe { entry(own.as_ptr().cast(), numbers, self.fused.bytes) };
             for (own, (to, place)) in last.iter().zip(table.iter().zip(arrays)) {
                 if matches!(place, Place::Output(_) | Place::Buffer(_)) {
                     // SAFETY: there is room for as many, which is the caller's alone.

@@ -9,7 +9,7 @@ use super::fused::{Fused, Sources, Steepness};
 use super::graph::{Backward, Root, Target};
 use super::layout::{Layout, Reach};
 use super::pull::{Applied, Bars, Pulled, gathered, live, rest};
-use super::{BLOCK, Held, Machine};
+use super::{Held, Machine};
 use crate::bytecode::formula::Formula;
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
@@ -64,7 +64,7 @@ pub(super) fn fused_back<T: Float>(
         slopes: false,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
-    let mut machine = settled(formula, operands, layout, needed, lanes)?;
+    let mut machine = settled(formula, operands, layout, needed, fused.block(&layout.reach), lanes)?;
     let way = Way::new(&fused, &mut machine, number.unwrap_or(0.0), elements(y_bar), elements(out))?;
     let mut bars = Bars::new(layout, formula.value(formula.steps.len()), machine.block);
     let (total, wholes) = way.compute(&mut machine, n, &mut bars)?;
@@ -116,7 +116,7 @@ fn with_slopes<T: Float>(
     }
     let back = Backward { live: live(formula, wanted), root: Root::One, has_out: false, sums: false, slopes: true };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
-    let mut machine = settled(formula, operands, layout, u32::MAX, lanes)?;
+    let mut machine = settled(formula, operands, layout, u32::MAX, fused.block(&layout.reach), lanes)?;
     let way = Way::new(&fused, &mut machine, 1.0, Cow::Borrowed(&[]), Cow::Borrowed(&[]))?;
     let mut bars = Bars::new(layout, 0, 0);
     let (_, wholes) = way.compute(&mut machine, n, &mut bars)?;
@@ -133,15 +133,16 @@ fn with_slopes<T: Float>(
     (0..slopes.len()).all(is_there).then_some((result, slopes))
 }
 
-/// The operands of a formula, and what of its values reaches less far than the result, as far as it is needed.
+/// The operands of a formula, and what of its values reaches less far than the result, as far as it is needed; blocks of `most` elements.
 fn settled<'a, T: Float>(
     formula: &Formula,
     operands: &'a [Value],
     layout: &'a Layout,
     needed: u32,
+    most: usize,
     lanes: fn(&Elementwise) -> LaneKernel<T>,
 ) -> Option<Machine<'a, T>> {
-    let mut machine: Machine<T> = Machine::new(formula, operands, layout, BLOCK / 2)?;
+    let mut machine: Machine<T> = Machine::new(formula, operands, layout, most)?;
     for (k, step) in formula.steps.iter().enumerate() {
         let value = formula.value(k);
         let reach = machine.reach(value as u8);

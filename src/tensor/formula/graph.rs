@@ -3,6 +3,8 @@
 //!
 //! Nodes stand behind those that they read. What occurs twice is one node.
 
+use smallvec::SmallVec;
+
 use super::layout::Reach;
 use super::pull::factor;
 use crate::bytecode::formula::{Formula, MOST, Step};
@@ -154,6 +156,8 @@ struct Maker<'a> {
     formula: &'a Formula,
     reach: &'a [Reach],
     nodes: Vec<Node>,
+    /// About how long each of them takes from the leaves on, in turns of a processor.
+    depths: Vec<usize>,
     /// The nodes of values.
     values: [Option<Id>; MOST],
     root_is_nonzero: bool,
@@ -165,7 +169,7 @@ const FULL: usize = 400;
 impl Graph {
     /// The value of a formula. `None` if that cannot be written so.
     pub fn forward(formula: &Formula, reach: &[Reach]) -> Option<Graph> {
-        let mut maker = Maker { formula, reach, nodes: vec![], values: [None; MOST], root_is_nonzero: false };
+        let mut maker = Maker::new(formula, reach, false);
         let last = maker.value(maker.last())?;
         let target = if formula.total.is_some() { Target::Sum } else { Target::Result };
         Some(Graph { nodes: maker.nodes, outputs: vec![(target, last)], slopes: vec![] })
@@ -202,8 +206,7 @@ impl Graph {
 
     /// The cotangents of what the steps of the result's shape read.
     pub fn back(formula: &Formula, reach: &[Reach], way: Backward) -> Option<Graph> {
-        let root_is_nonzero = way.root == Root::Nonzero;
-        let mut maker = Maker { formula, reach, nodes: vec![], values: [None; MOST], root_is_nonzero };
+        let mut maker = Maker::new(formula, reach, way.root == Root::Nonzero);
         let mut outputs = vec![];
         let last = maker.last();
         if way.slopes {
@@ -214,8 +217,9 @@ impl Graph {
             let out = maker.node(Node::Out)?;
             *maker.values.get_mut(last as usize)? = Some(out);
         }
-        let mut bars: [Option<Id>; MOST] = [None; MOST];
-        *bars.get_mut(last as usize)? = Some(maker.node(match way.root {
+        // What each value gets of the cotangent.
+        let mut shares: [SmallVec<[Id; 4]>; MOST] = Default::default();
+        shares.get_mut(last as usize)?.push(maker.node(match way.root {
             Root::Elements => Node::Root,
             Root::One => Node::Constant(1.0),
             Root::Number | Root::Nonzero => Node::RootNumber,
@@ -226,23 +230,21 @@ impl Graph {
             if !is_live(value) || maker.reach_of(value) != Reach::Whole {
                 continue;
             }
-            let Some(bar) = *bars.get(value as usize)? else { continue };
+            let Some(bar) = maker.sum(shares.get_mut(value as usize)?)? else { continue };
             let (a, b) = step.operands();
             for (j, i) in [Some(a), b].into_iter().flatten().enumerate().filter(|(_, i)| is_live(*i)) {
                 let share = maker.share(k, *step, j, bar)?;
-                let own = bars.get_mut(i as usize)?;
-                *own = Some(match *own {
-                    None => share,
-                    Some(sum) => maker.arith(Arith::Add, sum, share)?,
-                });
+                shares.get_mut(i as usize)?.push(share);
             }
         }
         let mut slopes = vec![];
-        for (i, bar) in bars.iter().enumerate().take(last as usize) {
-            let Some(bar) = *bar else { continue };
-            let i = i as u8;
+        for i in 0..last {
+            let is_step = i as usize >= formula.value(0) && maker.reach_of(i) == Reach::Whole;
+            if is_step {
+                continue;
+            }
+            let Some(bar) = maker.sum(shares.get_mut(i as usize)?)? else { continue };
             match (maker.reach_of(i), (i as usize) < formula.registers.len()) {
-                (Reach::Whole, false) => {}
                 // Steps on parts have ways back of their own.
                 (_, false) if way.slopes => return None,
                 (_, true) if way.slopes => {
@@ -260,7 +262,11 @@ impl Graph {
     }
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(formula: &'a Formula, reach: &'a [Reach], root_is_nonzero: bool) -> Maker<'a> {
+        Maker { formula, reach, nodes: vec![], depths: vec![], values: [None; MOST], root_is_nonzero }
+    }
+
     fn last(&self) -> u8 {
         (self.formula.value(self.formula.steps.len()) - 1) as u8
     }
@@ -273,12 +279,37 @@ impl Maker<'_> {
         if let Some(at) = self.nodes.iter().position(|other| other.is(&node)) {
             return Some(at as Id);
         }
+        let before = node.reads().filter_map(|read| self.depths.get(read as usize)).max().copied().unwrap_or(0);
+        let own = match node {
+            Node::Arith(Arith::Add | Arith::Sub | Arith::Mul, ..) => 4,
+            Node::Arith(Arith::Div | Arith::Sqrt, ..) => 12,
+            Node::Arith(..) | Node::Pick(..) => 1,
+            Node::Kernel(..) => 60,
+            _ => 0,
+        };
+        self.depths.push(before + own);
         self.nodes.push(node);
         (self.nodes.len() <= FULL).then(|| self.nodes.len() as Id - 1)
     }
 
     fn arith(&mut self, op: Arith, a: Id, b: Id) -> Option<Id> {
+        let (a, b) = if let Arith::Add | Arith::Mul = op { (a.min(b), a.max(b)) } else { (a, b) };
         self.node(Node::Arith(op, a, b))
+    }
+
+    /// The sum of these, if there are any: what is known last is added last, so that little has to wait for it.
+    fn sum(&mut self, parts: &mut [Id]) -> Option<Option<Id>> {
+        parts.sort_by_key(|id| self.depths.get(*id as usize).copied().unwrap_or(0));
+        let Some((&first, rest)) = parts.split_first() else { return Some(None) };
+        let mut sum = first;
+        for &part in rest {
+            let sign = self.constant(-0.0)?;
+            sum = match self.nodes.get(part as usize) {
+                Some(&Node::Arith(Arith::Xor, b, other)) if other == sign => self.arith(Arith::Sub, sum, b)?,
+                _ => self.arith(Arith::Add, sum, part)?,
+            };
+        }
+        Some(Some(sum))
     }
 
     fn constant(&mut self, x: f64) -> Option<Id> {
@@ -291,6 +322,11 @@ impl Maker<'_> {
         }
         // Its only bit is the sign.
         let sign = self.constant(-0.0)?;
+        if let Some(Node::Arith(Arith::Xor, b, other)) = self.nodes.get(a as usize)
+            && *other == sign
+        {
+            return Some(*b);
+        }
         self.arith(Arith::Xor, a, sign)
     }
 

@@ -1,4 +1,4 @@
-//! Machine code of a loop of arithmetic: 256 bits of each array at a time, with all that is computed in registers.
+//! Machine code of a loop of arithmetic: a vector of each array at a time, with all that is computed in registers.
 //!
 //! Each operation is rounded by itself, as kernels do it, so the bits are theirs. Registers are given out as the loop is written down; if
 //! there is none left, the value that is read last of all gives way, to the stack unless it can be loaded again.
@@ -13,12 +13,18 @@ pub struct Loop {
     pub arrays: Vec<Place>,
 }
 
+/// Bytes of values on the stack, at most: more would reach over the page that guards it.
+const MOST_SPILLED: usize = 2048;
+
+/// Vector registers.
+fn vectors(wide: bool) -> usize {
+    if wide { 32 } else { 16 }
+}
+
 /// Numbers that stand in registers throughout.
-const PINNED: usize = 6;
-/// Values on the stack, at most.
-const MOST_SPILLED: usize = 64;
-const VECTORS: usize = 16;
-const BYTES: i32 = 32;
+fn pinned(wide: bool) -> usize {
+    if wide { 14 } else { 6 }
+}
 
 struct Writer<'a> {
     staged: &'a Staged,
@@ -28,7 +34,7 @@ struct Writer<'a> {
     body: Assembler,
     arrays: Vec<Place>,
     /// What each register holds.
-    held: [Option<Id>; VECTORS],
+    held: Vec<Option<Id>>,
     /// For each node: the steps that read it, last ones first.
     reads: Vec<Vec<usize>>,
     /// Nodes on the stack.
@@ -40,8 +46,8 @@ struct Writer<'a> {
     own: Vec<bool>,
 }
 
-/// The loop of a program on `f64` or `f32`; `numbers` tells the places of numbers.
-pub fn write(staged: &Staged, program: &Program, double: bool, numbers: &[usize]) -> Option<Loop> {
+/// The loop of a program on `f64` or `f32`, with vectors of 512 bits or of 256; `numbers` tells the places of numbers.
+pub fn write(staged: &Staged, program: &Program, (double, wide): (bool, bool), numbers: &[usize]) -> Option<Loop> {
     let mut reads: Vec<Vec<usize>> = vec![vec![]; staged.graph.nodes.len()];
     let end = program.nodes.len();
     for (id, _) in program.stores.iter().filter(|(id, _)| !program.nodes.contains(id)) {
@@ -56,13 +62,13 @@ pub fn write(staged: &Staged, program: &Program, double: bool, numbers: &[usize]
         }
     }
     let is_number = |id: &Id| staged.graph.nodes.get(*id as usize).is_some_and(Node::is_number);
-    let mut pinned: Vec<Id> =
+    let mut most: Vec<Id> =
         (0..reads.len() as Id).filter(|id| is_number(id) && !reads[*id as usize].is_empty()).collect();
-    pinned.sort_by_key(|id| std::cmp::Reverse(reads[*id as usize].len()));
-    pinned.truncate(PINNED);
-    let mut held = [None; VECTORS];
-    for (k, id) in pinned.iter().enumerate() {
-        held[VECTORS - 1 - k] = Some(*id);
+    most.sort_by_key(|id| std::cmp::Reverse(reads[*id as usize].len()));
+    most.truncate(pinned(wide));
+    let mut held = vec![None; vectors(wide)];
+    for (own, id) in held.iter_mut().rev().zip(&most) {
+        *own = Some(*id);
     }
     let own = (0..reads.len() as Id).map(|id| program.nodes.contains(&id)).collect();
     let mut writer = Writer {
@@ -70,17 +76,16 @@ pub fn write(staged: &Staged, program: &Program, double: bool, numbers: &[usize]
         own,
         double,
         numbers,
-        body: Assembler::default(),
+        body: Assembler::new(wide),
         arrays: vec![],
         held,
         reads,
         spilled: vec![],
         stored: vec![],
-        pinned,
+        pinned: most,
     };
     writer.program(program)?;
-    // More would reach over the page that guards the stack.
-    (writer.spilled.len() <= MOST_SPILLED).then(|| writer.loop_around())
+    (writer.spilled.len() * writer.body.bytes() <= MOST_SPILLED).then(|| writer.loop_around())
 }
 
 impl Writer<'_> {
@@ -108,24 +113,30 @@ impl Writer<'_> {
                 let rb = if a == b { ra } else { self.operand(b, &[ra])? };
                 let to = self.fresh(id, &[ra, rb])?;
                 let double = self.double;
-                // Of a root the only source is the second.
-                let first = if op == Arith::Sqrt { 0 } else { ra };
-                self.body.vector(Map::M0F, double, opcode(op), to, first, At::Vector(rb));
                 match op {
-                    Arith::Greater => self.body.immediate(0x1e),
-                    Arith::Equal => self.body.immediate(0x00),
-                    Arith::Unequal => self.body.immediate(0x04),
-                    _ => {}
+                    Arith::Greater => self.body.compare(double, 0x1e, to, ra, rb),
+                    Arith::Equal => self.body.compare(double, 0x00, to, ra, rb),
+                    Arith::Unequal => self.body.compare(double, 0x04, to, ra, rb),
+                    // Of a root the only source is the second.
+                    Arith::Sqrt => self.body.vector(Map::M0F, double, 0x51, to, 0, At::Vector(rb)),
+                    _ => self.body.vector(Map::M0F, double, opcode(op), to, ra, At::Vector(rb)),
                 }
             }
             Node::Pick(mask, yes, no) => {
                 let rm = self.operand(mask, &[])?;
                 let ry = self.operand(yes, &[rm])?;
                 let rn = self.operand(no, &[rm, ry])?;
-                let to = self.fresh(id, &[rm, ry, rn])?;
-                let opcode = if self.double { 0x4b } else { 0x4a };
-                self.body.vector(Map::M0F3A, true, opcode, to, rn, At::Vector(ry));
-                self.body.immediate(rm << 4);
+                let double = self.double;
+                if self.body.wide {
+                    let to = self.over(id, rm, &[rm, ry, rn])?;
+                    if to != rm {
+                        self.body.vector(Map::M0F, double, 0x28, to, 0, At::Vector(rm));
+                    }
+                    self.body.pick(double, to, to, ry, rn);
+                } else {
+                    let to = self.fresh(id, &[rm, ry, rn])?;
+                    self.body.pick(double, to, rm, ry, rn);
+                }
             }
             _ => return None,
         }
@@ -155,7 +166,7 @@ impl Writer<'_> {
             let opcode = if double { 0x19 } else { 0x18 };
             self.body.vector(Map::M0F38, true, opcode, to, 0, At::Number(place));
         } else if let Some(slot) = self.spilled.iter().position(|other| *other == id) {
-            self.body.vector(Map::M0F, double, 0x10, to, 0, At::Stack(slot as i32 * BYTES));
+            self.body.vector(Map::M0F, double, 0x10, to, 0, At::Stack((slot * self.body.bytes()) as i32));
         } else {
             let at = self.array((*self.staged.places.get(id as usize)?)?);
             self.body.vector(Map::M0F, double, 0x10, to, 0, at);
@@ -183,14 +194,23 @@ impl Writer<'_> {
         }
     }
 
+    /// A register for the result of a step on `operands`: that of `one` among them, if it is not read again.
+    fn over(&mut self, id: Id, one: Vector, operands: &[Vector]) -> Option<Vector> {
+        let to = if self.is_last(one) { one } else { self.free(operands)? };
+        self.held[to as usize] = Some(id);
+        Some(to)
+    }
+
+    /// Whether the value in a register is not read behind this step.
+    fn is_last(&self, r: Vector) -> bool {
+        self.held[r as usize].is_some_and(|held| {
+            !self.pinned.contains(&held) && self.reads.get(held as usize).is_some_and(|reads| reads.len() <= 1)
+        })
+    }
+
     /// A register for the result of a step on these, of which it may take the place of one that is not read again.
     fn fresh(&mut self, id: Id, operands: &[Vector]) -> Option<Vector> {
-        let is_last = |r: &&Vector| {
-            self.held[**r as usize].is_some_and(|held| {
-                !self.pinned.contains(&held) && self.reads.get(held as usize).is_some_and(|reads| reads.len() <= 1)
-            })
-        };
-        let to = match operands.iter().find(is_last) {
+        let to = match operands.iter().find(|r| self.is_last(**r)) {
             Some(r) => *r,
             None => self.free(operands)?,
         };
@@ -200,19 +220,19 @@ impl Writer<'_> {
 
     /// A register for something else; those in `keep` stay as they are.
     fn free(&mut self, keep: &[Vector]) -> Option<Vector> {
-        if let Some(r) = (0..VECTORS).find(|r| self.held[*r].is_none()) {
+        if let Some(r) = (0..self.held.len()).find(|r| self.held[*r].is_none()) {
             return Some(r as Vector);
         }
         let next = |id: Id| self.reads.get(id as usize).and_then(|reads| reads.last()).copied().unwrap_or(usize::MAX);
         let may_go =
             |r: &usize| !keep.contains(&(*r as Vector)) && self.held[*r].is_some_and(|id| !self.pinned.contains(&id));
-        let r = (0..VECTORS).filter(may_go).max_by_key(|r| self.held[*r].map_or(0, next))?;
+        let r = (0..self.held.len()).filter(may_go).max_by_key(|r| self.held[*r].map_or(0, next))?;
         let id = self.held[r]?;
         let stands = !*self.own.get(id as usize)? || self.stored.contains(&id);
         if !stands && next(id) != usize::MAX && !self.spilled.contains(&id) {
             self.spilled.push(id);
             let slot = self.spilled.len() as i32 - 1;
-            self.body.vector(Map::M0F, self.double, 0x11, r as Vector, 0, At::Stack(slot * BYTES));
+            self.body.vector(Map::M0F, self.double, 0x11, r as Vector, 0, At::Stack(slot * self.body.bytes() as i32));
         }
         self.held[r] = None;
         Some(r as Vector)
@@ -236,8 +256,8 @@ impl Writer<'_> {
     }
 
     fn loop_around(self) -> Loop {
-        let mut code = Assembler::default();
-        let stack = self.spilled.len() as i32 * BYTES;
+        let mut code = Assembler::new(self.body.wide);
+        let stack = (self.spilled.len() * code.bytes()) as i32;
         code.stack(stack);
         for (k, register) in ADDRESSES.iter().enumerate().take(self.arrays.len()) {
             code.address(*register, k);
@@ -245,7 +265,7 @@ impl Writer<'_> {
         for (k, id) in self.pinned.iter().enumerate() {
             let place = self.numbers.get(*id as usize).copied().unwrap_or(0) * if self.double { 8 } else { 4 };
             let opcode = if self.double { 0x19 } else { 0x18 };
-            let register = (VECTORS - 1 - k) as Vector;
+            let register = (self.held.len() - 1 - k) as Vector;
             code.vector(Map::M0F38, true, opcode, register, 0, At::Number(place as i32));
         }
         code.begin();
@@ -260,7 +280,6 @@ impl Writer<'_> {
 
 fn opcode(op: Arith) -> u8 {
     match op {
-        Arith::Sqrt => 0x51,
         Arith::And => 0x54,
         Arith::Without => 0x55,
         Arith::Xor => 0x57,
@@ -268,6 +287,7 @@ fn opcode(op: Arith) -> u8 {
         Arith::Mul => 0x59,
         Arith::Sub => 0x5c,
         Arith::Div => 0x5e,
+        Arith::Sqrt => 0x51,
         Arith::Greater | Arith::Equal | Arith::Unequal => 0xc2,
     }
 }

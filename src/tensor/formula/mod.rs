@@ -236,7 +236,7 @@ fn run<T: Float>(
 ) -> Option<Value> {
     let n = count(&layout.shape);
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, None, n);
-    let most = if fused.is_some() { BLOCK / 2 } else { BLOCK };
+    let most = fused.as_ref().map_or(BLOCK, |fused| fused.block(&layout.reach));
     let mut machine: Machine<T> = Machine::new(formula, operands, layout, most)?;
     // Buffers are used again as soon as they are free.
     let last = last_uses(formula);
