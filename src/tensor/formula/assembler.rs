@@ -8,13 +8,14 @@
 pub type Vector = u8;
 /// The only register for a mask of bits.
 const MASK: u8 = 1;
+const BROADCAST_LONG: u8 = 0x19;
 
 /// The second source of an instruction, or where it loads from or stores to.
 #[derive(Clone, Copy)]
 pub enum At {
     Vector(Vector),
-    /// The place in the array whose address is in this register.
-    Array(u8),
+    /// The place in the array whose address is in this register, and so many bytes further.
+    Array(u8, i32),
     /// A number, by its place in bytes.
     Number(i32),
     /// Memory on the stack, by its place in bytes.
@@ -54,11 +55,11 @@ impl Assembler {
         if self.wide { 64 } else { 32 }
     }
 
-    /// An instruction on a vector: `reg`, the first source `first` (0 if there is none), and `at`. `double` chooses between `f64` and
-    /// `f32`, or says what the instruction wants.
-    pub fn vector(&mut self, map: Map, double: bool, opcode: u8, reg: Vector, first: Vector, at: At) {
+    /// An instruction on a vector: `reg`, the first source `first` (0 if there is none), and `at`. `prefixed` is whether it has the prefix 66,
+    /// `long` whether its elements have 64 bits, where it says so.
+    fn vector(&mut self, map: Map, (prefixed, long): (bool, bool), opcode: u8, reg: Vector, first: Vector, at: At) {
         let base = match at {
-            At::Vector(r) | At::Array(r) => r,
+            At::Vector(r) | At::Array(r, _) => r,
             At::Number(_) => RSI,
             At::Stack(_) => RSP,
         };
@@ -66,23 +67,27 @@ impl Assembler {
         if self.wide {
             // Bit 4 of a register.
             let fifth = |register: u8, shift: u8| ((register >> 4 ^ 1) & 1) << shift;
-            let is_wide_element = if let Map::M0F = map { double } else { opcode == 0x19 };
             let extra = if let At::Vector(r) = at { fifth(r, 6) } else { 1 << 6 };
             self.code.push(0x62);
             self.code.push(not(reg, 7) | extra | not(base, 5) | fifth(reg, 4) | map as u8);
-            self.code.push(u8::from(is_wide_element) << 7 | (!first & 15) << 3 | 1 << 2 | u8::from(double));
+            self.code.push(u8::from(long) << 7 | (!first & 15) << 3 | 1 << 2 | u8::from(prefixed));
             self.code.push(0b10 << 5 | fifth(first, 3));
         } else {
             self.code.push(0xc4);
             // No index register is above 7.
             self.code.push(not(reg, 7) | 1 << 6 | not(base, 5) | map as u8);
-            self.code.push((!first & 15) << 3 | 1 << 2 | u8::from(double));
+            let long = matches!(map, Map::M0F38) && long && opcode != BROADCAST_LONG;
+            self.code.push(u8::from(long) << 7 | (!first & 15) << 3 | 1 << 2 | u8::from(prefixed));
         }
         self.code.push(opcode);
         let mode = |mode: u8, low: u8| mode << 6 | (reg & 7) << 3 | low;
         match at {
             At::Vector(r) => self.code.push(mode(3, r & 7)),
-            At::Array(r) => self.code.extend([mode(0, 4), RCX << 3 | r & 7]),
+            At::Array(r, 0) => self.code.extend([mode(0, 4), RCX << 3 | r & 7]),
+            At::Array(r, ahead) => {
+                self.code.extend([mode(2, 4), RCX << 3 | r & 7]);
+                self.code.extend(ahead.to_le_bytes());
+            }
             At::Number(place) => {
                 self.code.push(mode(2, RSI));
                 self.code.extend(place.to_le_bytes());
@@ -94,15 +99,48 @@ impl Assembler {
         }
     }
 
+    /// An operation on numbers, all bits, or a move: of `f64` or `f32`.
+    pub fn floats(&mut self, double: bool, opcode: u8, reg: Vector, first: Vector, at: At) {
+        self.vector(Map::M0F, (double, double), opcode, reg, first, at);
+    }
+
+    /// Gives all elements of `to` the number that stands in `place` bytes.
+    pub fn number(&mut self, double: bool, to: Vector, place: usize) {
+        let opcode = if double { BROADCAST_LONG } else { 0x18 };
+        self.vector(Map::M0F38, (true, double), opcode, to, 0, At::Number(place as i32));
+    }
+
+    /// A product and a sum, rounded once: of the forms 213 and 231.
+    pub fn fused(&mut self, double: bool, opcode: u8, to: Vector, a: Vector, b: Vector) {
+        self.vector(Map::M0F38, (true, double), opcode, to, a, At::Vector(b));
+    }
+
+    /// The sum of the bits of elements of 32 bits as ints.
+    pub fn add_ints(&mut self, to: Vector, a: Vector, b: Vector) {
+        self.vector(Map::M0F, (true, false), 0xfe, to, a, At::Vector(b));
+    }
+
+    /// Shifts elements of 32 bits: by `way` 6 to the left, 4 to the right with the sign.
+    pub fn shift(&mut self, way: u8, bits: u8, to: Vector, from: Vector) {
+        self.vector(Map::M0F, (true, false), 0x72, way, to, At::Vector(from));
+        self.immediate(bits);
+    }
+
+    pub fn copy(&mut self, to: Vector, from: Vector) {
+        if to != from {
+            self.floats(false, 0x28, to, 0, At::Vector(from));
+        }
+    }
+
     /// Compares `a` with `b`; `to` gets all bits of the elements for which `relation` holds, none of the others.
     pub fn compare(&mut self, double: bool, relation: u8, to: Vector, a: Vector, b: Vector) {
         const COMPARE: u8 = 0xc2;
         if !self.wide {
-            self.vector(Map::M0F, double, COMPARE, to, a, At::Vector(b));
+            self.floats(double, COMPARE, to, a, At::Vector(b));
             self.immediate(relation);
             return;
         }
-        self.vector(Map::M0F, double, COMPARE, MASK, a, At::Vector(b));
+        self.floats(double, COMPARE, MASK, a, At::Vector(b));
         self.immediate(relation);
         // One bit becomes an element's.
         let not = |bit: u8, shift: u8| ((to >> bit ^ 1) & 1) << shift;
@@ -115,10 +153,10 @@ impl Assembler {
     /// Of `yes` where `mask` has its bits, else of `no`. With 512 bits `to` is the mask's own register.
     pub fn pick(&mut self, double: bool, to: Vector, mask: Vector, yes: Vector, no: Vector) {
         if self.wide {
-            self.vector(Map::M0F3A, true, 0x25, to, yes, At::Vector(no));
+            self.vector(Map::M0F3A, (true, false), 0x25, to, yes, At::Vector(no));
             self.immediate(0xca);
         } else {
-            self.vector(Map::M0F3A, true, if double { 0x4b } else { 0x4a }, to, no, At::Vector(yes));
+            self.vector(Map::M0F3A, (true, false), if double { 0x4b } else { 0x4a }, to, no, At::Vector(yes));
             self.immediate(mask << 4);
         }
     }
@@ -147,11 +185,41 @@ impl Assembler {
         self.code.extend([0x31, 0xc9]);
     }
 
-    /// Goes on by a vector, to `start` as long as there is one.
-    pub fn next(&mut self, start: usize) {
+    /// A loop over pairs of vectors, as long as there are two.
+    pub fn pairs(&mut self, body: &[u8]) {
+        let bytes = 2 * self.bytes() as u8;
+        // lea rax, [rcx + bytes]; cmp rax, rdx; ja behind
+        let test = |code: &mut Vec<u8>| code.extend([0x48, 0x8d, 0x81, bytes, 0, 0, 0, 0x48, 0x39, 0xd0]);
+        test(&mut self.code);
+        self.code.extend([0x0f, 0x87]);
+        let out = self.code.len();
+        self.code.extend([0; 4]);
+        let start = self.code.len();
+        self.code.extend(body);
+        // add rcx, bytes
+        self.code.extend([0x48, 0x81, 0xc1, bytes, 0, 0, 0]);
+        test(&mut self.code);
+        self.code.extend([0x0f, 0x86]);
+        let behind = self.code.len() + 4;
+        self.code.extend((start as i32 - behind as i32).to_le_bytes());
+        let distance = (behind - out - 4) as i32;
+        self.code[out..out + 4].copy_from_slice(&distance.to_le_bytes());
+    }
+
+    /// A loop over vectors.
+    pub fn singles(&mut self, body: &[u8]) {
+        // cmp rcx, rdx; jae behind
+        self.code.extend([0x48, 0x39, 0xd1, 0x0f, 0x83]);
+        let out = self.code.len();
+        self.code.extend([0; 4]);
+        let start = self.code.len();
+        self.code.extend(body);
+        // add rcx, bytes; cmp rcx, rdx; jb start
         self.code.extend([0x48, 0x83, 0xc1, self.bytes() as u8, 0x48, 0x39, 0xd1, 0x0f, 0x82]);
         let behind = self.code.len() + 4;
         self.code.extend((start as i32 - behind as i32).to_le_bytes());
+        let distance = (behind - out - 4) as i32;
+        self.code[out..out + 4].copy_from_slice(&distance.to_le_bytes());
     }
 
     /// Leaves the upper halves of vectors empty, as other code wants it, and returns.

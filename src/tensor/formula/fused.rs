@@ -151,13 +151,25 @@ pub struct Sources<'a, T> {
 
 impl Fused {
     fn new(formula: &Formula, reach: &[Reach], double: bool, back: Option<Backward>) -> Option<Fused> {
+        let wide = width() == Width::Avx512 && WIDE.get();
+        // Where a loop would have too much in it, functions have theirs.
+        let written_out = if wide && !double { Fused::made(formula, reach, double, back, (wide, true)) } else { None };
+        written_out.or_else(|| Fused::made(formula, reach, double, back, (wide, false)))
+    }
+
+    fn made(
+        formula: &Formula,
+        reach: &[Reach],
+        double: bool,
+        back: Option<Backward>,
+        (wide, writes_out): (bool, bool),
+    ) -> Option<Fused> {
         let graph = match back {
-            None => Graph::forward(formula, reach)?,
-            Some(way) if way.slopes => Graph::with_slopes(formula, reach, way)?,
-            Some(way) => Graph::back(formula, reach, way)?,
+            None => Graph::forward(formula, reach, writes_out)?,
+            Some(way) if way.slopes => Graph::with_slopes(formula, reach, way, writes_out)?,
+            Some(way) => Graph::back(formula, reach, way, writes_out)?,
         };
         let staged = Staged::new(graph);
-        let wide = width() == Width::Avx512 && WIDE.get();
         let mut count = 0;
         let numbers: Vec<usize> = staged
             .graph

@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 use super::layout::Reach;
 use super::pull::factor;
 use crate::bytecode::formula::{Formula, MOST, Step};
-use crate::ops::activation::RELU;
+use crate::ops::activation::{RELU, SIGMOID};
 use crate::ops::arith::{ABS, ADD, DIV, MUL, NEG, SUB, cheap_power};
 use crate::ops::elementwise::ZMUL;
 use crate::ops::lanes::Elementwise;
-use crate::ops::math::SQRT;
+use crate::ops::math::{EXP, SQRT, TANH};
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
 use crate::ops::slope::made_of;
@@ -35,9 +35,23 @@ pub enum Arith {
     /// True for NaN.
     Unequal,
     And,
+    Or,
+    /// The second operand, but the first where that is less (or greater).
+    Min,
+    Max,
+    /// Of all bits as ints of 32.
+    AddInt,
     /// The second operand without the bits of the first.
     Without,
     Xor,
+}
+
+/// Moves the bits of elements of 32.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shift {
+    Left(u8),
+    /// All bits become that of the sign.
+    Sign,
 }
 
 /// What is known of all elements.
@@ -56,6 +70,9 @@ pub enum Node {
     Arith(Arith, Id, Id),
     /// By a mask, of the second where it is set, else of the third.
     Pick(Id, Id, Id),
+    /// The product of two, with its sign changed or not, and a third, rounded once.
+    Fused(bool, Id, Id, Id),
+    Shift(Shift, Id),
     Kernel(&'static Elementwise, Id, Option<Id>),
 }
 
@@ -67,6 +84,8 @@ impl Node {
             (Node::Root, Node::Root) | (Node::RootNumber, Node::RootNumber) | (Node::Out, Node::Out) => true,
             (Node::Arith(op, a, b), Node::Arith(other, c, d)) => (op, a, b) == (other, c, d),
             (Node::Pick(a, b, c), Node::Pick(d, e, f)) => (a, b, c) == (d, e, f),
+            (Node::Fused(no, a, b, c), Node::Fused(other, d, e, f)) => (no, a, b, c) == (other, d, e, f),
+            (Node::Shift(how, a), Node::Shift(other, b)) => (how, a) == (other, b),
             (Node::Kernel(e, a, b), Node::Kernel(other, c, d)) => std::ptr::eq(e, other) && (a, b) == (c, d),
             _ => false,
         }
@@ -79,14 +98,20 @@ impl Node {
 
     /// Made of others.
     pub fn is_computed(&self) -> bool {
-        matches!(self, Node::Arith(..) | Node::Pick(..) | Node::Kernel(..))
+        self.is_arithmetic() || matches!(self, Node::Kernel(..))
+    }
+
+    /// By operations that vector instructions have.
+    pub fn is_arithmetic(&self) -> bool {
+        matches!(self, Node::Arith(..) | Node::Pick(..) | Node::Fused(..) | Node::Shift(..))
     }
 
     /// Those that it reads.
     pub fn reads(&self) -> impl Iterator<Item = Id> {
         let [a, b, c] = match *self {
             Node::Arith(_, a, b) => [Some(a), Some(b), None],
-            Node::Pick(a, b, c) => [Some(a), Some(b), Some(c)],
+            Node::Pick(a, b, c) | Node::Fused(_, a, b, c) => [Some(a), Some(b), Some(c)],
+            Node::Shift(_, a) => [Some(a), None, None],
             Node::Kernel(_, a, b) => [Some(a), b, None],
             _ => [None; 3],
         };
@@ -112,6 +137,8 @@ pub enum Target {
 /// The nodes, and which of them are wanted.
 pub struct Graph {
     pub nodes: Vec<Node>,
+    /// About how long each of them takes from the leaves on, in turns of a processor.
+    pub depths: Vec<usize>,
     pub outputs: Vec<(Target, Id)>,
     /// Values, and the slope of the result in each of them, where that is wanted. One that is computed is an output, too.
     pub slopes: Vec<(u8, Id)>,
@@ -152,12 +179,13 @@ pub struct Backward {
     pub slopes: bool,
 }
 
-struct Maker<'a> {
+pub(super) struct Maker<'a> {
     formula: &'a Formula,
     reach: &'a [Reach],
     nodes: Vec<Node>,
-    /// About how long each of them takes from the leaves on, in turns of a processor.
     depths: Vec<usize>,
+    /// Functions of `f32` are written out.
+    writes_out: bool,
     /// The nodes of values.
     values: [Option<Id>; MOST],
     root_is_nonzero: bool,
@@ -168,19 +196,19 @@ const FULL: usize = 400;
 
 impl Graph {
     /// The value of a formula. `None` if that cannot be written so.
-    pub fn forward(formula: &Formula, reach: &[Reach]) -> Option<Graph> {
-        let mut maker = Maker::new(formula, reach, false);
+    pub fn forward(formula: &Formula, reach: &[Reach], writes_out: bool) -> Option<Graph> {
+        let mut maker = Maker::new(formula, reach, false, writes_out);
         let last = maker.value(maker.last())?;
         let target = if formula.total.is_some() { Target::Sum } else { Target::Result };
-        Some(Graph { nodes: maker.nodes, outputs: vec![(target, last)], slopes: vec![] })
+        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs: vec![(target, last)], slopes: vec![] })
     }
 
     /// The result and its slopes in the live registers. `None` if they are not worth the memory: as many slopes may be kept as a way
     /// back without them has functions and quotients to compute.
-    pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward) -> Option<Graph> {
-        let graph = Graph::back(formula, reach, way)?;
+    pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
+        let graph = Graph::back(formula, reach, way, writes_out)?;
         let without =
-            Graph::back(formula, reach, Backward { slopes: false, root: Root::Elements, has_out: true, ..way })?;
+            Graph::back(formula, reach, Backward { slopes: false, root: Root::Elements, has_out: true, ..way }, false)?;
         let effort = without.effort();
         (effort > 0 && graph.outputs.len() <= 1 + effort).then_some(graph)
     }
@@ -205,8 +233,8 @@ impl Graph {
     }
 
     /// The cotangents of what the steps of the result's shape read.
-    pub fn back(formula: &Formula, reach: &[Reach], way: Backward) -> Option<Graph> {
-        let mut maker = Maker::new(formula, reach, way.root == Root::Nonzero);
+    pub fn back(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
+        let mut maker = Maker::new(formula, reach, way.root == Root::Nonzero, writes_out);
         let mut outputs = vec![];
         let last = maker.last();
         if way.slopes {
@@ -258,13 +286,13 @@ impl Graph {
                 _ => outputs.push((Target::Shares(i), bar)),
             }
         }
-        Some(Graph { nodes: maker.nodes, outputs, slopes })
+        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs, slopes })
     }
 }
 
 impl<'a> Maker<'a> {
-    fn new(formula: &'a Formula, reach: &'a [Reach], root_is_nonzero: bool) -> Maker<'a> {
-        Maker { formula, reach, nodes: vec![], depths: vec![], values: [None; MOST], root_is_nonzero }
+    fn new(formula: &'a Formula, reach: &'a [Reach], root_is_nonzero: bool, writes_out: bool) -> Maker<'a> {
+        Maker { formula, reach, nodes: vec![], depths: vec![], writes_out, values: [None; MOST], root_is_nonzero }
     }
 
     fn last(&self) -> u8 {
@@ -275,15 +303,15 @@ impl<'a> Maker<'a> {
         self.reach.get(i as usize).copied().unwrap_or(Reach::Whole)
     }
 
-    fn node(&mut self, node: Node) -> Option<Id> {
+    pub(super) fn node(&mut self, node: Node) -> Option<Id> {
         if let Some(at) = self.nodes.iter().position(|other| other.is(&node)) {
             return Some(at as Id);
         }
         let before = node.reads().filter_map(|read| self.depths.get(read as usize)).max().copied().unwrap_or(0);
         let own = match node {
-            Node::Arith(Arith::Add | Arith::Sub | Arith::Mul, ..) => 4,
+            Node::Arith(Arith::Add | Arith::Sub | Arith::Mul, ..) | Node::Fused(..) => 4,
             Node::Arith(Arith::Div | Arith::Sqrt, ..) => 12,
-            Node::Arith(..) | Node::Pick(..) => 1,
+            Node::Arith(..) | Node::Pick(..) | Node::Shift(..) => 1,
             Node::Kernel(..) => 60,
             _ => 0,
         };
@@ -292,7 +320,7 @@ impl<'a> Maker<'a> {
         (self.nodes.len() <= FULL).then(|| self.nodes.len() as Id - 1)
     }
 
-    fn arith(&mut self, op: Arith, a: Id, b: Id) -> Option<Id> {
+    pub(super) fn arith(&mut self, op: Arith, a: Id, b: Id) -> Option<Id> {
         let (a, b) = if let Arith::Add | Arith::Mul = op { (a.min(b), a.max(b)) } else { (a, b) };
         self.node(Node::Arith(op, a, b))
     }
@@ -312,11 +340,11 @@ impl<'a> Maker<'a> {
         Some(Some(sum))
     }
 
-    fn constant(&mut self, x: f64) -> Option<Id> {
+    pub(super) fn constant(&mut self, x: f64) -> Option<Id> {
         self.node(Node::Constant(x))
     }
 
-    fn negated(&mut self, a: Id) -> Option<Id> {
+    pub(super) fn negated(&mut self, a: Id) -> Option<Id> {
         if let Some(Node::Constant(x)) = self.nodes.get(a as usize) {
             return self.constant(-x);
         }
@@ -328,6 +356,15 @@ impl<'a> Maker<'a> {
             return Some(*b);
         }
         self.arith(Arith::Xor, a, sign)
+    }
+
+    pub(super) fn absolute(&mut self, a: Id) -> Option<Id> {
+        let sign = self.constant(-0.0)?;
+        match self.nodes.get(a as usize) {
+            // Of the negated the same.
+            Some(&Node::Arith(Arith::Xor, b, other)) if other == sign => self.arith(Arith::Without, sign, b),
+            _ => self.arith(Arith::Without, sign, a),
+        }
     }
 
     /// The product, but 0 where `a` is 0.
@@ -402,10 +439,7 @@ impl<'a> Maker<'a> {
             }
             (_, None) if is(&SQRT) => self.arith(Arith::Sqrt, a, a),
             (_, None) if is(&NEG) => self.negated(a),
-            (_, None) if is(&ABS) => {
-                let sign = self.constant(-0.0)?;
-                self.arith(Arith::Without, sign, a)
-            }
+            (_, None) if is(&ABS) => self.absolute(a),
             (_, None) if is(&RELU) => {
                 let zero = self.constant(0.0)?;
                 let mask = self.arith(Arith::Greater, zero, a)?;
@@ -417,6 +451,9 @@ impl<'a> Maker<'a> {
             (_, Some(b)) if is(&DIV) => self.arith(Arith::Div, a, b),
             (_, Some(b)) if is(&ZMUL) => self.strong_product(a, b),
             _ if inside.check.is_some() => None,
+            (_, None) if self.writes_out && is(&TANH) => self.tanh32(a),
+            (_, None) if self.writes_out && is(&SIGMOID) => self.sigmoid32(a),
+            (_, None) if self.writes_out && is(&EXP) => self.exp32(a),
             _ => match made_of(inside) {
                 Some(made) => self.made(&made, a),
                 None => self.node(Node::Kernel(inside, a, b)),

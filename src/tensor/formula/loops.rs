@@ -1,10 +1,12 @@
-//! Machine code of a loop of arithmetic: a vector of each array at a time, with all that is computed in registers.
+//! Machine code of a loop of arithmetic: some vectors of each array at a time, with all that is computed in registers.
 //!
 //! Each operation is rounded by itself, as kernels do it, so the bits are theirs. Registers are given out as the loop is written down; if
-//! there is none left, the value that is read last of all gives way, to the stack unless it can be loaded again.
+//! there is none left, the value that is read last of all gives way, to the stack unless it can be loaded again. Two vectors at a time, the
+//! operations of one beside those of the other, keep the processor busy where each waits for the one before it; vectors that are left over have a loop
+//! of their own.
 
-use super::assembler::{ADDRESS, ADDRESSES, Assembler, At, Map, Vector};
-use super::graph::{Arith, Id, Node};
+use super::assembler::{ADDRESS, ADDRESSES, Assembler, At, Vector};
+use super::graph::{Arith, Id, Node, Shift};
 use super::stages::{Place, Program, Staged};
 
 /// The code of a loop, and the arrays of its table.
@@ -15,6 +17,8 @@ pub struct Loop {
 
 /// Bytes of values on the stack, at most: more would reach over the page that guards it.
 const MOST_SPILLED: usize = 2048;
+/// Operations that wait for each other, in turns of a processor, from which on two vectors at a time are faster.
+const DEEP: usize = 40;
 
 /// Vector registers.
 fn vectors(wide: bool) -> usize {
@@ -22,120 +26,193 @@ fn vectors(wide: bool) -> usize {
 }
 
 /// Numbers that stand in registers throughout.
-fn pinned(wide: bool) -> usize {
-    if wide { 14 } else { 6 }
+fn pinned(wide: bool, times: usize) -> usize {
+    match (wide, times) {
+        (true, 1) => 16,
+        (true, _) => 14,
+        (false, _) => 6,
+    }
 }
+
+/// A node for one of the vectors that are computed at a time; of a number there is one for all.
+type Item = (Id, usize);
 
 struct Writer<'a> {
     staged: &'a Staged,
+    program: &'a Program,
     double: bool,
+    /// Vectors at a time.
+    times: usize,
     /// Place of each node that is a number among the numbers.
     numbers: &'a [usize],
     body: Assembler,
     arrays: Vec<Place>,
     /// What each register holds.
-    held: Vec<Option<Id>>,
-    /// For each node: the steps that read it, last ones first.
+    held: Vec<Option<Item>>,
+    /// For each node, and each of the vectors: the steps that read it, last ones first.
     reads: Vec<Vec<usize>>,
-    /// Nodes on the stack.
-    spilled: Vec<Id>,
-    /// Nodes that stand in their place by now.
-    stored: Vec<Id>,
+    /// Those on the stack.
+    spilled: Vec<Item>,
+    /// Those that stand in their place by now.
+    stored: Vec<Item>,
     pinned: Vec<Id>,
     /// Whether each node is computed by this loop.
     own: Vec<bool>,
 }
 
 /// The loop of a program on `f64` or `f32`, with vectors of 512 bits or of 256; `numbers` tells the places of numbers.
-pub fn write(staged: &Staged, program: &Program, (double, wide): (bool, bool), numbers: &[usize]) -> Option<Loop> {
-    let mut reads: Vec<Vec<usize>> = vec![vec![]; staged.graph.nodes.len()];
-    let end = program.nodes.len();
-    for (id, _) in program.stores.iter().filter(|(id, _)| !program.nodes.contains(id)) {
-        reads.get_mut(*id as usize)?.push(end);
-    }
-    for (at, id) in program.nodes.iter().enumerate().rev() {
-        for read in staged.graph.nodes.get(*id as usize)?.reads() {
-            let reads = reads.get_mut(read as usize)?;
-            if reads.last() != Some(&at) {
-                reads.push(at);
-            }
-        }
-    }
-    let is_number = |id: &Id| staged.graph.nodes.get(*id as usize).is_some_and(Node::is_number);
-    let mut most: Vec<Id> =
-        (0..reads.len() as Id).filter(|id| is_number(id) && !reads[*id as usize].is_empty()).collect();
-    most.sort_by_key(|id| std::cmp::Reverse(reads[*id as usize].len()));
-    most.truncate(pinned(wide));
-    let mut held = vec![None; vectors(wide)];
-    for (own, id) in held.iter_mut().rev().zip(&most) {
-        *own = Some(*id);
-    }
-    let own = (0..reads.len() as Id).map(|id| program.nodes.contains(&id)).collect();
-    let mut writer = Writer {
-        staged,
-        own,
-        double,
-        numbers,
-        body: Assembler::new(wide),
-        arrays: vec![],
-        held,
-        reads,
-        spilled: vec![],
-        stored: vec![],
-        pinned: most,
-    };
-    writer.program(program)?;
-    (writer.spilled.len() * writer.body.bytes() <= MOST_SPILLED).then(|| writer.loop_around())
+pub fn write(staged: &Staged, program: &Program, kind: (bool, bool), numbers: &[usize]) -> Option<Loop> {
+    let depth = program.nodes.iter().filter_map(|id| staged.graph.depths.get(*id as usize)).max();
+    let twice = kind.1 && depth.is_some_and(|depth| *depth >= DEEP);
+    let mut one = Writer::new(staged, program, kind, 1, numbers, vec![])?;
+    one.write()?;
+    let two = if twice { Writer::new(staged, program, kind, 2, numbers, one.arrays.clone()) } else { None };
+    // Without room for two there is one.
+    let two = two.and_then(|mut two| two.write().map(|()| two));
+    one.loops(two)
 }
 
-impl Writer<'_> {
-    fn program(&mut self, program: &Program) -> Option<()> {
-        for (at, id) in program.nodes.iter().enumerate() {
-            self.node(*id)?;
-            for (_, place) in program.stores.iter().filter(|(stored, _)| stored == id) {
-                let from = self.register_of(*id)?;
-                self.store(from, *place);
-                self.stored.push(*id);
+impl<'a> Writer<'a> {
+    fn new(
+        staged: &'a Staged,
+        program: &'a Program,
+        (double, wide): (bool, bool),
+        times: usize,
+        numbers: &'a [usize],
+        arrays: Vec<Place>,
+    ) -> Option<Writer<'a>> {
+        let count = staged.graph.nodes.len();
+        let is_number = |id: Id| staged.graph.nodes.get(id as usize).is_some_and(Node::is_number);
+        let mut reads: Vec<Vec<usize>> = vec![vec![]; count * times];
+        let place = |id: Id, k: usize| id as usize * times + if is_number(id) { 0 } else { k };
+        let end = program.nodes.len() * times;
+        for (id, _) in program.stores.iter().filter(|(id, _)| !program.nodes.contains(id)) {
+            (0..times).for_each(|k| reads[place(*id, k)].push(end));
+        }
+        for (at, id) in program.nodes.iter().enumerate().rev() {
+            for k in (0..times).rev() {
+                for read in staged.graph.nodes.get(*id as usize)?.reads() {
+                    let reads = reads.get_mut(place(read, k))?;
+                    if reads.last() != Some(&(at * times + k)) {
+                        reads.push(at * times + k);
+                    }
+                }
             }
-            self.done(at);
         }
-        for (id, place) in program.stores.iter().filter(|(id, _)| !program.nodes.contains(id)) {
-            let from = self.operand(*id, &[])?;
-            self.store(from, *place);
+        let mut most: Vec<Id> =
+            (0..count as Id).filter(|id| is_number(*id) && !reads[place(*id, 0)].is_empty()).collect();
+        most.sort_by_key(|id| std::cmp::Reverse(reads[place(*id, 0)].len()));
+        most.truncate(pinned(wide, times));
+        let mut held = vec![None; vectors(wide)];
+        for (own, id) in held.iter_mut().rev().zip(&most) {
+            *own = Some((*id, 0));
         }
-        Some(())
+        let own = (0..count as Id).map(|id| program.nodes.contains(&id)).collect();
+        Some(Writer {
+            staged,
+            program,
+            double,
+            times,
+            numbers,
+            body: Assembler::new(wide),
+            arrays,
+            held,
+            reads,
+            spilled: vec![],
+            stored: vec![],
+            pinned: most,
+            own,
+        })
     }
 
-    fn node(&mut self, id: Id) -> Option<()> {
+    fn is_number(&self, id: Id) -> bool {
+        self.staged.graph.nodes.get(id as usize).is_some_and(Node::is_number)
+    }
+
+    fn item(&self, id: Id, k: usize) -> Item {
+        (id, if self.is_number(id) { 0 } else { k })
+    }
+
+    fn reads_of(&self, (id, k): Item) -> &[usize] {
+        self.reads.get(id as usize * self.times + k).map_or(&[], |reads| reads)
+    }
+
+    /// Writes the body.
+    fn write(&mut self) -> Option<()> {
+        let program = self.program;
+        for (at, id) in program.nodes.iter().enumerate() {
+            for k in 0..self.times {
+                self.node(*id, k)?;
+                for (_, place) in program.stores.iter().filter(|(stored, _)| stored == id) {
+                    let from = self.register_of((*id, k))?;
+                    self.store(from, *place, k);
+                    self.stored.push((*id, k));
+                }
+                self.done(at * self.times + k);
+            }
+        }
+        for (id, place) in program.stores.iter().filter(|(id, _)| !program.nodes.contains(id)) {
+            for k in 0..self.times {
+                let from = self.operand(*id, k, &[])?;
+                self.store(from, *place, k);
+            }
+        }
+        (self.spilled.len() * self.body.bytes() <= MOST_SPILLED).then_some(())
+    }
+
+    fn node(&mut self, id: Id, k: usize) -> Option<()> {
+        let double = self.double;
         match *self.staged.graph.nodes.get(id as usize)? {
             Node::Arith(op, a, b) => {
-                let ra = self.operand(a, &[])?;
-                let rb = if a == b { ra } else { self.operand(b, &[ra])? };
-                let to = self.fresh(id, &[ra, rb])?;
-                let double = self.double;
+                let ra = self.operand(a, k, &[])?;
+                let rb = if a == b { ra } else { self.operand(b, k, &[ra])? };
+                let to = self.fresh((id, k), &[ra, rb])?;
                 match op {
                     Arith::Greater => self.body.compare(double, 0x1e, to, ra, rb),
                     Arith::Equal => self.body.compare(double, 0x00, to, ra, rb),
                     Arith::Unequal => self.body.compare(double, 0x04, to, ra, rb),
                     // Of a root the only source is the second.
-                    Arith::Sqrt => self.body.vector(Map::M0F, double, 0x51, to, 0, At::Vector(rb)),
-                    _ => self.body.vector(Map::M0F, double, opcode(op), to, ra, At::Vector(rb)),
+                    Arith::Sqrt => self.body.floats(double, 0x51, to, 0, At::Vector(rb)),
+                    Arith::AddInt => self.body.add_ints(to, ra, rb),
+                    _ => self.body.floats(double, opcode(op), to, ra, At::Vector(rb)),
                 }
             }
             Node::Pick(mask, yes, no) => {
-                let rm = self.operand(mask, &[])?;
-                let ry = self.operand(yes, &[rm])?;
-                let rn = self.operand(no, &[rm, ry])?;
-                let double = self.double;
+                let rm = self.operand(mask, k, &[])?;
+                let ry = self.operand(yes, k, &[rm])?;
+                let rn = self.operand(no, k, &[rm, ry])?;
                 if self.body.wide {
-                    let to = self.over(id, rm, &[rm, ry, rn])?;
-                    if to != rm {
-                        self.body.vector(Map::M0F, double, 0x28, to, 0, At::Vector(rm));
-                    }
+                    let to = self.over((id, k), rm, &[rm, ry, rn])?;
+                    self.body.copy(to, rm);
                     self.body.pick(double, to, to, ry, rn);
                 } else {
-                    let to = self.fresh(id, &[rm, ry, rn])?;
+                    let to = self.fresh((id, k), &[rm, ry, rn])?;
                     self.body.pick(double, to, rm, ry, rn);
+                }
+            }
+            Node::Fused(is_negative, a, b, c) => {
+                let ra = self.operand(a, k, &[])?;
+                let rb = if a == b { ra } else { self.operand(b, k, &[ra])? };
+                let rc = self.operand(c, k, &[ra, rb])?;
+                // One of the sources is where the result goes.
+                if self.is_last(ra) && ra != rb && !self.is_last(rc) {
+                    let to = self.over((id, k), ra, &[ra, rb, rc])?;
+                    self.body.fused(double, if is_negative { 0xac } else { 0xa8 }, to, rb, rc);
+                } else if self.is_last(rb) && ra != rb && !self.is_last(rc) {
+                    let to = self.over((id, k), rb, &[ra, rb, rc])?;
+                    self.body.fused(double, if is_negative { 0xac } else { 0xa8 }, to, ra, rc);
+                } else {
+                    let to = self.over((id, k), rc, &[ra, rb, rc])?;
+                    self.body.copy(to, rc);
+                    self.body.fused(double, if is_negative { 0xbc } else { 0xb8 }, to, ra, rb);
+                }
+            }
+            Node::Shift(shift, a) => {
+                let ra = self.operand(a, k, &[])?;
+                let to = self.fresh((id, k), &[ra])?;
+                match shift {
+                    Shift::Left(bits) => self.body.shift(6, bits, to, ra),
+                    Shift::Sign => self.body.shift(4, 31, to, ra),
                 }
             }
             _ => return None,
@@ -143,78 +220,76 @@ impl Writer<'_> {
         Some(())
     }
 
-    fn register_of(&self, id: Id) -> Option<Vector> {
-        self.held.iter().position(|held| *held == Some(id)).map(|r| r as Vector)
+    fn register_of(&self, item: Item) -> Option<Vector> {
+        self.held.iter().position(|held| *held == Some(item)).map(|r| r as Vector)
     }
 
     /// A register with a node's value; those in `keep` stay as they are.
-    fn operand(&mut self, id: Id, keep: &[Vector]) -> Option<Vector> {
-        if let Some(register) = self.register_of(id) {
+    fn operand(&mut self, id: Id, k: usize, keep: &[Vector]) -> Option<Vector> {
+        let item = self.item(id, k);
+        if let Some(register) = self.register_of(item) {
             return Some(register);
         }
         let to = self.free(keep)?;
-        self.load(id, to)?;
-        self.held[to as usize] = Some(id);
+        self.load(item, to)?;
+        self.held[to as usize] = Some(item);
         Some(to)
     }
 
-    fn load(&mut self, id: Id, to: Vector) -> Option<()> {
+    fn load(&mut self, (id, k): Item, to: Vector) -> Option<()> {
         let double = self.double;
-        if self.staged.graph.nodes.get(id as usize)?.is_number() {
+        if self.is_number(id) {
             let size = if double { 8 } else { 4 };
-            let place = (*self.numbers.get(id as usize)? * size) as i32;
-            let opcode = if double { 0x19 } else { 0x18 };
-            self.body.vector(Map::M0F38, true, opcode, to, 0, At::Number(place));
-        } else if let Some(slot) = self.spilled.iter().position(|other| *other == id) {
-            self.body.vector(Map::M0F, double, 0x10, to, 0, At::Stack((slot * self.body.bytes()) as i32));
+            self.body.number(double, to, *self.numbers.get(id as usize)? * size);
+        } else if let Some(slot) = self.spilled.iter().position(|other| *other == (id, k)) {
+            self.body.floats(double, 0x10, to, 0, At::Stack((slot * self.body.bytes()) as i32));
         } else {
-            let at = self.array((*self.staged.places.get(id as usize)?)?);
-            self.body.vector(Map::M0F, double, 0x10, to, 0, at);
+            let at = self.array((*self.staged.places.get(id as usize)?)?, k);
+            self.body.floats(double, 0x10, to, 0, at);
         }
         Some(())
     }
 
-    fn store(&mut self, from: Vector, place: Place) {
-        let at = self.array(place);
-        self.body.vector(Map::M0F, self.double, 0x11, from, 0, at);
+    fn store(&mut self, from: Vector, place: Place, k: usize) {
+        let at = self.array(place, k);
+        self.body.floats(self.double, 0x11, from, 0, at);
     }
 
     /// Where an array's elements are; its address is loaded if it has no register.
-    fn array(&mut self, place: Place) -> At {
-        let k = self.arrays.iter().position(|other| *other == place).unwrap_or_else(|| {
+    fn array(&mut self, place: Place, k: usize) -> At {
+        let number = self.arrays.iter().position(|other| *other == place).unwrap_or_else(|| {
             self.arrays.push(place);
             self.arrays.len() - 1
         });
-        match ADDRESSES.get(k) {
-            Some(register) => At::Array(*register),
+        let ahead = (k * self.body.bytes()) as i32;
+        match ADDRESSES.get(number) {
+            Some(register) => At::Array(*register, ahead),
             None => {
-                self.body.address(ADDRESS, k);
-                At::Array(ADDRESS)
+                self.body.address(ADDRESS, number);
+                At::Array(ADDRESS, ahead)
             }
         }
     }
 
     /// A register for the result of a step on `operands`: that of `one` among them, if it is not read again.
-    fn over(&mut self, id: Id, one: Vector, operands: &[Vector]) -> Option<Vector> {
+    fn over(&mut self, item: Item, one: Vector, operands: &[Vector]) -> Option<Vector> {
         let to = if self.is_last(one) { one } else { self.free(operands)? };
-        self.held[to as usize] = Some(id);
+        self.held[to as usize] = Some(item);
         Some(to)
     }
 
     /// Whether the value in a register is not read behind this step.
     fn is_last(&self, r: Vector) -> bool {
-        self.held[r as usize].is_some_and(|held| {
-            !self.pinned.contains(&held) && self.reads.get(held as usize).is_some_and(|reads| reads.len() <= 1)
-        })
+        self.held[r as usize].is_some_and(|held| !self.pinned.contains(&held.0) && self.reads_of(held).len() <= 1)
     }
 
     /// A register for the result of a step on these, of which it may take the place of one that is not read again.
-    fn fresh(&mut self, id: Id, operands: &[Vector]) -> Option<Vector> {
+    fn fresh(&mut self, item: Item, operands: &[Vector]) -> Option<Vector> {
         let to = match operands.iter().find(|r| self.is_last(**r)) {
             Some(r) => *r,
             None => self.free(operands)?,
         };
-        self.held[to as usize] = Some(id);
+        self.held[to as usize] = Some(item);
         Some(to)
     }
 
@@ -223,16 +298,18 @@ impl Writer<'_> {
         if let Some(r) = (0..self.held.len()).find(|r| self.held[*r].is_none()) {
             return Some(r as Vector);
         }
-        let next = |id: Id| self.reads.get(id as usize).and_then(|reads| reads.last()).copied().unwrap_or(usize::MAX);
-        let may_go =
-            |r: &usize| !keep.contains(&(*r as Vector)) && self.held[*r].is_some_and(|id| !self.pinned.contains(&id));
+        let next = |item: Item| self.reads_of(item).last().copied().unwrap_or(usize::MAX);
+        let may_go = |r: &usize| {
+            !keep.contains(&(*r as Vector)) && self.held[*r].is_some_and(|item| !self.pinned.contains(&item.0))
+        };
         let r = (0..self.held.len()).filter(may_go).max_by_key(|r| self.held[*r].map_or(0, next))?;
-        let id = self.held[r]?;
-        let stands = !*self.own.get(id as usize)? || self.stored.contains(&id);
-        if !stands && next(id) != usize::MAX && !self.spilled.contains(&id) {
-            self.spilled.push(id);
-            let slot = self.spilled.len() as i32 - 1;
-            self.body.vector(Map::M0F, self.double, 0x11, r as Vector, 0, At::Stack(slot * self.body.bytes() as i32));
+        let item = self.held[r]?;
+        let stands = !*self.own.get(item.0 as usize)? || self.stored.contains(&item);
+        if !stands && next(item) != usize::MAX && !self.spilled.contains(&item) {
+            self.spilled.push(item);
+            let slot = self.spilled.len() - 1;
+            let at = At::Stack((slot * self.body.bytes()) as i32);
+            self.body.floats(self.double, 0x11, r as Vector, 0, at);
         }
         self.held[r] = None;
         Some(r as Vector)
@@ -245,36 +322,41 @@ impl Writer<'_> {
                 reads.pop();
             }
         }
-        for held in &mut self.held {
-            if let Some(id) = *held
-                && !self.pinned.contains(&id)
-                && self.reads.get(id as usize).is_none_or(Vec::is_empty)
-            {
-                *held = None;
+        for r in 0..self.held.len() {
+            if self.held[r].is_some_and(|item| !self.pinned.contains(&item.0) && self.reads_of(item).is_empty()) {
+                self.held[r] = None;
             }
         }
     }
 
-    fn loop_around(self) -> Loop {
+    /// The function: the loop over pairs of vectors, if there is one, and this one over the others.
+    fn loops(self, two: Option<Writer<'_>>) -> Option<Loop> {
         let mut code = Assembler::new(self.body.wide);
-        let stack = (self.spilled.len() * code.bytes()) as i32;
+        let spilled = self.spilled.len().max(two.as_ref().map_or(0, |two| two.spilled.len()));
+        let stack = (spilled * code.bytes()) as i32;
+        let arrays = two.as_ref().map_or(&self.arrays, |two| &two.arrays).clone();
         code.stack(stack);
-        for (k, register) in ADDRESSES.iter().enumerate().take(self.arrays.len()) {
+        for (k, register) in ADDRESSES.iter().enumerate().take(arrays.len()) {
             code.address(*register, k);
         }
-        for (k, id) in self.pinned.iter().enumerate() {
-            let place = self.numbers.get(*id as usize).copied().unwrap_or(0) * if self.double { 8 } else { 4 };
-            let opcode = if self.double { 0x19 } else { 0x18 };
-            let register = (self.held.len() - 1 - k) as Vector;
-            code.vector(Map::M0F38, true, opcode, register, 0, At::Number(place as i32));
-        }
         code.begin();
-        let start = code.code.len();
-        code.code.extend(&self.body.code);
-        code.next(start);
+        if let Some(two) = two {
+            two.numbers(&mut code);
+            code.pairs(&two.body.code);
+        }
+        self.numbers(&mut code);
+        code.singles(&self.body.code);
         code.stack(-stack);
         code.leave();
-        Loop { code: code.code, arrays: self.arrays }
+        Some(Loop { code: code.code, arrays })
+    }
+
+    /// Loads the numbers that stay.
+    fn numbers(&self, code: &mut Assembler) {
+        for (k, id) in self.pinned.iter().enumerate() {
+            let place = self.numbers.get(*id as usize).copied().unwrap_or(0) * if self.double { 8 } else { 4 };
+            code.number(self.double, (self.held.len() - 1 - k) as Vector, place);
+        }
     }
 }
 
@@ -282,12 +364,16 @@ fn opcode(op: Arith) -> u8 {
     match op {
         Arith::And => 0x54,
         Arith::Without => 0x55,
+        Arith::Or => 0x56,
         Arith::Xor => 0x57,
         Arith::Add => 0x58,
         Arith::Mul => 0x59,
         Arith::Sub => 0x5c,
+        Arith::Min => 0x5d,
         Arith::Div => 0x5e,
+        Arith::Max => 0x5f,
         Arith::Sqrt => 0x51,
+        Arith::AddInt => 0xfe,
         Arith::Greater | Arith::Equal | Arith::Unequal => 0xc2,
     }
 }

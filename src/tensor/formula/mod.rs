@@ -17,6 +17,7 @@ pub mod program;
 pub mod pull;
 pub mod small;
 mod stages;
+mod written;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

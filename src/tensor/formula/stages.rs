@@ -52,7 +52,7 @@ impl Staged {
         let needed = graph.needed();
         let level = levels(&graph, &needed);
         let at = |list: &[usize], id: Id| list.get(id as usize).copied().unwrap_or(0);
-        let is_computed = |id: Id| matches!(graph.nodes.get(id as usize), Some(Node::Arith(..) | Node::Pick(..)));
+        let is_computed = |id: Id| graph.nodes.get(id as usize).is_some_and(Node::is_arithmetic);
         // Who has to stand somewhere.
         let mut homeless = vec![false; graph.nodes.len()];
         for (id, node) in graph.nodes.iter().enumerate().filter(|(id, _)| needed[*id]) {

@@ -13,11 +13,11 @@ const BELOW: [f64; 5] = [45.0, 13_860.0, 945_945.0, 16_216_200.0, 34_459_425.0];
 pub fn tanh32(x: f32) -> f32 {
     let a = x.abs();
     let above = expm1_below32(2.0 * pick(a > 10.0, 10.0, a));
-    // What the divisor rounds off counts where it is near 2.
     let below = above + 2.0;
+    // What the divisor rounds off counts where it is near 2.
     let off = pick(above < 2.0, (2.0 - below) + above, 0.0);
     let y = above / below;
-    pick(a < 1e-4, x, y.mul_add(-0.5 * off, y).copysign(x))
+    y.mul_add(-0.5 * off, y).copysign(x)
 }
 
 /// `tanh(x)` of `f64`: a fraction up to 1, beyond through the exponential.

@@ -1,0 +1,148 @@
+//! Functions of `f32` written out in a graph: the operations of `simd::tanh` and `simd::exp`, in their order, so the bits are the same.
+//!
+//! In a loop of their own they would read and write a buffer for each function of a formula.
+
+use super::graph::{Arith, Id, Maker, Node, Shift};
+use crate::tensor::simd::exp::{LN2_HI32, LN2_LO32, ROUND32, TAIL32};
+
+impl Maker<'_> {
+    fn add(&mut self, a: Id, b: Id) -> Option<Id> {
+        self.arith(Arith::Add, a, b)
+    }
+
+    fn sub(&mut self, a: Id, b: Id) -> Option<Id> {
+        self.arith(Arith::Sub, a, b)
+    }
+
+    fn mul(&mut self, a: Id, b: Id) -> Option<Id> {
+        self.arith(Arith::Mul, a, b)
+    }
+
+    /// `a b + c`
+    fn fused(&mut self, a: Id, b: Id, c: Id) -> Option<Id> {
+        self.node(Node::Fused(false, a.min(b), a.max(b), c))
+    }
+
+    /// `c - a b`
+    fn fused_less(&mut self, a: Id, b: Id, c: Id) -> Option<Id> {
+        self.node(Node::Fused(true, a.min(b), a.max(b), c))
+    }
+
+    fn single(&mut self, x: f32) -> Option<Id> {
+        self.constant(f64::from(x))
+    }
+
+    /// The number of halvings of `x` in low bits, and `x - k ln(2)`.
+    fn parts(&mut self, x: Id) -> Option<(Id, Id)> {
+        let (log, round) = (self.single(std::f32::consts::LOG2_E)?, self.single(ROUND32)?);
+        let t = self.fused(x, log, round)?;
+        let k = self.sub(t, round)?;
+        let (high, low) = (self.single(LN2_HI32)?, self.single(LN2_LO32)?);
+        let rest = self.fused_less(k, high, x)?;
+        Some((t, self.fused_less(k, low, rest)?))
+    }
+
+    /// `(e^r - 1 - r) / r^2` and `r^2`.
+    fn tail(&mut self, r: Id) -> Option<(Id, Id)> {
+        let square = self.mul(r, r)?;
+        let mut c = [0; TAIL32.len()];
+        for (c, x) in c.iter_mut().zip(TAIL32) {
+            *c = self.single(x)?;
+        }
+        let [mut a, mut b, c, d, e, f] = c;
+        a = self.fused(a, square, c)?;
+        b = self.fused(b, square, d)?;
+        a = self.fused(a, square, e)?;
+        b = self.fused(b, square, f)?;
+        Some((self.fused(a, r, b)?, square))
+    }
+
+    /// `2^k` by the low bits of `t`.
+    fn power(&mut self, t: Id) -> Option<Id> {
+        let bits = self.node(Node::Shift(Shift::Left(23), t))?;
+        // Its bits are an exponent of 127.
+        let one = self.constant(1.0)?;
+        self.arith(Arith::AddInt, bits, one)
+    }
+
+    /// `exp(x)` for `x` up to 0.
+    fn exp_below32(&mut self, x: Id) -> Option<Id> {
+        let (least, one) = (self.constant(-88.0)?, self.constant(1.0)?);
+        let x = self.arith(Arith::Max, least, x)?;
+        let (t, r) = self.parts(x)?;
+        let power = self.power(t)?;
+        let sum = self.add(one, r)?;
+        let off = self.sub(one, sum)?;
+        let off = self.add(off, r)?;
+        let (tail, square) = self.tail(r)?;
+        let more = self.fused(tail, square, off)?;
+        let sum = self.add(sum, more)?;
+        self.mul(sum, power)
+    }
+
+    pub(super) fn exp32(&mut self, x: Id) -> Option<Id> {
+        let (most, least, one) = (self.constant(89.0)?, self.constant(-104.0)?, self.constant(1.0)?);
+        let x = self.arith(Arith::Min, most, x)?;
+        let x = self.arith(Arith::Max, least, x)?;
+        let (t, r) = self.parts(x)?;
+        // The power as two factors, of which neither is too large or too small.
+        let (round, half) = (self.single(ROUND32)?, self.constant(0.5)?);
+        let k = self.sub(t, round)?;
+        let first = self.fused(k, half, round)?;
+        let rest = self.sub(first, round)?;
+        let rest = self.sub(k, rest)?;
+        let second = self.add(rest, round)?;
+        let (first, second) = (self.power(first)?, self.power(second)?);
+        let sum = self.add(one, r)?;
+        let off = self.sub(one, sum)?;
+        let off = self.add(off, r)?;
+        let (tail, square) = self.tail(r)?;
+        let more = self.fused(tail, square, off)?;
+        let sum = self.add(sum, more)?;
+        let product = self.mul(sum, first)?;
+        self.mul(product, second)
+    }
+
+    pub(super) fn sigmoid32(&mut self, x: Id) -> Option<Id> {
+        let (sign, half, one) = (self.constant(-0.0)?, self.constant(0.5)?, self.constant(1.0)?);
+        let size = self.absolute(x)?;
+        let below_zero = self.arith(Arith::Or, size, sign)?;
+        let t = self.exp_below32(below_zero)?;
+        let below = self.add(one, t)?;
+        let off = self.sub(one, below)?;
+        let off = self.add(off, t)?;
+        // Of -0 either is 1.
+        let is_negative = self.node(Node::Shift(Shift::Sign, x))?;
+        let above = self.node(Node::Pick(is_negative, t, one))?;
+        let y = self.arith(Arith::Div, above, below)?;
+        let share = self.fused_less(half, t, one)?;
+        let off = self.mul(off, share)?;
+        self.fused_less(y, off, y)
+    }
+
+    pub(super) fn tanh32(&mut self, x: Id) -> Option<Id> {
+        let (sign, one, two) = (self.constant(-0.0)?, self.constant(1.0)?, self.constant(2.0)?);
+        let size = self.absolute(x)?;
+        let most = self.constant(10.0)?;
+        let cut = self.arith(Arith::Min, most, size)?;
+        let twice = self.mul(two, cut)?;
+        // exp(twice) - 1
+        let (t, r) = self.parts(twice)?;
+        let power = self.power(t)?;
+        let (tail, square) = self.tail(r)?;
+        let rise = self.fused(tail, square, r)?;
+        let less = self.sub(power, one)?;
+        let above = self.fused(rise, power, less)?;
+        let below = self.add(above, two)?;
+        let is_near = self.arith(Arith::Greater, two, above)?;
+        let off = self.sub(two, below)?;
+        let off = self.add(off, above)?;
+        let off = self.arith(Arith::And, is_near, off)?;
+        let y = self.arith(Arith::Div, above, below)?;
+        let half = self.constant(-0.5)?;
+        let off = self.mul(half, off)?;
+        let y = self.fused(y, off, y)?;
+        let sign = self.arith(Arith::And, sign, x)?;
+        self.arith(Arith::Xor, y, sign)
+    }
+}
