@@ -43,11 +43,13 @@ pub struct Assembler {
     pub code: Vec<u8>,
     /// Vectors have 512 bits.
     pub wide: bool,
+    /// The mask that the next instruction goes by, and what becomes of the other elements.
+    predicate: u8,
 }
 
 impl Assembler {
     pub fn new(wide: bool) -> Assembler {
-        Assembler { code: vec![], wide }
+        Assembler { code: vec![], wide, predicate: 0 }
     }
 
     /// Bytes of a vector.
@@ -71,7 +73,7 @@ impl Assembler {
             self.code.push(0x62);
             self.code.push(not(reg, 7) | extra | not(base, 5) | fifth(reg, 4) | map as u8);
             self.code.push(u8::from(long) << 7 | (!first & 15) << 3 | 1 << 2 | u8::from(prefixed));
-            self.code.push(0b10 << 5 | fifth(first, 3));
+            self.code.push(self.predicate | 0b10 << 5 | fifth(first, 3));
         } else {
             self.code.push(0xc4);
             // No index register is above 7.
@@ -159,6 +161,26 @@ impl Assembler {
             self.vector(Map::M0F3A, (true, false), if double { 0x4b } else { 0x4a }, to, no, At::Vector(yes));
             self.immediate(mask << 4);
         }
+    }
+
+    /// Compares for the next instruction, which is one of the two below; vectors have 512 bits.
+    pub fn compare_ahead(&mut self, double: bool, relation: u8, a: Vector, b: Vector) {
+        self.floats(double, 0xc2, MASK, a, At::Vector(b));
+        self.immediate(relation);
+    }
+
+    /// Of `yes` where the comparison holds, else of `no`.
+    pub fn blend(&mut self, double: bool, to: Vector, yes: Vector, no: Vector) {
+        self.predicate = MASK;
+        self.vector(Map::M0F38, (true, double), 0x65, to, no, At::Vector(yes));
+        self.predicate = 0;
+    }
+
+    /// Of `from` where the comparison holds, else 0.
+    pub fn keep(&mut self, double: bool, to: Vector, from: Vector) {
+        self.predicate = 1 << 7 | MASK;
+        self.floats(double, 0x28, to, 0, At::Vector(from));
+        self.predicate = 0;
     }
 
     /// One more byte of the last instruction.

@@ -58,6 +58,8 @@ struct Writer<'a> {
     pinned: Vec<Id>,
     /// Whether each node is computed by this loop.
     own: Vec<bool>,
+    /// Comparisons that are made where they are read.
+    late: Vec<bool>,
 }
 
 /// The loop of a program on `f64` or `f32`, with vectors of 512 bits or of 256; `numbers` tells the places of numbers.
@@ -85,13 +87,21 @@ impl<'a> Writer<'a> {
         let is_number = |id: Id| staged.graph.nodes.get(id as usize).is_some_and(Node::is_number);
         let mut reads: Vec<Vec<usize>> = vec![vec![]; count * times];
         let place = |id: Id, k: usize| id as usize * times + if is_number(id) { 0 } else { k };
+        let late = late(staged, program, wide);
         let end = program.nodes.len() * times;
         for (id, _) in program.stores.iter().filter(|(id, _)| !program.nodes.contains(id)) {
             (0..times).for_each(|k| reads[place(*id, k)].push(end));
         }
         for (at, id) in program.nodes.iter().enumerate().rev() {
+            if late[*id as usize] {
+                continue;
+            }
             for k in (0..times).rev() {
-                for read in staged.graph.nodes.get(*id as usize)?.reads() {
+                let node = staged.graph.nodes.get(*id as usize)?;
+                let direct = node.reads().filter(|read| !late[*read as usize]);
+                let compared = node.reads().filter(|read| late[*read as usize]);
+                let compared = compared.flat_map(|mask| staged.graph.nodes[mask as usize].reads());
+                for read in direct.chain(compared) {
                     let reads = reads.get_mut(place(read, k))?;
                     if reads.last() != Some(&(at * times + k)) {
                         reads.push(at * times + k);
@@ -122,6 +132,7 @@ impl<'a> Writer<'a> {
             stored: vec![],
             pinned: most,
             own,
+            late,
         })
     }
 
@@ -141,6 +152,9 @@ impl<'a> Writer<'a> {
     fn write(&mut self) -> Option<()> {
         let program = self.program;
         for (at, id) in program.nodes.iter().enumerate() {
+            if self.late[*id as usize] {
+                continue;
+            }
             for k in 0..self.times {
                 self.node(*id, k)?;
                 for (_, place) in program.stores.iter().filter(|(stored, _)| stored == id) {
@@ -163,14 +177,30 @@ impl<'a> Writer<'a> {
     fn node(&mut self, id: Id, k: usize) -> Option<()> {
         let double = self.double;
         match *self.staged.graph.nodes.get(id as usize)? {
+            Node::Arith(Arith::And, a, b) if self.late[a as usize] || self.late[b as usize] => {
+                let (mask, of) = if self.late[a as usize] { (a, b) } else { (b, a) };
+                let (relation, rx, ry) = self.compared(mask, k)?;
+                let rv = self.operand(of, k, &[rx, ry])?;
+                let to = self.fresh((id, k), &[rv, rx, ry])?;
+                self.body.compare_ahead(double, relation, rx, ry);
+                self.body.keep(double, to, rv);
+            }
+            Node::Pick(mask, yes, no) if self.late[mask as usize] => {
+                let (relation, rx, ry) = self.compared(mask, k)?;
+                let yes = self.operand(yes, k, &[rx, ry])?;
+                let no = self.operand(no, k, &[rx, ry, yes])?;
+                let to = self.fresh((id, k), &[no, yes, rx, ry])?;
+                self.body.compare_ahead(double, relation, rx, ry);
+                self.body.blend(double, to, yes, no);
+            }
             Node::Arith(op, a, b) => {
                 let ra = self.operand(a, k, &[])?;
                 let rb = if a == b { ra } else { self.operand(b, k, &[ra])? };
                 let to = self.fresh((id, k), &[ra, rb])?;
                 match op {
-                    Arith::Greater => self.body.compare(double, 0x1e, to, ra, rb),
-                    Arith::Equal => self.body.compare(double, 0x00, to, ra, rb),
-                    Arith::Unequal => self.body.compare(double, 0x04, to, ra, rb),
+                    Arith::Greater | Arith::Equal | Arith::Unequal => {
+                        self.body.compare(double, relation(op), to, ra, rb);
+                    }
                     // Of a root the only source is the second.
                     Arith::Sqrt => self.body.floats(double, 0x51, to, 0, At::Vector(rb)),
                     Arith::AddInt => self.body.add_ints(to, ra, rb),
@@ -218,6 +248,14 @@ impl<'a> Writer<'a> {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The relation and the operands of a comparison.
+    fn compared(&mut self, mask: Id, k: usize) -> Option<(u8, Vector, Vector)> {
+        let Node::Arith(op, a, b) = *self.staged.graph.nodes.get(mask as usize)? else { return None };
+        let ra = self.operand(a, k, &[])?;
+        let rb = if a == b { ra } else { self.operand(b, k, &[ra])? };
+        Some((relation(op), ra, rb))
     }
 
     fn register_of(&self, item: Item) -> Option<Vector> {
@@ -357,6 +395,38 @@ impl<'a> Writer<'a> {
             let place = self.numbers.get(*id as usize).copied().unwrap_or(0) * if self.double { 8 } else { 4 };
             code.number(self.double, (self.held.len() - 1 - k) as Vector, place);
         }
+    }
+}
+
+/// Comparisons that only choose or mask: with 512 bits they are made into a mask right there.
+fn late(staged: &Staged, program: &Program, wide: bool) -> Vec<bool> {
+    let node = |id: Id| staged.graph.nodes.get(id as usize);
+    let is_comparison =
+        |id: Id| matches!(node(id), Some(Node::Arith(Arith::Greater | Arith::Equal | Arith::Unequal, ..)));
+    let mut late: Vec<bool> = (0..staged.graph.nodes.len())
+        .map(|id| wide && is_comparison(id as Id) && staged.places.get(id).is_some_and(Option::is_none))
+        .collect();
+    for id in &program.nodes {
+        let Some(node) = node(*id) else { continue };
+        let masks: Option<Id> = match *node {
+            Node::Pick(mask, yes, no) if mask != yes && mask != no => Some(mask),
+            Node::Arith(Arith::And, a, b) if is_comparison(a) && !is_comparison(b) => Some(a),
+            Node::Arith(Arith::And, a, b) if is_comparison(b) && !is_comparison(a) => Some(b),
+            _ => None,
+        };
+        for read in node.reads().filter(|read| masks != Some(*read)) {
+            late[read as usize] = false;
+        }
+    }
+    late
+}
+
+/// What an instruction calls a relation.
+fn relation(op: Arith) -> u8 {
+    match op {
+        Arith::Greater => 0x1e,
+        Arith::Equal => 0x00,
+        _ => 0x04,
     }
 }
 
