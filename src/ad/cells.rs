@@ -81,6 +81,21 @@ impl<T: Copy> Cells<T> {
         Some((read, &mut write.data, &mut self.spread))
     }
 
+    /// Takes the elements out, to be laid back with [`Cells::lay`]; the shape stays.
+    #[inline]
+    pub fn lift(&mut self, cell: Cell) -> Vec<T> {
+        self.all.get_mut(cell.0 as usize).map(|few| std::mem::take(&mut few.data)).unwrap_or_default()
+    }
+
+    /// See [`Cells::lift`].
+    #[inline]
+    pub fn lay(&mut self, cell: Cell, data: Vec<T>) {
+        if let Some(few) = self.all.get_mut(cell.0 as usize) {
+            // What is there was left empty and owns nothing.
+            std::mem::forget(std::mem::replace(&mut few.data, data));
+        }
+    }
+
     /// Takes the elements out, to be put back.
     pub fn take(&mut self, cell: Cell) -> Few<T> {
         match self.all.get_mut(cell.0 as usize) {
@@ -212,7 +227,11 @@ impl Bars {
 
     /// Makes values of all cotangents.
     pub(crate) fn as_values(&mut self) {
-        (0..self.loose.cells.len()).for_each(|general| self.as_value(general));
+        for general in 0..self.loose.cells.len() {
+            if self.loose.cells.get(general).is_some_and(|cell| *cell != 0) {
+                self.as_value(general);
+            }
+        }
     }
 
     fn as_value_of<T: Small>(&mut self, general: usize) {

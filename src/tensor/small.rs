@@ -10,7 +10,7 @@ use super::spares::Spares;
 use super::{Arr, Tensor, dense, dense_mut};
 use crate::ad::slot::Slot;
 use crate::tensor::simd::kernels::{
-    add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled,
+    add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled, sum_of_pairs,
 };
 use crate::value::Value;
 
@@ -125,6 +125,12 @@ where
             }
         }
         sums
+    }
+    if N == 2 && step.1 == 1 {
+        for i in 0..m {
+            out.extend_from_slice(&sum_of_pairs(a.get(i * step.0..).unwrap_or(&[]), b));
+        }
+        return;
     }
     let (rows, _) = b.as_chunks::<N>();
     for i in 0..m {
@@ -296,7 +302,7 @@ pub fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &[T], y: &[T]) -> bool {
 
 /// The same for the elements of a matrix, too.
 pub fn add_outer_to<T: Float>(sum: &mut [T], x: &[T], y: &[T]) -> bool {
-    if y.is_empty() || sum.len() != x.len() * y.len() || !(all_finite(x) && all_finite(y)) {
+    if y.is_empty() || sum.len() != x.len() * y.len() || !(is_finite(x) && is_finite(y)) {
         return false;
     }
     match y {
@@ -307,6 +313,16 @@ pub fn add_outer_to<T: Float>(sum: &mut [T], x: &[T], y: &[T]) -> bool {
         _ => sum.chunks_exact_mut(y.len()).zip(x).for_each(|(row, &x)| add_outer_row(row, x, y)),
     }
     true
+}
+
+/// Whether all elements are finite.
+#[inline]
+fn is_finite<T: Float>(x: &[T]) -> bool {
+    match x {
+        // Without a call.
+        [] | [_] | [_, _] | [_, _, _] | [_, _, _, _] => x.iter().all(|x| T::default() * *x == T::default()),
+        _ => all_finite(x),
+    }
 }
 
 /// The same for rows of a few elements.
