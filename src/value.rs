@@ -337,7 +337,9 @@ impl Value {
     /// Makes it `none`. Registers are cleared twice in each call of a function.
     #[inline(always)]
     pub fn clear(&mut self) {
-        self.put_words(NONE, [0; 4], 0);
+        self.give_up();
+        // SAFETY: a value is words, aligned as such. The first byte is the tag, and nothing else is read of one that is `none`.
+        unsafe { (&raw mut *self).cast::<u64>().write(u64::from_ne_bytes([NONE, 0, 0, 0, 0, 0, 0, 0])) }
     }
 
     /// Overwrites it with an int.
@@ -353,15 +355,21 @@ impl Value {
         self.put_words(FLOAT.tag, slot.0.to_ne_bytes(), x.to_bits());
     }
 
+    /// Drops what it holds. It has to be overwritten next.
+    #[inline(always)]
+    fn give_up(&mut self) {
+        match self {
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => {}
+            // SAFETY: it is overwritten next.
+            _ => unsafe { std::ptr::drop_in_place(self) },
+        }
+    }
+
     /// Overwrites it with a value that holds no count, as its words are: written so, none of its bytes is left to chance, which would
     /// take a register from the run loop.
     #[inline(always)]
     fn put_words(&mut self, tag: u8, [a, b, c, d]: [u8; 4], second: u64) {
-        match self {
-            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => {}
-            // SAFETY: it is written next.
-            _ => unsafe { std::ptr::drop_in_place(self) },
-        }
+        self.give_up();
         let first = u64::from_ne_bytes([tag, 0, 0, 0, a, b, c, d]);
         // SAFETY: a value is two words, aligned as such. The first byte is the tag; a number is the second word.
         unsafe { (&raw mut *self).cast::<[u64; 2]>().write([first, second]) }

@@ -134,15 +134,13 @@ impl Cx {
             });
         }
         let last = formula.value(formula.steps.len()) - 1;
-        let node = tape.push_made(|| {
-            General::SmallFormula(SmallFormulaEntry {
-                operands: first,
-                kept,
-                out: if is_needed(last) { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
-                formula: formula.clone(),
-                plan,
-            })
-        })?;
+        let node = tape.push_small(General::SmallFormula(SmallFormulaEntry {
+            operands: first,
+            kept,
+            out: if is_needed(last) { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
+            formula: formula.clone(),
+            plan,
+        }))?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }

@@ -169,6 +169,13 @@ fn sweep_from(
     let mut rest = last + 1;
     while rest > 1 {
         rest -= 1;
+        if quiet
+            && let Some(general) = tape.entries.get(rest).and_then(Entry::in_general)
+            && let Some(General::Small(_) | General::SmallFormula(_)) = tape.general.get(general)
+        {
+            vm.cx.pull_small(tape, &mut bars, general)?;
+            continue;
+        }
         if plain {
             rest = sweep_scalars(&tape.entries, &mut bars.scalars, rest);
             if rest == 0 {
@@ -177,13 +184,6 @@ fn sweep_from(
         }
         let index = rest;
         let entry = tape.entries[index];
-        if quiet
-            && let Some(general) = entry.in_general()
-            && let Some(General::Small(_) | General::SmallFormula(_)) = tape.general.get(general)
-        {
-            vm.cx.pull_small(tape, &mut bars, general)?;
-            continue;
-        }
         if let Kind::Element { whole, at } = entry.kind() {
             if plain && add_plain_element(tape, &mut bars, index, (whole, at)) {
                 continue;

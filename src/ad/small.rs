@@ -105,15 +105,13 @@ impl Cx {
         };
         let is_read = reads & (1 << args.len()) != 0;
         let [LevelState { mode: Mode::Reverse(tape), .. }] = &mut self.levels[..] else { return Ok(false) };
-        let node = tape.push_made(|| {
-            General::Small(SmallEntry {
-                prim,
-                nodes,
-                bias: Node(0),
-                args: [kept(0), kept(1)],
-                out: if is_read { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
-            })
-        })?;
+        let node = tape.push_small(General::Small(SmallEntry {
+            prim,
+            nodes,
+            bias: Node(0),
+            args: [kept(0), kept(1)],
+            out: if is_read { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
+        }))?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
@@ -143,15 +141,14 @@ impl Cx {
             return Ok(true);
         }
         let [LevelState { mode: Mode::Reverse(tape), .. }] = &mut self.levels[..] else { return Ok(false) };
-        let node = tape.push_made(|| {
-            General::Small(SmallEntry {
-                prim: &MATMUL,
-                nodes: [sx.node(), sy.node()],
-                bias: sb.node(),
-                args: [left, right].map(|t| Value::Tensor(Slot::CONST, t.clone())),
-                out: Value::None,
-            })
-        })?;
+        let kept = |t: &Rc<Tensor>| Value::Tensor(Slot::CONST, t.clone());
+        let node = tape.push_small(General::Small(SmallEntry {
+            prim: &MATMUL,
+            nodes: [sx.node(), sy.node()],
+            bias: sb.node(),
+            args: [kept(left), kept(right)],
+            out: Value::None,
+        }))?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
@@ -386,5 +383,9 @@ pub(crate) fn own_tensor(value: &mut Value) -> Option<&mut Tensor> {
 
 /// Whether the elements of a small operation's result can stand alone.
 fn is_few(out: &Tensor) -> bool {
-    (1..=Form::RANK).contains(&out.rank()) && !out.is_empty()
+    match out.shape() {
+        [n] => *n > 0,
+        [] => false,
+        shape => shape.len() <= Form::RANK && !out.is_empty(),
+    }
 }

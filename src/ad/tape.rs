@@ -312,13 +312,14 @@ impl Tape {
         self.places.push(profile::place());
     }
 
-    /// Appends a general entry that is made where it stays; its node.
+    /// Appends a general entry; its node. It is written where it stays: made elsewhere it would be copied just after it was written in
+    /// pieces, which takes longer than to write it.
     #[inline(always)]
-    pub fn push_made(&mut self, make: impl FnOnce() -> General) -> Result<Node> {
+    pub fn push_small(&mut self, general: General) -> Result<Node> {
         self.general.reserve(1);
         let count = self.general.len();
         if let Some(place) = self.general.spare_capacity_mut().first_mut() {
-            place.write(make());
+            place.write(general);
             // SAFETY: one more has been written.
             unsafe { self.general.set_len(count + 1) };
         }

@@ -172,31 +172,45 @@ pub fn small_product(x: &Tensor, y: &Tensor, spares: &mut Spares) -> Option<Rc<T
 
 /// `x @ y + b` for a vector and a matrix, in either order, and a vector as long as the result, if it is small.
 pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor, spares: &mut Spares) -> Option<Rc<Tensor>> {
-    let dims = match (x.shape(), y.shape()) {
-        ([k], [l, n]) if k == l => [1, *k, *n],
-        ([m, k], [l]) if k == l => [*m, *k, 1],
-        _ => return None,
-    };
-    let n = dims[0] * dims[2];
-    if dims[0] * dims[1] * dims[2] > TINY || b.shape() != [n] {
-        return None;
-    }
-    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3], spares: &mut Spares) -> Option<Rc<Tensor>>
+    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, spares: &mut Spares) -> Option<Rc<Tensor>>
     where
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
-        let (x, y, b) = (dense(x)?, dense(y)?, dense(b)?);
-        spares.make(&[b.len()], |out| {
+        let b = vector(b)?;
+        let (x, y, dims) = if x.ndim() == 1 {
+            let (x, ([l, n], y)) = (vector(x)?, matrix(y)?);
+            (x, y, (x.len() == l).then_some([1, l, n])?)
+        } else {
+            let (([m, k], x), y) = (matrix(x)?, vector(y)?);
+            (x, y, (k == y.len()).then_some([m, k, 1])?)
+        };
+        let n = dims[0] * dims[2];
+        if n * dims[1] > TINY || b.len() != n {
+            return None;
+        }
+        spares.make(&[n], |out| {
             elements(x, y, (false, false), dims, false, out).then_some(())?;
             add_to(out, b);
             Some(())
         })
     }
     match (x, y, b) {
-        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, dims, spares),
-        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, dims, spares),
+        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, spares),
+        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, spares),
         _ => None,
     }
+}
+
+/// The elements of a vector that lie side by side.
+#[inline]
+fn vector<T>(a: &Arr<T>) -> Option<&[T]> {
+    if a.ndim() == 1 { dense(a) } else { None }
+}
+
+/// Shape and elements of a matrix that lies row by row.
+#[inline]
+fn matrix<T>(a: &Arr<T>) -> Option<([usize; 2], &[T])> {
+    if let [m, n] = *a.shape() { Some(([m, n], dense(a)?)) } else { None }
 }
 
 /// The same with vectors taken for the matrices that `turn` and `dims` tell.

@@ -264,6 +264,47 @@ pub(super) fn enter_struct(stack: &mut Vec<Value>, at: usize, site: &CallSite, f
     true
 }
 
+/// Enters a method of a struct, or a function or struct with a method `call` in one of its fields, that is called with as many positional
+/// arguments as it takes. The receiver stands behind `at`, the arguments behind that. False, with nothing done, for any other call.
+#[inline(never)]
+pub(super) fn enter_method(stack: &mut Vec<Value>, at: usize, site: &CallSite, frames: &mut Vec<Frame>) -> bool {
+    let (Some(name), Some(Value::Struct(s))) = (site.method, stack.get(at + 1)) else { return false };
+    let count = site.count as usize;
+    if !site.names.is_empty() {
+        return false;
+    }
+    let method = s.def.methods.borrow().get(&name).map(|method| match method {
+        Value::Fn(f) if f.chunk.params.len() == count && f.chunk.inout == site.inout => Some(f.clone()),
+        _ => None,
+    });
+    match method {
+        Some(Some(callee)) => {
+            Frame::enter(callee, at + 1, at, stack, frames);
+            return true;
+        }
+        None if site.inout == 0 => {}
+        _ => return false,
+    }
+    match s.def.field(name).and_then(|i| s.fields.get(i)) {
+        Some(Value::Fn(f)) if f.chunk.params.len() + 1 == count && f.chunk.inout == 0 => {
+            let callee = f.clone();
+            stack[at + 1].clear();
+            Frame::enter(callee, at + 2, at, stack, frames);
+            true
+        }
+        Some(Value::Struct(layer)) => {
+            let callee = match &*layer.def.call.borrow() {
+                Some(f) if f.chunk.params.len() == count && f.chunk.inout == 0 => f.clone(),
+                _ => return false,
+            };
+            stack[at + 1] = Value::Struct(layer.clone());
+            Frame::enter(callee, at + 1, at, stack, frames);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// What a value is, for messages: "an int", "a list".
 pub(super) fn a_value(value: &Value) -> String {
     let name = value.type_name();

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Place, Watch};
+use crate::builtins::collections::PUSH;
 use crate::bytecode::chunk::{Chunk, Host, IndexPart};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
@@ -46,6 +47,9 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
     let (cx, globals, outside): (&mut Cx, &mut Vec<Option<Value>>, Option<Span>) = (cx, globals, *outside);
     // What operations make, on the way to a register.
     let mut made = Value::None;
+    // Neither changes before the loop stops.
+    let trap = cx.watch != Watch::Off;
+    let told = trap || profile::is_on();
     // Calls and returns change the frame.
     'frame: loop {
         let Some(frame) = frames.last() else { return Err(Error::new("E0400", "no function is running")) };
@@ -55,8 +59,6 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
         let (base, given) = (frame.base, frame.given);
         let mut at = frame.pc;
         let regs = &mut stack[base..base + chunk.registers as usize];
-        let trap = cx.watch != Watch::Off;
-        let told = trap || profile::is_on();
 
         debug_assert!(regs.len() >= chunk.registers as usize);
         // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
@@ -268,7 +270,7 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) =
                         (get!(a), get!(b), get!(c))
                         && !trap
-                        && let Some((slot, value)) = ok!(mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
+                        && let Some((slot, value)) = ok!(arith::mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
                     {
                         at += 1;
                         put_float(&mut r!(dst), slot, value);
@@ -735,8 +737,28 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     }
                     return Ok(Exit::Machine(op));
                 }
-                Op::CallMethod { .. }
-                | Op::CallHost { .. }
+                Op::CallMethod { base: function, site } => {
+                    leave!();
+                    let described = &chunk.calls[site.0 as usize];
+                    let f = function.0 as usize;
+                    // As loops do it, over and over.
+                    if let [Value::Builtin(builtin), Value::List(items), value, ..] = &mut regs[f..]
+                        && std::ptr::eq(*builtin, &PUSH)
+                        && (described.count, described.inout) == (2, 1)
+                        && described.names.is_empty()
+                        && !told
+                        && cx.innermost_batch().is_none()
+                    {
+                        Rc::make_mut(items).push(std::mem::take(value));
+                        regs[f].clear();
+                        continue;
+                    }
+                    if !trap && frames.len() < MAX_FRAMES && call::enter_method(stack, base + f, described, frames) {
+                        continue 'frame;
+                    }
+                    return Ok(Exit::Machine(op));
+                }
+                Op::CallHost { .. }
                 | Op::TryStart { .. }
                 | Op::TryEnd {}
                 | Op::Override { .. } => {
@@ -752,36 +774,6 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
             }
         }
     }
-}
-
-/// `a * b` joined with `c` while a tape of the outermost level records: one entry, or two if all three are variables.
-#[inline]
-fn mul_add(cx: &mut Cx, word: Op, a: (Slot, f64), b: (Slot, f64), c: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
-    let ((sa, x), (sb, y), (sc, z)) = (a, b, c);
-    let (value, by_product, by_c) = match word {
-        Op::Minus { .. } => (x * y - z, 1.0, -1.0),
-        Op::MinusFrom { .. } => (z - x * y, -1.0, 1.0),
-        _ => (x * y + z, 1.0, 1.0),
-    };
-    let a = (sa, by_product * y);
-    let b = (sb, by_product * x);
-    let c = (sc, by_c);
-    if Slot(sa.0 | sb.0 | sc.0).level().0 != 1 {
-        return Ok(None);
-    }
-    let slot = if sc.is_const() {
-        cx.record(a, b)?
-    } else if sb.is_const() {
-        cx.record(a, c)?
-    } else if sa.is_const() {
-        cx.record(b, c)?
-    } else {
-        match cx.record(a, b)? {
-            Some(product) => cx.record((product, 1.0), c)?,
-            None => None,
-        }
-    };
-    Ok(slot.map(|slot| (slot, value)))
 }
 
 /// Tells where the instruction before `at` comes from.
