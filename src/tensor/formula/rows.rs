@@ -12,6 +12,7 @@ use crate::tensor::lanes::Lanes;
 use crate::tensor::out::{Out, Room as _, over};
 use crate::tensor::simd::sums::sum;
 use crate::value::Value;
+use crate::wide;
 
 /// Elements in a row.
 pub(super) const SHORT: usize = 8;
@@ -45,7 +46,7 @@ pub struct Steps {
 
 /// A step and the rows of its operands; those of numbers stand for the numbers.
 #[derive(Clone, Copy)]
-struct Step {
+pub(super) struct Step {
     what: What,
     a: u16,
     b: u16,
@@ -131,9 +132,19 @@ fn reserve<T: Float, const W: usize>(rows: &mut Rows<T, W>, made: usize) {
     }
 }
 
+/// Copies the elements into a row: in two pieces of a fixed length, which may overlap, if there are enough.
 #[inline(always)]
 fn load<T: Copy, const W: usize>(rows: &mut [[T; W]], i: usize, x: &[T]) -> Option<()> {
-    rows.get_mut(i)?.iter_mut().zip(x).for_each(|(own, x)| *own = *x);
+    let own = rows.get_mut(i)?.get_mut(..x.len())?;
+    if let (Some(first), Some(last)) = (x.first_chunk::<SHORT>(), x.last_chunk::<SHORT>()) {
+        *own.first_chunk_mut()? = *first;
+        *own.last_chunk_mut()? = *last;
+    } else if let (Some(first), Some(last)) = (x.first_chunk::<4>(), x.last_chunk::<4>()) {
+        *own.first_chunk_mut()? = *first;
+        *own.last_chunk_mut()? = *last;
+    } else {
+        own.iter_mut().zip(x).take(3).for_each(|(own, x)| *own = *x);
+    }
     Some(())
 }
 
@@ -259,6 +270,98 @@ fn pass<T: Float, const W: usize>(
     Some(())
 }
 
+/// Makes the rows of steps, which are the same in the program.
+#[inline(always)]
+fn follow<T: Float, const W: usize>(
+    steps: &[Step],
+    program: &[Making],
+    n: usize,
+    numbers: &[f64],
+    rows: &mut [[T; W]],
+) -> Option<()> {
+    for (k, step) in steps.iter().enumerate() {
+        let (known, next) = rows.split_at_mut_checked(MADE + k)?;
+        make(*step, program.get(k), n, numbers, known, next.first_mut()?)?;
+    }
+    Some(())
+}
+
+/// Goes the way back, where `used` rows have been made; gives the cotangents of numbers.
+#[inline(always)]
+fn go_back<T: Float, const W: usize>(
+    applied: &Applied<'_>,
+    mut used: usize,
+    n: usize,
+    numbers: &[f64],
+    rows: &mut [[T; W]],
+) -> Option<[f64; MOST]> {
+    let Applied { formula, plan, .. } = *applied;
+    let mut sums = [0.0; MOST];
+    for (k, way) in plan.steps.back.iter().enumerate() {
+        let (bar, part, to) = match *way {
+            Way::Elements { bar, part, to } => (bar, part, to),
+            Way::Numbers(k) => {
+                pull_number(formula, k, plan, numbers, &mut sums)?;
+                continue;
+            }
+        };
+        let (known, next) = rows.split_at_mut_checked(MADE + used)?;
+        let own = next.first_mut()?;
+        pass((bar, part), plan.program.back.get(k), n, numbers, known, own)?;
+        match to {
+            To::New => used += 1,
+            To::AddTo(place) => {
+                let all = known.get_mut(MADE + place as usize)?;
+                (0..W).for_each(|i| all[i] = all[i] + own[i]);
+            }
+            To::Sum(i) => sums[i as usize % MOST] += sum(own.get(..n)?),
+        }
+    }
+    Some(sums)
+}
+
+wide! {
+    fn follow_short<T: Float>(steps: &[Step], program: &[Making], n: usize, numbers: &[f64], rows: &mut [[T; SHORT]]) -> Option<()> {
+        follow(steps, program, n, numbers, rows)
+    }
+
+    fn follow_long<T: Float>(steps: &[Step], program: &[Making], n: usize, numbers: &[f64], rows: &mut [[T; LONG]]) -> Option<()> {
+        follow(steps, program, n, numbers, rows)
+    }
+
+    fn go_back_short<T: Float>(applied: &Applied<'_>, used: usize, n: usize, numbers: &[f64], rows: &mut [[T; SHORT]]) -> Option<[f64; MOST]> {
+        go_back(applied, used, n, numbers, rows)
+    }
+
+    fn go_back_long<T: Float>(applied: &Applied<'_>, used: usize, n: usize, numbers: &[f64], rows: &mut [[T; LONG]]) -> Option<[f64; MOST]> {
+        go_back(applied, used, n, numbers, rows)
+    }
+}
+
+/// Rows of one width, with the vector instructions of this machine.
+pub(super) trait Ways {
+    fn follow(&mut self, steps: &[Step], program: &[Making], n: usize, numbers: &[f64]) -> Option<()>;
+    fn go_back(&mut self, applied: &Applied<'_>, used: usize, n: usize, numbers: &[f64]) -> Option<[f64; MOST]>;
+}
+
+macro_rules! ways {
+    ($width:ident, $follow:ident, $go_back:ident) => {
+        impl<T: Float> Ways for [[T; $width]] {
+            #[inline(always)]
+            fn follow(&mut self, steps: &[Step], program: &[Making], n: usize, numbers: &[f64]) -> Option<()> {
+                $follow(steps, program, n, numbers, self)
+            }
+
+            #[inline(always)]
+            fn go_back(&mut self, applied: &Applied<'_>, used: usize, n: usize, numbers: &[f64]) -> Option<[f64; MOST]> {
+                $go_back(applied, used, n, numbers, self)
+            }
+        }
+    };
+}
+ways!(SHORT, follow_short, go_back_short);
+ways!(LONG, follow_long, go_back_long);
+
 /// Appends the value of a formula to `out`: `n` elements. What the way back needs of the others is left in the rows.
 pub(super) fn forward<'a, T: Float, const W: usize>(
     plan: &Plan,
@@ -267,14 +370,14 @@ pub(super) fn forward<'a, T: Float, const W: usize>(
     operand: impl Fn(usize) -> Option<&'a Value>,
     rows: &mut Rows<T, W>,
     out: &mut Out<'_, T>,
-) -> Option<()> {
+) -> Option<()>
+where
+    [[T; W]]: Ways,
+{
     let steps = &plan.steps.forward[..];
     reserve(rows, steps.len());
     load_registers(rows, plan.kinds.tensors, &operand)?;
-    for (k, step) in steps.iter().enumerate() {
-        let (known, next) = rows.split_at_mut_checked(MADE + k)?;
-        make(*step, plan.program.forward.get(k), n, numbers, known, next.first_mut()?)?;
-    }
+    rows.follow(steps, &plan.program.forward, n, numbers)?;
     out.extend_from_slice(rows.get(MADE + steps.len().checked_sub(1)?)?.get(..n)?);
     Some(())
 }
@@ -300,50 +403,30 @@ pub(super) fn pull<'a, T: Keeps, const W: usize, E>(
     (root, out): (&[T], &[T]),
     rows: &mut Rows<T, W>,
     mut hand: impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
-) -> Option<Result<(), E>> {
-    let Applied { formula, plan, kept, .. } = *applied;
+) -> Option<Result<(), E>>
+where
+    [[T; W]]: Ways,
+{
+    let Applied { plan, kept, .. } = *applied;
     let (n, program, steps) = (root.len(), &plan.program, &plan.steps);
     reserve(rows, program.places);
     load(rows, ROOT, root)?;
     load(rows, OUT, out)?;
     load_registers(rows, plan.kinds.tensors, &operand)?;
-    let mut used = steps.again.len();
     let kept = T::kept(kept);
-    for (k, step) in steps.again.iter().enumerate() {
-        if kept.is_empty() {
-            let (known, next) = rows.split_at_mut_checked(MADE + k)?;
-            make(*step, program.again.get(k), n, numbers, known, next.first_mut()?)?;
-        } else {
+    if kept.is_empty() {
+        rows.follow(&steps.again, &program.again, n, numbers)?;
+    } else {
+        for k in 0..steps.again.len() {
             load(rows, MADE + k, kept.get(k * n..(k + 1) * n)?)?;
         }
     }
+    let mut used = steps.again.len();
     for &i in &program.spread {
         *rows.get_mut(MADE + used)? = [T::c(at(numbers, i)); W];
         used += 1;
     }
-    let mut sums = [0.0; MOST];
-    for (k, way) in steps.back.iter().enumerate() {
-        let (bar, part, to) = match *way {
-            Way::Elements { bar, part, to } => (bar, part, to),
-            Way::Numbers(k) => {
-                pull_number(formula, k, plan, numbers, &mut sums)?;
-                continue;
-            }
-        };
-        let (known, next) = rows.split_at_mut_checked(MADE + used)?;
-        let own = next.first_mut()?;
-        pass((bar, part), program.back.get(k), n, numbers, known, own)?;
-        match to {
-            To::New => used += 1,
-            To::AddTo(place) => {
-                let all = known.get_mut(MADE + place as usize)?;
-                for i in 0..W {
-                    all[i] = all[i] + own[i];
-                }
-            }
-            To::Sum(i) => sums[i as usize % MOST] += sum(own.get(..n)?),
-        }
-    }
+    let sums = rows.go_back(applied, used, n, numbers)?;
     for &(i, bar) in &program.bars {
         let pulled = match bar {
             Bar::Root => Pulled::Root,

@@ -6,7 +6,7 @@ use super::fused_small;
 use super::plan::Plan;
 use super::program::{Back, Bar, Making, Share, Source, To};
 use super::pull::slope_of;
-use super::rows::{self, Rows, numbers};
+use super::rows::{self, Rows, Ways, numbers};
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
@@ -253,7 +253,10 @@ fn in_rows<'a, T: Keeps, const W: usize>(
     operand: impl Fn(usize) -> Option<&'a Value>,
     rows: &mut Rows<T, W>,
     spares: &mut Spares,
-) -> Option<(Rc<Tensor>, Kept)> {
+) -> Option<(Rc<Tensor>, Kept)>
+where
+    [[T; W]]: Ways,
+{
     let result = spares.make(shape, |out| rows::forward(plan, n, numbers, operand, rows, out))?;
     let known = if plan.kinds.wanted == 0 { None } else { rows::known(plan, n, rows) };
     Some((result, known.map_or(Kept::Nothing, T::keep)))
