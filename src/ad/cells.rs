@@ -32,13 +32,13 @@ pub(crate) struct Cells<T> {
     all: Vec<Few<T>>,
     free: Vec<u32>,
     /// Memory for what one entry makes.
-    pub room: Room<T>,
+    pub room: Option<Box<Room<T>>>,
     pub spread: Vec<T>,
 }
 
 impl<T> Default for Cells<T> {
     fn default() -> Cells<T> {
-        Cells { all: vec![], free: vec![], room: Room::default(), spread: vec![] }
+        Cells { all: vec![], free: vec![], room: None, spread: vec![] }
     }
 }
 

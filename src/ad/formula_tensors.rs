@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::ad::cells::{Cell, Few, Small};
+use crate::ad::cells::{Cell, Small};
 use crate::ad::dispatch::{arg_shape, escaped, is_structure};
 use crate::ad::leafwise::{fit_together, is_array, part};
 use crate::ad::reverse::{Bars, add};
@@ -235,24 +235,25 @@ impl SmallFormulaEntry {
         let applied = small::Applied { formula, plan, out, kept };
         let operand = |i: usize| operands.get(i).map(|(value, _)| value);
         let cells = T::cells(&mut bars.loose);
-        let (mut room, few) = (std::mem::take(&mut cells.room), cells.take(y_bar));
-        let Few { data, form } = &few;
+        let form = cells.get_mut(y_bar).ok_or_else(no_formula)?.form;
+        let (mut room, elements) = (cells.room.take().unwrap_or_default(), cells.lift(y_bar));
+        let data = &elements[..];
         let mut last = Node(0);
         let pulled = small::pull(&applied, operand, data, &mut room, |i, pulled| {
             let node = operands.get(i).map_or(Node(0), |(_, node)| *node);
             match pulled {
-                small::Pulled::Elements(x) => bars.add_elements(cx, tape, node, x, form),
+                small::Pulled::Elements(x) => bars.add_elements(cx, tape, node, x, &form),
                 small::Pulled::Number(x) => add(cx, tape, bars, node, Value::float(x)),
                 // The last one that the cotangent passes to gets the elements themselves.
                 small::Pulled::Root => match std::mem::replace(&mut last, node) {
                     Node(0) => Ok(()),
-                    earlier => bars.add_elements(cx, tape, earlier, data, form),
+                    earlier => bars.add_elements(cx, tape, earlier, data, &form),
                 },
             }
         });
         let cells = T::cells(&mut bars.loose);
-        cells.room = room;
-        cells.put(y_bar, few);
+        cells.room = Some(room);
+        cells.lay(y_bar, elements);
         pulled.ok_or_else(no_formula)??;
         bars.add_few::<T>(cx, tape, last, y_bar)
     }

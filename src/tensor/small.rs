@@ -348,3 +348,21 @@ fn add_rows<T: Float, const N: usize>(sum: &mut [T], x: &[T], y: [T; N]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_pairs_are_those_of_columns() {
+        for k in 1..40 {
+            let x: Vec<f64> = (0..k).map(|i| f64::from(i * 7 % 11) - 4.0).collect();
+            let w: Vec<f64> = (0..2 * k).map(|i| f64::from(i * 5 % 13) - 6.0).collect();
+            let mut made = vec![];
+            assert!(elements(&x, &w, (false, false), [1, k as usize, 2], false, &mut made));
+            let column = |j: usize| w.iter().skip(j).step_by(2);
+            let sum = |j: usize| x.iter().zip(column(j)).map(|(x, w)| x * w).sum::<f64>();
+            assert_eq!(made, [sum(0), sum(1)], "{k}");
+        }
+    }
+}

@@ -758,10 +758,7 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     }
                     return Ok(Exit::Machine(op));
                 }
-                Op::CallHost { .. }
-                | Op::TryStart { .. }
-                | Op::TryEnd {}
-                | Op::Override { .. } => {
+                Op::CallHost { .. } | Op::TryStart { .. } | Op::TryEnd {} | Op::Override { .. } => {
                     leave!();
                     return Ok(Exit::Machine(op));
                 }

@@ -353,7 +353,13 @@ macro_rules! ways {
             }
 
             #[inline(always)]
-            fn go_back(&mut self, applied: &Applied<'_>, used: usize, n: usize, numbers: &[f64]) -> Option<[f64; MOST]> {
+            fn go_back(
+                &mut self,
+                applied: &Applied<'_>,
+                used: usize,
+                n: usize,
+                numbers: &[f64],
+            ) -> Option<[f64; MOST]> {
                 $go_back(applied, used, n, numbers, self)
             }
         }
@@ -440,13 +446,14 @@ where
     Some(Ok(()))
 }
 
-/// The values that are numbers; 0 for the others.
-pub(super) fn numbers<'a>(
+/// Fills in the values that are numbers.
+#[inline(always)]
+pub(super) fn put_numbers<'a>(
     formula: &Formula,
     plan: &Plan,
     operand: impl Fn(usize) -> Option<&'a Value>,
-) -> [f64; MOST] {
-    let mut numbers = [0.0; MOST];
+    numbers: &mut [f64; MOST],
+) {
     for &i in &plan.program.numbers {
         if let Some(x) = numbers.get_mut(i as usize) {
             *x = operand(i as usize).and_then(crate::tensor::create::scalar_f64).unwrap_or(0.0);
@@ -457,10 +464,9 @@ pub(super) fn numbers<'a>(
     for &k in &plan.program.counted {
         let Some(step) = formula.steps.get(k as usize) else { continue };
         let (a, b) = step.operands();
-        let y = super::number(*step, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)));
+        let y = super::number(*step, at(numbers, a), b.map_or(0.0, |b| at(numbers, b)));
         if let Some(x) = numbers.get_mut(formula.value(k as usize)) {
             *x = y;
         }
     }
-    numbers
 }

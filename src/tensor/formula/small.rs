@@ -6,7 +6,7 @@ use super::fused_small;
 use super::plan::Plan;
 use super::program::{Back, Bar, Making, Share, Source, To};
 use super::pull::slope_of;
-use super::rows::{self, Rows, Ways, numbers};
+use super::rows::{self, Rows, Ways, put_numbers};
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
@@ -210,7 +210,8 @@ fn forward_of<'a, T: Keeps>(
     // More elements than this are computed again on the way back: a tape holds many formulas.
     const KEPT: usize = 256;
     let n = count(shape);
-    let numbers = numbers(formula, plan, &operand);
+    let mut numbers = [0.0; MOST];
+    put_numbers(formula, plan, &operand, &mut numbers);
     if n >= fused_small::FROM
         && let Some(result) = fused_small::forward::<T>(formula, plan, shape, n, &numbers, &operand, spares)
     {
@@ -311,7 +312,8 @@ pub fn pull<'a, T: Keeps, E>(
 ) -> Option<Result<(), E>> {
     let Applied { formula, plan, out, kept } = *applied;
     let (n, program) = (root.len(), &plan.program);
-    let numbers = numbers(formula, plan, &operand);
+    let mut numbers = [0.0; MOST];
+    put_numbers(formula, plan, &operand, &mut numbers);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
     if n >= fused_small::FROM
         && T::kept(kept).is_empty()
