@@ -247,6 +247,7 @@ mod tests {
             fields: fields.into(),
             methods: RefCell::default(),
             constructor: RefCell::new(None),
+            call: Default::default(),
         };
         Value::Struct(Rc::new(StructValue { def: Rc::new(def), fields: values }))
     }

@@ -25,9 +25,9 @@ use crate::vm::Vm;
 #[repr(u8)]
 pub enum Value {
     #[default]
-    None,
-    Bool(bool),
-    Int(i64),
+    None = NONE,
+    Bool(bool) = BOOL,
+    Int(i64) = INT,
     /// 64-bit scalar with its derivative slot. Stands for every 0-d tensor.
     Float(Slot, f64) = FLOAT.tag,
     /// Rank 1 or more; the slot of int and bool tensors is `Slot::CONST`.
@@ -55,6 +55,11 @@ pub enum Value {
 }
 
 const _: () = assert!(std::mem::size_of::<Value>() == 16);
+
+/// Tags of what is written as words.
+const NONE: u8 = 0;
+const BOOL: u8 = 1;
+const INT: u8 = 2;
 
 impl Clone for Value {
     #[inline]
@@ -167,6 +172,8 @@ pub struct StructDef {
     /// Called with the given fields (missing ones as `Value::None` plus a mask) to check types and fill defaults;
     /// see `compile/structs.rs`.
     pub constructor: RefCell<Option<Rc<Closure>>>,
+    /// The method `call`, if it is a function of the program: a copy, since layers are called often.
+    pub call: RefCell<Option<Rc<Closure>>>,
 }
 
 /// One field of a struct.
@@ -183,6 +190,16 @@ impl StructDef {
     /// Position of a field.
     pub fn field(&self, name: Symbol) -> Option<usize> {
         self.fields.iter().position(|f| f.name == name)
+    }
+
+    /// Adds methods, or puts others in the place of those of the same names.
+    pub fn add_methods(&self, methods: impl IntoIterator<Item = (Symbol, Value)>) {
+        let mut all = self.methods.borrow_mut();
+        all.extend(methods);
+        *self.call.borrow_mut() = match all.get(&Symbol::CALL) {
+            Some(Value::Fn(closure)) => Some(closure.clone()),
+            _ => None,
+        };
     }
 }
 
@@ -320,7 +337,42 @@ impl Value {
     /// Makes it `none`. Registers are cleared twice in each call of a function.
     #[inline(always)]
     pub fn clear(&mut self) {
-        self.put(Value::None);
+        self.give_up();
+        // SAFETY: a value is words, aligned as such. The first byte is the tag, and nothing else is read of one that is `none`.
+        unsafe { (&raw mut *self).cast::<u64>().write(u64::from_ne_bytes([NONE, 0, 0, 0, 0, 0, 0, 0])) }
+    }
+
+    /// Overwrites it with an int.
+    #[inline(always)]
+    pub fn put_int(&mut self, i: i64) {
+        self.put_words(INT, [0; 4], i as u64);
+    }
+
+    /// Overwrites it with a float.
+    #[inline(always)]
+    pub fn put_float(&mut self, slot: Slot, x: f64) {
+        const { assert!(FLOAT.slot == 4 && FLOAT.number == 8) }
+        self.put_words(FLOAT.tag, slot.0.to_ne_bytes(), x.to_bits());
+    }
+
+    /// Drops what it holds. It has to be overwritten next.
+    #[inline(always)]
+    fn give_up(&mut self) {
+        match self {
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(..) => {}
+            // SAFETY: it is overwritten next.
+            _ => unsafe { std::ptr::drop_in_place(self) },
+        }
+    }
+
+    /// Overwrites it with a value that holds no count, as its words are: written so, none of its bytes is left to chance, which would
+    /// take a register from the run loop.
+    #[inline(always)]
+    fn put_words(&mut self, tag: u8, [a, b, c, d]: [u8; 4], second: u64) {
+        self.give_up();
+        let first = u64::from_ne_bytes([tag, 0, 0, 0, a, b, c, d]);
+        // SAFETY: a value is two words, aligned as such. The first byte is the tag; a number is the second word.
+        unsafe { (&raw mut *self).cast::<[u64; 2]>().write([first, second]) }
     }
 
     /// A constant float.
@@ -502,6 +554,7 @@ mod tests {
                 fields: vec![],
                 methods: RefCell::default(),
                 constructor: RefCell::default(),
+                call: Default::default(),
             })
         };
         let level = Level(1);

@@ -32,13 +32,13 @@ pub(crate) struct Cells<T> {
     all: Vec<Few<T>>,
     free: Vec<u32>,
     /// Memory for what one entry makes.
-    pub room: Room<T>,
+    pub room: Option<Box<Room<T>>>,
     pub spread: Vec<T>,
 }
 
 impl<T> Default for Cells<T> {
     fn default() -> Cells<T> {
-        Cells { all: vec![], free: vec![], room: Room::default(), spread: vec![] }
+        Cells { all: vec![], free: vec![], room: None, spread: vec![] }
     }
 }
 
@@ -79,6 +79,21 @@ impl<T: Copy> Cells<T> {
     pub fn pair(&mut self, read: Cell, write: Cell) -> Option<(&Few<T>, &mut Vec<T>, &mut Vec<T>)> {
         let [read, write] = self.all.get_disjoint_mut([read.0 as usize, write.0 as usize]).ok()?;
         Some((read, &mut write.data, &mut self.spread))
+    }
+
+    /// Takes the elements out, to be laid back with [`Cells::lay`]; the shape stays.
+    #[inline]
+    pub fn lift(&mut self, cell: Cell) -> Vec<T> {
+        self.all.get_mut(cell.0 as usize).map(|few| std::mem::take(&mut few.data)).unwrap_or_default()
+    }
+
+    /// See [`Cells::lift`].
+    #[inline]
+    pub fn lay(&mut self, cell: Cell, data: Vec<T>) {
+        if let Some(few) = self.all.get_mut(cell.0 as usize) {
+            // What is there was left empty and owns nothing.
+            std::mem::forget(std::mem::replace(&mut few.data, data));
+        }
     }
 
     /// Takes the elements out, to be put back.
@@ -212,7 +227,11 @@ impl Bars {
 
     /// Makes values of all cotangents.
     pub(crate) fn as_values(&mut self) {
-        (0..self.loose.cells.len()).for_each(|general| self.as_value(general));
+        for general in 0..self.loose.cells.len() {
+            if self.loose.cells.get(general).is_some_and(|cell| *cell != 0) {
+                self.as_value(general);
+            }
+        }
     }
 
     fn as_value_of<T: Small>(&mut self, general: usize) {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::ad::cells::{Cell, Few, Small};
+use crate::ad::cells::{Cell, Small};
 use crate::ad::dispatch::{arg_shape, escaped, is_structure};
 use crate::ad::leafwise::{fit_together, is_array, part};
 use crate::ad::reverse::{Bars, add};
@@ -52,8 +52,9 @@ pub struct FormulaEntry {
 pub struct SmallFormulaEntry {
     formula: Rc<Formula>,
     plan: Rc<Plan>,
-    /// The numbers, and the tensors that the pullback reads; each with its node, the sink for constants.
-    operands: SmallVec<[(Value, Node); 4]>,
+    /// Where its operands begin in those of the tape: the numbers, and the tensors that the pullback reads; each with its node, the sink
+    /// for constants.
+    operands: u32,
     out: Value,
     pub kept: small::Kept,
 }
@@ -113,9 +114,10 @@ impl Cx {
         {
             return Ok(false);
         }
-        let Some((result, kept)) = small::forward(formula, &plan, lead, operand, &mut self.rooms) else {
-            return Ok(false);
-        };
+        self.rooms.spares.recorded = wanted;
+        let computed = small::forward(formula, &plan, lead, operand, &mut self.rooms);
+        self.rooms.spares.recorded = false;
+        let Some((result, kept)) = computed else { return Ok(false) };
         if profile::is_on() {
             profile::works_fused();
         }
@@ -124,27 +126,27 @@ impl Cx {
             out.put(Value::Tensor(Slot::CONST, result));
             return Ok(true);
         }
-        self.rooms.spares.lend(&result);
         let Some(tape) = self.tape_mut(Level(1)) else { return Err(escaped()) };
-        let is_needed = |i: usize| plan.needed & (1 << i) != 0;
-        let operand = |(i, v): (usize, &Value)| match v {
-            Value::Tensor(slot, t) if is_needed(i) => (Value::Tensor(Slot::CONST, t.clone()), slot.node()),
-            Value::Tensor(slot, _) => (Value::None, slot.node()),
-            Value::Float(slot, x) => (Value::float(*x), slot.node()),
-            Value::Int(n) => (Value::Int(*n), Node(0)),
-            _ => (Value::None, Node(0)),
-        };
+        let needed = plan.needed;
+        let is_needed = |i: usize| needed & (1 << i) != 0;
+        let first = tape.operands.len() as u32;
+        for (i, v) in registers().enumerate() {
+            tape.operands.push(match v {
+                Value::Tensor(slot, t) if is_needed(i) => (Value::Tensor(Slot::CONST, t.clone()), slot.node()),
+                Value::Tensor(slot, _) => (Value::None, slot.node()),
+                Value::Float(slot, x) => (Value::float(*x), slot.node()),
+                Value::Int(n) => (Value::Int(*n), Node(0)),
+                _ => (Value::None, Node(0)),
+            });
+        }
         let last = formula.value(formula.steps.len()) - 1;
-        let mut operands = SmallVec::with_capacity(formula.registers.len());
-        operands.extend(registers().enumerate().map(operand));
-        let entry = Box::new(SmallFormulaEntry {
-            operands,
+        let node = tape.push_small(General::SmallFormula(SmallFormulaEntry {
+            operands: first,
             kept,
             out: if is_needed(last) { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
             formula: formula.clone(),
             plan,
-        });
-        let node = tape.push_general(General::SmallFormula(entry), Slot::CONST)?;
+        }))?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
@@ -234,34 +236,41 @@ fn wanted(nodes: &[Node]) -> u32 {
 
 impl SmallFormulaEntry {
     /// What it keeps alive.
-    pub fn values(&self) -> impl Iterator<Item = &Value> {
-        self.operands.iter().map(|(value, _)| value).chain([&self.out])
+    pub fn values<'a>(&'a self, tape: &'a Tape) -> impl Iterator<Item = &'a Value> {
+        self.operands(tape).iter().map(|(value, _)| value).chain([&self.out])
+    }
+
+    fn operands<'a>(&self, tape: &'a Tape) -> &'a [(Value, Node)] {
+        let first = self.operands as usize;
+        tape.operands.get(first..first + self.formula.registers.len()).unwrap_or(&[])
     }
 
     /// Adds the cotangents of the operands to what they have.
     pub(crate) fn pull<T: Small>(&self, cx: &mut Cx, tape: &Tape, bars: &mut Bars, y_bar: Cell) -> Result<()> {
-        let SmallFormulaEntry { formula, plan, operands, out, kept } = self;
+        let SmallFormulaEntry { formula, plan, out, kept, .. } = self;
+        let operands = self.operands(tape);
         let applied = small::Applied { formula, plan, out, kept };
         let operand = |i: usize| operands.get(i).map(|(value, _)| value);
         let cells = T::cells(&mut bars.loose);
-        let (mut room, few) = (std::mem::take(&mut cells.room), cells.take(y_bar));
-        let Few { data, form } = &few;
+        let form = cells.get_mut(y_bar).ok_or_else(no_formula)?.form;
+        let (mut room, elements) = (cells.room.take().unwrap_or_default(), cells.lift(y_bar));
+        let data = &elements[..];
         let mut last = Node(0);
         let pulled = small::pull(&applied, operand, data, &mut room, |i, pulled| {
             let node = operands.get(i).map_or(Node(0), |(_, node)| *node);
             match pulled {
-                small::Pulled::Elements(x) => bars.add_elements(cx, tape, node, x, form),
+                small::Pulled::Elements(x) => bars.add_elements(cx, tape, node, x, &form),
                 small::Pulled::Number(x) => add(cx, tape, bars, node, Value::float(x)),
                 // The last one that the cotangent passes to gets the elements themselves.
                 small::Pulled::Root => match std::mem::replace(&mut last, node) {
                     Node(0) => Ok(()),
-                    earlier => bars.add_elements(cx, tape, earlier, data, form),
+                    earlier => bars.add_elements(cx, tape, earlier, data, &form),
                 },
             }
         });
         let cells = T::cells(&mut bars.loose);
-        cells.room = room;
-        cells.put(y_bar, few);
+        cells.room = Some(room);
+        cells.lay(y_bar, elements);
         pulled.ok_or_else(no_formula)??;
         bars.add_few::<T>(cx, tape, last, y_bar)
     }

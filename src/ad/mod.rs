@@ -189,7 +189,7 @@ impl Cx {
             self.pool.push(tape);
         }
         if self.levels.is_empty() {
-            self.rooms.spares.collect();
+            self.rooms.spares.rewind();
         }
     }
 

@@ -1,6 +1,7 @@
 //! `x * y + z` and its kin on tensors: one formula, as other expressions of several operations are, though it has an instruction of its
 //! own for numbers.
 
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::ad::Cx;
@@ -44,6 +45,8 @@ impl Cx {
             Op::Minus { .. } => &products.minus,
             _ => &products.minus_from,
         };
-        self.formula_of_tensors(&formula.clone(), &[a.clone(), b.clone(), c.clone()], out)
+        // SAFETY: values that are never dropped, and only read as long as those that they are copies of are borrowed.
+        let operands = unsafe { ManuallyDrop::new([a.alias(), b.alias(), c.alias()]) };
+        self.formula_of_tensors(&formula.clone(), &*operands, out)
     }
 }

@@ -165,9 +165,17 @@ fn sweep_from(
     }
     // With plain numbers all along, runs of scalar entries are one loop.
     let plain = !wide && !tape.nested && trap.is_none();
+    let quiet = plain && tape.places.is_empty();
     let mut rest = last + 1;
     while rest > 1 {
         rest -= 1;
+        if quiet
+            && let Some(general) = tape.entries.get(rest).and_then(Entry::in_general)
+            && let Some(General::Small(_) | General::SmallFormula(_)) = tape.general.get(general)
+        {
+            vm.cx.pull_small(tape, &mut bars, general)?;
+            continue;
+        }
         if plain {
             rest = sweep_scalars(&tape.entries, &mut bars.scalars, rest);
             if rest == 0 {
@@ -253,8 +261,7 @@ fn sweep_from(
         match &tape.general[general] {
             General::Leaf | General::Part => {}
             General::Small(_) | General::SmallFormula(_) => {
-                let Some(dtype) = bars.few_dtype(general) else { continue };
-                vm.cx.pull_small(tape, &mut bars, general, dtype)?;
+                vm.cx.pull_small(tape, &mut bars, general)?;
             }
             General::Total(_) => {
                 let Some(y_bar) = take(&mut bars, index, general) else { continue };

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::ad::cells::{Cell, Few, Small};
+use crate::ad::cells::{Cell, Small};
 use crate::ad::dispatch::arg_shape;
 use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::{Level, Node, Slot};
@@ -67,54 +67,51 @@ impl Cx {
         tape.plain && self.watch == Watch::Off && !self.trap.records
     }
 
-    /// Computes and records an operation whose arguments are at the outermost level; false if it is not one of those.
+    /// Computes and records an operation of which an argument has a node, while [`Cx::is_swept_once`]; false if it is none on small
+    /// tensors, or none of the arguments has one.
     #[inline]
     pub(crate) fn record_small(&mut self, prim: &'static Prim, args: &[Value], out: &mut Value) -> Result<bool> {
-        match args {
-            [Value::Tensor(..)] | [Value::Tensor(..), _] | [_, Value::Tensor(..)] if self.is_swept_once() => {}
+        let (nodes, wanted) = match args {
+            [Value::Tensor(sx, _)] => ([sx.node(), Node(0)], u32::from(!sx.is_const())),
+            [x @ Value::Tensor(..), y] | [x, y @ Value::Tensor(..)] => {
+                let (sx, sy) = (x.slot(), y.slot());
+                ([sx.node(), sy.node()], u32::from(!sx.is_const()) | u32::from(!sy.is_const()) << 1)
+            }
             _ => return Ok(false),
+        };
+        if wanted == 0 {
+            return Ok(false);
         }
         let Some(rule) = rule_of(prim) else { return Ok(false) };
+        self.rooms.spares.recorded = true;
         let computed = match (&rule, args) {
-            (Rule::Elementwise(e), _) => {
-                // The cotangent of a number would be a sum.
-                if args.iter().any(|a| matches!(a, Value::Float(slot, _) if !slot.is_const())) {
-                    return Ok(false);
-                }
-                few_lanes(e, args, &mut self.rooms.spares)
-            }
+            // The cotangent of a number would be a sum.
+            (Rule::Elementwise(_), [Value::Float(slot, _), _] | [_, Value::Float(slot, _)]) if !slot.is_const() => None,
+            (Rule::Elementwise(e), _) => few_lanes(e, args, &mut self.rooms.spares),
             (Rule::Product, [Value::Tensor(_, x), Value::Tensor(_, y)]) => small_product(x, y, &mut self.rooms.spares),
             (Rule::Product, _) => None,
         };
+        self.rooms.spares.recorded = false;
         let Some(result) = computed.filter(|t| is_few(t)) else { return Ok(false) };
         if profile::is_on() {
             profile::works(prim);
         }
-        self.rooms.spares.lend(&result);
-        let mut nodes = [Node(0); 2];
-        let mut wanted = 0;
-        for (i, (node, arg)) in nodes.iter_mut().zip(args).enumerate() {
-            *node = arg.slot().node();
-            wanted |= if node.0 == 0 { 0 } else { arg_bit(i) };
-        }
         let reads = if let Rule::Elementwise(e) = rule { e.reads(wanted) } else { 0b11 };
         let kept = |i: usize| match args.get(i) {
-            Some(Value::Tensor(_, t)) if reads & arg_bit(i) != 0 => Value::Tensor(Slot::CONST, t.clone()),
+            Some(Value::Tensor(_, t)) if reads & (1 << i) != 0 => Value::Tensor(Slot::CONST, t.clone()),
             Some(Value::Float(_, x)) => Value::float(*x),
             Some(&Value::Int(n)) => Value::Int(n),
             _ => Value::None,
         };
-        let is_read = reads & arg_bit(args.len()) != 0;
-        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(false) };
-        let (entry, node) = tape.push_small()?;
-        entry.prim = prim;
-        entry.nodes = nodes;
-        for (i, own) in entry.args.iter_mut().enumerate() {
-            own.put(kept(i));
-        }
-        if is_read {
-            entry.out.put(Value::Tensor(Slot::CONST, result.clone()));
-        }
+        let is_read = reads & (1 << args.len()) != 0;
+        let [LevelState { mode: Mode::Reverse(tape), .. }] = &mut self.levels[..] else { return Ok(false) };
+        let node = tape.push_small(General::Small(SmallEntry {
+            prim,
+            nodes,
+            bias: Node(0),
+            args: [kept(0), kept(1)],
+            out: if is_read { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
+        }))?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
@@ -132,7 +129,10 @@ impl Cx {
             1 if self.is_swept_once() => true,
             _ => return Ok(false),
         };
-        let Some(result) = small::small_affine(left, right, add, &mut self.rooms.spares) else { return Ok(false) };
+        self.rooms.spares.recorded = recorded;
+        let computed = small::small_affine(left, right, add, &mut self.rooms.spares);
+        self.rooms.spares.recorded = false;
+        let Some(result) = computed else { return Ok(false) };
         if profile::is_on() {
             profile::works(&MATMUL);
         }
@@ -140,23 +140,25 @@ impl Cx {
             out.put(Value::Tensor(Slot::CONST, result));
             return Ok(true);
         }
-        self.rooms.spares.lend(&result);
-        let Some(tape) = self.tape_mut(Level(1)) else { return Ok(false) };
-        let (entry, node) = tape.push_small()?;
-        entry.nodes = [sx.node(), sy.node()];
-        entry.bias = sb.node();
-        for (own, t) in entry.args.iter_mut().zip([left, right]) {
-            own.put(Value::Tensor(Slot::CONST, t.clone()));
-        }
+        let [LevelState { mode: Mode::Reverse(tape), .. }] = &mut self.levels[..] else { return Ok(false) };
+        let kept = |t: &Rc<Tensor>| Value::Tensor(Slot::CONST, t.clone());
+        let node = tape.push_small(General::Small(SmallEntry {
+            prim: &MATMUL,
+            nodes: [sx.node(), sy.node()],
+            bias: sb.node(),
+            args: [kept(left), kept(right)],
+            out: Value::None,
+        }))?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
 
-    /// Adds the cotangents of the operands to what they have, for the cotangent of the result of entry `general`, of this dtype.
-    pub(crate) fn pull_small(&mut self, tape: &Tape, bars: &mut Bars, general: usize, dtype: DType) -> Result<()> {
-        match dtype {
-            DType::F32 => self.pull_small_of::<f32>(tape, bars, general),
-            _ => self.pull_small_of::<f64>(tape, bars, general),
+    /// Adds the cotangents of the operands to what they have, for the cotangent of the result of entry `general`, if it has one.
+    pub(crate) fn pull_small(&mut self, tape: &Tape, bars: &mut Bars, general: usize) -> Result<()> {
+        match bars.few_dtype(general) {
+            Some(DType::F32) => self.pull_small_of::<f32>(tape, bars, general),
+            Some(_) => self.pull_small_of::<f64>(tape, bars, general),
+            None => Ok(()),
         }
     }
 
@@ -164,11 +166,14 @@ impl Cx {
         let Some(y_bar) = bars.take_few::<T>(general) else { return Ok(()) };
         match tape.general.get(general) {
             Some(General::Small(entry)) => match rule_of(entry.prim) {
+                Some(Rule::Elementwise(e)) if entry.nodes[1].0 == 0 => {
+                    self.pull_first::<T>(tape, bars, e, entry, y_bar)
+                }
                 Some(Rule::Elementwise(e)) => self.pull_lanes::<T>(tape, bars, e, entry, y_bar),
                 _ => {
-                    let few = T::cells(&mut bars.loose).take(y_bar);
-                    let pulled = self.pull_product(tape, bars, entry, &few);
-                    T::cells(&mut bars.loose).put(y_bar, few);
+                    let data = T::cells(&mut bars.loose).lift(y_bar);
+                    let pulled = self.pull_product(tape, bars, entry, &data, y_bar);
+                    T::cells(&mut bars.loose).lay(y_bar, data);
                     pulled?;
                     bars.add_few::<T>(self, tape, entry.bias, y_bar)
                 }
@@ -178,6 +183,36 @@ impl Cx {
         }
     }
 
+    /// Of a primitive of which only the first operand has a node.
+    #[inline(never)]
+    fn pull_first<T: Small>(
+        &mut self,
+        tape: &Tape,
+        bars: &mut Bars,
+        e: &'static Elementwise,
+        entry: &SmallEntry,
+        y_bar: Cell,
+    ) -> Result<()> {
+        let SmallEntry { nodes: [node, _], args, out, .. } = entry;
+        let own = args.get(..e.arity()).unwrap_or(args);
+        let e = e.special.and_then(|special| special(own)).unwrap_or(e);
+        let constant = e.slopes().first().and_then(|slope| slope.constant);
+        if constant == Some(1.0) {
+            return bars.add_few::<T>(self, tape, *node, y_bar);
+        }
+        let cells = T::cells(&mut bars.loose);
+        let form = cells.get_mut(y_bar).ok_or_else(lost)?.form;
+        let pulled = cells.empty(form);
+        let (bar, made, spread) = cells.pair(y_bar, pulled).ok_or_else(lost)?;
+        match constant {
+            Some(slope) => times(&bar.data, T::c(slope), made),
+            None => pull_few(e, (own, out), &bar.data, 0, made, spread).ok_or_else(lost)?,
+        }
+        cells.release(y_bar);
+        bars.add_few::<T>(self, tape, *node, pulled)
+    }
+
+    #[inline(never)]
     fn pull_lanes<T: Small>(
         &mut self,
         tape: &Tape,
@@ -220,17 +255,18 @@ impl Cx {
         bars.add_few::<T>(self, tape, whole.unwrap_or_default(), y_bar)
     }
 
+    #[inline(never)]
     fn pull_product<T: Small>(
         &mut self,
         tape: &Tape,
         bars: &mut Bars,
         entry: &SmallEntry,
-        y_bar: &Few<T>,
+        c: &[T],
+        y_bar: Cell,
     ) -> Result<()> {
         let SmallEntry { prim, nodes, args, .. } = entry;
         let [Value::Tensor(_, x), Value::Tensor(_, y)] = args else { return Ok(()) };
         let (Some(x), Some(y)) = (T::array(x), T::array(y)) else { return Err(lost()) };
-        let c = &y_bar.data[..];
         // A cotangent that is zero everywhere ends here, whatever the operands.
         if c.iter().all(|c| *c == T::default()) {
             return Ok(());
@@ -255,7 +291,8 @@ impl Cx {
             let i = if let small::Operand::Left = of { 0 } else { 1 };
             let shapes: SmallVec<[ArgShape; 2]> = args.iter().map(arg_shape).collect();
             let call = Call { prim, args, out: &Value::None, shapes: &shapes, wanted: arg_bit(i) };
-            let y_bar = Value::from_vec(y_bar.form.dims(), c.to_vec());
+            let form = T::cells(&mut bars.loose).get_mut(y_bar).ok_or_else(lost)?.form;
+            let y_bar = Value::from_vec(form.dims(), c.to_vec());
             if let Some(Some(cotangent)) = self.cotangents(&call, &y_bar)?.into_iter().nth(i) {
                 add(self, tape, bars, node, cotangent)?;
             }
@@ -311,29 +348,7 @@ pub(crate) fn lost() -> Error {
     Error::new("E0400", "an operation on small tensors was recorded with others")
 }
 
-impl Tape {
-    /// A new entry, to be filled in where it stays: made elsewhere it would be copied just after it was written in pieces, which takes
-    /// longer than to write it.
-    #[inline]
-    fn push_small(&mut self) -> Result<(&mut SmallEntry, Node)> {
-        let node = self.push_general(General::Small(SmallEntry::EMPTY), Slot::CONST)?;
-        match self.general.last_mut() {
-            Some(General::Small(entry)) => Ok((entry, node)),
-            _ => Err(lost()),
-        }
-    }
-}
-
 impl SmallEntry {
-    /// A product of nothing, to be filled in.
-    const EMPTY: SmallEntry = SmallEntry {
-        prim: &MATMUL,
-        nodes: [Node(0); 2],
-        bias: Node(0),
-        args: [const { Value::None }; 2],
-        out: Value::None,
-    };
-
     /// The same, but for what is added to it, as an entry of any primitive, which the NaN trap can be asked about; `y_bar` is the
     /// cotangent of the result.
     pub(crate) fn general(self, y_bar: &Value) -> PrimEntry {
@@ -368,5 +383,9 @@ pub(crate) fn own_tensor(value: &mut Value) -> Option<&mut Tensor> {
 
 /// Whether the elements of a small operation's result can stand alone.
 fn is_few(out: &Tensor) -> bool {
-    (1..=Form::RANK).contains(&out.rank()) && !out.is_empty()
+    match out.shape() {
+        [n] => *n > 0,
+        [] => false,
+        shape => shape.len() <= Form::RANK && !out.is_empty(),
+    }
 }

@@ -51,7 +51,7 @@ pub enum General {
     /// Several elementwise operations on tensors.
     Formula(Box<FormulaEntry>),
     /// The same on small ones.
-    SmallFormula(Box<SmallFormulaEntry>),
+    SmallFormula(SmallFormulaEntry),
     /// A sum or mean of such.
     Total(Box<TotalEntry>),
     /// Processed after all its parts, which are the nodes that follow it.
@@ -89,6 +89,8 @@ pub struct Tape {
     /// Parallel to `entries` if `nested`, else empty.
     pub lower: Vec<Lower>,
     pub general: Vec<General>,
+    /// Operands of formulas on small tensors, each with its node.
+    pub operands: Vec<(Value, Node)>,
     /// What loops in native code noted for their way back.
     pub trace: Vec<u64>,
     /// Parallel to `general` while a profile is taken, else empty: where in the program.
@@ -171,6 +173,7 @@ impl Tape {
             entries: vec![],
             lower: vec![],
             general: vec![],
+            operands: vec![],
             trace: vec![],
             places: vec![],
             wholes: vec![],
@@ -195,6 +198,8 @@ impl Tape {
         self.lower.shrink_to(KEPT);
         self.general.clear();
         self.general.shrink_to(KEPT);
+        self.operands.clear();
+        self.operands.shrink_to(KEPT);
         self.trace.clear();
         self.trace.shrink_to(KEPT_WORDS);
         self.places = vec![];
@@ -248,7 +253,7 @@ impl Tape {
                 General::Leaf | General::Part => 0,
                 General::Prim(p) => p.args.iter().chain([&p.out]).map(bytes).sum(),
                 General::Small(s) => s.values().map(bytes).sum(),
-                General::SmallFormula(f) => f.values().map(bytes).sum::<usize>() + f.kept.bytes(),
+                General::SmallFormula(f) => f.values(self).map(bytes).sum::<usize>() + f.kept.bytes(),
                 General::Formula(f) => f.values().map(bytes).sum(),
                 General::Total(t) => t.values().map(bytes).sum(),
                 General::Loop(l) => l.words.len() * std::mem::size_of::<u64>(),
@@ -260,7 +265,7 @@ impl Tape {
     }
 
     /// Records a scalar operation.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, entry: Entry) -> Result<Node> {
         let index = self.entries.len();
         if index >= Slot::MAX_NODES {
@@ -290,14 +295,35 @@ impl Tape {
     }
 
     /// The node of the last general entry.
+    #[inline(always)]
     fn name_general(&mut self, primal: Slot) -> Result<Node> {
         let index = self.general.len() as u32 - 1;
         if profile::is_on() {
-            // What was recorded before the profile began has no place.
-            self.places.resize(index as usize, u64::MAX);
-            self.places.push(profile::place());
+            self.place_general(index);
         }
-        self.push_nested(Entry::general(index), Lower { primal, ..Lower::default() })
+        let entry = Entry::general(index);
+        if self.nested { self.push_nested(entry, Lower { primal, ..Lower::default() }) } else { self.push(entry) }
+    }
+
+    #[cold]
+    fn place_general(&mut self, index: u32) {
+        // What was recorded before the profile began has no place.
+        self.places.resize(index as usize, u64::MAX);
+        self.places.push(profile::place());
+    }
+
+    /// Appends a general entry; its node. It is written where it stays: made elsewhere it would be copied just after it was written in
+    /// pieces, which takes longer than to write it.
+    #[inline(always)]
+    pub fn push_small(&mut self, general: General) -> Result<Node> {
+        self.general.reserve(1);
+        let count = self.general.len();
+        if let Some(place) = self.general.spare_capacity_mut().first_mut() {
+            place.write(general);
+            // SAFETY: one more has been written.
+            unsafe { self.general.set_len(count + 1) };
+        }
+        self.name_general(Slot::CONST)
     }
 }
 

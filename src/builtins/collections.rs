@@ -96,7 +96,8 @@ fn not_a_pair(value: &Value) -> Error {
         .help("write dict(name: value), or dict(list((key, value), ...))")
 }
 
-static PUSH: Builtin = Builtin {
+/// See its doc. The run loop does it itself.
+pub static PUSH: Builtin = Builtin {
     name: "push",
     doc: "Adds a value at the end of a list, in place. `var xs = list(1); xs.push(2)` leaves `list(1, 2)`.",
     sig: Sig { params: &[inout("xs"), req("value")] },

@@ -411,6 +411,7 @@ pub mod tests {
             fields: defs.collect(),
             methods: RefCell::default(),
             constructor: RefCell::new(None),
+            call: Default::default(),
         };
         Value::Struct(Rc::new(StructValue {
             def: Rc::new(def),

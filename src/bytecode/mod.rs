@@ -4,6 +4,7 @@ pub mod chunk;
 pub mod disasm;
 pub mod formula;
 pub mod live;
+pub mod moves;
 pub mod op;
 pub mod verify;
 pub mod writer;

@@ -85,7 +85,9 @@ impl<'a> FnCompiler<'a> {
     fn finish(mut self) -> Result<Chunk, Span> {
         let Ok(registers) = u16::try_from(self.highest.max(self.first_temp) + 1) else { return Err(self.span) };
         self.writer.chunk.registers = registers;
-        let chunk = self.writer.finish().map_err(|_| self.span)?;
+        let mut chunk = self.writer.finish().map_err(|_| self.span)?;
+        let is_library = self.context.program.module(self.context.module).is_library;
+        crate::bytecode::moves::spare(&mut chunk, !is_library);
         // The run loop relies on it.
         if let Err(what) = crate::bytecode::verify::verify(&chunk) {
             panic!("the compiler made bad code: {what}");

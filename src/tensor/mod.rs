@@ -251,8 +251,14 @@ pub fn flat<T: Copy>(a: &Arr<T>) -> Cow<'_, [T]> {
 }
 
 /// Number of elements of a shape.
+#[inline]
 pub fn count(shape: &[usize]) -> usize {
-    shape.iter().product()
+    match shape {
+        // Most are so.
+        [n] => *n,
+        [m, n] => m * n,
+        _ => shape.iter().product(),
+    }
 }
 
 /// A shape as messages show it: `[3, 4]`.

@@ -10,7 +10,7 @@ use super::spares::Spares;
 use super::{Arr, Tensor, dense, dense_mut};
 use crate::ad::slot::Slot;
 use crate::tensor::simd::kernels::{
-    add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled,
+    add_outer_pairs, add_outer_row, add_scaled, add_to, all_finite, dots_of_pairs, scaled, sum_of_pairs,
 };
 use crate::value::Value;
 
@@ -126,6 +126,12 @@ where
         }
         sums
     }
+    if N == 2 && step.1 == 1 {
+        for i in 0..m {
+            out.extend_from_slice(&sum_of_pairs(a.get(i * step.0..).unwrap_or(&[]), b));
+        }
+        return;
+    }
     let (rows, _) = b.as_chunks::<N>();
     for i in 0..m {
         let left = a.get(i * step.0..).unwrap_or(&[]);
@@ -166,31 +172,45 @@ pub fn small_product(x: &Tensor, y: &Tensor, spares: &mut Spares) -> Option<Rc<T
 
 /// `x @ y + b` for a vector and a matrix, in either order, and a vector as long as the result, if it is small.
 pub fn small_affine(x: &Tensor, y: &Tensor, b: &Tensor, spares: &mut Spares) -> Option<Rc<Tensor>> {
-    let dims = match (x.shape(), y.shape()) {
-        ([k], [l, n]) if k == l => [1, *k, *n],
-        ([m, k], [l]) if k == l => [*m, *k, 1],
-        _ => return None,
-    };
-    let n = dims[0] * dims[2];
-    if dims[0] * dims[1] * dims[2] > TINY || b.shape() != [n] {
-        return None;
-    }
-    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, dims: [usize; 3], spares: &mut Spares) -> Option<Rc<Tensor>>
+    fn sum<T>(x: &Arr<T>, y: &Arr<T>, b: &Arr<T>, spares: &mut Spares) -> Option<Rc<Tensor>>
     where
         T: Float + Element + std::ops::Mul<Output = T> + std::ops::AddAssign,
     {
-        let (x, y, b) = (dense(x)?, dense(y)?, dense(b)?);
-        spares.make(&[b.len()], |out| {
+        let b = vector(b)?;
+        let (x, y, dims) = if x.ndim() == 1 {
+            let (x, ([l, n], y)) = (vector(x)?, matrix(y)?);
+            (x, y, (x.len() == l).then_some([1, l, n])?)
+        } else {
+            let (([m, k], x), y) = (matrix(x)?, vector(y)?);
+            (x, y, (k == y.len()).then_some([m, k, 1])?)
+        };
+        let n = dims[0] * dims[2];
+        if n * dims[1] > TINY || b.len() != n {
+            return None;
+        }
+        spares.make(&[n], |out| {
             elements(x, y, (false, false), dims, false, out).then_some(())?;
             add_to(out, b);
             Some(())
         })
     }
     match (x, y, b) {
-        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, dims, spares),
-        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, dims, spares),
+        (Tensor::F32(x), Tensor::F32(y), Tensor::F32(b)) => sum(x, y, b, spares),
+        (Tensor::F64(x), Tensor::F64(y), Tensor::F64(b)) => sum(x, y, b, spares),
         _ => None,
     }
+}
+
+/// The elements of a vector that lie side by side.
+#[inline]
+fn vector<T>(a: &Arr<T>) -> Option<&[T]> {
+    if a.ndim() == 1 { dense(a) } else { None }
+}
+
+/// Shape and elements of a matrix that lies row by row.
+#[inline]
+fn matrix<T>(a: &Arr<T>) -> Option<([usize; 2], &[T])> {
+    if let [m, n] = *a.shape() { Some(([m, n], dense(a)?)) } else { None }
 }
 
 /// The same with vectors taken for the matrices that `turn` and `dims` tell.
@@ -296,7 +316,7 @@ pub fn add_outer_of<T: Float>(sum: &mut Arr<T>, x: &[T], y: &[T]) -> bool {
 
 /// The same for the elements of a matrix, too.
 pub fn add_outer_to<T: Float>(sum: &mut [T], x: &[T], y: &[T]) -> bool {
-    if y.is_empty() || sum.len() != x.len() * y.len() || !(all_finite(x) && all_finite(y)) {
+    if y.is_empty() || sum.len() != x.len() * y.len() || !(is_finite(x) && is_finite(y)) {
         return false;
     }
     match y {
@@ -309,12 +329,40 @@ pub fn add_outer_to<T: Float>(sum: &mut [T], x: &[T], y: &[T]) -> bool {
     true
 }
 
+/// Whether all elements are finite.
+#[inline]
+fn is_finite<T: Float>(x: &[T]) -> bool {
+    match x {
+        // Without a call.
+        [] | [_] | [_, _] | [_, _, _] | [_, _, _, _] => x.iter().all(|x| T::default() * *x == T::default()),
+        _ => all_finite(x),
+    }
+}
+
 /// The same for rows of a few elements.
 fn add_rows<T: Float, const N: usize>(sum: &mut [T], x: &[T], y: [T; N]) {
     let (rows, _) = sum.as_chunks_mut::<N>();
     for (row, &x) in rows.iter_mut().zip(x) {
         for (sum, y) in row.iter_mut().zip(y) {
             *sum = *sum + (T::default() + x * y);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_pairs_are_those_of_columns() {
+        for k in 1..40 {
+            let x: Vec<f64> = (0..k).map(|i| f64::from(i * 7 % 11) - 4.0).collect();
+            let w: Vec<f64> = (0..2 * k).map(|i| f64::from(i * 5 % 13) - 6.0).collect();
+            let mut made = vec![];
+            assert!(elements(&x, &w, (false, false), [1, k as usize, 2], false, &mut made));
+            let column = |j: usize| w.iter().skip(j).step_by(2);
+            let sum = |j: usize| x.iter().zip(column(j)).map(|(x, w)| x * w).sum::<f64>();
+            assert_eq!(made, [sum(0), sum(1)], "{k}");
         }
     }
 }

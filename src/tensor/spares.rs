@@ -1,8 +1,8 @@
 //! Small vectors that were made before and that nobody has any more, to be written anew.
 //!
 //! A tensor is three blocks of memory: itself, the counted owner of its buffer, and the buffer. For a few elements, taking and giving
-//! back those costs more than the arithmetic. A tape that records small operations lends their results here; once it is
-//! emptied, those that nobody else holds are spare.
+//! back those costs more than the arithmetic. What small operations on a tape make is kept here as well, in the order in which it was
+//! made; once the tape is emptied, it begins again with the first, and overwrites those that nobody else holds.
 
 use std::rc::Rc;
 
@@ -15,17 +15,26 @@ const LONGEST: usize = 64;
 /// Spare vectors, at most.
 const MOST: usize = 1 << 14;
 
-/// Vectors by dtype and length, and those that are in use.
+/// Vectors by dtype and length.
 #[derive(Default)]
 pub struct Spares {
-    lent: Vec<Rc<Tensor>>,
     narrow: Lengths,
     wide: Lengths,
     count: usize,
+    /// What is made now is on a tape: it is kept, and may be written anew after [`Spares::rewind`].
+    pub recorded: bool,
 }
 
-/// Spare vectors of one dtype, by their length less one.
-type Lengths = Vec<Vec<Rc<Tensor>>>;
+/// Vectors of one dtype, by their length less one.
+type Lengths = Vec<Made>;
+
+/// Vectors of one length in the order in which they were made.
+#[derive(Default)]
+struct Made {
+    all: Vec<Rc<Tensor>>,
+    /// Those from here on were made before the tape was emptied.
+    next: usize,
+}
 
 impl Spares {
     /// A tensor of this shape with what `f` writes, `None` if that does not fill it.
@@ -35,59 +44,61 @@ impl Spares {
         shape: &[usize],
         f: impl FnOnce(&mut Out<'_, T>) -> Option<()>,
     ) -> Option<Rc<Tensor>> {
-        if let [n] = *shape
-            && let Some(mut spare) = self.take(T::DTYPE, n)
+        if self.recorded
+            && let [n @ 1..=LONGEST] = *shape
         {
-            let own = Rc::get_mut(&mut spare).and_then(T::array_mut).and_then(dense_mut)?;
+            return self.make_again(n, f);
+        }
+        made_new(shape, f)
+    }
+
+    #[inline]
+    fn make_again<T: Element>(
+        &mut self,
+        n: usize,
+        f: impl FnOnce(&mut Out<'_, T>) -> Option<()>,
+    ) -> Option<Rc<Tensor>> {
+        let lengths = if let DType::F32 = T::DTYPE { &mut self.narrow } else { &mut self.wide };
+        if lengths.len() < n {
+            lengths.resize_with(n, Made::default);
+        }
+        let Made { all, next } = lengths.get_mut(n - 1)?;
+        let Some(spare) = all.get_mut(*next) else {
+            let new = made_new(&[n], f)?;
+            if self.count < MOST {
+                self.count += 1;
+                *next += 1;
+                all.push(new.clone());
+            }
+            return Some(new);
+        };
+        // It may have been cut in place.
+        if let Some(own) = Rc::get_mut(spare).and_then(T::array_mut).and_then(dense_mut)
+            && own.len() == n
+        {
             let mut done = None;
             let made = over(own, |out| done = f(out));
-            return done.filter(|()| made == n).map(|()| spare);
+            done.filter(|()| made == n)?;
+        } else {
+            // Somebody has it still.
+            *spare = made_new(&[n], f)?;
         }
-        let n = super::count(shape);
-        let mut data = vec![];
-        let mut done = None;
-        behind(&mut data, n, |out| done = f(out));
-        done.filter(|()| data.len() == n).map(|()| Tensor::counted(shape, data))
+        *next += 1;
+        Some(spare.clone())
     }
 
-    #[inline]
-    fn take(&mut self, dtype: DType, n: usize) -> Option<Rc<Tensor>> {
-        let lengths = if let DType::F32 = dtype { &mut self.narrow } else { &mut self.wide };
-        let spare = lengths.get_mut(n.wrapping_sub(1))?.pop()?;
-        self.count -= 1;
-        Some(spare)
+    /// From now on those that nobody else has are overwritten, the first ones first.
+    pub fn rewind(&mut self) {
+        self.narrow.iter_mut().chain(&mut self.wide).for_each(|made| made.next = 0);
     }
+}
 
-    /// Remembers a tensor that was just made, until [`Spares::collect`]; not more of them than can be spare.
-    #[inline]
-    pub fn lend(&mut self, made: &Rc<Tensor>) {
-        if self.lent.len() < MOST
-            && let (Tensor::F32(_) | Tensor::F64(_), [1..=LONGEST]) = (&**made, made.shape())
-        {
-            self.lent.push(made.clone());
-        }
-    }
-
-    /// Takes back those that nobody else has.
-    pub fn collect(&mut self) {
-        let Spares { lent, narrow, wide, count } = self;
-        for mut spare in lent.drain(..) {
-            let Some(own) = Rc::get_mut(&mut spare) else { continue };
-            let lengths = if let Tensor::F32(_) = own { &mut *narrow } else { &mut *wide };
-            // As it was when it was lent, unless it was cut in place.
-            let &[n @ 1..=LONGEST] = own.shape() else { continue };
-            if *count >= MOST {
-                continue;
-            }
-            if lengths.len() < n {
-                lengths.resize_with(n, Vec::new);
-            }
-            if let Some(all) = lengths.get_mut(n - 1) {
-                all.push(spare);
-                *count += 1;
-            }
-        }
-    }
+fn made_new<T: Element>(shape: &[usize], f: impl FnOnce(&mut Out<'_, T>) -> Option<()>) -> Option<Rc<Tensor>> {
+    let n = super::count(shape);
+    let mut data = vec![];
+    let mut done = None;
+    behind(&mut data, n, |out| done = f(out));
+    done.filter(|()| data.len() == n).map(|()| Tensor::counted(shape, data))
 }
 
 #[cfg(test)]
@@ -112,39 +123,38 @@ mod tests {
 
     #[test]
     fn what_nobody_has_is_written_anew() {
-        let mut spares = Spares::default();
+        let mut spares = Spares { recorded: true, ..Spares::default() };
         let first = make(&mut spares, &[1.0, 2.0]);
-        spares.lend(&first);
-        let at = Rc::as_ptr(&first);
         // Someone has it still.
-        spares.collect();
-        assert_ne!(Rc::as_ptr(&make(&mut spares, &[3.0, 4.0])), at);
-        spares.lend(&first);
-        drop(first);
-        spares.collect();
+        spares.rewind();
+        let second = make(&mut spares, &[3.0, 4.0]);
+        assert_eq!((elements(&first), elements(&second)), (vec![1.0, 2.0], vec![3.0, 4.0]));
+        let at = Rc::as_ptr(&second);
+        drop(second);
+        // The same tape goes on: what was made stays.
+        assert_ne!(Rc::as_ptr(&make(&mut spares, &[7.0, 8.0])), at);
+        spares.rewind();
         let again = make(&mut spares, &[5.0, 6.0]);
         assert_eq!((Rc::as_ptr(&again), elements(&again)), (at, vec![5.0, 6.0]));
     }
 
     #[test]
     fn a_view_keeps_its_elements() {
-        let mut spares = Spares::default();
+        let mut spares = Spares { recorded: true, ..Spares::default() };
         let first = make(&mut spares, &[1.0, 2.0]);
-        spares.lend(&first);
         let view = Tensor::clone(&first);
         drop(first);
-        spares.collect();
+        spares.rewind();
         let again = make(&mut spares, &[5.0, 6.0]);
         assert_eq!((elements(&view), elements(&again)), (vec![1.0, 2.0], vec![5.0, 6.0]));
     }
 
     #[test]
     fn what_is_not_filled_is_none() {
-        let mut spares = Spares::default();
+        let mut spares = Spares { recorded: true, ..Spares::default() };
         let first = make(&mut spares, &[1.0, 2.0]);
-        spares.lend(&first);
         drop(first);
-        spares.collect();
+        spares.rewind();
         assert!(filled(&mut spares, &[2], &[1.0]).is_none());
         assert!(spares.make::<f32>(&[2], |_| None).is_none());
         assert!(filled(&mut spares, &[2, 2], &[1.0; 3]).is_none());

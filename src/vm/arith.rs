@@ -121,6 +121,36 @@ pub fn power(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value, out: &mut V
     general(cx, prim, a, b, out)
 }
 
+/// `a * b` joined with `c` while a tape of the outermost level records: one entry, or two if all three are variables.
+#[inline]
+pub fn mul_add(cx: &mut Cx, word: Op, a: (Slot, f64), b: (Slot, f64), c: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
+    let ((sa, x), (sb, y), (sc, z)) = (a, b, c);
+    let (value, by_product, by_c) = match word {
+        Op::Minus { .. } => (x * y - z, 1.0, -1.0),
+        Op::MinusFrom { .. } => (z - x * y, -1.0, 1.0),
+        _ => (x * y + z, 1.0, 1.0),
+    };
+    let a = (sa, by_product * y);
+    let b = (sb, by_product * x);
+    let c = (sc, by_c);
+    if Slot(sa.0 | sb.0 | sc.0).level().0 != 1 {
+        return Ok(None);
+    }
+    let slot = if sc.is_const() {
+        cx.record(a, b)?
+    } else if sb.is_const() {
+        cx.record(a, c)?
+    } else if sa.is_const() {
+        cx.record(b, c)?
+    } else {
+        match cx.record(a, b)? {
+            Some(product) => cx.record((product, 1.0), c)?,
+            None => None,
+        }
+    };
+    Ok(slot.map(|slot| (slot, value)))
+}
+
 /// Comparisons of what is not two floats or two ints.
 pub fn compare(cx: &mut Cx, prim: &'static Prim, a: &Value, b: &Value) -> Result<Value> {
     let is_eq = std::ptr::eq(prim, &EQ);

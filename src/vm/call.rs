@@ -14,7 +14,6 @@ use crate::ops::prim::{ParamKind, Prim};
 use crate::symbol::Symbol;
 use crate::value::{Args, Closure, Value};
 use crate::vm::bind::{self, Given};
-use crate::vm::registers::put_taken;
 use crate::vm::{After, Frame, MAX_HOST_CALLS, Vm};
 
 impl Vm {
@@ -164,7 +163,7 @@ impl Vm {
         }
         let after =
             if moves.is_empty() && receiver.is_none() { None } else { Some(Box::new(After { moves, receiver })) };
-        self.push_frame(Frame { closure, pc: 0, base, given: given.0, entry: false, after })
+        self.push_frame(Frame { closure, pc: 0, base, result: at, given: given.0, entry: false, after })
     }
 
     /// Takes the arguments behind `at`.
@@ -247,30 +246,63 @@ impl Vm {
 }
 
 /// Enters the method `call` of a struct that is called with as many positional arguments as it takes behind `self`; the struct stands
-/// at `at`, the arguments behind it. False, with nothing done, for any other call.
+/// at `at`, where the result goes, too, and the arguments behind it: so they are the callee's first registers. False, with nothing
+/// done, for any other call.
 #[inline(never)]
 pub(super) fn enter_struct(stack: &mut Vec<Value>, at: usize, site: &CallSite, frames: &mut Vec<Frame>) -> bool {
     let Some(Value::Struct(s)) = stack.get(at) else { return false };
-    let n = site.count as usize;
-    let callee = match s.def.methods.borrow().get(&Symbol::CALL) {
-        Some(Value::Fn(closure)) if closure.chunk.params.len() == n + 1 && closure.chunk.inout == 0 => closure.clone(),
+    let callee = match &*s.def.call.borrow() {
+        Some(closure) if closure.chunk.params.len() == site.count as usize + 1 && closure.chunk.inout == 0 => {
+            closure.clone()
+        }
         _ => return false,
     };
     if !site.names.is_empty() || site.inout != 0 {
         return false;
     }
-    if stack.len() < at + n + 2 {
-        stack.resize(at + n + 2, Value::None);
-    }
-    // The value becomes the first argument; the result takes its place.
-    for i in (at..=at + n).rev() {
-        if let Ok([to, from]) = stack.get_disjoint_mut([i + 1, i]) {
-            put_taken(to, from);
-        }
-    }
-    stack[at].clear();
-    Frame::enter(callee, at + 1, stack, frames);
+    Frame::enter(callee, at, at, stack, frames);
     true
+}
+
+/// Enters a method of a struct, or a function or struct with a method `call` in one of its fields, that is called with as many positional
+/// arguments as it takes. The receiver stands behind `at`, the arguments behind that. False, with nothing done, for any other call.
+#[inline(never)]
+pub(super) fn enter_method(stack: &mut Vec<Value>, at: usize, site: &CallSite, frames: &mut Vec<Frame>) -> bool {
+    let (Some(name), Some(Value::Struct(s))) = (site.method, stack.get(at + 1)) else { return false };
+    let count = site.count as usize;
+    if !site.names.is_empty() {
+        return false;
+    }
+    let method = s.def.methods.borrow().get(&name).map(|method| match method {
+        Value::Fn(f) if f.chunk.params.len() == count && f.chunk.inout == site.inout => Some(f.clone()),
+        _ => None,
+    });
+    match method {
+        Some(Some(callee)) => {
+            Frame::enter(callee, at + 1, at, stack, frames);
+            return true;
+        }
+        None if site.inout == 0 => {}
+        _ => return false,
+    }
+    match s.def.field(name).and_then(|i| s.fields.get(i)) {
+        Some(Value::Fn(f)) if f.chunk.params.len() + 1 == count && f.chunk.inout == 0 => {
+            let callee = f.clone();
+            stack[at + 1].clear();
+            Frame::enter(callee, at + 2, at, stack, frames);
+            true
+        }
+        Some(Value::Struct(layer)) => {
+            let callee = match &*layer.def.call.borrow() {
+                Some(f) if f.chunk.params.len() == count && f.chunk.inout == 0 => f.clone(),
+                _ => return false,
+            };
+            stack[at + 1] = Value::Struct(layer.clone());
+            Frame::enter(callee, at + 1, at, stack, frames);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// What a value is, for messages: "an int", "a list".

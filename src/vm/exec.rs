@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::ad::slot::Slot;
 use crate::ad::{Cx, Place, Watch};
+use crate::builtins::collections::PUSH;
 use crate::bytecode::chunk::{Chunk, Host, IndexPart};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::{Cause, Error, Result};
@@ -18,7 +19,7 @@ use crate::source::Span;
 use crate::syntax::ast::BinOp;
 use crate::value::Value;
 use crate::vm::rare::rare;
-use crate::vm::registers::{copy, put_bool, put_copy, put_float, put_int, put_taken};
+use crate::vm::registers::{put_bool, put_copy, put_float, put_int, put_taken};
 use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, bind, call, elements, fields, items, typetest};
 
 /// Why the loop stops.
@@ -46,17 +47,18 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
     let (cx, globals, outside): (&mut Cx, &mut Vec<Option<Value>>, Option<Span>) = (cx, globals, *outside);
     // What operations make, on the way to a register.
     let mut made = Value::None;
+    // Neither changes before the loop stops.
+    let trap = cx.watch != Watch::Off;
+    let told = trap || profile::is_on();
     // Calls and returns change the frame.
     'frame: loop {
         let Some(frame) = frames.last() else { return Err(Error::new("E0400", "no function is running")) };
-        let closure = frame.closure.clone();
-        let chunk = &*closure.chunk;
+        // SAFETY: the frame owns its closure, and what is below is done with it when a frame is entered or left.
+        let chunk = unsafe { &*Rc::as_ptr(&frame.closure.chunk) };
         let code = &chunk.code[..];
         let (base, given) = (frame.base, frame.given);
         let mut at = frame.pc;
         let regs = &mut stack[base..base + chunk.registers as usize];
-        let trap = cx.watch != Watch::Off;
-        let told = trap || profile::is_on();
 
         debug_assert!(regs.len() >= chunk.registers as usize);
         // SAFETY (of both macros): every chunk passed `bytecode::verify` when it was compiled, so registers are below
@@ -188,18 +190,40 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
             let op = *unsafe { code.get_unchecked(at) };
             at += 1;
             match op {
-                Op::Move { dst, src } => copy(regs, dst, src),
+                Op::Move { dst, src } => match get!(src) {
+                    &Value::Float(s, x) => put_float(&mut r!(dst), s, x),
+                    &Value::Int(i) => put_int(&mut r!(dst), i),
+                    other if dst != src => {
+                        let other: *const Value = other;
+                        // SAFETY: another register than the one that is written.
+                        r!(dst).put_copy(unsafe { &*other });
+                    }
+                    _ => {}
+                },
                 Op::Take { dst, src } => match r!(src) {
                     Value::Float(s, x) => put_float(&mut r!(dst), s, x),
                     Value::Int(i) => put_int(&mut r!(dst), i),
-                    _ => {
-                        if let Ok([dst, src]) = regs.get_disjoint_mut([dst.0 as usize, src.0 as usize]) {
-                            dst.put_taken(src);
-                        }
+                    ref mut other if dst != src => {
+                        let other: *mut Value = other;
+                        // SAFETY: another register than the one that is written.
+                        r!(dst).put_taken(unsafe { &mut *other });
                     }
+                    _ => {}
                 },
                 Op::Load { dst, value } => put_copy(&mut r!(dst), &chunk.consts[value.0 as usize]),
-                Op::LoadNone { dst } => r!(dst).clear(),
+                Op::LoadNone { dst } => {
+                    r!(dst).clear();
+                    // A comparison with it comes next, as a rule, and a jump.
+                    let is_none = match code[at] {
+                        Op::EqJump { a, b, .. } if b == dst => matches!(get!(a), Value::None),
+                        Op::NeJump { a, b, .. } if b == dst => !matches!(get!(a), Value::None),
+                        _ => continue,
+                    };
+                    match code[at + 1] {
+                        Op::JumpUnless { to, .. } if !is_none => at = to.0 as usize,
+                        _ => at += 2,
+                    }
+                }
                 Op::GetGlobal { dst, global } => match globals.get(global.0 as usize) {
                     Some(Some(value)) => put_copy(&mut r!(dst), value),
                     _ => ok!(Err(not_yet())),
@@ -213,7 +237,11 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         *slot = Some(std::mem::take(&mut r!(src)));
                     }
                 }
-                Op::Itself { dst } => r!(dst) = Value::Fn(closure.clone()),
+                Op::Itself { dst } => {
+                    if let Some(frame) = frames.last() {
+                        r!(dst) = Value::Fn(frame.closure.clone());
+                    }
+                }
 
                 Op::Add { dst, a, b } => arithmetic!(dst, a, b, ADD, +, checked_add, |_, _| (1.0, 1.0)),
                 Op::Sub { dst, a, b } => arithmetic!(dst, a, b, SUB, -, checked_sub, |_, _| (1.0, -1.0)),
@@ -242,7 +270,7 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     if let (&Value::Float(sa, x), &Value::Float(sb, y), &Value::Float(sc, z)) =
                         (get!(a), get!(b), get!(c))
                         && !trap
-                        && let Some((slot, value)) = ok!(mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
+                        && let Some((slot, value)) = ok!(arith::mul_add(cx, word, (sa, x), (sb, y), (sc, z)))
                     {
                         at += 1;
                         put_float(&mut r!(dst), slot, value);
@@ -503,8 +531,14 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         && let Some(i) = s.def.field(chunk.names[name.0 as usize])
                         && let Some(field) = s.fields.get(i)
                     {
-                        let value = field.clone();
-                        r!(dst).put(value);
+                        if dst == object {
+                            let value = field.clone();
+                            r!(dst).put(value);
+                        } else {
+                            let field: *const Value = field;
+                            // SAFETY: the struct is held by another register than the one that is written.
+                            put_copy(&mut r!(dst), unsafe { &*field });
+                        }
                         continue;
                     }
                     let value = ok!(fields::get(cx, globals, &r!(object), chunk.names[name.0 as usize]));
@@ -620,15 +654,35 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                         && frame.after.is_none()
                         && !trap
                     {
+                        let result = frame.result;
                         put_taken(&mut made, &mut r!(src));
-                        let handed = (64 - chunk.inout.leading_zeros() as usize).min(regs.len());
-                        let (handed, own) = regs.split_at_mut(handed);
-                        let dropped = handed.iter_mut().enumerate().filter(|(i, _)| chunk.inout & (1 << i) == 0);
-                        dropped.for_each(|(_, r)| r.clear());
-                        own.iter_mut().for_each(Value::clear);
-                        // The result replaces the function in the caller's register.
-                        put_taken(&mut stack[base - 1], &mut made);
-                        frames.pop();
+                        if chunk.inout == 0 {
+                            regs.iter_mut().for_each(Value::clear);
+                        } else {
+                            let handed = (64 - chunk.inout.leading_zeros() as usize).min(regs.len());
+                            let (handed, own) = regs.split_at_mut(handed);
+                            let dropped = handed.iter_mut().enumerate().filter(|(i, _)| chunk.inout & (1 << i) == 0);
+                            dropped.for_each(|(_, r)| r.clear());
+                            own.iter_mut().for_each(Value::clear);
+                        }
+                        if let Some(last) = frames.len().checked_sub(1) {
+                            // SAFETY: the closure is the only part of this frame that owns anything, and is dropped once.
+                            unsafe {
+                                frames.set_len(last);
+                                std::ptr::drop_in_place(&raw mut (*frames.as_mut_ptr().add(last)).closure);
+                            }
+                        }
+                        // The result replaces the function in the caller's register, unless it is taken from there at once.
+                        if let Some(caller) = frames.last_mut()
+                            && let Some(&Op::Take { dst, src }) = caller.closure.chunk.code.get(caller.pc)
+                            && caller.base + src.0 as usize == result
+                        {
+                            stack[result].clear();
+                            put_taken(&mut stack[caller.base + dst.0 as usize], &mut made);
+                            caller.pc += 1;
+                        } else {
+                            put_taken(&mut stack[result], &mut made);
+                        }
                         continue 'frame;
                     }
                     leave!();
@@ -671,7 +725,8 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                                 continue;
                             }
                         }
-                        Frame::enter(callee, base + function.0 as usize + 1, stack, frames);
+                        let at = base + function.0 as usize;
+                        Frame::enter(callee, at + 1, at, stack, frames);
                         continue 'frame;
                     }
                     if !trap
@@ -682,50 +737,40 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     }
                     return Ok(Exit::Machine(op));
                 }
-                Op::CallMethod { .. }
-                | Op::CallHost { .. }
-                | Op::TryStart { .. }
-                | Op::TryEnd {}
-                | Op::Override { .. } => {
+                Op::CallMethod { base: function, site } => {
+                    leave!();
+                    let described = &chunk.calls[site.0 as usize];
+                    let f = function.0 as usize;
+                    // As loops do it, over and over.
+                    if let [Value::Builtin(builtin), Value::List(items), value, ..] = &mut regs[f..]
+                        && std::ptr::eq(*builtin, &PUSH)
+                        && (described.count, described.inout) == (2, 1)
+                        && described.names.is_empty()
+                        && !told
+                        && cx.innermost_batch().is_none()
+                    {
+                        Rc::make_mut(items).push(std::mem::take(value));
+                        regs[f].clear();
+                        continue;
+                    }
+                    if !trap && frames.len() < MAX_FRAMES && call::enter_method(stack, base + f, described, frames) {
+                        continue 'frame;
+                    }
+                    return Ok(Exit::Machine(op));
+                }
+                Op::CallHost { .. } | Op::TryStart { .. } | Op::TryEnd {} | Op::Override { .. } => {
                     leave!();
                     return Ok(Exit::Machine(op));
                 }
                 // Behind an Override whose param was not given.
                 Op::OverrideTo { .. } => {}
-                _ => ok!(rare(op, regs, cx, globals, &closure)),
+                _ => {
+                    let Some(frame) = frames.last() else { continue };
+                    ok!(rare(op, regs, cx, globals, &frame.closure));
+                }
             }
         }
     }
-}
-
-/// `a * b` joined with `c` while a tape of the outermost level records: one entry, or two if all three are variables.
-#[inline]
-fn mul_add(cx: &mut Cx, word: Op, a: (Slot, f64), b: (Slot, f64), c: (Slot, f64)) -> Result<Option<(Slot, f64)>> {
-    let ((sa, x), (sb, y), (sc, z)) = (a, b, c);
-    let (value, by_product, by_c) = match word {
-        Op::Minus { .. } => (x * y - z, 1.0, -1.0),
-        Op::MinusFrom { .. } => (z - x * y, -1.0, 1.0),
-        _ => (x * y + z, 1.0, 1.0),
-    };
-    let a = (sa, by_product * y);
-    let b = (sb, by_product * x);
-    let c = (sc, by_c);
-    if Slot(sa.0 | sb.0 | sc.0).level().0 != 1 {
-        return Ok(None);
-    }
-    let slot = if sc.is_const() {
-        cx.record(a, b)?
-    } else if sb.is_const() {
-        cx.record(a, c)?
-    } else if sa.is_const() {
-        cx.record(b, c)?
-    } else {
-        match cx.record(a, b)? {
-            Some(product) => cx.record((product, 1.0), c)?,
-            None => None,
-        }
-    };
-    Ok(slot.map(|slot| (slot, value)))
 }
 
 /// Tells where the instruction before `at` comes from.

@@ -26,13 +26,14 @@ impl Vm {
             self.globals[global as usize] = Some(Value::Fn(closure(chunk)));
         }
         for s in compiled.structs {
-            let methods = s.methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk)))).collect();
             let def = Rc::new(StructDef {
                 name: s.name,
                 fields: s.fields,
-                methods: std::cell::RefCell::new(methods),
+                methods: Default::default(),
                 constructor: Default::default(),
+                call: Default::default(),
             });
+            def.add_methods(s.methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk)))));
             if let Ok(mut chunk) = Rc::try_unwrap(s.constructor) {
                 // Constant 0 stands for the definition (see `compile/structs.rs`).
                 chunk.consts[0] = Value::StructType(def.clone());
@@ -43,7 +44,7 @@ impl Vm {
         for CompiledExtension { global, methods } in compiled.extensions {
             if let Some(Some(Value::StructType(def))) = self.globals.get(global as usize) {
                 let methods = methods.into_iter().map(|(name, chunk)| (name, Value::Fn(closure(chunk))));
-                def.methods.borrow_mut().extend(methods);
+                def.add_methods(methods);
             }
         }
         for (global, id) in compiled.modules {

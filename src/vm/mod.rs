@@ -31,7 +31,6 @@ use crate::ad::Cx;
 use crate::bytecode::chunk::Chunk;
 use crate::error::{Cause, Error, Result};
 use crate::value::{Closure, Value};
-use crate::vm::bind::Given;
 
 /// Set by Ctrl-C; the run loop polls it.
 pub static INTERRUPT: AtomicBool = AtomicBool::new(false);
@@ -67,6 +66,8 @@ struct Frame {
     closure: Rc<Closure>,
     pc: usize,
     base: usize,
+    /// Where in the stack the result goes: to the caller's register of the function.
+    result: usize,
     /// Bit `i`: parameter `i` was given.
     given: u64,
     /// The host called it: its return ends the run loop.
@@ -89,9 +90,9 @@ impl Frame {
         &self.closure.chunk
     }
 
-    /// Enters a function whose arguments stand from `base` in the order of its parameters.
+    /// Enters a function whose arguments stand from `base` in the order of its parameters; all of them were given.
     #[inline]
-    fn enter(closure: Rc<Closure>, base: usize, stack: &mut Vec<Value>, frames: &mut Vec<Frame>) {
+    fn enter(closure: Rc<Closure>, base: usize, result: usize, stack: &mut Vec<Value>, frames: &mut Vec<Frame>) {
         let chunk = &closure.chunk;
         let end = base + chunk.registers as usize;
         if stack.len() < end {
@@ -104,12 +105,11 @@ impl Frame {
         for (register, value) in own.iter_mut().zip(&closure.captures) {
             register.put_copy(value);
         }
-        let given = Given::all(params).0;
         // Written where it stays.
         frames.reserve(1);
         let count = frames.len();
         if let Some(place) = frames.spare_capacity_mut().first_mut() {
-            place.write(Frame { closure, pc: 0, base, given, entry: false, after: None });
+            place.write(Frame { closure, pc: 0, base, result, given: u64::MAX, entry: false, after: None });
             // SAFETY: one more has been written.
             unsafe { frames.set_len(count + 1) };
         }

@@ -1,7 +1,6 @@
 //! Writing registers: numbers field by field, all else as it was read.
 
 use crate::ad::slot::Slot;
-use crate::bytecode::op::Reg;
 use crate::value::Value;
 
 /// Writes a float. Field by field: building a `Value` elsewhere and copying its 16 bytes stalls on the narrower stores.
@@ -11,7 +10,7 @@ pub fn put_float(dst: &mut Value, slot: Slot, x: f64) {
         *s = slot;
         *v = x;
     } else {
-        dst.put(Value::Float(slot, x));
+        dst.put_float(slot, x);
     }
 }
 
@@ -21,7 +20,7 @@ pub fn put_int(dst: &mut Value, i: i64) {
     if let Value::Int(v) = dst {
         *v = i;
     } else {
-        dst.put(Value::Int(i));
+        dst.put_int(i);
     }
 }
 
@@ -32,20 +31,6 @@ pub fn put_bool(dst: &mut Value, b: bool) {
         *v = b;
     } else {
         dst.put(Value::Bool(b));
-    }
-}
-
-/// Copies a value; numbers without going through a clone.
-#[inline(always)]
-pub fn copy(regs: &mut [Value], dst: Reg, src: Reg) {
-    match regs[src.0 as usize] {
-        Value::Float(s, x) => put_float(&mut regs[dst.0 as usize], s, x),
-        Value::Int(i) => put_int(&mut regs[dst.0 as usize], i),
-        _ => {
-            if let Ok([dst, src]) = regs.get_disjoint_mut([dst.0 as usize, src.0 as usize]) {
-                dst.put_copy(src);
-            }
-        }
     }
 }
 

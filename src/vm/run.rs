@@ -130,7 +130,7 @@ impl Vm {
             return Some(value);
         }
         // The result replaces the function in the caller's register.
-        self.stack[frame.base - 1] = value;
+        self.stack[frame.result] = value;
         None
     }
 
@@ -229,6 +229,7 @@ fn error_value(error: &Error) -> Value {
                 .into(),
             methods: Default::default(),
             constructor: Default::default(),
+            call: Default::default(),
         });
     }
     let def = DEF.with(Rc::clone);

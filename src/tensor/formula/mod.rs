@@ -15,6 +15,7 @@ mod loops;
 pub mod plan;
 pub mod program;
 pub mod pull;
+mod rows;
 pub mod small;
 mod stages;
 mod written;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::layout::Reach;
 use super::program::{Masks, Program};
 use super::pull::{live, needed};
+use super::rows::Steps;
 use crate::bytecode::formula::Formula;
 use crate::tensor::form::{Form, alike};
 use crate::tensor::{DType, Tensor, count};
@@ -32,6 +33,8 @@ pub struct Plan {
     /// Bit `i`: the pullback reads value `i`, see [`needed`].
     pub needed: u32,
     pub program: Program,
+    /// The same for tensors of a few elements.
+    pub steps: Steps,
     /// How far each value reaches.
     pub reach: SmallVec<[Reach; 16]>,
 }
@@ -56,7 +59,8 @@ impl Plan {
         let (live, needed) = (live(formula, kinds.wanted), needed(formula, kinds.wanted));
         let program = Program::new(formula, kinds, Masks { lanes, live, needed })?;
         let reach = |i: usize| if lanes & (1 << i) != 0 { Reach::Whole } else { Reach::Number };
-        Some(Plan { kinds, needed, program, reach: (0..=last).map(reach).collect() })
+        let steps = Steps::new(&program);
+        Some(Plan { kinds, needed, program, steps, reach: (0..=last).map(reach).collect() })
     }
 }
 

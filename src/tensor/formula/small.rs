@@ -2,17 +2,14 @@
 
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use super::fused_small;
-use super::number;
 use super::plan::Plan;
-use super::program::{Back, Bar, Making, Plain, Share, Source, To};
+use super::program::{Back, Bar, Making, Share, Source, To};
 use super::pull::slope_of;
+use super::rows::{self, Rows, Ways, put_numbers};
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
-use crate::tensor::create::scalar_f64;
 use crate::tensor::lanes::Lanes;
 use crate::tensor::out::{Out, Room as _, over};
 use crate::tensor::simd::kernels::{add_to, negate, products, times};
@@ -20,31 +17,6 @@ use crate::tensor::simd::sums::sum;
 use crate::tensor::spares::Spares;
 use crate::tensor::{Tensor, count, dense};
 use crate::value::Value;
-
-/// The values that are numbers; 0 for the others.
-type Numbers = SmallVec<[f64; 12]>;
-
-#[inline(always)]
-fn numbers<'a>(formula: &Formula, plan: &Plan, operand: impl Fn(usize) -> Option<&'a Value>) -> Numbers {
-    let mut numbers = Numbers::new();
-    numbers.resize(formula.value(formula.steps.len()), 0.0);
-    for &i in &plan.program.numbers {
-        if let Some(x) = numbers.get_mut(i as usize) {
-            *x = operand(i as usize).and_then(scalar_f64).unwrap_or(0.0);
-        }
-    }
-    let first = formula.registers.len();
-    numbers.iter_mut().skip(first).zip(&formula.constants).for_each(|(x, constant)| *x = *constant);
-    for &k in &plan.program.counted {
-        let Some(step) = formula.steps.get(k as usize) else { continue };
-        let (a, b) = step.operands();
-        let y = number(*step, at(&numbers, a), b.map_or(0.0, |b| at(&numbers, b)));
-        if let Some(x) = numbers.get_mut(formula.value(k as usize)) {
-            *x = y;
-        }
-    }
-    numbers
-}
 
 #[inline]
 pub(super) fn at(numbers: &[f64], i: u8) -> f64 {
@@ -61,9 +33,6 @@ struct Sources<'a, T, F> {
     root: &'a [T],
     out: &'a [T],
 }
-
-/// Elements for which a call of a kernel takes longer than what it does.
-const FEWEST: usize = 8;
 
 impl<'v, T: Float, F: Fn(usize) -> Option<&'v Value>> Sources<'_, T, F> {
     #[inline(always)]
@@ -107,15 +76,7 @@ impl<'v, T: Float, F: Fn(usize) -> Option<&'v Value>> Sources<'_, T, F> {
             return Some(());
         };
         let b = self.lanes(b, made)?;
-        match making.plain {
-            Some(plain) if self.n <= FEWEST => match plain {
-                Plain::Add => each(a, b, out, |a, b| a + b),
-                Plain::Sub => each(a, b, out, |a, b| a - b),
-                Plain::Mul => each(a, b, out, |a, b| a * b),
-                Plain::Div => each(a, b, out, |a, b| a / b),
-            },
-            _ => T::lanes(making.inside)(self.n, &[a, b], out),
-        }
+        T::lanes(making.inside)(self.n, &[a, b], out);
         Some(())
     }
 
@@ -123,21 +84,16 @@ impl<'v, T: Float, F: Fn(usize) -> Option<&'v Value>> Sources<'_, T, F> {
     #[inline]
     fn share(&self, bar: Source, share: &Share, made: &[T], to: &mut Out<'_, T>) -> Option<()> {
         let bar = self.slice(bar, made)?;
-        let is_few = self.n <= FEWEST;
         match share {
             Share::Itself => to.extend_from_slice(bar),
             Share::Negated => negate(bar, to),
             Share::Times(i) => {
                 let slope = T::c(at(self.numbers, *i));
-                if is_few { to.extend(bar.iter().map(|x| x.zmul(slope))) } else { times(bar, slope, to) }
+                times(bar, slope, to);
             }
             Share::By(other) => {
                 let other = self.slice(*other, made)?;
-                if is_few {
-                    to.extend(bar.iter().zip(other).map(|(x, y)| x.zmul(*y)));
-                } else {
-                    products(bar, other, to);
-                }
+                products(bar, other, to);
             }
             Share::Pulled { inside, j, a, b, y } => {
                 let kernel = T::pulls(inside).get(*j as usize)?;
@@ -149,18 +105,6 @@ impl<'v, T: Float, F: Fn(usize) -> Option<&'v Value>> Sources<'_, T, F> {
             }
         }
         Some(())
-    }
-}
-
-/// Appends what `f` makes of a few lanes.
-#[inline(always)]
-fn each<T: Float>(a: Lanes<'_, T>, b: Lanes<'_, T>, out: &mut Out<'_, T>, f: impl Fn(T, T) -> T) {
-    match (a, b) {
-        (Lanes::Each(a), Lanes::Each(b)) => out.extend(a.iter().zip(b).map(|(a, b)| f(*a, *b))),
-        (Lanes::Each(a), Lanes::Same(b)) => out.extend(a.iter().map(|a| f(*a, b))),
-        (Lanes::Same(a), Lanes::Each(b)) => out.extend(b.iter().map(|b| f(a, *b))),
-        // Steps on numbers are no steps on elements.
-        (Lanes::Same(_), Lanes::Same(_)) => {}
     }
 }
 
@@ -266,11 +210,20 @@ fn forward_of<'a, T: Keeps>(
     // More elements than this are computed again on the way back: a tape holds many formulas.
     const KEPT: usize = 256;
     let n = count(shape);
-    let numbers = numbers(formula, plan, &operand);
+    let mut numbers = [0.0; MOST];
+    put_numbers(formula, plan, &operand, &mut numbers);
     if n >= fused_small::FROM
         && let Some(result) = fused_small::forward::<T>(formula, plan, shape, n, &numbers, &operand, spares)
     {
         return Some((result, Kept::Nothing));
+    }
+    if n <= rows::LONG {
+        let Room { short, long, .. } = room;
+        return if n <= rows::SHORT {
+            in_rows(plan, shape, n, &numbers, operand, short, spares)
+        } else {
+            in_rows(plan, shape, n, &numbers, operand, long, spares)
+        };
     }
     let (last, steps) = plan.program.forward.split_last()?;
     let sources = Sources { n, numbers: &numbers, operand, kept: &[], root: &[], out: &[] };
@@ -293,6 +246,23 @@ fn forward_of<'a, T: Keeps>(
     Some((result, kept))
 }
 
+fn in_rows<'a, T: Keeps, const W: usize>(
+    plan: &Plan,
+    shape: &[usize],
+    n: usize,
+    numbers: &[f64],
+    operand: impl Fn(usize) -> Option<&'a Value>,
+    rows: &mut Rows<T, W>,
+    spares: &mut Spares,
+) -> Option<(Rc<Tensor>, Kept)>
+where
+    [[T; W]]: Ways,
+{
+    let result = spares.make(shape, |out| rows::forward(plan, n, numbers, operand, rows, out))?;
+    let known = if plan.kinds.wanted == 0 { None } else { rows::known(plan, n, rows) };
+    Some((result, known.map_or(Kept::Nothing, T::keep)))
+}
+
 /// A formula that was applied, as far as its pullback reads it.
 pub struct Applied<'a> {
     pub formula: &'a Formula,
@@ -313,11 +283,13 @@ pub enum Pulled<'a, T> {
 /// Memory that comes and goes with each formula, kept for the next.
 pub struct Room<T> {
     all: Vec<T>,
+    short: Rows<T, { rows::SHORT }>,
+    long: Rows<T, { rows::LONG }>,
 }
 
 impl<T> Default for Room<T> {
     fn default() -> Room<T> {
-        Room { all: vec![] }
+        Room { all: vec![], short: vec![], long: vec![] }
     }
 }
 
@@ -340,13 +312,20 @@ pub fn pull<'a, T: Keeps, E>(
 ) -> Option<Result<(), E>> {
     let Applied { formula, plan, out, kept } = *applied;
     let (n, program) = (root.len(), &plan.program);
-    let numbers = numbers(formula, plan, &operand);
+    let mut numbers = [0.0; MOST];
+    put_numbers(formula, plan, &operand, &mut numbers);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
     if n >= fused_small::FROM
         && T::kept(kept).is_empty()
         && let Some(done) = fused_small::pull(applied, &numbers, &operand, (root, out), &mut hand)
     {
         return Some(done);
+    }
+    if n <= rows::SHORT {
+        return rows::pull(applied, &numbers, operand, (root, out), &mut room.short, hand);
+    }
+    if n <= rows::LONG {
+        return rows::pull(applied, &numbers, operand, (root, out), &mut room.long, hand);
     }
     let sources = Sources { n, numbers: &numbers, operand, kept: T::kept(kept), root, out };
     let mut made = Made::new(n, program.places, room);
@@ -379,11 +358,7 @@ pub fn pull<'a, T: Keeps, E>(
             To::New => made.used += 1,
             To::AddTo(place) => {
                 let sum = known.get_mut(place as usize * n..(place as usize + 1) * n)?;
-                if n <= FEWEST {
-                    sum.iter_mut().zip(own).for_each(|(sum, x)| *sum = *sum + *x);
-                } else {
-                    add_to(sum, own);
-                }
+                add_to(sum, own);
             }
             To::Sum(i) => sums[i as usize % MOST] += sum(own),
         }

@@ -133,6 +133,34 @@ wide! {
         }
     }
 
+    /// The sum of pairs that lie side by side, each times an element of `by`: of eight pairs in a row, each in its own running sums, and
+    /// of those that are left over.
+    pub fn sum_of_pairs<T: Real>(by: &[T], pairs: &[T]) -> [T; 2] {
+        let n = by.len().min(pairs.len() / 2);
+        let ((factors, rest), (rows, left)) = (by[..n].as_chunks::<8>(), pairs[..2 * n].as_chunks::<16>());
+        let mut total = [T::default(); 2];
+        if !rows.is_empty() {
+            let mut sums = [T::default(); 16];
+            for (row, factors) in rows.iter().zip(factors) {
+                for i in 0..16 {
+                    sums[i] = sums[i] + factors[i / 2] * row[i];
+                }
+            }
+            for i in 0..8 {
+                sums[i] = sums[i] + sums[i + 8];
+            }
+            for i in 0..4 {
+                sums[i] = sums[i] + sums[i + 4];
+            }
+            total = [sums[0] + sums[2], sums[1] + sums[3]];
+        }
+        for (pair, &x) in left.as_chunks::<2>().0.iter().zip(rest) {
+            total[0] = total[0] + x * pair[0];
+            total[1] = total[1] + x * pair[1];
+        }
+        total
+    }
+
     /// Appends the products of a pair with each of others that lie side by side, summed in their order.
     pub fn dots_of_pairs<T: Real, O: Room<T>>(pairs: &[T], by: &[T], out: &mut O) {
         let ([x, y], (pairs, _)) = (by, pairs.as_chunks::<2>()) else { return };
