@@ -226,6 +226,27 @@ impl Cx {
         Ok(if tensor.dtype() == DType::Bool { Value::Bool(bits != 0) } else { Value::Int(bits as i64) })
     }
 
+    /// Parts directions of one run whose tangents of this result would be too large together: some at a time stay in the caches and
+    /// in memory that was used before, which is worth running the function again for the others.
+    pub(crate) fn part_directions(&self, out: &Value, tangents: &[Option<Value>]) -> Result<()> {
+        /// Numbers in the tangents of one result.
+        const ROOM: usize = 1 << 19;
+        /// Directions that go together whatever their size, so that the function itself is little of the work.
+        const LEAST: usize = 4;
+        let Some(level) = self.innermost_batch() else { return Ok(()) };
+        let Some(Mode::Batch { n, one_run: true }) = self.level(level).map(|l| &l.mode) else { return Ok(()) };
+        let size: usize = out.shape().unwrap_or(&[]).iter().product();
+        if *n <= LEAST || size.saturating_mul(*n) <= ROOM {
+            return Ok(());
+        }
+        if !tangents.iter().flatten().any(|t| whole_at(t, level).is_some()) {
+            return Ok(());
+        }
+        // All passes but the last are alike, and so is the memory that they use.
+        let together = n.div_ceil(n.div_ceil((ROOM / size).max(LEAST)));
+        Err(split(Split { level: level.0, groups: (0..*n).map(|i| (i / together) as u32).collect() }))
+    }
+
     /// The request to run every example of the innermost batch level alone.
     #[cold]
     pub fn each_alone(&self) -> Error {

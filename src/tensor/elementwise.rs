@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -15,6 +16,7 @@ use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::out::{Out, behind};
 use super::simd::kernels::add_to;
 use super::spares::Spares;
+use super::threads::{self, MANY};
 use super::{Arr, DType, Shape, Tensor, count, dense, dense_mut, flat};
 use crate::ad::slot::Slot;
 use crate::env::Env;
@@ -381,6 +383,59 @@ fn few_pulled<T: Float>(
     let (kernel, args, y) = (kernels(e).get(i).copied()?, slices.get(..arity)?, alike(out, shape, bar)?);
     behind(&mut result, n, |out| kernel(args, y, bar, out));
     Some(result)
+}
+
+/// Adds `y_bar` times the partial for argument `i` to `sum`, block by block: what is added is never written to memory. False, with
+/// nothing done, where not all that is read are tensors alike, or the partial is a constant.
+pub fn pull_onto(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Tensor, i: usize, sum: &mut Tensor) -> bool {
+    let Eval::Elementwise(e) = &prim.eval else { return false };
+    match (y_bar, sum) {
+        (Tensor::F32(bar), Tensor::F32(sum)) => pull_onto_of(e, |e| e.pull32, args, out, bar, i, sum),
+        (Tensor::F64(bar), Tensor::F64(sum)) => pull_onto_of(e, |e| e.pull64, args, out, bar, i, sum),
+        _ => false,
+    }
+}
+
+fn pull_onto_of<T: Float>(
+    e: &Elementwise,
+    kernels: fn(&Elementwise) -> [PullKernel<T>; 3],
+    args: &[Value],
+    out: &Value,
+    bar: &Arr<T>,
+    i: usize,
+    sum: &mut Arr<T>,
+) -> bool {
+    let shape = bar.shape();
+    let n = count(shape);
+    let shared = n >= MANY && threads::available() > 1;
+    if shared || sum.shape() != shape || dense(sum).is_none() || e.slopes().get(i).is_none_or(|s| s.constant.is_some())
+    {
+        return false;
+    }
+    let special = if i == 0 { e.special.and_then(|special| special(args)) } else { None };
+    let e = special.unwrap_or(e);
+    let Some(bar) = dense(bar) else { return false };
+    // What is not kept is not read either; the cotangent stands in for it.
+    let mut slices: [&[T]; 3] = [&[]; 3];
+    let arity = e.arity().min(args.len());
+    for (slice, v) in slices.iter_mut().zip(args.iter().take(arity)) {
+        match alike(v, shape, bar) {
+            Some(data) => *slice = data,
+            None => return false,
+        }
+    }
+    let (Some(kernel), Some(y)) = (kernels(e).get(i).copied(), alike(out, shape, bar)) else { return false };
+    let Some(sum) = dense_mut(sum) else { return false };
+    let mut made = Vec::with_capacity(BLOCK.min(n));
+    for (block, sum) in sum.chunks_mut(BLOCK).enumerate() {
+        let part = |x: &'_ [T]| -> Range<usize> { (block * BLOCK).min(x.len())..(block * BLOCK + sum.len()).min(x.len()) };
+        let args = slices.map(|x| x.get(part(x)).unwrap_or(&[]));
+        let (y, bar) = (y.get(part(y)).unwrap_or(&[]), bar.get(part(bar)).unwrap_or(&[]));
+        made.clear();
+        behind(&mut made, sum.len(), |out| kernel(args.get(..arity).unwrap_or(&[]), y, bar, out));
+        add_to(sum, &made);
+    }
+    true
 }
 
 /// The elements of a tensor of this shape; others in the place of what is absent.

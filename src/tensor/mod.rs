@@ -32,6 +32,7 @@ pub mod room;
 pub mod scan;
 pub mod simd;
 pub mod small;
+pub mod small_matrices;
 pub mod sort;
 pub mod spares;
 pub mod strided;
@@ -48,7 +49,9 @@ use std::fmt;
 use ndarray::{ArcArray, IxDyn};
 use smallvec::SmallVec;
 
+use self::simd::kernels::all_finite;
 use crate::map_dtype;
+use crate::ops::real::Real;
 use crate::value::Value;
 
 /// The array behind one dtype.
@@ -169,8 +172,8 @@ impl Tensor {
     pub fn all_finite(&self) -> bool {
         match self {
             Tensor::Bool(_) | Tensor::Int(_) => true,
-            Tensor::F32(a) => every(a, |x| x.is_finite()),
-            Tensor::F64(a) => every(a, |x| x.is_finite()),
+            Tensor::F32(a) => finite(a),
+            Tensor::F64(a) => finite(a),
         }
     }
 
@@ -211,10 +214,22 @@ fn every<T>(a: &Arr<T>, holds: impl Fn(&T) -> bool) -> bool {
     if a.first().is_some_and(|x| !holds(x)) {
         return false;
     }
-    match a.as_slice_memory_order() {
-        Some(all) => all.chunks(64).all(|block| block.iter().fold(true, |ok, x| ok & holds(x))),
-        None => a.iter().all(holds),
+    let of_block = |block: &[T]| block.iter().fold(true, |ok, x| ok & holds(x));
+    strided::each_row(a, |row| row.chunks(64).all(of_block))
+}
+
+/// True if no element is NaN or infinite.
+fn finite<T: Real>(a: &Arr<T>) -> bool {
+    /// Elements that are looked at without asking whether one was infinite; fewer than the second are no vectors.
+    const BLOCK: usize = 1 << 12;
+    const SHORT: usize = 16;
+    if a.first().is_some_and(|x| !x.to_f64().is_finite()) {
+        return false;
     }
+    strided::each_row(a, |row| match row.len() {
+        0..SHORT => row.iter().fold(true, |ok, x| ok & x.to_f64().is_finite()),
+        _ => row.chunks(BLOCK).all(all_finite),
+    })
 }
 
 /// The elements of an array if they lie in row-major order without gaps.
