@@ -325,3 +325,43 @@ fn scalar_dtype(cx: &Cx, call: &BatchCall<'_>, count: usize, promotes: bool) -> 
         None => cx.env.dtype,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The groups into which `n` directions of one run part at a result of this size, if they do.
+    fn parted(n: usize, size: usize) -> Option<Vec<u32>> {
+        let mut cx = Cx::default();
+        let level = cx.open_directions(n).unwrap();
+        let tangent = cx.batch(Value::tensor(Tensor::zeros(&[n, 2], DType::F64)), level).unwrap();
+        let out = Value::tensor(Tensor::zeros(&[size], DType::F64));
+        assert!(cx.part_directions(&out, &[None]).is_ok(), "nothing is batched");
+        match cx.part_directions(&out, &[None, Some(tangent)]) {
+            Ok(()) => None,
+            Err(error) => match error.0.cause {
+                Cause::Split(Split { level: at, groups }) if at == level.0 => Some(groups),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    #[test]
+    fn directions_part_where_their_tangents_are_large() {
+        let room = 1 << 19;
+        assert_eq!(parted(8, room / 8), None);
+        assert_eq!(parted(8, room / 8 + 1), Some(vec![0, 0, 0, 0, 1, 1, 1, 1]));
+        assert_eq!(parted(4, room), None);
+        assert_eq!(parted(9, 10 * room), Some(vec![0, 0, 0, 1, 1, 1, 2, 2, 2]));
+        assert_eq!(parted(26, 153_600).map(|groups| groups.last().copied()), Some(Some(6)));
+    }
+
+    #[test]
+    fn examples_do_not_part_for_their_size() {
+        let mut cx = Cx::default();
+        let level = cx.open_batch(8).unwrap();
+        let tangent = cx.batch(Value::tensor(Tensor::zeros(&[8, 2], DType::F64)), level).unwrap();
+        let out = Value::tensor(Tensor::zeros(&[1 << 19], DType::F64));
+        assert!(cx.part_directions(&out, &[Some(tangent)]).is_ok());
+    }
+}

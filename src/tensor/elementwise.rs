@@ -428,7 +428,8 @@ fn pull_onto_of<T: Float>(
     let Some(sum) = dense_mut(sum) else { return false };
     let mut made = Vec::with_capacity(BLOCK.min(n));
     for (block, sum) in sum.chunks_mut(BLOCK).enumerate() {
-        let part = |x: &'_ [T]| -> Range<usize> { (block * BLOCK).min(x.len())..(block * BLOCK + sum.len()).min(x.len()) };
+        let part =
+            |x: &'_ [T]| -> Range<usize> { (block * BLOCK).min(x.len())..(block * BLOCK + sum.len()).min(x.len()) };
         let args = slices.map(|x| x.get(part(x)).unwrap_or(&[]));
         let (y, bar) = (y.get(part(y)).unwrap_or(&[]), bar.get(part(bar)).unwrap_or(&[]));
         made.clear();
@@ -643,4 +644,48 @@ pub fn partial_programs(prim: &'static Prim) -> &'static [Ex] {
 /// The partial derivative for argument `i` as an expression over arguments and result.
 pub fn partial_program(prim: &'static Prim, i: usize) -> Option<&'static Ex> {
     partial_programs(prim).get(i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::arith::{ADD, MUL};
+    use crate::ops::math::SIN;
+
+    fn numbers(shape: &[usize], seed: usize) -> Tensor {
+        let number = |i: usize| (((i + seed) * 7919) % 1013) as f64 / 97.0 - 5.0;
+        Tensor::from_vec(shape, (0..count(shape)).map(number).collect())
+    }
+
+    #[test]
+    fn what_is_added_in_passing_is_what_is_pulled_and_added() {
+        for shape in [&[3, 700][..], &[BLOCK], &[BLOCK + 1], &[5], &[0, 2]] {
+            let [a, b, y, bar, sum] = [1, 2, 3, 4, 5].map(|seed| numbers(shape, seed));
+            let values = [Value::tensor(a), Value::tensor(b)];
+            for (prim, args, i) in [(&MUL, &values[..], 0), (&MUL, &values, 1), (&SIN, &values[..1], 0)] {
+                let mut in_passing = sum.clone();
+                assert!(pull_onto(prim, args, &Value::tensor(y.clone()), &bar, i, &mut in_passing));
+                let bar = Value::tensor(bar.clone());
+                let pulled = pull_elementwise(prim, args, &Value::tensor(y.clone()), &bar, i).unwrap();
+                let Value::Tensor(_, want) = add(Value::tensor(sum.clone()), pulled).unwrap() else { panic!() };
+                assert!(in_passing.same(&want), "{} {i} {shape:?}", prim.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_alike_is_not_added_in_passing() {
+        let (x, bar) = (numbers(&[4, 3], 1), numbers(&[4, 3], 2));
+        let refused = |args: &[Value], sum: &mut Tensor| {
+            let before = sum.clone();
+            assert!(!pull_onto(&MUL, args, &Value::None, &bar, 0, sum) && sum.same(&before));
+        };
+        let tensor = |t: &Tensor| Value::tensor(t.clone());
+        refused(&[tensor(&x), Value::float(2.0)], &mut numbers(&[4, 3], 3));
+        refused(&[tensor(&x), tensor(&numbers(&[3], 4))], &mut numbers(&[4, 3], 3));
+        refused(&[tensor(&x), tensor(&x)], &mut numbers(&[12], 3));
+        refused(&[tensor(&x), tensor(&x)], &mut Tensor::zeros(&[4, 3], DType::F32));
+        // A slope of one is no product.
+        assert!(!pull_onto(&ADD, &[tensor(&x), tensor(&x)], &Value::None, &bar, 0, &mut numbers(&[4, 3], 3)));
+    }
 }

@@ -332,6 +332,32 @@ mod tests {
     }
 
     #[test]
+    fn short_rows_of_every_length() {
+        for n in 1..SHORT_ROW + 2 {
+            // More rows than are written out at a time.
+            let rows = 2 * SPREAD / n + 3;
+            let shape = [rows, 3, n];
+            let of = |count: usize, from: i64| (0..count as i64).map(|i| from + i * i % 97).collect::<Vec<_>>();
+            for own in [[rows, 3, n], [1, 3, n], [rows, 1, n], [rows, 3, 1], [1, 1, n], [1, 3, 1], [rows, 1, 1]] {
+                for other in [[rows, 3, n], [1, 3, n], [rows, 3, 1]] {
+                    let (a, b) = (of(count(&own), 1000), of(count(&other), 5));
+                    let at = |data: &[i64], own: [usize; 3], index: [usize; 3]| {
+                        let place = (0..3).fold(0, |at, k| at * own[k] + if own[k] == 1 { 0 } else { index[k] });
+                        data[place]
+                    };
+                    let mut want = vec![];
+                    for i in 0..rows {
+                        for (j, k) in (0..3).flat_map(|j| (0..n).map(move |k| (j, k))) {
+                            want.push(at(&a, own, [i, j, k]) + at(&b, other, [i, j, k]));
+                        }
+                    }
+                    assert!(add(&shape, (&a, &own), (&b, &other)) == want, "{own:?} {other:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn long_rows_go_the_strided_way() {
         let m: Vec<i64> = (0..2 * 3 * 40).collect();
         let col: Vec<i64> = vec![1000, 2000, 3000];

@@ -707,6 +707,40 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_a_plan_are_those_by_a_plan() {
+        for len in (1..10).chain([16]) {
+            let shape = [4, len];
+            let x = Tensor::from_vec(&shape, (0..4 * len).map(|i| (i * i % 31) as f64).collect());
+            for (which, dims) in [(vec![2, 0, 2, 3], vec![4]), (vec![3, 1, 1, 1, 0, 3], vec![3, 2]), (vec![], vec![0])]
+            {
+                let index = [pick(&dims, &which)];
+                // An index with a slice behind takes the long way.
+                let long = [index[0].clone(), whole()];
+                let (Value::Tensor(_, got), Value::Tensor(_, want)) =
+                    (get_index(&x, &index).unwrap(), get_index(&x, &long).unwrap())
+                else {
+                    panic!("a scalar")
+                };
+                assert!(got.same(&want), "{len} {which:?}");
+                let added = |index: &[IndexSpec]| {
+                    let mut sum = Rc::new(x.clone());
+                    index_add(&mut sum, index, &Value::Tensor(crate::ad::slot::Slot::CONST, want.clone())).unwrap();
+                    sum
+                };
+                assert!(added(&index).same(&added(&long)), "{len} {which:?}");
+            }
+            let last = get_index(&x, &[pick(&[2], &[0, -1])]).unwrap();
+            assert!(matches!(last, Value::Tensor(_, t) if t.iter_f64().last() == x.iter_f64().last()));
+            assert_eq!(get_index(&x, &[pick(&[2], &[0, 4])]).unwrap_err().0.code, "E0401");
+        }
+        // A row for all of them stretches.
+        let mut sum = Rc::new(Tensor::zeros(&[3, 2], DType::F64));
+        let row = Value::tensor(Tensor::from_vec(&[2], vec![1.0, 2.0]));
+        index_add(&mut sum, &[pick(&[2], &[0, 0])], &row).unwrap();
+        assert_eq!(sum.iter_f64().collect::<Vec<_>>(), [2.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
     fn writes_that_do_not_fit() {
         let mut t = Rc::new(table());
         let misfit = Value::tensor(ints(&[2], &[1, 2]));
