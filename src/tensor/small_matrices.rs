@@ -44,7 +44,7 @@ where
     let size = m * n;
     let count: usize = batch.iter().product();
     let Some(kernel) = kernel::<T>(k, n) else { return false };
-    if !stacks || inner != k || size == 0 || out.len() % size != 0 || first + out.len() / size > count {
+    if !stacks || inner != k || size == 0 || !out.len().is_multiple_of(size) || first + out.len() / size > count {
         return false;
     }
     let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, batch.len());
