@@ -226,6 +226,27 @@ impl Cx {
         Ok(if tensor.dtype() == DType::Bool { Value::Bool(bits != 0) } else { Value::Int(bits as i64) })
     }
 
+    /// Parts directions of one run whose tangents of this result would be too large together: some at a time stay in the caches and
+    /// in memory that was used before, which is worth running the function again for the others.
+    pub(crate) fn part_directions(&self, out: &Value, tangents: &[Option<Value>]) -> Result<()> {
+        /// Numbers in the tangents of one result.
+        const ROOM: usize = 1 << 19;
+        /// Directions that go together whatever their size, so that the function itself is little of the work.
+        const LEAST: usize = 4;
+        let Some(level) = self.innermost_batch() else { return Ok(()) };
+        let Some(Mode::Batch { n, one_run: true }) = self.level(level).map(|l| &l.mode) else { return Ok(()) };
+        let size: usize = out.shape().unwrap_or(&[]).iter().product();
+        if *n <= LEAST || size.saturating_mul(*n) <= ROOM {
+            return Ok(());
+        }
+        if !tangents.iter().flatten().any(|t| whole_at(t, level).is_some()) {
+            return Ok(());
+        }
+        // All passes but the last are alike, and so is the memory that they use.
+        let together = n.div_ceil(n.div_ceil((ROOM / size).max(LEAST)));
+        Err(split(Split { level: level.0, groups: (0..*n).map(|i| (i / together) as u32).collect() }))
+    }
+
     /// The request to run every example of the innermost batch level alone.
     #[cold]
     pub fn each_alone(&self) -> Error {
@@ -303,4 +324,44 @@ fn scalar_dtype(cx: &Cx, call: &BatchCall<'_>, count: usize, promotes: bool) -> 
         Some(dtype) => dtype,
         None => cx.env.dtype,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The groups into which `n` directions of one run part at a result of this size, if they do.
+    fn parted(n: usize, size: usize) -> Option<Vec<u32>> {
+        let mut cx = Cx::default();
+        let level = cx.open_directions(n).unwrap();
+        let tangent = cx.batch(Value::tensor(Tensor::zeros(&[n, 2], DType::F64)), level).unwrap();
+        let out = Value::tensor(Tensor::zeros(&[size], DType::F64));
+        assert!(cx.part_directions(&out, &[None]).is_ok(), "nothing is batched");
+        match cx.part_directions(&out, &[None, Some(tangent)]) {
+            Ok(()) => None,
+            Err(error) => match error.0.cause {
+                Cause::Split(Split { level: at, groups }) if at == level.0 => Some(groups),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+
+    #[test]
+    fn directions_part_where_their_tangents_are_large() {
+        let room = 1 << 19;
+        assert_eq!(parted(8, room / 8), None);
+        assert_eq!(parted(8, room / 8 + 1), Some(vec![0, 0, 0, 0, 1, 1, 1, 1]));
+        assert_eq!(parted(4, room), None);
+        assert_eq!(parted(9, 10 * room), Some(vec![0, 0, 0, 1, 1, 1, 2, 2, 2]));
+        assert_eq!(parted(26, 153_600).map(|groups| groups.last().copied()), Some(Some(6)));
+    }
+
+    #[test]
+    fn examples_do_not_part_for_their_size() {
+        let mut cx = Cx::default();
+        let level = cx.open_batch(8).unwrap();
+        let tangent = cx.batch(Value::tensor(Tensor::zeros(&[8, 2], DType::F64)), level).unwrap();
+        let out = Value::tensor(Tensor::zeros(&[1 << 19], DType::F64));
+        assert!(cx.part_directions(&out, &[Some(tangent)]).is_ok());
+    }
 }

@@ -411,6 +411,7 @@ impl Cx {
         }
         let tangents: SmallVec<[Option<Value>; 3]> =
             args.iter().map(|a| self.tangent(a, level)).collect::<Result<_>>()?;
+        self.part_directions(&out, &tangents)?;
         let tangent = match self.unwatched(|cx| cx.push(prim, &primals, &out, &tangents)) {
             Err(error) if error.0.code == UNDEFINED && matches!(prim.diff, Diff::Rules { .. }) => {
                 return self.push_dual(out, Tangent::Undefined(error), level);

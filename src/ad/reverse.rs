@@ -26,7 +26,7 @@ use crate::ops::prim::{Call, Cotangents, Diff, Eval, Keep, Prim, arg_bit};
 use crate::ops::reduce::{MEAN, SUM};
 use crate::profile;
 use crate::tensor::broadcast::broadcast_shapes;
-use crate::tensor::elementwise::add_alike;
+use crate::tensor::elementwise::{add_alike, pull_onto};
 use crate::tensor::matmul;
 use crate::tensor::parts::add_at;
 use crate::tensor::small;
@@ -304,7 +304,7 @@ fn sweep_from(
                     {
                         trap.sum(&mut vm.cx, &tape.origin(index), &y_bar)?;
                     }
-                    let added = if plain { add_to_factor(tape, &mut bars, p, &y_bar) } else { 0 };
+                    let added = if plain { add_in_passing(tape, &mut bars, p, &y_bar) } else { 0 };
                     let cotangents = pull(vm, p, y_bar, added)?;
                     if let Some(trap) = trap {
                         trap.general(&mut vm.cx, &tape.origin(index), p, finite, &cotangents)?;
@@ -411,6 +411,22 @@ fn add_part(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> R
         }
         _ => Ok(false),
     }
+}
+
+/// Cotangents that add to what there is in place as they are made; the bits of the arguments for which that is done.
+fn add_in_passing(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) -> u32 {
+    let Value::Tensor(Slot::CONST, c) = y_bar else { return 0 };
+    if !matches!(entry.prim.diff, Diff::Elementwise) || std::ptr::eq(entry.prim, &ZMUL) {
+        return add_to_factor(tape, bars, entry, y_bar);
+    }
+    let mut done = 0;
+    for (i, node) in entry.nodes.iter().enumerate().filter(|(_, node)| node.0 != 0) {
+        let sum = bars.tensor_mut(tape, *node);
+        if sum.is_some_and(|sum| pull_onto(entry.prim, &entry.args, &entry.out, c, i, sum)) {
+            done |= arg_bit(i);
+        }
+    }
+    done
 }
 
 /// The cotangent of a matrix that others were multiplied with adds to what there is in place; the bit of the argument for which

@@ -179,7 +179,7 @@ pub fn stretch<T: Copy>(data: &[T], shape: &[usize], target: &[usize]) -> Vec<T>
 
 /// `N` elements from `from` on, or one of them `N` times.
 #[inline]
-fn extend_by<const N: usize, T: Copy>(out: &mut Vec<T>, data: &[T], from: usize, step: usize) {
+pub(super) fn extend_by<const N: usize, T: Copy>(out: &mut Vec<T>, data: &[T], from: usize, step: usize) {
     match data.get(from..) {
         Some([x, ..]) if step == 0 => out.extend_from_slice(&[*x; N]),
         Some(rest) => out.extend_from_slice(rest.first_chunk::<N>().map_or(&[], |row| &row[..])),

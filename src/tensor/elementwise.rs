@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -15,6 +16,7 @@ use super::lanes::{Lanes, Run, run, run_shared, run_whole};
 use super::out::{Out, behind};
 use super::simd::kernels::add_to;
 use super::spares::Spares;
+use super::threads::{self, MANY};
 use super::{Arr, DType, Shape, Tensor, count, dense, dense_mut, flat};
 use crate::ad::slot::Slot;
 use crate::env::Env;
@@ -383,6 +385,60 @@ fn few_pulled<T: Float>(
     Some(result)
 }
 
+/// Adds `y_bar` times the partial for argument `i` to `sum`, block by block: what is added is never written to memory. False, with
+/// nothing done, where not all that is read are tensors alike, or the partial is a constant.
+pub fn pull_onto(prim: &'static Prim, args: &[Value], out: &Value, y_bar: &Tensor, i: usize, sum: &mut Tensor) -> bool {
+    let Eval::Elementwise(e) = &prim.eval else { return false };
+    match (y_bar, sum) {
+        (Tensor::F32(bar), Tensor::F32(sum)) => pull_onto_of(e, |e| e.pull32, args, out, bar, i, sum),
+        (Tensor::F64(bar), Tensor::F64(sum)) => pull_onto_of(e, |e| e.pull64, args, out, bar, i, sum),
+        _ => false,
+    }
+}
+
+fn pull_onto_of<T: Float>(
+    e: &Elementwise,
+    kernels: fn(&Elementwise) -> [PullKernel<T>; 3],
+    args: &[Value],
+    out: &Value,
+    bar: &Arr<T>,
+    i: usize,
+    sum: &mut Arr<T>,
+) -> bool {
+    let shape = bar.shape();
+    let n = count(shape);
+    let shared = n >= MANY && threads::available() > 1;
+    if shared || sum.shape() != shape || dense(sum).is_none() || e.slopes().get(i).is_none_or(|s| s.constant.is_some())
+    {
+        return false;
+    }
+    let special = if i == 0 { e.special.and_then(|special| special(args)) } else { None };
+    let e = special.unwrap_or(e);
+    let Some(bar) = dense(bar) else { return false };
+    // What is not kept is not read either; the cotangent stands in for it.
+    let mut slices: [&[T]; 3] = [&[]; 3];
+    let arity = e.arity().min(args.len());
+    for (slice, v) in slices.iter_mut().zip(args.iter().take(arity)) {
+        match alike(v, shape, bar) {
+            Some(data) => *slice = data,
+            None => return false,
+        }
+    }
+    let (Some(kernel), Some(y)) = (kernels(e).get(i).copied(), alike(out, shape, bar)) else { return false };
+    let Some(sum) = dense_mut(sum) else { return false };
+    let mut made = Vec::with_capacity(BLOCK.min(n));
+    for (block, sum) in sum.chunks_mut(BLOCK).enumerate() {
+        let part =
+            |x: &'_ [T]| -> Range<usize> { (block * BLOCK).min(x.len())..(block * BLOCK + sum.len()).min(x.len()) };
+        let args = slices.map(|x| x.get(part(x)).unwrap_or(&[]));
+        let (y, bar) = (y.get(part(y)).unwrap_or(&[]), bar.get(part(bar)).unwrap_or(&[]));
+        made.clear();
+        behind(&mut made, sum.len(), |out| kernel(args.get(..arity).unwrap_or(&[]), y, bar, out));
+        add_to(sum, &made);
+    }
+    true
+}
+
 /// The elements of a tensor of this shape; others in the place of what is absent.
 fn alike<'a, T: Float>(v: &'a Value, shape: &[usize], absent: &'a [T]) -> Option<&'a [T]> {
     match v {
@@ -588,4 +644,48 @@ pub fn partial_programs(prim: &'static Prim) -> &'static [Ex] {
 /// The partial derivative for argument `i` as an expression over arguments and result.
 pub fn partial_program(prim: &'static Prim, i: usize) -> Option<&'static Ex> {
     partial_programs(prim).get(i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::arith::{ADD, MUL};
+    use crate::ops::math::SIN;
+
+    fn numbers(shape: &[usize], seed: usize) -> Tensor {
+        let number = |i: usize| (((i + seed) * 7919) % 1013) as f64 / 97.0 - 5.0;
+        Tensor::from_vec(shape, (0..count(shape)).map(number).collect())
+    }
+
+    #[test]
+    fn what_is_added_in_passing_is_what_is_pulled_and_added() {
+        for shape in [&[3, 700][..], &[BLOCK], &[BLOCK + 1], &[5], &[0, 2]] {
+            let [a, b, y, bar, sum] = [1, 2, 3, 4, 5].map(|seed| numbers(shape, seed));
+            let values = [Value::tensor(a), Value::tensor(b)];
+            for (prim, args, i) in [(&MUL, &values[..], 0), (&MUL, &values, 1), (&SIN, &values[..1], 0)] {
+                let mut in_passing = sum.clone();
+                assert!(pull_onto(prim, args, &Value::tensor(y.clone()), &bar, i, &mut in_passing));
+                let bar = Value::tensor(bar.clone());
+                let pulled = pull_elementwise(prim, args, &Value::tensor(y.clone()), &bar, i).unwrap();
+                let Value::Tensor(_, want) = add(Value::tensor(sum.clone()), pulled).unwrap() else { panic!() };
+                assert!(in_passing.same(&want), "{} {i} {shape:?}", prim.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_alike_is_not_added_in_passing() {
+        let (x, bar) = (numbers(&[4, 3], 1), numbers(&[4, 3], 2));
+        let refused = |args: &[Value], sum: &mut Tensor| {
+            let before = sum.clone();
+            assert!(!pull_onto(&MUL, args, &Value::None, &bar, 0, sum) && sum.same(&before));
+        };
+        let tensor = |t: &Tensor| Value::tensor(t.clone());
+        refused(&[tensor(&x), Value::float(2.0)], &mut numbers(&[4, 3], 3));
+        refused(&[tensor(&x), tensor(&numbers(&[3], 4))], &mut numbers(&[4, 3], 3));
+        refused(&[tensor(&x), tensor(&x)], &mut numbers(&[12], 3));
+        refused(&[tensor(&x), tensor(&x)], &mut Tensor::zeros(&[4, 3], DType::F32));
+        // A slope of one is no product.
+        assert!(!pull_onto(&ADD, &[tensor(&x), tensor(&x)], &Value::None, &bar, 0, &mut numbers(&[4, 3], 3)));
+    }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::broadcast::broadcast_strides;
+use super::broadcast::{broadcast_strides, extend_by};
 use super::out::Out;
 use super::{Shape, count, threads};
 
@@ -144,27 +144,22 @@ impl Rows {
         mut f: impl FnMut(usize, &[Lanes<'_, T>]),
     ) {
         let inner = self.inner();
-        // Rows too short for a call each are written out for many of them.
+        // Rows too short for a call each are written out for many of them, where they do not lie one behind the other.
         if inner < SHORT_ROW {
             let together = (SPREAD / inner.max(1)).max(1);
+            let mut copies: SmallVec<[Vec<T>; MOST]> = operands.iter().map(|_| vec![]).collect();
             for from in rows.clone().step_by(together) {
                 let some = from..(from + together).min(rows.end);
-                let mut copies: SmallVec<[Vec<T>; MOST]> = SmallVec::new();
-                for (k, (data, _)) in operands.iter().enumerate() {
-                    let step = self.step(k);
-                    let mut copy: Vec<T> = Vec::with_capacity(some.len() * inner);
-                    self.bases(some.clone(), |bases| {
-                        let base = bases.get(k).copied().unwrap_or(0);
-                        if step == 0 {
-                            let len = copy.len() + inner;
-                            data.get(base).into_iter().for_each(|&x| copy.resize(len, x));
-                        } else {
-                            copy.extend_from_slice(data.get(base..base + inner).unwrap_or(&[]));
-                        }
+                let mut lanes: Run<T> = SmallVec::new();
+                for (k, ((data, _), copy)) in operands.iter().zip(&mut copies).enumerate() {
+                    lanes.push(if self.is_dense(k) {
+                        Lanes::Each(data.get(some.start * inner..some.end * inner).unwrap_or(&[]))
+                    } else {
+                        copy.clear();
+                        self.write_out(k, data, some.clone(), copy);
+                        Lanes::Each(copy)
                     });
-                    copies.push(copy);
                 }
-                let lanes: Run<T> = copies.iter().map(|copy| Lanes::Each(copy)).collect();
                 f(some.len() * inner, &lanes);
             }
             return;
@@ -182,6 +177,63 @@ impl Rows {
             }
             f(inner, &lanes[..count]);
         });
+    }
+
+    /// Whether the rows of operand `k` lie one behind the other.
+    fn is_dense(&self, k: usize) -> bool {
+        let mut step = 1;
+        let Some(strides) = self.strides.get(k) else { return false };
+        strides.iter().zip(&self.dims).rev().all(|(&own, &n)| {
+            let joins = own == step;
+            step *= n;
+            joins
+        })
+    }
+
+    /// Appends some of the rows of operand `k`.
+    fn write_out<T: Copy>(&self, k: usize, data: &[T], rows: Range<usize>, out: &mut Vec<T>) {
+        let (inner, step) = (self.inner(), self.step(k));
+        out.reserve(rows.len() * inner + SHORT_ROW);
+        match inner {
+            // Points in the plane and in space: with a length that the compiler knows, a copy is a few moves.
+            2 => self.bases_of(k, rows, |base| extend_by::<2, T>(out, data, base, step)),
+            3 => self.bases_of(k, rows, |base| extend_by::<3, T>(out, data, base, step)),
+            4 => self.bases_of(k, rows, |base| extend_by::<4, T>(out, data, base, step)),
+            // Others are a whole block, of which the next row overwrites what is too much.
+            _ => self.bases_of(k, rows, |base| {
+                let (start, rest) = (out.len(), data.get(base..).unwrap_or(&[]));
+                match (rest.first_chunk::<SHORT_ROW>(), rest) {
+                    (_, [x, ..]) if step == 0 => out.extend_from_slice(&[*x; SHORT_ROW]),
+                    (Some(block), _) => out.extend_from_slice(block),
+                    (None, rest) => out.extend_from_slice(rest),
+                }
+                out.truncate(start + inner);
+            }),
+        }
+    }
+
+    /// Calls `f` with where operand `k` begins in each of the rows.
+    #[inline]
+    fn bases_of(&self, k: usize, rows: Range<usize>, mut f: impl FnMut(usize)) {
+        let (Some(strides), Some(last)) = (self.strides.get(k), self.outer().checked_sub(1)) else {
+            return rows.for_each(|_| f(0));
+        };
+        let (len, step) = (self.dims[last].max(1), strides[last]);
+        let mut row = rows.start;
+        while row < rows.end {
+            // The rows up to the end of the last of the outer axes are equally far apart.
+            let (mut left, mut base) = (row, 0);
+            for axis in (0..=last).rev() {
+                let n = self.dims[axis].max(1);
+                base += left % n * strides[axis];
+                left /= n;
+            }
+            let end = (row - row % len + len).min(rows.end);
+            for i in 0..end - row {
+                f(base + i * step);
+            }
+            row = end;
+        }
     }
 
     /// How far operand `k` advances within a row.
@@ -277,6 +329,32 @@ mod tests {
         assert_eq!(add(&[2, 3], (&m, &[2, 3]), (&[10, 20], &[2, 1])), [10, 11, 12, 23, 24, 25]);
         assert_eq!(add(&[2, 3], (&[1, 2], &[2, 1]), (&[10, 20, 30], &[3])), [11, 21, 31, 12, 22, 32]);
         assert_eq!(add(&[2], (&[1, 2], &[2]), (&[5], &[])), [6, 7]);
+    }
+
+    #[test]
+    fn short_rows_of_every_length() {
+        for n in 1..SHORT_ROW + 2 {
+            // More rows than are written out at a time.
+            let rows = 2 * SPREAD / n + 3;
+            let shape = [rows, 3, n];
+            let of = |count: usize, from: i64| (0..count as i64).map(|i| from + i * i % 97).collect::<Vec<_>>();
+            for own in [[rows, 3, n], [1, 3, n], [rows, 1, n], [rows, 3, 1], [1, 1, n], [1, 3, 1], [rows, 1, 1]] {
+                for other in [[rows, 3, n], [1, 3, n], [rows, 3, 1]] {
+                    let (a, b) = (of(count(&own), 1000), of(count(&other), 5));
+                    let at = |data: &[i64], own: [usize; 3], index: [usize; 3]| {
+                        let place = (0..3).fold(0, |at, k| at * own[k] + if own[k] == 1 { 0 } else { index[k] });
+                        data[place]
+                    };
+                    let mut want = vec![];
+                    for i in 0..rows {
+                        for (j, k) in (0..3).flat_map(|j| (0..n).map(move |k| (j, k))) {
+                            want.push(at(&a, own, [i, j, k]) + at(&b, other, [i, j, k]));
+                        }
+                    }
+                    assert!(add(&shape, (&a, &own), (&b, &other)) == want, "{own:?} {other:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::cast::Float;
 use super::create::Element;
 use super::simd::extrema::any_nan;
 use super::threads::{self, each_chunk};
-use super::{Arr, Shape, Tensor, count, dense as dense_slice, dense_mut, matvec, strided};
+use super::{Arr, Shape, Tensor, count, dense as dense_slice, dense_mut, matvec, small_matrices, strided};
 use crate::error::{Error, Result};
 
 /// Below this many multiplications the call of the tuned kernel costs more than the product.
@@ -24,6 +24,18 @@ pub trait Product: Element {
     /// `out[i, j] = sum over k of a[i, k] * b[k, j]`; `out` is row-major, `a` is m by k, `b` is k by n. False if a sum
     /// does not fit; else all of `out` is written.
     fn product(a: ArrayView2<'_, Self>, b: ArrayView2<'_, Self>, out: &mut [MaybeUninit<Self>]) -> bool;
+
+    /// Products of some of the small matrices of two stacks, from number `first` on; false, with nothing done, if there is no loop for
+    /// them: see [`small_matrices`].
+    fn small_products(
+        _: &ArrayViewD<'_, Self>,
+        _: &ArrayViewD<'_, Self>,
+        _batch: &[usize],
+        _first: usize,
+        _out: &mut [MaybeUninit<Self>],
+    ) -> bool {
+        false
+    }
 
     /// Sum of the products of two slices of one length.
     fn dot(a: &[Self], b: &[Self]) -> Result<Self>;
@@ -92,6 +104,16 @@ macro_rules! float_product {
                     dense(rows, b, out, n, false, 1.0);
                 });
                 true
+            }
+
+            fn small_products(
+                a: &ArrayViewD<'_, $type>,
+                b: &ArrayViewD<'_, $type>,
+                batch: &[usize],
+                first: usize,
+                out: &mut [MaybeUninit<$type>],
+            ) -> bool {
+                small_matrices::products(a, b, batch, first, out)
             }
 
             fn dot(a: &[$type], b: &[$type]) -> Result<$type> {
@@ -393,7 +415,11 @@ fn products<T: Product>(
     };
     let together = threads::together(count(batch), m * n * k);
     let fits = AtomicBool::new(true);
+    let small = small_matrices::are_small(k, n);
     each_chunk(out, together * m * n, |chunk, out| {
+        if small && T::small_products(&a, &b, batch, chunk * together, out) {
+            return;
+        }
         for (i, out) in out.chunks_exact_mut(m * n).enumerate() {
             let (mut a, mut b, mut rest) = (a.view(), b.view(), chunk * together + i);
             // From the last leading axis to the first.

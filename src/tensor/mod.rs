@@ -32,6 +32,7 @@ pub mod room;
 pub mod scan;
 pub mod simd;
 pub mod small;
+pub mod small_matrices;
 pub mod sort;
 pub mod spares;
 pub mod strided;
@@ -48,7 +49,9 @@ use std::fmt;
 use ndarray::{ArcArray, IxDyn};
 use smallvec::SmallVec;
 
+use self::simd::kernels::all_finite;
 use crate::map_dtype;
+use crate::ops::real::Real;
 use crate::value::Value;
 
 /// The array behind one dtype.
@@ -169,8 +172,8 @@ impl Tensor {
     pub fn all_finite(&self) -> bool {
         match self {
             Tensor::Bool(_) | Tensor::Int(_) => true,
-            Tensor::F32(a) => every(a, |x| x.is_finite()),
-            Tensor::F64(a) => every(a, |x| x.is_finite()),
+            Tensor::F32(a) => finite(a),
+            Tensor::F64(a) => finite(a),
         }
     }
 
@@ -211,10 +214,22 @@ fn every<T>(a: &Arr<T>, holds: impl Fn(&T) -> bool) -> bool {
     if a.first().is_some_and(|x| !holds(x)) {
         return false;
     }
-    match a.as_slice_memory_order() {
-        Some(all) => all.chunks(64).all(|block| block.iter().fold(true, |ok, x| ok & holds(x))),
-        None => a.iter().all(holds),
+    let of_block = |block: &[T]| block.iter().fold(true, |ok, x| ok & holds(x));
+    strided::each_row(a, |row| row.chunks(64).all(of_block))
+}
+
+/// True if no element is NaN or infinite.
+fn finite<T: Real>(a: &Arr<T>) -> bool {
+    /// Elements that are looked at without asking whether one was infinite; fewer than the second are no vectors.
+    const BLOCK: usize = 1 << 12;
+    const SHORT: usize = 16;
+    if a.first().is_some_and(|x| !x.to_f64().is_finite()) {
+        return false;
     }
+    strided::each_row(a, |row| match row.len() {
+        0..SHORT => row.iter().fold(true, |ok, x| ok & x.to_f64().is_finite()),
+        _ => row.chunks(BLOCK).all(all_finite),
+    })
 }
 
 /// The elements of an array if they lie in row-major order without gaps.
@@ -265,4 +280,26 @@ pub fn count(shape: &[usize]) -> usize {
 pub fn show_shape(shape: &[usize]) -> String {
     let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
     format!("[{}]", dims.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_finite_is_found_wherever_it_lies() {
+        let shape = [5, 40, 18];
+        let part =
+            |t: &Tensor| view::permute(&view::slice_axis(&view::slice_axis(t, 2, 1, 17, 1), 0, 1, 4, 2), &[1, 0, 2]);
+        let inside = part(&Tensor::from_vec(&shape, (0..count(&shape)).map(|i| i as i64).collect()));
+        let inside: Vec<f64> = inside.iter_f64().collect();
+        for at in 0..count(&shape) {
+            let mut data = vec![1.0f32; count(&shape)];
+            data[at] = [f32::NAN, f32::INFINITY, -f32::INFINITY][at % 3];
+            let whole = Tensor::from_vec(&shape, data);
+            assert!(!whole.all_finite());
+            assert_eq!(part(&whole).all_finite(), !inside.contains(&(at as f64)), "{at}");
+        }
+        assert!(Tensor::zeros(&[0, 3], DType::F32).all_finite());
+    }
 }

@@ -17,7 +17,7 @@ use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range,
 use crate::tensor::lanes::Lanes;
 use crate::tensor::simd::kernels::{add_to, choose_lanes};
 use crate::tensor::view::{row_major, standard};
-use crate::tensor::{Arr, DType, Tensor, dense, dense_mut, flat, show_shape, strided};
+use crate::tensor::{Arr, DType, Shape, Tensor, dense, dense_mut, flat, show_shape, strided};
 use crate::value::Value;
 
 /// Applies a plan without gathers: a view of whatever ownership `a` has.
@@ -132,18 +132,108 @@ fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     let mut out = Vec::with_capacity(plan.shape.iter().product());
     if o.run == 1 && o.after.len() == 1 {
         o.each_base(|base| out.extend(o.at.iter().map(|at| data[base + at])));
-    } else if o.run == 1 {
-        o.each(|i| out.push(data[i]));
     } else {
-        o.each(|i| out.extend_from_slice(&data[i..i + o.run]));
+        match o.run {
+            1 => o.each(|i| out.push(data[i])),
+            // With a length that the compiler knows, a copy is a few moves.
+            2 => o.each(|i| append_run::<2, T>(&mut out, data, i)),
+            3 => o.each(|i| append_run::<3, T>(&mut out, data, i)),
+            4 => o.each(|i| append_run::<4, T>(&mut out, data, i)),
+            8 => o.each(|i| append_run::<8, T>(&mut out, data, i)),
+            run => o.each(|i| out.extend_from_slice(&data[i..i + run])),
+        }
     }
     array(&plan.shape, out)
+}
+
+/// Appends `N` elements from `from` on.
+#[inline(always)]
+fn append_run<const N: usize, T: Element>(out: &mut Vec<T>, data: &[T], from: usize) {
+    if let Some(run) = data[from..].first_chunk::<N>() {
+        out.extend_from_slice(run);
+    }
+}
+
+/// Length of a row and numbers of the rows of a row-major tensor that are asked for; `None` where a number is negative or too large.
+fn rows_in<'a, T>(a: &Arr<T>, which: &'a Arr<i64>) -> Option<(usize, &'a [i64])> {
+    let (&n, inner) = a.shape().split_first()?;
+    let which = dense(which)?;
+    // Compared without a sign, a negative number is a large one.
+    let fine = which.iter().fold(true, |fine, &i| fine & ((i as u64) < n as u64));
+    if fine { Some((inner.iter().product(), which)) } else { None }
+}
+
+/// Rows of a row-major tensor, without a plan.
+fn rows_at<T: Element>(a: &Arr<T>, which: &Arr<i64>) -> Option<Value> {
+    let (data, (len, rows)) = (dense(a)?, rows_in(a, which)?);
+    let starts = rows.iter().map(|&i| i as usize * len);
+    let mut out = Vec::with_capacity(rows.len() * len);
+    match len {
+        1 => out.extend(starts.filter_map(|i| data.get(i).copied())),
+        2 => starts.for_each(|i| append_run::<2, T>(&mut out, data, i)),
+        3 => starts.for_each(|i| append_run::<3, T>(&mut out, data, i)),
+        4 => starts.for_each(|i| append_run::<4, T>(&mut out, data, i)),
+        8 => starts.for_each(|i| append_run::<8, T>(&mut out, data, i)),
+        _ => starts.for_each(|i| out.extend_from_slice(data.get(i..i + len).unwrap_or(&[]))),
+    }
+    let mut shape = Shape::from_slice(which.shape());
+    shape.extend_from_slice(&a.shape()[1..]);
+    Some(Value::from_vec(&shape, out))
+}
+
+/// Adds to rows of a row-major tensor, without a plan; false, with nothing done, if that takes more.
+fn add_rows<T: Float + std::ops::AddAssign>(a: &mut Arr<T>, which: &Arr<i64>, v: &Arr<T>) -> bool {
+    let Some((len, rows)) = rows_in(a, which) else { return false };
+    if v.shape().strip_prefix(which.shape()) != a.shape().get(1..) || len == 0 || dense(a).is_none() {
+        return false;
+    }
+    let (Some(data), Some(v)) = (dense_mut(a), dense(v)) else { return false };
+    let starts = rows.iter().map(|&i| i as usize * len);
+    match len {
+        1 => add_runs::<1, T>(data, starts, v),
+        2 => add_runs::<2, T>(data, starts, v),
+        3 => add_runs::<3, T>(data, starts, v),
+        4 => add_runs::<4, T>(data, starts, v),
+        8 => add_runs::<8, T>(data, starts, v),
+        _ => {
+            for (i, row) in starts.zip(v.chunks_exact(len)) {
+                if let Some(sum) = data.get_mut(i..i + len) {
+                    sum.iter_mut().zip(row).for_each(|(y, &x)| *y += x);
+                }
+            }
+        }
+    }
+    true
+}
+
+/// Adds runs of `N` elements, which are few instructions each.
+fn add_runs<const N: usize, T: Copy + std::ops::AddAssign>(
+    data: &mut [T],
+    starts: impl Iterator<Item = usize>,
+    v: &[T],
+) {
+    let (rows, _) = v.as_chunks::<N>();
+    for (i, row) in starts.zip(rows) {
+        if let Some(sum) = data.get_mut(i..).and_then(<[T]>::first_chunk_mut::<N>) {
+            sum.iter_mut().zip(row).for_each(|(y, &x)| *y += x);
+        }
+    }
 }
 
 /// What the index selects: a scalar, a view, or (with int tensors and masks) a copy.
 pub fn get_index(t: &Tensor, spec: &[IndexSpec]) -> Result<Value> {
     if let [IndexSpec::At(i)] = spec {
         return get_at(t, *i);
+    }
+    if let [IndexSpec::Ints(which)] = spec
+        && let Tensor::Int(which) = &**which
+        && let Some(rows) = match t {
+            Tensor::F32(a) => rows_at(a, which),
+            Tensor::F64(a) => rows_at(a, which),
+            _ => None,
+        }
+    {
+        return Ok(rows);
     }
     let plan = plan(t.shape(), spec)?;
     Ok(Value::tensor(map_dtype!(t, a => read(a, &plan))))
@@ -315,12 +405,10 @@ fn write<T: Element>(a: &mut Arr<T>, plan: &Plan, source: Source<T>, f: impl Fn(
                 Some(v) => Cow::Borrowed(v),
                 None => Cow::Owned(strided::copied(&v)),
             };
-            let mut next = 0;
+            let mut rows = v.chunks_exact(o.run.max(1));
             o.each(|i| {
-                for (y, &x) in data[i..i + o.run].iter_mut().zip(&v[next..]) {
-                    f(y, x);
-                }
-                next += o.run;
+                let row = rows.next().unwrap_or(&[]);
+                data[i..i + o.run].iter_mut().zip(row).for_each(|(y, &x)| f(y, x));
             });
         }
     }
@@ -455,6 +543,16 @@ pub fn set_index(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()
 
 /// `x` with `v` added at the index; places named several times take every addend. In place if `x` is unshared.
 pub fn index_add(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()> {
+    if let ([IndexSpec::Ints(which)], Value::Tensor(_, v)) = (spec, v)
+        && let Tensor::Int(which) = &**which
+        && match (Rc::make_mut(x), &**v) {
+            (Tensor::F32(x), Tensor::F32(v)) => add_rows(x, which, v),
+            (Tensor::F64(x), Tensor::F64(v)) => add_rows(x, which, v),
+            _ => false,
+        }
+    {
+        return Ok(());
+    }
     let plan = plan(x.shape(), spec)?;
     let overflow = std::cell::Cell::new(false);
     macro_rules! add {
@@ -606,6 +704,40 @@ mod tests {
         assert_eq!(written(&[at(0), cut(None, None, -2)], two(), set_index), [9.0, 1.0, 8.0, 3.0, 4.0, 5.0]);
         let wide = Value::tensor(ints(&[1, 1, 2], &[8, 9]));
         assert_eq!(written(&[at(0), cut(None, Some(2), 1)], wide, set_index), [8.0, 9.0, 2.0, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn rows_without_a_plan_are_those_by_a_plan() {
+        for len in (1..10).chain([16]) {
+            let shape = [4, len];
+            let x = Tensor::from_vec(&shape, (0..4 * len).map(|i| (i * i % 31) as f64).collect());
+            for (which, dims) in [(vec![2, 0, 2, 3], vec![4]), (vec![3, 1, 1, 1, 0, 3], vec![3, 2]), (vec![], vec![0])]
+            {
+                let index = [pick(&dims, &which)];
+                // An index with a slice behind takes the long way.
+                let long = [index[0].clone(), whole()];
+                let (Value::Tensor(_, got), Value::Tensor(_, want)) =
+                    (get_index(&x, &index).unwrap(), get_index(&x, &long).unwrap())
+                else {
+                    panic!("a scalar")
+                };
+                assert!(got.same(&want), "{len} {which:?}");
+                let added = |index: &[IndexSpec]| {
+                    let mut sum = Rc::new(x.clone());
+                    index_add(&mut sum, index, &Value::Tensor(crate::ad::slot::Slot::CONST, want.clone())).unwrap();
+                    sum
+                };
+                assert!(added(&index).same(&added(&long)), "{len} {which:?}");
+            }
+            let last = get_index(&x, &[pick(&[2], &[0, -1])]).unwrap();
+            assert!(matches!(last, Value::Tensor(_, t) if t.iter_f64().last() == x.iter_f64().last()));
+            assert_eq!(get_index(&x, &[pick(&[2], &[0, 4])]).unwrap_err().0.code, "E0401");
+        }
+        // A row for all of them stretches.
+        let mut sum = Rc::new(Tensor::zeros(&[3, 2], DType::F64));
+        let row = Value::tensor(Tensor::from_vec(&[2], vec![1.0, 2.0]));
+        index_add(&mut sum, &[pick(&[2], &[0, 0])], &row).unwrap();
+        assert_eq!(sum.iter_f64().collect::<Vec<_>>(), [2.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -313,7 +313,26 @@ fn places_of<S: Side, T: Comparable>(data: &[T], shape: &[usize], axes: &[usize]
         return out;
     }
     let (rows, n) = rows(data, shape, axes);
+    if (2..SHORT).contains(&n) && rows.len() > n {
+        return places_in_short_rows::<S, T>(&rows, n);
+    }
     rows.chunks_exact(n.max(1)).map(|row| first_best::<S, T>(row) as i64).collect()
+}
+
+/// Rows of fewer elements than this are no vectors.
+const SHORT: usize = 64;
+
+/// Where the first best element of each of some short rows is. Many rows are turned into columns, which are compared side by side.
+fn places_in_short_rows<S: Side, T: Comparable>(rows: &[T], n: usize) -> Vec<i64> {
+    const TOGETHER: usize = 64;
+    let mut out = Vec::with_capacity(rows.len() / n);
+    let mut turned = Vec::with_capacity(TOGETHER * n);
+    for block in rows.chunks(TOGETHER * n) {
+        turned.clear();
+        (0..n).for_each(|k| turned.extend(block.iter().skip(k).step_by(n)));
+        first_best_of_columns::<S, T>(&turned, block.len() / n, &mut out);
+    }
+    out
 }
 
 /// Appends the sums of squared distances of the columns of a matrix with rows of `inner` from their means.
@@ -428,6 +447,19 @@ mod tests {
         }
         let (r, n) = rows(&data, &[2, 3, 4], &[0, 2]);
         assert_eq!((&r[..8], n), (&[0, 1, 2, 3, 12, 13, 14, 15][..], 8));
+    }
+
+    #[test]
+    fn places_in_rows_of_all_lengths() {
+        for n in (1..20).chain([SHORT - 1, SHORT, SHORT + 1]) {
+            for count in [1, 2, 63, 64, 65, 200] {
+                let number = |i: usize| if i % 37 == 5 { f64::NAN } else { ((i * 7919) % 11) as f64 };
+                let data: Vec<f64> = (0..count * n).map(number).collect();
+                let first = |row: &[f64]| first_best::<Smallest, f64>(row) as i64;
+                let want: Vec<i64> = data.chunks(n).map(first).collect();
+                assert_eq!(places(&data, &[count, n], &[1], false), want, "{count} {n}");
+            }
+        }
     }
 
     #[test]

@@ -95,6 +95,39 @@ pub fn copied<T: Copy, S: Data<Elem = T>>(a: &ArrayBase<S, IxDyn>) -> Vec<T> {
     out
 }
 
+/// Whether `holds` is true of all rows of neighbours in memory, which together are all elements of an array, in any order; what
+/// is stretched is looked at once.
+pub fn each_row<T, S: Data<Elem = T>>(a: &ArrayBase<S, IxDyn>, mut holds: impl FnMut(&[T]) -> bool) -> bool {
+    if let Some(all) = a.as_slice_memory_order() {
+        return holds(all);
+    }
+    if a.is_empty() {
+        return true;
+    }
+    // From the lowest element on, all steps lead upwards.
+    let mut start = 0;
+    let mut axes = Axes::new();
+    for (&len, &from) in a.shape().iter().zip(a.strides()).filter(|(len, from)| **len > 1 && **from != 0) {
+        start += from.min(0) * (len as isize - 1);
+        axes.push(Along { len, from: from.abs(), to: 0 });
+    }
+    axes.sort_unstable_by_key(|axis| std::cmp::Reverse(axis.from));
+    let mut row = 1;
+    while let Some(axis) = axes.last()
+        && axis.from == row as isize
+    {
+        row *= axis.len;
+        axes.pop();
+    }
+    let mut all = true;
+    each(&axes, |from, _| {
+        // SAFETY: ndarray guarantees that the elements of an array lie where pointer and strides say. Each offset is that of an
+        // index whose place along the axes that make up a row is their lowest, and the row is those axes.
+        all = all && holds(unsafe { std::slice::from_raw_parts(a.as_ptr().offset(start + from), row) });
+    });
+    all
+}
+
 /// The elements of a row-major buffer with its axes in another order: axis `k` of the result is axis `order[k]`, each of which
 /// is named once.
 pub fn permuted<T: Copy>(data: &[T], shape: &[usize], order: &[usize]) -> Vec<T> {
@@ -387,6 +420,39 @@ mod tests {
         let mut one = counted(&[1, 1]);
         zip_mut(&mut one.view_mut(), &counted(&[1, 1]).view(), |y, x| *y = x + 7);
         assert_eq!(one[[0, 0]], 7);
+    }
+
+    #[test]
+    fn rows_are_all_elements() {
+        let a = counted(&[4, 5, 6]);
+        let seen = |a: &ndarray::ArrayViewD<'_, i64>| {
+            let mut seen: Vec<i64> = vec![];
+            assert!(each_row(a, |row| {
+                seen.extend_from_slice(row);
+                true
+            }));
+            seen.sort();
+            seen
+        };
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            for (axis, step) in [(0, 1), (1, 2), (2, -1), (2, -2), (1, -3)] {
+                let mut part = a.view().permuted_axes(&order[..]);
+                part.slice_axis_inplace(ndarray::Axis(axis), Slice::new(1, Some(4), step));
+                let mut all: Vec<i64> = part.iter().copied().collect();
+                all.sort();
+                assert_eq!(seen(&part), all);
+                assert!(!each_row(&part, |row| !row.contains(all.last().unwrap())));
+            }
+        }
+        let columns = a.slice_axis(ndarray::Axis(2), Slice::new(1, Some(3), 1));
+        let mut rows = 0;
+        assert!(each_row(&columns, |row| {
+            rows += 1;
+            row.len() == 2
+        }));
+        assert_eq!(rows, 20);
+        assert_eq!(seen(&counted(&[1, 3]).broadcast(IxDyn(&[7, 3])).unwrap()), [0, 1, 2]);
+        assert!(seen(&counted(&[0, 3]).view()).is_empty());
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub static JACOBIAN: Builtin = Builtin {
     name: "jacobian",
     doc: "The Jacobian of f with respect to its first argument, as a function: shape of the result, then shape of the \
           argument; for structures, such a block for each leaf of the argument inside each leaf of the result. All passes \
-          go together. mode: \"auto\" (the fewer of inputs and outputs), \"forward\" or \"reverse\". \
+          go together, those of a large result a few at a time. mode: \"auto\" (the fewer of inputs and outputs), \"forward\" or \"reverse\". \
           Example: jacobian(|x| x^2)([1.0, 2.0]) is [[2.0, 0.0], [0.0, 4.0]]",
     sig: Sig { params: &[req("f"), opt("mode", Default::Str("auto"))] },
     infer: |_| Ok(Ty::Any),

@@ -123,7 +123,7 @@ pub fn spread<T: Copy>(data: &[T], inner: usize, start: usize, n: usize, out: &m
             out.extend_from_slice(data.get(index..index + taken).unwrap_or(&[]));
         } else {
             taken = left.min(inner - at % inner);
-            out.extend(data.get(index).map(|&x| std::iter::repeat_n(x, taken)).into_iter().flatten());
+            data.get(index).into_iter().for_each(|&x| out.resize(out.len() + taken, x));
         }
         at += taken;
         left -= taken;

@@ -169,10 +169,12 @@ wide! {
 
     /// Whether all elements are finite: zero times such is zero.
     pub fn all_finite<T: Real>(x: &[T]) -> bool {
-        let (blocks, rest) = x.as_chunks::<8>();
-        let mut sums = [T::default(); 8];
+        /// So many that no sum waits for the one before.
+        const SUMS: usize = 64;
+        let (blocks, rest) = x.as_chunks::<SUMS>();
+        let mut sums = [T::default(); SUMS];
         for block in blocks {
-            for i in 0..8 {
+            for i in 0..SUMS {
                 sums[i] = sums[i] + T::default() * block[i];
             }
         }
