@@ -37,6 +37,9 @@ struct Part<'p, T> {
     done: bool,
 }
 
+/// The elements of outputs that are whole.
+type Wholes<T> = Vec<(Target, Vec<T>)>;
+
 /// Whether an output has its elements in the end, and not their sums.
 fn is_whole(target: &Target) -> bool {
     !matches!(target, Target::Sum | Target::Shares(_))
@@ -174,15 +177,10 @@ impl<'a, T: Float> Way<'a, T> {
     }
 
     /// The sum of what is a sum, and the elements of the outputs that are whole; adds shares to `bars`.
-    fn compute(
-        &self,
-        machine: &mut Machine<'_, T>,
-        n: usize,
-        bars: &mut Bars<'_, T>,
-    ) -> Option<(f64, Vec<(Target, Vec<T>)>)> {
+    fn compute(&self, machine: &mut Machine<'_, T>, n: usize, bars: &mut Bars<'_, T>) -> Option<(f64, Wholes<T>)> {
         let targets = &self.targets;
         let wholes = targets.iter().copied().filter(is_whole);
-        let mut whole: Vec<(Target, Vec<T>)> = wholes.map(|target| (target, Vec::with_capacity(n))).collect();
+        let mut whole: Wholes<T> = wholes.map(|target| (target, Vec::with_capacity(n))).collect();
         // Sums of shares would depend on the number of parts.
         let has_shares = targets.iter().any(|target| matches!(target, Target::Shares(_)));
         let size =
