@@ -35,6 +35,17 @@ use crate::resolve::hints;
 use crate::source::Span;
 use crate::tensor::DType;
 
+/// Where something gets its value that may not change here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bound {
+    Let,
+    Loop,
+    /// A `var` of the top level, in a function.
+    TopLevel,
+    /// A variable that a closure captures.
+    Outside,
+}
+
 /// A mistake in types or shapes. Each is certain: code that gets there fails.
 #[derive(Debug, Clone)]
 pub enum TypeError {
@@ -117,8 +128,7 @@ pub enum TypeError {
         what: String,
         place: Span,
         made: Option<Span>,
-        /// It is the variable of a loop.
-        of_loop: bool,
+        bound: Bound,
     },
     Mismatch {
         what: String,
@@ -293,14 +303,24 @@ impl TypeError {
                     .at(*place, "`&` is for `inout` parameters")
                     .help("leave the `&` out, or declare the parameter `inout`")
             }
-            TypeError::NotAPlace { what, place, made, of_loop } => {
+            TypeError::NotAPlace { what, place, made, bound } => {
                 let d = Diagnostic::error("E0327", what.clone()).at(*place, "this cannot be changed");
-                match made {
-                    Some(made) if *of_loop => d.also(*made, "a variable of the loop, which takes each element in turn").help(
-                        "change the elements in their place: for i in 0..len(xs) { xs[i]... }, where `xs` is a `var`",
-                    ),
-                    Some(made) => d.also(*made, "bound with `let` here").help("bind it with `var` to change it"),
-                    None => d.help("keep the value in a `var` and call the method on that"),
+                match (made, bound) {
+                    (None, _) => d.help("keep the value in a `var` and call the method on that"),
+                    (Some(made), Bound::Let) => {
+                        d.also(*made, "bound with `let` here").help("bind it with `var` to change it")
+                    }
+                    (Some(made), Bound::Loop) => {
+                        d.also(*made, "a variable of the loop, which takes each element in turn").help(
+                            "change the elements in their place: for i in 0..len(xs) { xs[i]... }, where `xs` is a `var`",
+                        )
+                    }
+                    (Some(made), Bound::TopLevel) => d
+                        .also(*made, "defined at the top level, which a function cannot change")
+                        .help("take it as a parameter, `inout name`, and call the function with `&name`"),
+                    (Some(made), Bound::Outside) => d
+                        .also(*made, "defined outside: a closure keeps the value that this had when it was made")
+                        .help("take it as a parameter, `inout name`, and call the function with `&name`, or return the new value"),
                 }
             }
             TypeError::Mismatch { what, expected, actual, whole, place, annotation, help } => {

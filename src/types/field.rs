@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Checker;
 use super::call::{ArgVal, Outcome};
-use super::error::TypeError;
+use super::error::{Bound, TypeError};
 use super::size::{Num, count};
 use super::ty::{FnTy, StructInfo, StructTy, Ty};
 use crate::diagnostic::Diagnostic;
@@ -362,8 +362,17 @@ impl Checker {
     fn unchangeable(&mut self, receiver: &Expr, name: &Ident) -> Ty {
         let what = format!("`{}` changes its receiver", name.name);
         let made = self.binding_of(receiver);
-        let of_loop = self.local_at(receiver).is_some_and(|l| l.kind == crate::resolve::LocalKind::Loop);
-        self.report(TypeError::NotAPlace { what, place: receiver.span, made, of_loop }, receiver.span)
+        let bound = match (self.local_at(receiver).map(|l| l.kind), self.resolution(receiver.id)) {
+            (Some(LocalKind::Loop), _) => Bound::Loop,
+            (Some(LocalKind::Capture), _) => Bound::Outside,
+            (None, Some(Res::Global(id))) => {
+                let globals = self.modules.get(id.module.0 as usize).map(|m| &m.resolved.globals);
+                let is_var = globals.and_then(|all| all.get(id.index as usize)).is_some_and(|global| global.mutable);
+                if is_var { Bound::TopLevel } else { Bound::Let }
+            }
+            _ => Bound::Let,
+        };
+        self.report(TypeError::NotAPlace { what, place: receiver.span, made, bound }, receiver.span)
     }
 
     /// True if the function's first parameter is `inout`.
