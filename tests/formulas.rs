@@ -124,7 +124,7 @@ fn wholes_are_their_parts() {
     for round in 0..rounds {
         // As machine code from the first element on, or never.
         compile_from(if round / OPERANDS.len() % 3 == 2 { usize::MAX } else { 0 });
-        compile_wide(round / OPERANDS.len() % 2 == 0);
+        compile_wide((round / OPERANDS.len()).is_multiple_of(2));
         let operands = OPERANDS[round % OPERANDS.len()];
         let depth = rng.random_range(2..5);
         let both = expression(&mut rng, depth, &["x", "y", "z", "k"], &mut 0);
