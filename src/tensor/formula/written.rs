@@ -65,23 +65,29 @@ impl Maker<'_> {
         self.arith(Arith::AddInt, bits, one)
     }
 
-    /// `exp(x)` for `x` up to 0.
-    fn exp_below32(&mut self, x: Id) -> Option<Id> {
-        let (least, one) = (self.constant(-88.0)?, self.constant(1.0)?);
-        let x = self.arith(Arith::Max, least, x)?;
-        let (t, r) = self.parts(x)?;
-        let power = self.power(t)?;
+    /// `e^r` near 0; what `1 + r` rounds off is added back.
+    fn exp_near32(&mut self, r: Id) -> Option<Id> {
+        let one = self.constant(1.0)?;
         let sum = self.add(one, r)?;
         let off = self.sub(one, sum)?;
         let off = self.add(off, r)?;
         let (tail, square) = self.tail(r)?;
         let more = self.fused(tail, square, off)?;
-        let sum = self.add(sum, more)?;
-        self.mul(sum, power)
+        self.add(sum, more)
+    }
+
+    /// `exp(x)` for `x` up to 0.
+    fn exp_below32(&mut self, x: Id) -> Option<Id> {
+        let least = self.constant(-88.0)?;
+        let x = self.arith(Arith::Max, least, x)?;
+        let (t, r) = self.parts(x)?;
+        let power = self.power(t)?;
+        let rest = self.exp_near32(r)?;
+        self.mul(rest, power)
     }
 
     pub(super) fn exp32(&mut self, x: Id) -> Option<Id> {
-        let (most, least, one) = (self.constant(89.0)?, self.constant(-104.0)?, self.constant(1.0)?);
+        let (most, least) = (self.constant(89.0)?, self.constant(-104.0)?);
         let x = self.arith(Arith::Min, most, x)?;
         let x = self.arith(Arith::Max, least, x)?;
         let (t, r) = self.parts(x)?;
@@ -89,17 +95,12 @@ impl Maker<'_> {
         let (round, half) = (self.single(ROUND32)?, self.constant(0.5)?);
         let k = self.sub(t, round)?;
         let first = self.fused(k, half, round)?;
-        let rest = self.sub(first, round)?;
-        let rest = self.sub(k, rest)?;
-        let second = self.add(rest, round)?;
+        let halved = self.sub(first, round)?;
+        let other = self.sub(k, halved)?;
+        let second = self.add(other, round)?;
         let (first, second) = (self.power(first)?, self.power(second)?);
-        let sum = self.add(one, r)?;
-        let off = self.sub(one, sum)?;
-        let off = self.add(off, r)?;
-        let (tail, square) = self.tail(r)?;
-        let more = self.fused(tail, square, off)?;
-        let sum = self.add(sum, more)?;
-        let product = self.mul(sum, first)?;
+        let rest = self.exp_near32(r)?;
+        let product = self.mul(rest, first)?;
         self.mul(product, second)
     }
 
