@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::ad::Cx;
+use crate::ad::formula_tensors::Fate;
 use crate::bytecode::formula::{Formula, Step, Unary};
 use crate::bytecode::op::Reg;
 use crate::error::Result;
@@ -63,6 +64,6 @@ impl Cx {
             return Ok(false);
         }
         let Some(formula) = self.alone.formula(prim) else { return Ok(false) };
-        self.formula_of_tensors(&formula, args, out)
+        self.formula_of_tensors(&formula, args, out, &|_| Fate::Read)
     }
 }

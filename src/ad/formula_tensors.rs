@@ -64,11 +64,31 @@ pub struct TotalEntry {
     parts: SmallVec<[(Node, Value); 4]>,
 }
 
+/// What becomes of a formula's value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Anything.
+    Read,
+    /// Nothing: it is the value of a function whose gradient alone is asked for.
+    Unread,
+    /// All elements are summed up, and the sum is unread; or their mean.
+    Summed,
+    Averaged,
+}
+
 impl Cx {
     /// Gives `out` the value of a formula on these registers; false if it has to be computed operation by operation, for what it is
     /// made of or for the error that this gives.
     #[inline(never)]
-    pub fn formula_of_tensors(&mut self, formula: &Rc<Formula>, regs: &[Value], out: &mut Value) -> Result<bool> {
+    ///
+    /// `fate` tells what becomes of the value, for a tape whose function's value is not asked for.
+    pub fn formula_of_tensors(
+        &mut self,
+        formula: &Rc<Formula>,
+        regs: &[Value],
+        out: &mut Value,
+        fate: &dyn Fn(usize) -> Fate,
+    ) -> Result<bool> {
         if formula.is_scalar {
             return Ok(false);
         }
@@ -94,7 +114,7 @@ impl Cx {
         let value = match level {
             Level(0) if formula.total.is_some() => evaluate(formula, &operands, &mut self.rooms),
             Level(0) if is_ready(&operands) => whole(formula, &operands, &mut self.rooms),
-            Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level)?,
+            Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level, fate)?,
             _ => None,
         };
         Ok(value.map(|value| out.put(value)).is_some())
@@ -153,19 +173,27 @@ impl Cx {
 
     /// At the outermost level, if that is a gradient's: everything below is plain numbers and tensors, and so is every
     /// cotangent.
-    fn record_formula(&mut self, formula: &Rc<Formula>, operands: Operands, level: Level) -> Result<Option<Value>> {
+    fn record_formula(
+        &mut self,
+        formula: &Rc<Formula>,
+        operands: Operands,
+        level: Level,
+        fate: &dyn Fn(usize) -> Fate,
+    ) -> Result<Option<Value>> {
         if self.watch != Watch::Off || self.trap.records || !self.tape_mut(level).is_some_and(|tape| tape.plain) {
             return Ok(None);
         }
         let nodes: Nodes = few(operands.iter().map(|v| v.slot().node()));
         let mut primals: Operands = few(operands.into_iter().map(|v| v.into_slot(Slot::CONST)));
         let Some(Laid::Tensors(layout)) = lay(formula, &primals) else { return Ok(None) };
+        let end = self.tape_mut(level).and_then(|tape| tape.unread);
+        let fate = end.map_or(Fate::Read, fate);
         if let Some(total) = formula.total {
-            return self.record_total(formula, total, nodes, &primals, &layout, level);
+            return self.record_total(formula, total, nodes, (&primals, &layout, fate), level);
         }
         let wanted = wanted(&nodes);
         let shapes = few(primals.iter().map(arg_shape));
-        let (out, kept, slopes) = match forward_with_slopes(formula, &primals, &layout, wanted) {
+        let (out, kept, slopes) = match forward_with_slopes(formula, &primals, &layout, (wanted, fate)) {
             Some((out, slopes)) => {
                 primals.fill(Value::None);
                 (out, Value::None, Some(slopes))
@@ -198,13 +226,13 @@ impl Cx {
         formula: &Formula,
         total: Total,
         nodes: Nodes,
-        primals: &[Value],
-        layout: &Layout,
+        (primals, layout, fate): (&[Value], &Layout, Fate),
         level: Level,
     ) -> Result<Option<Value>> {
         let shapes: SmallVec<[ArgShape; 4]> = few(primals.iter().map(arg_shape));
         let out = &Value::None;
-        let applied = Applied { formula, layout, operands: primals, shapes: &shapes, out, wanted: wanted(&nodes) };
+        let (wanted, unread) = (wanted(&nodes), fate == Fate::Unread);
+        let applied = Applied { formula, layout, operands: primals, shapes: &shapes, out, wanted, unread };
         let Some((value, gradient)) = pull_total(&applied, total) else { return Ok(None) };
         let parts = nodes.into_iter().zip(gradient).filter_map(|(node, part)| Some((node, part?))).collect();
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
@@ -303,6 +331,7 @@ impl FormulaEntry {
             shapes: &self.shapes,
             out: &self.out,
             wanted: wanted(&self.nodes),
+            unread: false,
         };
         pull(&applied, &y_bar).ok_or_else(no_formula)
     }

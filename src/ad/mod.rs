@@ -97,8 +97,8 @@ pub enum Tangent {
 const _: () = assert!(std::mem::size_of::<Dual>() == 24);
 
 impl Cx {
-    /// Opens a level for reverse mode; `once`: it will be swept a single time, from a cotangent of 1.
-    pub fn open_reverse(&mut self, once: bool) -> Result<Level> {
+    /// Opens a level for reverse mode; `once`: it will be swept a single time, from a cotangent of 1; `unread`: see [`Tape::unread`].
+    pub fn open_reverse(&mut self, once: bool, unread: Option<usize>) -> Result<Level> {
         let nested = !self.levels.is_empty();
         let batched = self.innermost_batch().is_some();
         let tape = match self.pool.pop() {
@@ -108,7 +108,7 @@ impl Cx {
             }
             None => Tape::new(nested),
         };
-        let tape = Tape { batched, plain: once && !nested, ..tape };
+        let tape = Tape { batched, plain: once && !nested, unread, ..tape };
         self.open(Mode::Reverse(tape))
     }
 

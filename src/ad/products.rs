@@ -5,6 +5,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::ad::Cx;
+use crate::ad::formula_tensors::Fate;
 use crate::bytecode::formula::{Formula, Step};
 use crate::bytecode::op::{Op, Reg};
 use crate::error::Result;
@@ -47,6 +48,6 @@ impl Cx {
         };
         // SAFETY: values that are never dropped, and only read as long as those that they are copies of are borrowed.
         let operands = unsafe { ManuallyDrop::new([a.alias(), b.alias(), c.alias()]) };
-        self.formula_of_tensors(&formula.clone(), &*operands, out)
+        self.formula_of_tensors(&formula.clone(), &*operands, out, &|_| Fate::Read)
     }
 }

@@ -107,6 +107,8 @@ pub struct Tape {
     pub batched: bool,
     /// Every cotangent will be a plain number or tensor: the outermost level, swept once from 1.
     pub plain: bool,
+    /// The value is not asked for, only the gradient, of a function that runs in the frame of this number.
+    pub unread: Option<usize>,
 }
 
 /// An element read lately; node 0 for none.
@@ -182,6 +184,7 @@ impl Tape {
             nested,
             batched: false,
             plain: false,
+            unread: None,
         };
         tape.reset(nested);
         tape

@@ -118,6 +118,7 @@ impl<'a> FnCompiler<'a> {
         let worth = total.is_some()
             || extremes
             || draft.calls > 0
+            || self.has_options(inner)
             || draft.steps.len() > 2
             || draft.steps.len() == 2 && (draft.folded || !is_mul_add(e));
         let assigns = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(e) if self.may_assign(e));
@@ -343,6 +344,12 @@ impl<'a> FnCompiler<'a> {
             }
             _ => false,
         }
+    }
+
+    /// A function with options, which has no instruction of its own.
+    fn has_options(&self, e: &Expr) -> bool {
+        let ExprKind::Call { callee, .. } = &e.kind else { return false };
+        matches!(self.res(callee.id), Res::Prim(prim) if std::ptr::eq(prim, &GELU))
     }
 
     /// `sum(x)` or `mean(x)`, over all elements.

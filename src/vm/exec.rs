@@ -20,7 +20,7 @@ use crate::syntax::ast::BinOp;
 use crate::value::Value;
 use crate::vm::rare::rare;
 use crate::vm::registers::{put_bool, put_copy, put_float, put_int, put_taken};
-use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, bind, call, elements, fields, items, typetest};
+use crate::vm::{Frame, INTERRUPT, MAX_FRAMES, arith, bind, call, elements, fields, foresee, items, typetest};
 
 /// Why the loop stops.
 pub enum Exit {
@@ -370,7 +370,9 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
                     } else if let Some((slot, x)) = ok!(cx.formula(formula, regs)) {
                         put_float(&mut r!(dst), slot, x);
                         at += words.0 as usize;
-                    } else if ok!(cx.formula_of_tensors(formula, regs, &mut made)) {
+                    } else if ok!(cx.formula_of_tensors(formula, regs, &mut made, &|end| {
+                        foresee::fate(frames, at + words.0 as usize, dst, end, false)
+                    })) {
                         r!(dst).put_taken(&mut made);
                         at += words.0 as usize;
                     }
@@ -378,7 +380,8 @@ pub fn exec(state: &mut State<'_>) -> Result<Exit> {
 
                 Op::Total { dst, formula, words } => {
                     let formula = &chunk.formulas[formula.0 as usize];
-                    if !trap && ok!(cx.formula_of_tensors(formula, regs, &mut made)) {
+                    let fate = |end| foresee::fate(frames, at + words.0 as usize, dst, end, true);
+                    if !trap && ok!(cx.formula_of_tensors(formula, regs, &mut made, &fate)) {
                         r!(dst).put_taken(&mut made);
                         at += words.0 as usize;
                     }

@@ -3,6 +3,7 @@
 //!
 //! - `exec`: the hot loop over instructions. `run`: frames, calls, returns, errors and `try`.
 //! - `call`: how arguments meet parameters. `method`: what `x.name(..)` means.
+//! - `foresee`: what will become of a value.
 //! - `fields`, `items`: parts of values. `typetest`: annotations. `load`: modules.
 
 pub mod arith;
@@ -12,6 +13,7 @@ pub mod characters;
 pub mod elements;
 mod exec;
 mod fields;
+mod foresee;
 pub(crate) mod items;
 pub mod load;
 mod method;
@@ -150,6 +152,11 @@ impl Default for Vm {
 }
 
 impl Vm {
+    /// How many calls are under way.
+    pub fn calls(&self) -> usize {
+        self.frames.len()
+    }
+
     /// Program output. A closed pipe ends the program quietly.
     pub fn write_out(&mut self, text: &str) -> Result<()> {
         match &mut self.out {

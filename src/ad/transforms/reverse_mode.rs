@@ -80,17 +80,27 @@ pub struct Recorded {
 
 /// Runs `f` on the lifted `x` and closes the level.
 pub fn record(vm: &mut Vm, x: &Value, f: impl FnOnce(&mut Vm, &Value) -> Result<Value>) -> Result<Recorded> {
-    record_level(vm, x, false, f)
+    record_level(vm, x, Use::Again, f)
+}
+
+/// What a tape is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// One sweep, from 1.
+    Once,
+    /// The same; the value of the function, which is one of the program, is not asked for.
+    Gradient,
+    Again,
 }
 
 fn record_level(
     vm: &mut Vm,
     x: &Value,
-    once: bool,
+    purpose: Use,
     f: impl FnOnce(&mut Vm, &Value) -> Result<Value>,
 ) -> Result<Recorded> {
     let depth = vm.cx.depth();
-    let result = record_open(vm, x, once, f);
+    let result = record_open(vm, x, purpose, f);
     if result.is_err() {
         vm.cx.close_to(depth);
     }
@@ -100,10 +110,11 @@ fn record_level(
 fn record_open(
     vm: &mut Vm,
     x: &Value,
-    once: bool,
+    purpose: Use,
     f: impl FnOnce(&mut Vm, &Value) -> Result<Value>,
 ) -> Result<Recorded> {
-    let level = vm.cx.open_reverse(once)?;
+    let unread = (purpose == Use::Gradient).then_some(vm.calls());
+    let level = vm.cx.open_reverse(purpose != Use::Again, unread)?;
     let lifted = vm.cx.lift_reverse(x, level)?;
     let inside = f(vm, &lifted)?;
     let value = vm.cx.strip(&inside, level)?;
@@ -204,7 +215,9 @@ impl NativeFn for Gradient {
         let name = self.name;
         let x = self.wrt.read(&self.f, &args)?;
         expect_differentiable(name, &x)?;
-        let mut recorded = record_level(vm, &x, true, |vm, lifted| {
+        let of_program = matches!(self.f, Value::Fn(_));
+        let purpose = if of_program && !self.value && !self.aux { Use::Gradient } else { Use::Once };
+        let mut recorded = record_level(vm, &x, purpose, |vm, lifted| {
             let args = self.wrt.write(&self.f, &args, lifted)?;
             vm.call_args(&self.f, args)
         })?;

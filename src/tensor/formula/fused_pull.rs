@@ -10,6 +10,7 @@ use super::graph::{Backward, Root, Target};
 use super::layout::{Layout, Reach};
 use super::pull::{Applied, Bars, Pulled, gathered, live, rest};
 use super::{Held, Machine};
+use crate::ad::formula_tensors::Fate;
 use crate::bytecode::formula::Formula;
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
@@ -53,7 +54,7 @@ pub(super) fn fused_back<T: Float>(
     lanes: fn(&Elementwise) -> LaneKernel<T>,
     pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
 ) -> Option<(f64, Pulled)> {
-    let Applied { formula, layout, operands, out, .. } = *applied;
+    let Applied { formula, layout, operands, out, unread, .. } = *applied;
     let n = count(&layout.shape);
     if n == 0 {
         return None;
@@ -65,6 +66,7 @@ pub(super) fn fused_back<T: Float>(
         has_out: matches!(out, Value::Tensor(..)),
         sums: formula.total.is_some(),
         slopes: false,
+        unread,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
     let mut machine = settled(formula, operands, layout, needed, fused.block(&layout.reach), lanes)?;
@@ -93,12 +95,14 @@ pub enum Slope {
 pub type Slopes = SmallVec<[Option<Slope>; 4]>;
 
 /// The value of a formula and its slopes in the registers of `wanted`, if it pays to compute them now rather than on the way back: what they
-/// have in common is computed once, and no operand has to be kept.
+/// have in common is computed once, and no operand has to be kept. 
+/// Where only its sum or mean would be read, and that is not, a number that it might be stands for it; the slopes are those of the mean,
+/// if it is that.
 pub fn forward_with_slopes(
     formula: &Formula,
     operands: &[Value],
     layout: &Layout,
-    wanted: u32,
+    wanted: (u32, Fate),
 ) -> Option<(Value, Slopes)> {
     match layout.dtype {
         DType::F32 => with_slopes::<f32>(formula, operands, layout, wanted, |e| e.lanes32),
@@ -110,17 +114,20 @@ fn with_slopes<T: Float>(
     formula: &Formula,
     operands: &[Value],
     layout: &Layout,
-    wanted: u32,
+    (wanted, fate): (u32, Fate),
     lanes: fn(&Elementwise) -> LaneKernel<T>,
 ) -> Option<(Value, Slopes)> {
     let n = count(&layout.shape);
     if n == 0 {
         return None;
     }
-    let back = Backward { live: live(formula, wanted), root: Root::One, has_out: false, sums: false, slopes: true };
+    let scale = if fate == Fate::Averaged { T::c(1.0 / n as f64).to_f64() } else { 1.0 };
+    let unread = matches!(fate, Fate::Summed | Fate::Averaged);
+    let live = live(formula, wanted);
+    let back = Backward { live, root: Root::of(Some(scale)), has_out: false, sums: false, slopes: true, unread };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
     let mut machine = settled(formula, operands, layout, u32::MAX, fused.block(&layout.reach), lanes)?;
-    let way = Way::new(&fused, &mut machine, 1.0, Cow::Borrowed(&[]), Cow::Borrowed(&[]))?;
+    let way = Way::new(&fused, &mut machine, scale, Cow::Borrowed(&[]), Cow::Borrowed(&[]))?;
     let mut bars = Bars::new(layout, 0, 0);
     let (_, wholes) = way.compute(&mut machine, n, &mut bars)?;
     let made: SmallVec<[Value; 4]> =
@@ -132,7 +139,7 @@ fn with_slopes<T: Float>(
     };
     let slopes: Slopes = (0..formula.registers.len()).map(slope).collect();
     let is_there = |i: usize| wanted & (1 << i) == 0 || slopes.get(i).is_some_and(Option::is_some);
-    let result = made.first()?.clone();
+    let result = if unread { Value::float(0.0) } else { made.first()?.clone() };
     (0..slopes.len()).all(is_there).then_some((result, slopes))
 }
 

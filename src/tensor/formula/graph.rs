@@ -177,6 +177,8 @@ pub struct Backward {
     pub sums: bool,
     /// Not cotangents are wanted but the result and its slopes.
     pub slopes: bool,
+    /// The result, or its sum, is not asked for.
+    pub unread: bool,
 }
 
 pub(super) struct Maker<'a> {
@@ -207,6 +209,9 @@ impl Graph {
     /// back without them has functions and quotients to compute.
     pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
         let graph = Graph::back(formula, reach, way, writes_out)?;
+        if way.unread {
+            return Some(graph);
+        }
         let without =
             Graph::back(formula, reach, Backward { slopes: false, root: Root::Elements, has_out: true, ..way }, false)?;
         let effort = without.effort();
@@ -237,7 +242,9 @@ impl Graph {
         let mut maker = Maker::new(formula, reach, way.root == Root::Nonzero, writes_out);
         let mut outputs = vec![];
         let last = maker.last();
-        if way.slopes {
+        if way.unread {
+            // Only what slopes read of it.
+        } else if way.slopes {
             outputs.push((Target::Result, maker.value(last)?));
         } else if way.sums {
             outputs.push((Target::Sum, maker.value(last)?));
@@ -487,13 +494,20 @@ impl<'a> Maker<'a> {
         }
         let slope = match step {
             // A quotient takes long; both slopes have this one.
-            Step::Div(_, b) => {
+            Step::Div(a, b) => {
                 let (one, b) = (self.constant(1.0)?, self.value(b)?);
                 let inverse = self.arith(Arith::Div, one, b)?;
                 if j == 0 {
                     inverse
                 } else {
-                    let y = self.value(self.formula.value(k) as u8)?;
+                    // If nothing else reads the quotient, a product with the inverse will do.
+                    let y = match self.values.get(self.formula.value(k)).copied().flatten() {
+                        Some(known) => known,
+                        None => {
+                            let a = self.value(a)?;
+                            self.arith(Arith::Mul, a, inverse)?
+                        }
+                    };
                     let slope = self.arith(Arith::Mul, y, inverse)?;
                     self.negated(slope)?
                 }

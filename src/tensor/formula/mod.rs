@@ -237,7 +237,12 @@ fn run<T: Float>(
     kernel: fn(&Elementwise) -> LaneKernel<T>,
 ) -> Option<Value> {
     let n = count(&layout.shape);
-    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, None, n);
+    // A step by itself is best left to its kernel.
+    let fused = if formula.steps.len() > 1 || formula.total.is_some() {
+        formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, None, n)
+    } else {
+        None
+    };
     let most = fused.as_ref().map_or(BLOCK, |fused| fused.block(&layout.reach));
     let mut machine: Machine<T> = Machine::new(formula, operands, layout, most)?;
     // Buffers are used again as soon as they are free.

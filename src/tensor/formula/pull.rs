@@ -31,6 +31,8 @@ pub struct Applied<'a> {
     pub out: &'a Value,
     /// Bit `i`: the cotangent of register `i` is wanted.
     pub wanted: u32,
+    /// The sum of a total is not asked for, and may be anything.
+    pub unread: bool,
 }
 
 /// Which values depend on the wanted registers.
