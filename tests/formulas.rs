@@ -330,6 +330,11 @@ for (name, f) in functions.items() {
     let (_, along) = jvp(f, x, v)
     assert(abs(sum(grad(f)(x) * v) - along) <= 1e-3 * (1.0 + abs(along)), f\"{name}: along a direction\")
 }
+for f in list(|x| sum(plain(x), axis: 0), |x| mean(plain(x), axis: (0, 1), keepdims: true)) {
+    let code = try { grad(f)(x)
+        none } catch e { e.code }
+    assert(code == \"E0436\", \"a sum that is no float\")
+}
 # The gradient of a function that takes a gradient, and one inside of another function's.
 let descent = |x| sum(x - 0.1 * grad(|x| sum(plain(x)))(x))
 assert(near(grad(descent)(x), gradient(descent)(x)), \"nested\")
