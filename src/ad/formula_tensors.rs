@@ -1,7 +1,7 @@
 //! Formulas on tensors, and on structures leaf by leaf.
 //!
-//! On tensors the outermost level of a gradient records the whole formula as one entry. On structures formulas serve where
-//! nothing is differentiated, as in an optimizer's update.
+//! On tensors the outermost level of a gradient records the whole formula as one entry; `formula_levels` has all other levels. On
+//! structures formulas serve where nothing is differentiated, as in an optimizer's update.
 
 use std::rc::Rc;
 
@@ -12,19 +12,18 @@ use crate::ad::dispatch::{arg_shape, escaped, is_structure};
 use crate::ad::leafwise::{fit_together, is_array, part};
 use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::{Level, Node, Slot};
+use crate::ad::slopes::{Factor, Part, SlopesEntry};
 use crate::ad::tape::{General, Tape};
 use crate::ad::{Cx, Watch};
 use crate::bytecode::formula::{Formula, Total};
 use crate::error::{Error, Result};
 use crate::few::few;
 use crate::ops::arith::MUL;
-use crate::ops::elementwise::ZMUL;
 use crate::ops::prim::ArgShape;
-use crate::ops::reduce::SUM;
 use crate::profile;
-use crate::tensor::Tensor;
-use crate::tensor::formula::fused_pull::{Slope, Slopes, forward_with_slopes};
-use crate::tensor::formula::layout::{Layout, Operands as Laid, Reach, lay};
+use crate::tensor::count;
+use crate::tensor::formula::jet::{Order, Slope, jet};
+use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
 use crate::tensor::formula::plan::{Plan, plan};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
 use crate::tensor::formula::small::{self, Rooms};
@@ -44,8 +43,6 @@ pub struct FormulaEntry {
     /// Node of each operand; the sink for constants.
     pub nodes: Nodes,
     out: Value,
-    /// Instead of operands and result.
-    slopes: Option<Slopes>,
 }
 
 /// A formula on small tensors of one shape and numbers, as a tape has it.
@@ -76,6 +73,17 @@ pub enum Fate {
     Averaged,
 }
 
+impl Fate {
+    /// If its `n` elements are only summed up: the share of each in the sum.
+    pub fn scale(self, n: usize) -> Option<f64> {
+        match self {
+            Fate::Read | Fate::Unread => None,
+            Fate::Summed => Some(1.0),
+            Fate::Averaged => Some(1.0 / n as f64),
+        }
+    }
+}
+
 impl Cx {
     /// Gives `out` the value of a formula on these registers; false if it has to be computed operation by operation, for what it is
     /// made of or for the error that this gives.
@@ -96,7 +104,7 @@ impl Cx {
         if formula.total.is_none() && self.small_formula(formula, regs, out)? {
             return Ok(true);
         }
-        if !registers().any(|v| matches!(v, Value::Tensor(..)) || is_structure(v)) {
+        if !registers().any(|v| matches!(v, Value::Tensor(..) | Value::Batched(..)) || is_structure(v)) {
             return Ok(false);
         }
         if profile::is_on() {
@@ -111,11 +119,15 @@ impl Cx {
             return Ok(false);
         }
         let level = operands.iter().map(|v| v.slot().level()).max().unwrap_or_default();
+        let is_plain = |cx: &mut Cx| cx.tape_mut(level).is_some_and(|tape| tape.plain);
         let value = match level {
             Level(0) if formula.total.is_some() => evaluate(formula, &operands, &mut self.rooms),
             Level(0) if is_ready(&operands) => whole(formula, &operands, &mut self.rooms),
-            Level(1) if !operands.iter().any(is_structure) => self.record_formula(formula, operands, level, fate)?,
-            _ => None,
+            Level(0) => None,
+            Level(1) if is_plain(self) => {
+                if operands.iter().any(is_structure) { None } else { self.record_formula(formula, operands, level, fate)? }
+            }
+            _ => self.formula_under_levels(formula, &operands, fate)?,
         };
         Ok(value.map(|value| out.put(value)).is_some())
     }
@@ -180,7 +192,7 @@ impl Cx {
         level: Level,
         fate: &dyn Fn(usize) -> Fate,
     ) -> Result<Option<Value>> {
-        if self.watch != Watch::Off || self.trap.records || !self.tape_mut(level).is_some_and(|tape| tape.plain) {
+        if self.watch != Watch::Off || self.trap.records {
             return Ok(None);
         }
         let nodes: Nodes = few(operands.iter().map(|v| v.slot().node()));
@@ -192,27 +204,35 @@ impl Cx {
             return self.record_total(formula, total, nodes, (&primals, &layout, fate), level);
         }
         let wanted = wanted(&nodes);
-        let shapes = few(primals.iter().map(arg_shape));
-        let (out, kept, slopes) = match forward_with_slopes(formula, &primals, &layout, (wanted, fate)) {
-            Some((out, slopes)) => {
-                primals.fill(Value::None);
-                (out, Value::None, Some(slopes))
+        let shapes: SmallVec<[ArgShape; 4]> = few(primals.iter().map(arg_shape));
+        let unread = fate.scale(count(&layout.shape));
+        let order = Order { operands: &primals, tangents: &[], wanted, unread, anyway: false };
+        if let Some(made) = jet(formula, &layout, &order) {
+            let factor = |slope| match slope {
+                Slope::Number(x) => Factor::Number(x),
+                Slope::Operand(j) => primals.get(j).map_or(Factor::Number(0.0), |v| Factor::Of(v.clone())),
+                Slope::Elements(v) => Factor::Of(v),
+            };
+            let parts = nodes.iter().zip(shapes).zip(made.slopes).filter_map(|((node, of), slope)| {
+                Some(Part { node: *node, shape: of.shape, factor: factor(slope?.0) })
+            });
+            let entry = SlopesEntry { parts: parts.collect(), shape: layout.shape, dtype: layout.dtype };
+            let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
+            let node = tape.push_general(General::Slopes(Box::new(entry)), Slot::CONST)?;
+            // A number that the sum might be stands for what is not read.
+            let out = made.value.map_or(Value::float(0.0), |(value, _)| value);
+            return Ok(Some(out.into_slot(Slot::new(level, node))));
+        }
+        let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
+        let needed = needed(formula, wanted);
+        for (i, primal) in primals.iter_mut().enumerate() {
+            if needed & (1 << i) == 0 {
+                *primal = Value::None;
             }
-            None => {
-                let Some(out) = forward(formula, &primals, &layout) else { return Ok(None) };
-                let needed = needed(formula, wanted);
-                for (i, primal) in primals.iter_mut().enumerate() {
-                    if needed & (1 << i) == 0 {
-                        *primal = Value::None;
-                    }
-                }
-                let last = formula.value(formula.steps.len()) - 1;
-                let kept = if needed & (1 << last) != 0 { out.clone() } else { Value::None };
-                (out, kept, None)
-            }
-        };
-        let entry =
-            FormulaEntry { formula: formula.clone(), layout, operands: primals, shapes, nodes, out: kept, slopes };
+        }
+        let last = formula.value(formula.steps.len()) - 1;
+        let kept = if needed & (1 << last) != 0 { out.clone() } else { Value::None };
+        let entry = FormulaEntry { formula: formula.clone(), layout, operands: primals, shapes, nodes, out: kept };
         let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };
         let node = tape.push_general(General::Formula(Box::new(entry)), Slot::CONST)?;
         Ok(Some(out.into_slot(Slot::new(level, node))))
@@ -312,18 +332,11 @@ fn no_formula() -> Error {
 impl FormulaEntry {
     /// What it keeps alive.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
-        let slopes = self.slopes.iter().flatten().filter_map(|slope| match slope {
-            Some(Slope::Elements(v)) => Some(v),
-            _ => None,
-        });
-        self.operands.iter().chain([&self.out]).chain(slopes)
+        self.operands.iter().chain([&self.out])
     }
 
     /// Cotangents of the operands.
-    pub fn pull(&mut self, cx: &mut Cx, y_bar: Value) -> Result<Pulled> {
-        if let Some(slopes) = self.slopes.take() {
-            return self.pull_slopes(cx, slopes, y_bar);
-        }
+    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
         let applied = Applied {
             formula: &self.formula,
             layout: &self.layout,
@@ -333,62 +346,8 @@ impl FormulaEntry {
             wanted: wanted(&self.nodes),
             unread: false,
         };
-        pull(&applied, &y_bar).ok_or_else(no_formula)
+        pull(&applied, y_bar).ok_or_else(no_formula)
     }
-
-    /// The cotangent times each slope, summed for an operand that reaches less far than the result.
-    fn pull_slopes(&self, cx: &mut Cx, slopes: Slopes, y_bar: Value) -> Result<Pulled> {
-        // Several operands may have one slope.
-        let mut products: SmallVec<[(Value, Value); 2]> = SmallVec::new();
-        let mut pulled = Pulled::new();
-        for ((slope, shape), reach) in slopes.into_iter().zip(&self.shapes).zip(&self.layout.reach) {
-            let Some(slope) = slope else {
-                pulled.push(None);
-                continue;
-            };
-            let known = match &slope {
-                Slope::Elements(v) => {
-                    products.iter().find(|(other, _)| is_same(v, other)).map(|(_, product)| product.clone())
-                }
-                Slope::Number(_) => None,
-            };
-            let product = match known {
-                Some(product) => product,
-                None => self.product(cx, &slope, &y_bar)?,
-            };
-            if let Slope::Elements(v) = slope {
-                products.push((v, product.clone()));
-            }
-            pulled.push(Some(match reach {
-                Reach::Whole => product,
-                Reach::Part { .. } => cx.sum_to(&product, &shape.shape)?,
-                Reach::Number => cx.apply(&SUM, &[product])?,
-            }));
-        }
-        Ok(pulled)
-    }
-
-    /// As many elements as the result has.
-    fn product(&self, cx: &mut Cx, slope: &Slope, y_bar: &Value) -> Result<Value> {
-        let is_whole = |v: &Value| matches!(v, Value::Tensor(_, t) if t.shape() == self.layout.shape.as_slice());
-        if let Value::Float(_, x) = *y_bar {
-            return match slope {
-                Slope::Elements(v) if is_whole(v) && x == 1.0 => Ok(v.clone()),
-                Slope::Elements(v) if is_whole(v) => cx.apply(&MUL, &[v.clone(), y_bar.clone()]),
-                // The number for each element.
-                _ => self.product(cx, slope, &Value::tensor(Tensor::full(&self.layout.shape, self.layout.dtype, x))),
-            };
-        }
-        match slope {
-            Slope::Number(1.0) => Ok(y_bar.clone()),
-            Slope::Number(x) => cx.apply(&ZMUL, &[y_bar.clone(), Value::float(*x)]),
-            Slope::Elements(v) => cx.apply(&ZMUL, &[y_bar.clone(), v.clone()]),
-        }
-    }
-}
-
-fn is_same(a: &Value, b: &Value) -> bool {
-    matches!((a, b), (Value::Tensor(_, a), Value::Tensor(_, b)) if Rc::ptr_eq(a, b))
 }
 
 /// Looks at all leaves before any is computed: true unless one is of no use to a formula.

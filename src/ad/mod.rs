@@ -11,6 +11,7 @@ mod cells;
 pub mod dispatch;
 pub mod element;
 pub mod formula;
+mod formula_levels;
 pub mod formula_tensors;
 pub mod held;
 pub mod leafwise;
@@ -20,6 +21,7 @@ pub mod products;
 pub mod reverse;
 #[cfg(test)]
 mod scale_tests;
+pub mod slopes;
 pub mod slot;
 pub mod small;
 pub mod tape;

@@ -271,7 +271,7 @@ fn sweep_from(
                     }
                 }
             }
-            General::Formula(_) => {
+            General::Formula(_) | General::Slopes(_) => {
                 let number = bars.scalars[index];
                 let Some(mut y_bar) = take(&mut bars, index, general) else { continue };
                 // Of a sum and of others.
@@ -280,13 +280,23 @@ fn sweep_from(
                 {
                     y_bar = vm.cx.apply(&ADD, &[y_bar, Value::Float(number.slot, number.x)])?;
                 }
-                if let General::Formula(mut entry) = std::mem::replace(&mut tape.general[general], General::Leaf) {
-                    let pulled = entry.pull(&mut vm.cx, y_bar)?;
-                    for (node, cotangent) in entry.nodes.iter().zip(pulled) {
-                        if let Some(c) = cotangent {
-                            add(&mut vm.cx, tape, &mut bars, *node, c)?;
+                match &tape.general[general] {
+                    General::Formula(entry) => {
+                        for (node, cotangent) in entry.nodes.iter().zip(entry.pull(&y_bar)?) {
+                            if let Some(c) = cotangent {
+                                add(&mut vm.cx, tape, &mut bars, *node, c)?;
+                            }
                         }
                     }
+                    General::Slopes(entry) => {
+                        for (node, cotangent) in entry.pull(&mut vm.cx, &y_bar)? {
+                            add(&mut vm.cx, tape, &mut bars, node, cotangent)?;
+                        }
+                    }
+                    _ => {}
+                }
+                if consume {
+                    tape.general[general] = General::Leaf;
                 }
             }
             General::Loop(entry) => {
@@ -381,7 +391,7 @@ fn add_number(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) ->
         return false;
     };
     let general = tape.entries.get(node.0 as usize).and_then(Entry::in_general);
-    if !general.is_some_and(|general| matches!(tape.general.get(general), Some(General::Formula(_)))) {
+    if !general.is_some_and(|general| matches!(tape.general.get(general), Some(General::Formula(_) | General::Slopes(_)))) {
         return false;
     }
     bars.scalars[node.0 as usize].x += share;

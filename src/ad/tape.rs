@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::ad::element::Whole;
 use crate::ad::formula_tensors::{FormulaEntry, SmallFormulaEntry, TotalEntry};
 use crate::ad::held;
+use crate::ad::slopes::SlopesEntry;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::small::SmallEntry;
 use crate::ad::trap::Origin;
@@ -50,6 +51,8 @@ pub enum General {
     Small(SmallEntry),
     /// Several elementwise operations on tensors.
     Formula(Box<FormulaEntry>),
+    /// The slopes of such a one.
+    Slopes(Box<SlopesEntry>),
     /// The same on small ones.
     SmallFormula(SmallFormulaEntry),
     /// A sum or mean of such.
@@ -231,6 +234,7 @@ impl Tape {
         let general = self.general.iter().map(|g| match g {
             General::Prim(p) => p.args.iter().chain([&p.out]).map(|v| v.slot().level()).max().unwrap_or_default(),
             General::Group(g) => held::level(&g.pullback),
+            General::Slopes(s) => s.level(),
             _ => Level(0),
         });
         scalars.max(general.max()).unwrap_or_default()
@@ -258,6 +262,7 @@ impl Tape {
                 General::Small(s) => s.values().map(bytes).sum(),
                 General::SmallFormula(f) => f.values(self).map(bytes).sum::<usize>() + f.kept.bytes(),
                 General::Formula(f) => f.values().map(bytes).sum(),
+                General::Slopes(s) => s.values().map(bytes).sum(),
                 General::Total(t) => t.values().map(bytes).sum(),
                 General::Loop(l) => l.words.len() * std::mem::size_of::<u64>(),
                 General::Group(g) => g.args.iter().map(bytes).sum(),

@@ -40,6 +40,8 @@ pub struct Formula {
     pub compiled: Compiled,
     /// See [`Formula::reads`].
     reads: OnceCell<Vec<[u32; 2]>>,
+    /// See [`Formula::without_total`].
+    inner: OnceCell<Rc<Formula>>,
 }
 
 /// A reduction of all elements of a formula's value.
@@ -95,12 +97,26 @@ impl Formula {
             plans: RefCell::default(),
             compiled: Compiled::default(),
             reads: OnceCell::new(),
+            inner: OnceCell::new(),
         }
     }
 
     /// With what becomes of the value.
     pub fn with_total(self, total: Option<Total>) -> Formula {
         Formula { total, ..self }
+    }
+
+    /// The same without what becomes of its value.
+    pub fn without_total(self: &Rc<Formula>) -> Rc<Formula> {
+        if self.total.is_none() {
+            return self.clone();
+        }
+        let made = || {
+            let (registers, constants) = (self.registers.clone(), self.constants.clone());
+            let plain = Formula::new(registers, constants, self.steps.clone(), self.ints);
+            Rc::new(plain.with_annotations(self.floats, self.is_scalar))
+        };
+        self.inner.get_or_init(made).clone()
     }
 
     /// With what the annotations of functions that are part of it ask for.

@@ -12,7 +12,7 @@ use memmap2::{Mmap, MmapMut};
 use smallvec::{SmallVec, smallvec};
 
 use super::BLOCK;
-use super::graph::{Backward, Graph, Id, Node, Target};
+use super::graph::{Asked, Backward, Graph, Id, Node, Target};
 use super::layout::Reach;
 use super::loops::write;
 use super::stages::{Place, Stage, Staged};
@@ -43,7 +43,7 @@ struct Known {
 }
 
 /// Kinds of operands that a formula is compiled for.
-const MOST: usize = 8;
+const MOST: usize = 16;
 
 impl Compiled {
     /// The code for `n` elements of operands of these kinds, if there is some by now.
@@ -130,11 +130,11 @@ pub struct Fused {
     _memory: Option<Mmap>,
 }
 
-/// What the slope of the result in a register is.
-pub enum Steepness {
+/// What something that was asked for is.
+pub enum Found {
     /// The number in this place of the numbers.
     Number(usize),
-    /// The elements of a value.
+    /// A value, as it is.
     Value(u8),
     /// This output.
     Output(usize),
@@ -233,14 +233,14 @@ impl Fused {
         self.staged.graph.outputs.iter().map(|(target, _)| *target)
     }
 
-    /// The slope of the result in register `i`, if it was wanted.
-    pub fn slope(&self, i: usize) -> Option<Steepness> {
+    /// Something that was asked for; nothing if it is a tangent that is zero.
+    pub fn find(&self, what: Asked) -> Option<Found> {
         let graph = &self.staged.graph;
-        let (_, id) = *graph.slopes.iter().find(|(value, _)| *value as usize == i)?;
+        let (_, id) = *graph.asked.iter().find(|(asked, _)| *asked == what)?;
         Some(match *graph.nodes.get(id as usize)? {
-            Node::Value(j) => Steepness::Value(j),
-            node if node.is_number() => Steepness::Number(*self.numbers.get(id as usize)?),
-            _ => Steepness::Output(graph.outputs.iter().position(|(_, output)| *output == id)?),
+            Node::Value(j) | Node::Number(j) => Found::Value(j),
+            node if node.is_number() => Found::Number(*self.numbers.get(id as usize)?),
+            _ => Found::Output(graph.outputs.iter().position(|(_, output)| *output == id)?),
         })
     }
 

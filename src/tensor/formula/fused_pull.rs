@@ -1,29 +1,27 @@
-//! The way back through a formula as machine code: what `pull` does operation by operation; or its slopes, computed on the way there.
+//! The way back through a formula as machine code: what `pull` does operation by operation.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-use smallvec::SmallVec;
 
-use super::fused::{Fused, Sources, Steepness};
+use super::fused::{Fused, Sources};
 use super::graph::{Backward, Root, Target};
 use super::layout::{Layout, Reach};
-use super::pull::{Applied, Bars, Pulled, gathered, live, rest};
+use super::pull::{Applied, Bars, Pulled, gathered, rest};
 use super::{Held, Machine};
-use crate::ad::formula_tensors::Fate;
 use crate::bytecode::formula::Formula;
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
 use crate::tensor::create::scalar_f64;
 use crate::tensor::simd::sums::{addends, sum_onto};
-use crate::tensor::{DType, Tensor, count, threads};
+use crate::tensor::{count, threads};
 use crate::value::Value;
 
 /// What all blocks have in common.
-struct Way<'a, T: Clone> {
+pub(super) struct Way<'a, T: Clone> {
     fused: &'a Fused,
     targets: Vec<Target>,
-    numbers: Vec<T>,
+    pub(super) numbers: Vec<T>,
     /// The cotangent of the result and the result, as far as they are tensors.
     root: Cow<'a, [T]>,
     out: Cow<'a, [T]>,
@@ -39,7 +37,7 @@ struct Part<'p, T> {
 }
 
 /// The elements of outputs that are whole.
-type Wholes<T> = Vec<(Target, Vec<T>)>;
+pub(super) type Wholes<T> = Vec<(Target, Vec<T>)>;
 
 /// Whether an output has its elements in the end, and not their sums.
 fn is_whole(target: &Target) -> bool {
@@ -67,6 +65,8 @@ pub(super) fn fused_back<T: Float>(
         sums: formula.total.is_some(),
         slopes: false,
         unread,
+        anyway: false,
+        moving: 0,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
     let mut machine = settled(formula, operands, layout, needed, fused.block(&layout.reach), lanes)?;
@@ -83,68 +83,8 @@ pub(super) fn fused_back<T: Float>(
     Some((total, gathered(applied, bars)?))
 }
 
-/// The slope of a formula's result in one of its registers.
-pub enum Slope {
-    /// The same for all elements.
-    Number(f64),
-    /// Those of a tensor which broadcasts to the result.
-    Elements(Value),
-}
-
-/// One for each register; `None` for those that are not wanted.
-pub type Slopes = SmallVec<[Option<Slope>; 4]>;
-
-/// The value of a formula and its slopes in the registers of `wanted`, if it pays to compute them now rather than on the way back: what they
-/// have in common is computed once, and no operand has to be kept. 
-/// Where only its sum or mean would be read, and that is not, a number that it might be stands for it; the slopes are those of the mean,
-/// if it is that.
-pub fn forward_with_slopes(
-    formula: &Formula,
-    operands: &[Value],
-    layout: &Layout,
-    wanted: (u32, Fate),
-) -> Option<(Value, Slopes)> {
-    match layout.dtype {
-        DType::F32 => with_slopes::<f32>(formula, operands, layout, wanted, |e| e.lanes32),
-        _ => with_slopes::<f64>(formula, operands, layout, wanted, |e| e.lanes64),
-    }
-}
-
-fn with_slopes<T: Float>(
-    formula: &Formula,
-    operands: &[Value],
-    layout: &Layout,
-    (wanted, fate): (u32, Fate),
-    lanes: fn(&Elementwise) -> LaneKernel<T>,
-) -> Option<(Value, Slopes)> {
-    let n = count(&layout.shape);
-    if n == 0 {
-        return None;
-    }
-    let scale = if fate == Fate::Averaged { T::c(1.0 / n as f64).to_f64() } else { 1.0 };
-    let unread = matches!(fate, Fate::Summed | Fate::Averaged);
-    let live = live(formula, wanted);
-    let back = Backward { live, root: Root::of(Some(scale)), has_out: false, sums: false, slopes: true, unread };
-    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
-    let mut machine = settled(formula, operands, layout, u32::MAX, fused.block(&layout.reach), lanes)?;
-    let way = Way::new(&fused, &mut machine, scale, Cow::Borrowed(&[]), Cow::Borrowed(&[]))?;
-    let mut bars = Bars::new(layout, 0, 0);
-    let (_, wholes) = way.compute(&mut machine, n, &mut bars)?;
-    let made: SmallVec<[Value; 4]> =
-        wholes.into_iter().map(|(_, data)| Value::tensor(Tensor::from_vec(&layout.shape, data))).collect();
-    let slope = |i: usize| match fused.slope(i)? {
-        Steepness::Number(k) => Some(Slope::Number(way.numbers.get(k)?.to_f64())),
-        Steepness::Value(j) => operands.get(j as usize).map(|v| Slope::Elements(v.clone())),
-        Steepness::Output(k) => made.get(k).map(|v| Slope::Elements(v.clone())),
-    };
-    let slopes: Slopes = (0..formula.registers.len()).map(slope).collect();
-    let is_there = |i: usize| wanted & (1 << i) == 0 || slopes.get(i).is_some_and(Option::is_some);
-    let result = if unread { Value::float(0.0) } else { made.first()?.clone() };
-    (0..slopes.len()).all(is_there).then_some((result, slopes))
-}
-
 /// The operands of a formula, and what of its values reaches less far than the result, as far as it is needed; blocks of `most` elements.
-fn settled<'a, T: Float>(
+pub(super) fn settled<'a, T: Float>(
     formula: &Formula,
     operands: &'a [Value],
     layout: &'a Layout,
@@ -171,7 +111,7 @@ type Summing<'f, T> = &'f mut dyn FnMut(Target, usize, &[T], &mut Vec<f64>);
 
 impl<'a, T: Float> Way<'a, T> {
     /// `root` is the cotangent of the result and `out` the result, as far as they are tensors; `number` is the cotangent if it is one.
-    fn new(
+    pub(super) fn new(
         fused: &'a Fused,
         machine: &mut Machine<'_, T>,
         number: f64,
@@ -184,7 +124,7 @@ impl<'a, T: Float> Way<'a, T> {
     }
 
     /// The sum of what is a sum, and the elements of the outputs that are whole; adds shares to `bars`.
-    fn compute(&self, machine: &mut Machine<'_, T>, n: usize, bars: &mut Bars<'_, T>) -> Option<(f64, Wholes<T>)> {
+    pub(super) fn compute(&self, machine: &mut Machine<'_, T>, n: usize, bars: &mut Bars<'_, T>) -> Option<(f64, Wholes<T>)> {
         let targets = &self.targets;
         let wholes = targets.iter().copied().filter(is_whole);
         let mut whole: Wholes<T> = wholes.map(|target| (target, Vec::with_capacity(n))).collect();

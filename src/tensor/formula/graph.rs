@@ -130,8 +130,8 @@ pub enum Target {
     Cotangent(u8),
     /// The same of one that reaches less far, to be summed.
     Shares(u8),
-    /// The slope of the result in a value.
-    Slope(u8),
+    /// Something that is [`Asked`] for.
+    Aside,
 }
 
 /// The nodes, and which of them are wanted.
@@ -140,8 +140,19 @@ pub struct Graph {
     /// About how long each of them takes from the leaves on, in turns of a processor.
     pub depths: Vec<usize>,
     pub outputs: Vec<(Target, Id)>,
-    /// Values, and the slope of the result in each of them, where that is wanted. One that is computed is an output, too.
-    pub slopes: Vec<(u8, Id)>,
+    /// What is asked for beside cotangents. What of it is computed is an output, too.
+    pub asked: Vec<(Asked, Id)>,
+}
+
+/// What may be asked for; a tangent that is not there is zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Result,
+    /// The slope of the result in a register.
+    Slope(u8),
+    ResultTangent,
+    /// The tangent of that slope.
+    SlopeTangent(u8),
 }
 
 /// The cotangent of the result.
@@ -179,18 +190,42 @@ pub struct Backward {
     pub slopes: bool,
     /// The result, or its sum, is not asked for.
     pub unread: bool,
+    /// Slopes are wanted even if they take more memory than they spare.
+    pub anyway: bool,
+    /// Bit `i`: register `i` has a tangent, which is a value behind those of the steps: then the tangents of what is asked for are, too.
+    pub moving: u32,
+}
+
+impl Backward {
+    /// The result, its slopes in what is `live`, and the tangents of these.
+    pub fn jet(live: u32, root: Root, unread: bool, moving: u32) -> Backward {
+        Backward { live, root, has_out: false, sums: false, slopes: true, unread, anyway: false, moving }
+    }
 }
 
 pub(super) struct Maker<'a> {
     formula: &'a Formula,
     reach: &'a [Reach],
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     depths: Vec<usize>,
     /// Functions of `f32` are written out.
     writes_out: bool,
     /// The nodes of values.
     values: [Option<Id>; MOST],
     root_is_nonzero: bool,
+    /// See [`Backward::moving`].
+    pub(super) moving: u32,
+    /// Where tangents are wanted: what each node was made by, if that is no arithmetic, and its tangent, as far as it is known.
+    pub(super) rules: Vec<Option<Rule>>,
+    pub(super) tangents: Vec<Option<Option<Id>>>,
+}
+
+/// What a node stands for whose derivative is not that of its arithmetic.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    Function(&'static Elementwise, Id, Option<Id>),
+    /// The product in which a zero on the left wins.
+    Strong(Id, Id),
 }
 
 /// Nodes, at most.
@@ -199,17 +234,17 @@ const FULL: usize = 400;
 impl Graph {
     /// The value of a formula. `None` if that cannot be written so.
     pub fn forward(formula: &Formula, reach: &[Reach], writes_out: bool) -> Option<Graph> {
-        let mut maker = Maker::new(formula, reach, false, writes_out);
+        let mut maker = Maker::new(formula, reach, (false, 0), writes_out);
         let last = maker.value(maker.last())?;
         let target = if formula.total.is_some() { Target::Sum } else { Target::Result };
-        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs: vec![(target, last)], slopes: vec![] })
+        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs: vec![(target, last)], asked: vec![] })
     }
 
     /// The result and its slopes in the live registers. `None` if they are not worth the memory: as many slopes may be kept as a way
     /// back without them has functions and quotients to compute.
     pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
         let graph = Graph::back(formula, reach, way, writes_out)?;
-        if way.unread {
+        if way.unread || way.anyway {
             return Some(graph);
         }
         let without =
@@ -227,8 +262,8 @@ impl Graph {
     /// Whether each node has to be computed.
     pub fn needed(&self) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
-        let slopes = self.slopes.iter().map(|(_, id)| id);
-        self.outputs.iter().map(|(_, id)| id).chain(slopes).for_each(|id| needed[*id as usize] = true);
+        let asked = self.asked.iter().map(|(_, id)| id);
+        self.outputs.iter().map(|(_, id)| id).chain(asked).for_each(|id| needed[*id as usize] = true);
         for (id, node) in self.nodes.iter().enumerate().rev() {
             if needed[id] {
                 node.reads().for_each(|read| needed[read as usize] = true);
@@ -239,13 +274,15 @@ impl Graph {
 
     /// The cotangents of what the steps of the result's shape read.
     pub fn back(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
-        let mut maker = Maker::new(formula, reach, way.root == Root::Nonzero, writes_out);
-        let mut outputs = vec![];
+        let mut maker = Maker::new(formula, reach, (way.root == Root::Nonzero, way.moving), writes_out);
+        let (mut outputs, mut asked) = (vec![], vec![]);
         let last = maker.last();
         if way.unread {
             // Only what slopes read of it.
         } else if way.slopes {
-            outputs.push((Target::Result, maker.value(last)?));
+            let result = maker.value(last)?;
+            outputs.push((Target::Result, result));
+            asked.push((Asked::Result, result));
         } else if way.sums {
             outputs.push((Target::Sum, maker.value(last)?));
         } else if way.has_out {
@@ -272,7 +309,6 @@ impl Graph {
                 shares.get_mut(i as usize)?.push(share);
             }
         }
-        let mut slopes = vec![];
         for i in 0..last {
             let is_step = i as usize >= formula.value(0) && maker.reach_of(i) == Reach::Whole;
             if is_step {
@@ -282,31 +318,61 @@ impl Graph {
             match (maker.reach_of(i), (i as usize) < formula.registers.len()) {
                 // Steps on parts have ways back of their own.
                 (_, false) if way.slopes => return None,
-                (_, true) if way.slopes => {
-                    slopes.push((i, bar));
-                    let is_computed = maker.nodes.get(bar as usize).is_some_and(Node::is_computed);
-                    if is_computed && !outputs.iter().any(|(_, id)| *id == bar) {
-                        outputs.push((Target::Slope(i), bar));
-                    }
-                }
+                (_, true) if way.slopes => asked.push((Asked::Slope(i), bar)),
                 (Reach::Whole, true) => outputs.push((Target::Cotangent(i), bar)),
                 _ => outputs.push((Target::Shares(i), bar)),
             }
         }
-        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs, slopes })
+        if way.moving != 0 {
+            for (what, id) in asked.clone() {
+                let what = match what {
+                    Asked::Slope(i) => Asked::SlopeTangent(i),
+                    _ => Asked::ResultTangent,
+                };
+                asked.extend(maker.tangent(id)?.map(|tangent| (what, tangent)));
+            }
+        }
+        for (_, id) in &asked {
+            let is_computed = maker.nodes.get(*id as usize).is_some_and(Node::is_computed);
+            if is_computed && !outputs.iter().any(|(_, output)| output == id) {
+                outputs.push((Target::Aside, *id));
+            }
+        }
+        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs, asked })
     }
 }
 
 impl<'a> Maker<'a> {
-    fn new(formula: &'a Formula, reach: &'a [Reach], root_is_nonzero: bool, writes_out: bool) -> Maker<'a> {
-        Maker { formula, reach, nodes: vec![], depths: vec![], writes_out, values: [None; MOST], root_is_nonzero }
+    fn new(
+        formula: &'a Formula,
+        reach: &'a [Reach],
+        (root_is_nonzero, moving): (bool, u32),
+        writes_out: bool,
+    ) -> Maker<'a> {
+        Maker {
+            formula,
+            reach,
+            nodes: vec![],
+            depths: vec![],
+            writes_out,
+            values: [None; MOST],
+            root_is_nonzero,
+            moving,
+            rules: vec![],
+            tangents: vec![],
+        }
+    }
+
+    /// The value that is the tangent of register `i`.
+    pub(super) fn tangent_value(&self, i: u8) -> u8 {
+        self.last() + 1 + i
     }
 
     fn last(&self) -> u8 {
         (self.formula.value(self.formula.steps.len()) - 1) as u8
     }
 
-    fn reach_of(&self, i: u8) -> Reach {
+    pub(super) fn reach_of(&self, i: u8) -> Reach {
         self.reach.get(i as usize).copied().unwrap_or(Reach::Whole)
     }
 
@@ -324,6 +390,8 @@ impl<'a> Maker<'a> {
         };
         self.depths.push(before + own);
         self.nodes.push(node);
+        self.rules.push(None);
+        self.tangents.push(None);
         (self.nodes.len() <= FULL).then(|| self.nodes.len() as Id - 1)
     }
 
@@ -333,7 +401,7 @@ impl<'a> Maker<'a> {
     }
 
     /// The sum of these, if there are any: what is known last is added last, so that little has to wait for it.
-    fn sum(&mut self, parts: &mut [Id]) -> Option<Option<Id>> {
+    pub(super) fn sum(&mut self, parts: &mut [Id]) -> Option<Option<Id>> {
         parts.sort_by_key(|id| self.depths.get(*id as usize).copied().unwrap_or(0));
         let Some((&first, rest)) = parts.split_first() else { return Some(None) };
         let mut sum = first;
@@ -375,7 +443,21 @@ impl<'a> Maker<'a> {
     }
 
     /// The product, but 0 where `a` is 0.
-    fn strong_product(&mut self, a: Id, b: Id) -> Option<Id> {
+    pub(super) fn strong_product(&mut self, a: Id, b: Id) -> Option<Id> {
+        let made = self.masked_product(a, b)?;
+        if matches!(self.nodes.get(made as usize), Some(Node::Arith(Arith::And, ..))) {
+            self.note(made, Rule::Strong(a, b));
+        }
+        Some(made)
+    }
+
+    fn note(&mut self, id: Id, rule: Rule) {
+        if let Some(known @ None) = self.rules.get_mut(id as usize) {
+            *known = Some(rule);
+        }
+    }
+
+    fn masked_product(&mut self, a: Id, b: Id) -> Option<Id> {
         let of = |id: Id| self.nodes.get(id as usize).copied();
         match (of(a), of(b)) {
             (Some(Node::Constant(1.0)), _) => return Some(b),
@@ -427,7 +509,17 @@ impl<'a> Maker<'a> {
     }
 
     /// A function, by arithmetic if it is that.
-    fn function(&mut self, inside: &'static Elementwise, a: Id, b: Option<Id>) -> Option<Id> {
+    pub(super) fn function(&mut self, inside: &'static Elementwise, a: Id, b: Option<Id>) -> Option<Id> {
+        let made = self.written(inside, a, b)?;
+        let is = |prim: &&'static Prim| matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside));
+        let is_arithmetic = [&ADD, &SUB, &MUL, &DIV, &NEG, &ZMUL].iter().any(is) || cheap_power(inside).is_some();
+        if !is_arithmetic {
+            self.note(made, Rule::Function(inside, a, b));
+        }
+        Some(made)
+    }
+
+    fn written(&mut self, inside: &'static Elementwise, a: Id, b: Option<Id>) -> Option<Id> {
         let is = |prim: &'static Prim| matches!(&prim.eval, Eval::Elementwise(e) if std::ptr::eq(*e, inside));
         match (cheap_power(inside), b) {
             (Some(1), _) => Some(a),
@@ -550,6 +642,6 @@ impl<'a> Maker<'a> {
     }
 }
 
-fn inside(prim: &'static Prim) -> Option<&'static Elementwise> {
+pub(super) fn inside(prim: &'static Prim) -> Option<&'static Elementwise> {
     if let Eval::Elementwise(e) = &prim.eval { Some(e) } else { None }
 }

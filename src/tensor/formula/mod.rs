@@ -10,6 +10,7 @@ pub mod fused;
 pub mod fused_pull;
 mod fused_small;
 mod graph;
+pub mod jet;
 pub mod layout;
 mod loops;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod pull;
 mod rows;
 pub mod small;
 mod stages;
+mod tangents;
 mod written;
 
 use std::borrow::Cow;
