@@ -348,3 +348,89 @@ fn what_is_not_asked_for_makes_no_difference() {
         assert_eq!(run(UNREAD), None, "from {from} elements on, wide: {wide}");
     }
 }
+
+/// Operands under levels: six examples, and directions for them.
+const EXAMPLES: &[&str] = &[
+    "let (x, y, z, k) = (randn(6, 3, 4), 0.5 + rand(6, 3, 4), 0.75, 3)",
+    "let (x, y, z, k) = (randn(6, 40), 0.5 + rand(6, 40), rand(40), -1.5)",
+    "let (x, y, z, k) = (randn(6, 3, 4), 0.5 + rand(6, 4), rand(3, 1), 2)",
+    "let (x, y, z, k) = (randn(6, 5), 0.5 + rand(6), 0.5, 0.25)",
+    "let (x, y, z, k) = (randn(6), 0.5 + rand(6), 0.5, 0.25)",
+    "let (x, y, z, k) = (randn(6, 700), 0.5 + rand(6, 700), 0.5 + rand(700), 0.1)",
+    "let (x, y, z, k) = (randn(6, 3), rand(6, 3), [1, 2, 3], 0.1)",
+];
+
+const CHECK_LEVELS: &str = "
+let (dx, dy) = (randn(x.shape), randn(y.shape))
+let w = stop_grad(1.0 + 0.25 * x)
+fn near(a, b) = all(where(isfinite(a) and isfinite(b), abs(a - b) <= tolerance * (abs(a) + abs(b) + 1.0), true))
+let runs = dict(
+    vmap: |f| list(vmap(|x, y| f(x, y, z, k))(x, y)),
+    vmap_one: |f| list(vmap(|x| f(x, y[0], z, k))(x), vmap(|y| f(x[0], y, z, k))(y)),
+    vmap_numbers: |f| list(vmap(|k| f(x[0], y[0], z, k))([0.5, 1.5, -0.5]), vmap(|k| sum(f(x[0], y[0], z, k)))([0.5, 1.5, -0.5])),
+    vmap_twice: |f| list(vmap(|x| vmap(|y| f(x, y, z, k))(y))(x), vmap(|k| vmap(|x, y| f(x, y, z, k))(x, y))([0.5, 1.5])),
+    jvp: |f| list(v for v in jvp(|x| f(x, y[0], z, k), x[0], dx[0])),
+    jvp_two: |f| list(v for v in jvp(|p| f(p[0], p[1], z, k), (x[0], y[0]), (dx[0], dy[0]))),
+    jvp_number: |f| list(v for v in jvp(|k| f(x[0], y[0], z, k), 0.5, 2.0)),
+    jvp_all: |f| list(v for v in jvp(|p| mean(f(p[0], y[0], z, p[1])), (x[0], 0.5), (dx[0], -1.0))),
+    jvp_twice: |f| list(jvp(|x| jvp(|x| f(x, y[0], z, k), x, dx[0])[1], x[0], dx[1])[1]),
+    hvp: |f| list(hvp(|x| sum(f(x, y[0], z, k)), x[0], dx[0]), hvp(|x| mean(f(x, y[0], z, k)), x[0], dx[0])),
+    hvp_read: |f| list(hvp(|x| { let v = f(x, y[0], z, k)
+        sum(w[0] * v) + 0.5 * sum(v)^2 }, x[0], dx[0])),
+    hvp_two: |f| { let (a, b) = hvp(|p| sum(w[0] * f(p[0], p[1], z, k)), (x[0], y[0]), (dx[0], dy[0]))
+        list(a, b) },
+    jvp_of_value_and_grad: |f| { let (a, b) = jvp(|x| value_and_grad(|x| sum(f(x, y[0], z, k)))(x), x[0], dx[0])[1]
+        list(a, b) },
+    grad_of_jvp: |f| list(grad(|x| sum(jvp(|x| f(x, y[0], z, k), x, dx[0])[1]))(x[0])),
+    grad_of_grad: |f| list(grad(|x| sum(dx[0] * grad(|x| sum(f(x, y[0], z, k)))(x)))(x[0])),
+    vmap_grad: |f| list(v for v in vmap(|x, y| grad(|x, y| sum(f(x, y, z, k)), wrt: (0, 1))(x, y))(x, y)),
+    vmap_grad_mean: |f| list(vmap(|x, y| grad(|x| mean(f(x, y, z, k)))(x))(x, y)),
+    vmap_grad_read: |f| list(v for v in vmap(|x, y, w| value_and_grad(|x| { let v = f(x, y, z, k)
+        sum(w * v) + mean(v) })(x))(x, y, w)),
+    vmap_grad_number: |f| list(vmap(|x, y| grad(|k| sum(f(x, y, z, k)))(0.5))(x, y), vmap(|k| grad(|k| sum(f(x[0], y[0], z, k)))(k))([0.5, -0.5])),
+    grad_vmap: |f| list(v for v in grad(|x, y| sum(vmap(|x, y| f(x, y, z, k))(x, y)), wrt: (0, 1))(x, y)),
+    grad_vmap_weighed: |f| list(grad(|k| sum(w * vmap(|x, y| f(x, y, z, k))(x, y)))(0.5)),
+    jvp_vmap: |f| list(v for v in jvp(|x| vmap(|x, y| f(x, y, z, k))(x, y), x, dx)),
+    vmap_jvp: |f| list(v for v in vmap(|x, y, v| jvp(|x| f(x, y, z, k), x, v))(x, y, dx)),
+    vmap_directions: |f| list(vmap(|v| jvp(|x| f(x, y[0], z, k), x[0], v)[1])(dx)),
+    vmap_hvp: |f| list(vmap(|x, y, v| hvp(|x| sum(f(x, y, z, k)), x, v))(x, y, dx)),
+    vjp: |f| { let (v, pull) = vjp(|x| f(x, y[0], z, k), x[0])
+        list(v, pull(dx[0]), pull(dx[1]), pull(0.0 * dx[0])) },
+    jacobian: |f| list(jacobian(|x| f(x, y[0], z, k), mode: \"forward\")(few(x)), jacobian(|x| f(x, y[0], z, k), mode: \"reverse\")(few(x))),
+    hessian: |f| list(hessian(|x| sum(f(x, y[0], z, k)))(few(x))),
+)
+fn few(x) = x[0]
+for (name, run) in runs.items() {
+    if x[0].size > 40 and (name == \"jacobian\" or name == \"hessian\") { continue }
+    # The second time as machine code.
+    for round in 0..2 {
+        let (a, b) = (run(whole), run(parts))
+        for (i, (p, q)) in enumerate(zip(a, b)) { assert(p.shape == q.shape and near(p, q), f\"{name} {i}: {p} {q}\") }
+    }
+}
+";
+
+#[test]
+fn wholes_are_their_parts_under_levels() {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
+    let rounds = std::env::var("DLANG_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(70);
+    for round in 0..rounds {
+        compile_from(0);
+        compile_wide(round % 3 != 2);
+        let operands = EXAMPLES[round % EXAMPLES.len()];
+        let depth = rng.random_range(2..4);
+        let both = expression(&mut rng, depth, &["x", "y", "z", "k"], &mut 0);
+        let whole = format!("fn whole(x: any, y: any, z: any, k: any) = {} + 0.5 * x * y\n", both.whole);
+        let parts = format!(
+            "fn parts(x: any, y: any, z: any, k: any) {{\n{}    let a = 0.5 * x\n    let b = a * y\n    {} + b\n}}\n",
+            both.parts, both.last
+        );
+        // Second derivatives of quotients of small numbers have few digits left.
+        let (dtype, tolerance) = if round % 2 == 0 || operands.contains("700") { ("f64", "1e-6") } else { ("f32", "2e-2") };
+        let set = format!("set_dtype({dtype})\nlet tolerance = {tolerance}\n");
+        let program = format!("seed({round})\n{set}{operands}\n{whole}{parts}{CHECK_LEVELS}");
+        if let Some(problems) = run(&program) {
+            panic!("{program}\n{problems}");
+        }
+    }
+}
