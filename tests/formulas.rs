@@ -160,7 +160,11 @@ fn wholes_are_their_parts() {
         );
         let total = format!("fn total(x: any, y: any, z: any, k: any) = mean({} + 0.0 * x * y * z * k)\n", both.whole);
         // There is no mean of nothing.
-        let check = if operands.contains("randn(0)") { CHECK.split("# What nobody asked for").next().unwrap_or("") } else { CHECK };
+        let check = if operands.contains("randn(0)") {
+            CHECK.split("# What nobody asked for").next().unwrap_or("")
+        } else {
+            CHECK
+        };
         let program = format!("seed({round})\n{operands}\n{whole}{parts}{total}{check}");
         if let Some(problems) = run(&program) {
             panic!("{program}\n{problems}");
@@ -426,7 +430,8 @@ fn wholes_are_their_parts_under_levels() {
             both.parts, both.last
         );
         // Second derivatives of quotients of small numbers have few digits left.
-        let (dtype, tolerance) = if round % 2 == 0 || operands.contains("700") { ("f64", "1e-6") } else { ("f32", "2e-2") };
+        let (dtype, tolerance) =
+            if round % 2 == 0 || operands.contains("700") { ("f64", "1e-6") } else { ("f32", "2e-2") };
         let set = format!("set_dtype({dtype})\nlet tolerance = {tolerance}\n");
         let program = format!("seed({round})\n{set}{operands}\n{whole}{parts}{CHECK_LEVELS}");
         if let Some(problems) = run(&program) {

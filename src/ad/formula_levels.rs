@@ -153,15 +153,17 @@ impl Cx {
             wholes.push(align(self, &whole, *have, rank)?);
         }
         let Some(made) = self.made(formula, &wholes, want)? else { return Ok(None) };
-        let mut all = |v: Value| match v.shape().and_then(<[usize]>::first) {
-            Some(first) if *first == n => self.batch(v, level).map(Some),
+        // What has no axis in front is the same for all examples.
+        let mut all = |v: Value| match v.shape() {
+            Some(shape) if shape.len() == rank + 1 && shape.first() == Some(&n) => self.batch(v, level).map(Some),
+            Some(shape) if shape.len() <= rank => Ok(Some(v)),
             _ => Ok(None),
         };
         let value = match made.value {
             Value::None => Value::None,
             value => match all(value)? {
-                Some(value) => value,
-                None => return Ok(None),
+                Some(value @ Value::Batched(..)) => value,
+                _ => return Ok(None),
             },
         };
         let mut slopes = SmallVec::new();
@@ -220,21 +222,19 @@ impl Cx {
         let below = self.made(formula, &primals, Want::Slopes { wanted, unread: None })?;
         let Some(Made { value, slopes }) = below else { return Ok(None) };
         self.part_directions(&value, &tangents)?;
-        let mut sum: Option<Value> = None;
-        for ((i, tangent), slope) in tangents.iter().enumerate().zip(&slopes) {
+        let mut factors: SmallVec<[(Value, Value); 4]> = SmallVec::new();
+        for (tangent, slope) in tangents.into_iter().zip(slopes) {
             let (Some(t), Some(slope)) = (tangent, slope) else { continue };
-            let term = match slope {
-                Slope::Number(1.0) => t.clone(),
-                Slope::Number(x) => self.zmul(t, &Value::float(*x))?,
-                Slope::Operand(j) => self.zmul(t, primals.get(*j).unwrap_or(&primals[i]))?,
-                Slope::Elements(v) => self.zmul(t, v)?,
+            let slope = match slope {
+                Slope::Number(x) => Value::float(x),
+                Slope::Operand(j) => primals.get(j).cloned().unwrap_or_default(),
+                Slope::Elements(v) => v,
             };
-            sum = Some(match sum {
-                Some(sum) => self.apply(&ADD, &[sum, term])?,
-                None => term,
-            });
+            factors.push((t, slope));
         }
-        let Some(mut tangent) = sum else { return Ok(Some(Made { value, slopes: SmallVec::new() })) };
+        let Some(mut tangent) = self.sum_of_products(&factors)? else {
+            return Ok(Some(Made { value, slopes: SmallVec::new() }));
+        };
         // A tangent has its primal's shape and dtype.
         if let Some(shape) = value.shape() {
             tangent = self.broadcast_to(&tangent, shape)?;
@@ -243,6 +243,25 @@ impl Cx {
             tangent = self.cast(&tangent, dtype)?;
         }
         Ok(Some(Made { value: self.new_dual(value, tangent, level)?, slopes: SmallVec::new() }))
+    }
+
+    /// Of tangents and slopes; `None` if there are none.
+    fn sum_of_products(&mut self, factors: &[(Value, Value)]) -> Result<Option<Value>> {
+        if let Some(formula) = self.products.sum_of(factors.len()) {
+            let operands: Values = factors.iter().flat_map(|(t, slope)| [t.clone(), slope.clone()]).collect();
+            if let Some(made) = self.made(&formula, &operands, Want::Value)? {
+                return Ok(Some(made.value));
+            }
+        }
+        let mut sum: Option<Value> = None;
+        for (t, slope) in factors {
+            let term = if matches!(slope, Value::Float(Slot::CONST, 1.0)) { t.clone() } else { self.zmul(t, slope)? };
+            sum = Some(match sum {
+                Some(sum) => self.apply(&ADD, &[sum, term])?,
+                None => term,
+            });
+        }
+        Ok(sum)
     }
 
     /// At a tape: the slopes of what is below become an entry.

@@ -11,8 +11,8 @@ use crate::ad::cells::{Cell, Small};
 use crate::ad::dispatch::{arg_shape, escaped, is_structure};
 use crate::ad::leafwise::{fit_together, is_array, part};
 use crate::ad::reverse::{Bars, add};
-use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::slopes::{Factor, Part, SlopesEntry};
+use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{General, Tape};
 use crate::ad::{Cx, Watch};
 use crate::bytecode::formula::{Formula, Total};
@@ -125,7 +125,11 @@ impl Cx {
             Level(0) if is_ready(&operands) => whole(formula, &operands, &mut self.rooms),
             Level(0) => None,
             Level(1) if is_plain(self) => {
-                if operands.iter().any(is_structure) { None } else { self.record_formula(formula, operands, level, fate)? }
+                if operands.iter().any(is_structure) {
+                    None
+                } else {
+                    self.record_formula(formula, operands, level, fate)?
+                }
             }
             _ => self.formula_under_levels(formula, &operands, fate)?,
         };

@@ -391,7 +391,9 @@ fn add_number(tape: &Tape, bars: &mut Bars, entry: &PrimEntry, y_bar: &Value) ->
         return false;
     };
     let general = tape.entries.get(node.0 as usize).and_then(Entry::in_general);
-    if !general.is_some_and(|general| matches!(tape.general.get(general), Some(General::Formula(_) | General::Slopes(_)))) {
+    if !general
+        .is_some_and(|general| matches!(tape.general.get(general), Some(General::Formula(_) | General::Slopes(_))))
+    {
         return false;
     }
     bars.scalars[node.0 as usize].x += share;

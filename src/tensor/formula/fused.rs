@@ -416,7 +416,8 @@ mod tests {
         let value = evaluate(formula, operands, &mut Rooms::default()).unwrap();
         let shapes: Vec<ArgShape> = operands.iter().map(crate::ad::dispatch::arg_shape).collect();
         let out = if formula.total.is_some() { &Value::None } else { &value };
-        let applied = Applied { formula, layout: &layout, operands, shapes: &shapes, out, wanted: 0b111, unread: false };
+        let applied =
+            Applied { formula, layout: &layout, operands, shapes: &shapes, out, wanted: 0b111, unread: false };
         let pulled = match formula.total {
             Some(total) => pull_total(&applied, total).map(|(_, pulled)| pulled),
             None => pull(&applied, y_bar),

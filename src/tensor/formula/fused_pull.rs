@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
-
 use super::fused::{Fused, Sources};
 use super::graph::{Backward, Root, Target};
 use super::layout::{Layout, Reach};
@@ -124,7 +123,12 @@ impl<'a, T: Float> Way<'a, T> {
     }
 
     /// The sum of what is a sum, and the elements of the outputs that are whole; adds shares to `bars`.
-    pub(super) fn compute(&self, machine: &mut Machine<'_, T>, n: usize, bars: &mut Bars<'_, T>) -> Option<(f64, Wholes<T>)> {
+    pub(super) fn compute(
+        &self,
+        machine: &mut Machine<'_, T>,
+        n: usize,
+        bars: &mut Bars<'_, T>,
+    ) -> Option<(f64, Wholes<T>)> {
         let targets = &self.targets;
         let wholes = targets.iter().copied().filter(is_whole);
         let mut whole: Wholes<T> = wholes.map(|target| (target, Vec::with_capacity(n))).collect();

@@ -57,8 +57,16 @@ pub(super) fn pull<'a, T: Float, E>(
 ) -> Option<Result<(), E>> {
     let Applied { formula, plan, .. } = *applied;
     let (n, program) = (root.len(), &plan.program);
-    let way =
-        Backward { live: program.live, root: Root::Elements, has_out: !out.is_empty(), sums: false, slopes: false, unread: false, anyway: false, moving: 0 };
+    let way = Backward {
+        live: program.live,
+        root: Root::Elements,
+        has_out: !out.is_empty(),
+        sums: false,
+        slopes: false,
+        unread: false,
+        anyway: false,
+        moving: 0,
+    };
     let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), n)?;
     let values = fused.numbers::<T>(|i| Some(at(numbers, i)), 0.0)?;
     let value = |i: u8| elements(operand(i as usize));

@@ -9,12 +9,13 @@ use super::fused_pull::{Way, settled};
 use super::graph::{Asked, Backward, Root};
 use super::layout::{Layout, Reach};
 use super::pull::{Bars, live};
-use super::Held;
+use super::{Held, Machine};
 use crate::bytecode::formula::Formula;
 use crate::ops::lanes::{Elementwise, LaneKernel};
+use crate::tensor::broadcast::broadcast_shapes;
 use crate::tensor::cast::Float;
 use crate::tensor::create::scalar_f64;
-use crate::tensor::{DType, Tensor, count};
+use crate::tensor::{DType, Shape, Tensor, count};
 use crate::value::Value;
 
 /// The slope of a formula's result in one of its registers.
@@ -24,7 +25,7 @@ pub enum Slope {
     Number(f64),
     /// An operand, as it is.
     Operand(usize),
-    /// One for each element of the result.
+    /// What broadcasts to the result: most often an element for each of its.
     Elements(Value),
 }
 
@@ -133,12 +134,34 @@ fn computed<T: Float>(
                     }
                     _ => (Slope::Operand(j as usize), Value::None),
                 },
-                Found::Value(_) => return None,
+                Found::Value(j) => (held_slope(formula, operands, &machine, j as usize)?, Value::None),
                 Found::Output(k) => (Slope::Elements(made.get(k)?.clone()), tangent(Asked::SlopeTangent(i as u8))?),
             })
         });
     }
     Some(Jet { value, slopes })
+}
+
+/// A slope that is a value which reaches less far than the result and was computed before.
+fn held_slope<T: Float>(formula: &Formula, operands: &[Value], machine: &Machine<'_, T>, j: usize) -> Option<Slope> {
+    let data = match machine.held.get(j)? {
+        Held::Number(x) => return Some(Slope::Number(*x)),
+        Held::Part(data, _) => data,
+        _ => return None,
+    };
+    let mut shapes: SmallVec<[Shape; 16]> =
+        operands.iter().map(|v| Shape::from_slice(v.shape().unwrap_or(&[]))).collect();
+    shapes.extend(formula.constants.iter().map(|_| Shape::new()));
+    for step in &formula.steps {
+        let (a, b) = step.operands();
+        let joined = match b {
+            Some(b) => broadcast_shapes(shapes.get(a as usize)?, shapes.get(b as usize)?).ok()?,
+            None => shapes.get(a as usize)?.clone(),
+        };
+        shapes.push(joined);
+    }
+    let shape = shapes.get(j).filter(|shape| count(shape) == data.len())?;
+    Some(Slope::Elements(Value::tensor(Tensor::from_vec(shape, data.to_vec()))))
 }
 
 /// The layout with the tangents as values behind those of the steps. `None` if a tangent is not like its operand, or flows through what
