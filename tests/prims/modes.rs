@@ -46,7 +46,7 @@ pub fn vjp(vm: &mut Vm, f: &Function<'_>, xs: &[Value], y_bars: &[Value]) -> Res
 }
 
 fn reverse(vm: &mut Vm, f: &Function<'_>, xs: &[Value], y_bars: &[Value]) -> Result<Vec<Value>> {
-    let level = vm.cx.open_reverse(false)?;
+    let level = vm.cx.open_reverse(false, None)?;
     let mut lifted = vec![];
     for x in xs {
         lifted.push(vm.cx.lift_reverse(x, level)?);
