@@ -404,6 +404,17 @@ let runs = dict(
     hessian: |f| list(hessian(|x| sum(f(x, y[0], z, k)))(few(x))),
 )
 fn few(x) = x[0]
+# A mean that is part of a formula.
+let totals = dict(
+    vmap: |f| list(vmap(|x, y| f(x, y, z, k))(x, y)),
+    jvp: |f| list(v for v in jvp(|x| f(x, y[0], z, k), x[0], dx[0])),
+    hvp: |f| list(hvp(|x| f(x, y[0], z, k), x[0], dx[0]), hvp(|x| 2.0 * f(x, y[0], z, k), x[0], dx[0])),
+    vmap_grad: |f| list(vmap(|x, y| grad(|x| f(x, y, z, k))(x))(x, y), vmap(|x, y| value_and_grad(|x| f(x, y, z, k))(x)[1])(x, y)),
+    grad_of_grad: |f| list(grad(|x| sum(dx[0] * grad(|x| f(x, y[0], z, k))(x)))(x[0])),
+)
+for (name, run) in totals.items() {
+    for (p, q) in zip(run(total), run(|x, y, z, k| mean(parts(x, y, z, k)))) { assert(near(p, q), f\"total, {name}: {p} {q}\") }
+}
 for (name, run) in runs.items() {
     if x[0].size > 40 and (name == \"jacobian\" or name == \"hessian\") { continue }
     # The second time as machine code.
@@ -433,9 +444,66 @@ fn wholes_are_their_parts_under_levels() {
         let (dtype, tolerance) =
             if round % 2 == 0 || operands.contains("700") { ("f64", "1e-6") } else { ("f32", "2e-2") };
         let set = format!("set_dtype({dtype})\nlet tolerance = {tolerance}\n");
-        let program = format!("seed({round})\n{set}{operands}\n{whole}{parts}{CHECK_LEVELS}");
+        let total =
+            format!("fn total(x: any, y: any, z: any, k: any) = mean({} + 0.5 * x * y)\n", both.whole);
+        let program = format!("seed({round})\n{set}{operands}\n{whole}{parts}{total}{CHECK_LEVELS}");
         if let Some(problems) = run(&program) {
             panic!("{program}\n{problems}");
         }
+    }
+}
+
+/// A slope that is the same for all of as many examples as it has elements.
+const SHARED: &str = "
+let (x, z) = (randn(6, 6), randn(6))
+fn whole(x) = x * tanh(z)
+let slope = tanh(z)
+fn near(a, b) = all(abs(a - b) <= 1e-5)
+for _ in 0..2 {
+    assert(near(vmap(grad(|x| sum(whole(x))))(x), broadcast_to(slope, (6, 6))), \"gradients\")
+    let (v, pull) = vjp(|x| vmap(whole)(x), x)
+    assert(near(pull(x), x * slope), \"cotangents\")
+    assert(near(vmap(|v| jvp(whole, x[0], v)[1])(x), x * slope), \"directions\")
+    assert(near(vmap(|x, v| jvp(whole, x, v)[1])(x, x), x * slope), \"tangents\")
+}
+";
+
+#[test]
+fn slopes_may_be_the_same_for_all_examples() {
+    compile_from(0);
+    assert_eq!(run(SHARED), None);
+}
+
+/// Infinite tangents and slopes, which zero ends.
+const ENDLESS: &str = "
+let x = concat(([-1.0, 0.0, 2.0, 0.0], randn(1100)))
+let dx = concat(([inf, 1.0, -inf, 0.0], randn(1100)))
+fn whole(x) = relu(x) * 3.0 + sqrt(abs(x)) * 2.0
+fn parts(x) {
+    let a = relu(x)
+    let b = a * 3.0
+    let c = abs(x)
+    let d = sqrt(c)
+    let e = d * 2.0
+    b + e
+}
+fn same(a, b) = all(where(isfinite(b), abs(a - b) <= 1e-5 * (1.0 + abs(b)), where(isnan(b), isnan(a), a == b)))
+for _ in 0..2 {
+    let (a, b) = (jvp(whole, x, dx)[1], jvp(parts, x, dx)[1])
+    assert(same(a, b), f\"tangents: {a[:4]} {b[:4]}\")
+    let (c, d) = (hvp(|x| sum(whole(x)), x, dx), hvp(|x| sum(parts(x)), x, dx))
+    assert(same(c, d), f\"second: {c[:4]} {d[:4]}\")
+    let (p, q) = (vjp(whole, x)[1](dx), vjp(parts, x)[1](dx))
+    # Slopes that are added before an infinite cotangent comes make fewer NaN.
+    assert(same(where(isnan(q), q, p), q), f\"cotangents: {p[:4]} {q[:4]}\")
+}
+";
+
+#[test]
+fn zero_ends_what_is_infinite_under_levels() {
+    compile_from(0);
+    for wide in [true, false] {
+        compile_wide(wide);
+        assert_eq!(run(ENDLESS), None, "wide: {wide}");
     }
 }
