@@ -43,6 +43,8 @@ WORKLOADS = {
     "elementwise": (None, ["rational_value_us", "rational_gradient_us", "tanh_value_us", "tanh_gradient_us",
                            "gelu_value_us", "gelu_gradient_us"],
                     {f"{name}_{what}": 1e-5 for name in ("rational", "tanh", "gelu") for what in ("at_points", "slopes")}),
+    "transforms": (None, ["vmap_us", "vmap_grad_us", "jvp_us", "vjp_us", "hvp_us"],
+                   {f"{name}_at_points": 1e-5 for name in ("vmap", "vmap_grad", "jvp", "vjp", "hvp")}),
 }
 # Other ways to the same thing that no gradient comes out of: a floor, not a competitor.
 NO_GRADIENT = {"python", "numpy"}

@@ -444,8 +444,7 @@ fn wholes_are_their_parts_under_levels() {
         let (dtype, tolerance) =
             if round % 2 == 0 || operands.contains("700") { ("f64", "1e-6") } else { ("f32", "2e-2") };
         let set = format!("set_dtype({dtype})\nlet tolerance = {tolerance}\n");
-        let total =
-            format!("fn total(x: any, y: any, z: any, k: any) = mean({} + 0.5 * x * y)\n", both.whole);
+        let total = format!("fn total(x: any, y: any, z: any, k: any) = mean({} + 0.5 * x * y)\n", both.whole);
         let program = format!("seed({round})\n{set}{operands}\n{whole}{parts}{total}{CHECK_LEVELS}");
         if let Some(problems) = run(&program) {
             panic!("{program}\n{problems}");

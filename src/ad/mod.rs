@@ -70,6 +70,8 @@ pub struct LevelState {
 }
 
 /// What a level records.
+// There are few levels, and a tape is taken out of one often.
+#[allow(clippy::large_enum_variant)]
 pub enum Mode {
     Reverse(Tape),
     /// Tangent and primal slot of each node; node 0 is not used.

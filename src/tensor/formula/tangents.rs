@@ -118,7 +118,7 @@ impl Maker<'_> {
     fn slope_at(&mut self, slope: &Ex, args: [Id; 2], y: Id) -> Option<Id> {
         match slope {
             Ex::Const(x) => self.constant(*x),
-            Ex::Arg(i) => Some(args.get(*i as usize).copied().unwrap_or(y)),
+            Ex::Arg(i) => Some(args.get(*i).copied().unwrap_or(y)),
             Ex::Unary(prim, a) => {
                 let a = self.slope_at(a, args, y)?;
                 self.function(inside(prim)?, a, None)
