@@ -18,6 +18,9 @@ use crate::tensor::create::scalar_f64;
 use crate::tensor::{DType, Shape, Tensor, count};
 use crate::value::Value;
 
+/// As how many elements fewer count where it is decided whether to compile.
+const LEAST: usize = 256;
+
 /// The slope of a formula's result in one of its registers.
 #[derive(Clone)]
 pub enum Slope {
@@ -82,7 +85,9 @@ fn computed<T: Float>(
     let scale = unread.map_or(1.0, |x| T::c(x).to_f64());
     let live = live(formula, wanted);
     let back = Backward { anyway, ..Backward::jet(live, Root::of(Some(scale)), unread.is_some(), moving) };
-    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
+    // Operations one by one would take a microsecond each, of however few elements.
+    let elements = if anyway { n.max(LEAST) } else { n };
+    let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), elements)?;
     let mut machine = settled(formula, operands, layout, u32::MAX, fused.block(&layout.reach), lanes)?;
     for (tangent, reach) in tangents.iter().zip(&layout.reach) {
         machine.held.push(match (tangent, reach) {
