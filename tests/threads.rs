@@ -26,6 +26,8 @@ list(
     grad(|x| sum(tanh(x) * x))(x), grad(|x| sum(softmax(x)^2))(x), grad(|x| loss.cross_entropy(x, classes))(logits),
     grad(|r| sum(sin(x * r + column)))(row), grad(|x| sum(nn.LayerNorm.new(1031)(x) * y))(x), grad(|x| mean(gelu(x) * y))(x),
     grad(|x| sum(max(x, axis: 0)))(x), x @ y.t,
+    vmap(|x| tanh(x * row) / (1.0 + x * x))(x), vmap(grad(|x| mean(tanh(x * row) * x)))(x), jvp(|x| tanh(x + column) * x, x, y)[1],
+    vjp(|x| sin(x * row) / (2.0 + x * x), x)[1](y), hvp(|x| sum(tanh(x * column) * x), x, y), grad(|x| sum(x * y / (1.0 + x * x)))(x),
 )
 "#;
 

@@ -2,23 +2,13 @@
 
 PyTorch runs operation by operation (`torch`) or compiled (`torch_compile`), JAX under `jit`.
 """
-import argparse
 import json
-import os
-import statistics
-import time
+
+import blocks
 
 PEERS = ["torch", "torch_compile", "jax"]
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--peer", choices=PEERS, required=True)
-parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--seconds", type=float, default=1.5)
-args = parser.parse_args()
-os.environ["OMP_NUM_THREADS"] = str(args.threads)
-os.environ["JAX_PLATFORMS"] = "cpu"
-if args.threads == 1:
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+args = blocks.arguments(PEERS)
 
 import numpy as np  # noqa: E402
 
@@ -59,29 +49,13 @@ else:
         return f, gradient
 
 
-def measure(f, blocks=15):
-    """Microseconds a call: the median and the least of blocks."""
-    wait(f())
-    began = time.perf_counter()
-    wait(f())
-    count = max(1, int(args.seconds / blocks / (time.perf_counter() - began)))
-    times = []
-    for _ in range(blocks):
-        began = time.perf_counter()
-        for _ in range(count):
-            out = f()
-        wait(out)
-        times.append(1e6 * (time.perf_counter() - began) / count)
-    return statistics.median(times), min(times)
-
-
 tensor = put(x)
 metrics = {}
 weights = np.arange(1.0, 6.0)
 for name, f in expressions.items():
     value, gradient = both(f)
     for kind, h in (("value", value), ("gradient", gradient)):
-        middle, least = measure(lambda: h(tensor))
+        middle, least = blocks.measure(args, wait, lambda: h(tensor))
         metrics[f"{name}_{kind}_us"], metrics[f"{name}_{kind}_us_min"] = middle, least
     metrics[f"{name}_at_points"] = float(np.dot(np.asarray(value(put(points))), weights))
     metrics[f"{name}_slopes"] = float(np.dot(np.asarray(gradient(put(points))), weights))

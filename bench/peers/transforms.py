@@ -1,21 +1,11 @@
 """Transforms of an expression of several elementwise operations, on 1024 x 1024 float32, in PyTorch (`torch.func`) and jitted JAX."""
-import argparse
 import json
-import os
-import statistics
-import time
+
+import blocks
 
 PEERS = ["torch", "jax"]
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--peer", choices=PEERS, required=True)
-parser.add_argument("--threads", type=int, default=1)
-parser.add_argument("--seconds", type=float, default=1.5)
-args = parser.parse_args()
-os.environ["OMP_NUM_THREADS"] = str(args.threads)
-os.environ["JAX_PLATFORMS"] = "cpu"
-if args.threads == 1:
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+args = blocks.arguments(PEERS)
 
 import numpy as np  # noqa: E402
 
@@ -50,22 +40,6 @@ transforms = {
 }
 
 
-def measure(f, blocks=15):
-    """Microseconds a call: the median and the least of blocks."""
-    wait(f())
-    began = time.perf_counter()
-    wait(f())
-    count = max(1, int(args.seconds / blocks / (time.perf_counter() - began)))
-    times = []
-    for _ in range(blocks):
-        began = time.perf_counter()
-        for _ in range(count):
-            out = f()
-        wait(out)
-        times.append(1e6 * (time.perf_counter() - began) / count)
-    return statistics.median(times), min(times)
-
-
 random = np.random.default_rng(0)
 x, v = (put(random.standard_normal((1024, 1024)).astype(np.float32)) for _ in range(2))
 points = put(np.array([[-2.5, -0.3, 0.0, 0.7, 3.0]], np.float32))
@@ -73,7 +47,7 @@ direction = put(np.array([[1.0, 2.0, 3.0, 4.0, 5.0]], np.float32))
 metrics = {}
 for name, f in transforms.items():
     f = finish(f)
-    metrics[f"{name}_us"], metrics[f"{name}_us_min"] = measure(lambda: f(x, v))
+    metrics[f"{name}_us"], metrics[f"{name}_us_min"] = blocks.measure(args, wait, lambda: f(x, v))
     made = f(points, direction)
     made = made[-1] if isinstance(made, tuple) else made
     metrics[f"{name}_at_points"] = float(np.sum(np.asarray(made) * np.arange(1.0, 6.0)))

@@ -302,11 +302,7 @@ impl Cx {
         let mut parts = SmallVec::new();
         for ((node, operand), slope) in nodes.iter().zip(&primals).zip(made.slopes) {
             let Some(slope) = slope else { continue };
-            let factor = match slope {
-                Slope::Number(x) => Factor::Number(x),
-                Slope::Operand(j) => Factor::Of(primals.get(j).cloned().unwrap_or_default()),
-                Slope::Elements(v) => Factor::Of(v),
-            };
+            let factor = Factor::of(slope, &primals);
             parts.push(Part { node: *node, shape: Shape::from_slice(operand.shape().unwrap_or(&[])), factor });
         }
         let entry = SlopesEntry { parts, shape, dtype };

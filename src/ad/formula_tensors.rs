@@ -22,7 +22,7 @@ use crate::ops::arith::MUL;
 use crate::ops::prim::ArgShape;
 use crate::profile;
 use crate::tensor::count;
-use crate::tensor::formula::jet::{Order, Slope, jet};
+use crate::tensor::formula::jet::{Order, jet};
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
 use crate::tensor::formula::plan::{Plan, plan};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
@@ -212,13 +212,8 @@ impl Cx {
         let unread = fate.scale(count(&layout.shape));
         let order = Order { operands: &primals, tangents: &[], wanted, unread, anyway: false };
         if let Some(made) = jet(formula, &layout, &order) {
-            let factor = |slope| match slope {
-                Slope::Number(x) => Factor::Number(x),
-                Slope::Operand(j) => primals.get(j).map_or(Factor::Number(0.0), |v| Factor::Of(v.clone())),
-                Slope::Elements(v) => Factor::Of(v),
-            };
             let parts = nodes.iter().zip(shapes).zip(made.slopes).filter_map(|((node, of), slope)| {
-                Some(Part { node: *node, shape: of.shape, factor: factor(slope?.0) })
+                Some(Part { node: *node, shape: of.shape, factor: Factor::of(slope?.0, &primals) })
             });
             let entry = SlopesEntry { parts: parts.collect(), shape: layout.shape, dtype: layout.dtype };
             let Some(tape) = self.tape_mut(level) else { return Err(escaped()) };

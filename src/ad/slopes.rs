@@ -11,6 +11,7 @@ use crate::ad::slot::{Level, Node, Slot};
 use crate::error::Result;
 use crate::ops::arith::MUL;
 use crate::ops::reduce::SUM;
+use crate::tensor::formula::jet::Slope;
 use crate::tensor::{DType, Shape};
 use crate::value::Value;
 
@@ -20,6 +21,17 @@ pub enum Factor {
     Number(f64),
     /// What broadcasts to the result.
     Of(Value),
+}
+
+impl Factor {
+    /// Of a formula with these operands.
+    pub fn of(slope: Slope, operands: &[Value]) -> Factor {
+        match slope {
+            Slope::Number(x) => Factor::Number(x),
+            Slope::Operand(j) => operands.get(j).map_or(Factor::Number(0.0), |v| Factor::Of(v.clone())),
+            Slope::Elements(v) => Factor::Of(v),
+        }
+    }
 }
 
 /// An operand with a node.

@@ -613,27 +613,32 @@ impl<'a> Maker<'a> {
     }
 
     fn slope(&mut self, slope: &Ex, k: usize, step: Step) -> Option<Id> {
+        let (a, b) = step.operands();
+        let value = self.formula.value(k) as u8;
+        self.slope_at(slope, &mut |maker, i| {
+            maker.value(match (i, b) {
+                (0, _) => a,
+                (1, Some(b)) => b,
+                _ => value,
+            })
+        })
+    }
+
+    /// A slope, whose arguments and result `arg` gives by their numbers.
+    pub(super) fn slope_at(&mut self, slope: &Ex, arg: &mut dyn FnMut(&mut Self, usize) -> Option<Id>) -> Option<Id> {
         match slope {
             Ex::Const(x) => self.constant(*x),
-            Ex::Arg(i) => {
-                let (a, b) = step.operands();
-                let operand = match (i, b) {
-                    (0, _) => a,
-                    (1, Some(b)) => b,
-                    _ => self.formula.value(k) as u8,
-                };
-                self.value(operand)
-            }
+            Ex::Arg(i) => arg(self, *i),
             Ex::Unary(prim, a) => {
-                let a = self.slope(a, k, step)?;
+                let a = self.slope_at(a, arg)?;
                 self.function(inside(prim)?, a, None)
             }
             Ex::Binary(prim, a, b) => {
-                let (a, b) = (self.slope(a, k, step)?, self.slope(b, k, step)?);
+                let (a, b) = (self.slope_at(a, arg)?, self.slope_at(b, arg)?);
                 self.function(inside(prim)?, a, Some(b))
             }
             Ex::Select(test, parts) => {
-                let mut of = |i: usize| self.slope(parts.get(i)?, k, step);
+                let mut of = |i: usize| self.slope_at(parts.get(i)?, arg);
                 let (a, b, yes, no) = (of(0)?, of(1)?, of(2)?, of(3)?);
                 let mask = self.arith(if *test == Test::Greater { Arith::Greater } else { Arith::Equal }, a, b)?;
                 self.node(Node::Pick(mask, yes, no))
@@ -642,6 +647,6 @@ impl<'a> Maker<'a> {
     }
 }
 
-pub(super) fn inside(prim: &'static Prim) -> Option<&'static Elementwise> {
+fn inside(prim: &'static Prim) -> Option<&'static Elementwise> {
     if let Eval::Elementwise(e) = &prim.eval { Some(e) } else { None }
 }

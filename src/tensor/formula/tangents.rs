@@ -4,9 +4,9 @@
 
 use smallvec::SmallVec;
 
-use super::graph::{Arith, Id, Maker, Node, Rule, inside};
+use super::graph::{Arith, Id, Maker, Node, Rule};
 use super::layout::Reach;
-use crate::ops::num::{Ex, Test};
+use crate::bytecode::formula::MOST;
 
 /// A tangent, if it is not zero.
 type Tangent = Option<Id>;
@@ -23,7 +23,8 @@ impl Maker<'_> {
                 let mut terms: SmallVec<[Id; 2]> = SmallVec::new();
                 for (operand, slope) in [Some(a), b].into_iter().flatten().zip(&partials) {
                     if let Some(dot) = self.tangent(operand)? {
-                        let slope = self.slope_at(slope, [a, b.unwrap_or(id)], id)?;
+                        let args = [a, b.unwrap_or(id)];
+                        let slope = self.slope_at(slope, &mut |_, i| Some(args.get(i).copied().unwrap_or(id)))?;
                         terms.push(self.strong_product(dot, slope)?);
                     }
                 }
@@ -39,7 +40,7 @@ impl Maker<'_> {
     fn of_node(&mut self, id: Id) -> Option<Tangent> {
         let node = *self.nodes.get(id as usize)?;
         Some(match node {
-            Node::Value(i) | Node::Number(i) if i < 32 && self.moving & (1 << i) != 0 => {
+            Node::Value(i) | Node::Number(i) if usize::from(i) < MOST && self.moving & (1 << i) != 0 => {
                 let tangent = self.tangent_value(i);
                 let is_number = self.reach_of(tangent) == Reach::Number;
                 Some(self.node(if is_number { Node::Number(tangent) } else { Node::Value(tangent) })?)
@@ -112,27 +113,5 @@ impl Maker<'_> {
             terms.push(self.strong_product(db, a)?);
         }
         self.sum(&mut terms)
-    }
-
-    /// A slope at these arguments with the value `y`.
-    fn slope_at(&mut self, slope: &Ex, args: [Id; 2], y: Id) -> Option<Id> {
-        match slope {
-            Ex::Const(x) => self.constant(*x),
-            Ex::Arg(i) => Some(args.get(*i).copied().unwrap_or(y)),
-            Ex::Unary(prim, a) => {
-                let a = self.slope_at(a, args, y)?;
-                self.function(inside(prim)?, a, None)
-            }
-            Ex::Binary(prim, a, b) => {
-                let (a, b) = (self.slope_at(a, args, y)?, self.slope_at(b, args, y)?);
-                self.function(inside(prim)?, a, Some(b))
-            }
-            Ex::Select(test, parts) => {
-                let mut of = |i: usize| self.slope_at(parts.get(i)?, args, y);
-                let (a, b, yes, no) = (of(0)?, of(1)?, of(2)?, of(3)?);
-                let mask = self.arith(if *test == Test::Greater { Arith::Greater } else { Arith::Equal }, a, b)?;
-                self.node(Node::Pick(mask, yes, no))
-            }
-        }
     }
 }
