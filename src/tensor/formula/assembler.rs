@@ -6,8 +6,11 @@
 
 /// A vector register, 0 to 15, or to 31 if vectors have 512 bits.
 pub type Vector = u8;
-/// The only register for a mask of bits.
+/// The register for a mask of bits that comparisons make, and those for the elements that are there of two vectors.
 const MASK: u8 = 1;
+const PRESENT: [u8; 2] = [2, 3];
+/// What is not in the mask is zero, not left as it was.
+const ZEROED: u8 = 1 << 7;
 const BROADCAST_LONG: u8 = 0x19;
 
 /// The second source of an instruction, or where it loads from or stores to.
@@ -106,6 +109,20 @@ impl Assembler {
         self.vector(Map::M0F, (double, double), opcode, reg, first, at);
     }
 
+    /// Loads the elements that are there of vector `k`; those behind the end are zero.
+    pub fn load_present(&mut self, double: bool, k: usize, to: Vector, from: At) {
+        self.predicate = ZEROED | PRESENT[k % 2];
+        self.floats(double, 0x10, to, 0, from);
+        self.predicate = 0;
+    }
+
+    /// Stores the elements that are there of vector `k`.
+    pub fn store_present(&mut self, double: bool, k: usize, from: Vector, to: At) {
+        self.predicate = PRESENT[k % 2];
+        self.floats(double, 0x11, from, 0, to);
+        self.predicate = 0;
+    }
+
     /// Gives all elements of `to` the number that stands in `place` bytes.
     pub fn number(&mut self, double: bool, to: Vector, place: usize) {
         let opcode = if double { BROADCAST_LONG } else { 0x18 };
@@ -117,14 +134,15 @@ impl Assembler {
         self.vector(Map::M0F38, (true, double), opcode, to, a, At::Vector(b));
     }
 
-    /// The sum of the bits of elements of 32 bits as ints.
-    pub fn add_ints(&mut self, to: Vector, a: Vector, b: Vector) {
-        self.vector(Map::M0F, (true, false), 0xfe, to, a, At::Vector(b));
+    /// The sum of the bits of elements as ints.
+    pub fn add_ints(&mut self, double: bool, to: Vector, a: Vector, b: Vector) {
+        self.vector(Map::M0F, (true, double), if double { 0xd4 } else { 0xfe }, to, a, At::Vector(b));
     }
 
-    /// Shifts elements of 32 bits: by `way` 6 to the left, 4 to the right with the sign.
-    pub fn shift(&mut self, way: u8, bits: u8, to: Vector, from: Vector) {
-        self.vector(Map::M0F, (true, false), 0x72, way, to, At::Vector(from));
+    /// Shifts the bits of elements: by `way` 6 to the left, 4 to the right with the sign (of 64 bits only in vectors of 512).
+    pub fn shift(&mut self, double: bool, way: u8, bits: u8, to: Vector, from: Vector) {
+        let opcode = if double && way == 6 { 0x73 } else { 0x72 };
+        self.vector(Map::M0F, (true, double), opcode, way, to, At::Vector(from));
         self.immediate(bits);
     }
 
@@ -178,7 +196,7 @@ impl Assembler {
 
     /// Of `from` where the comparison holds, else 0.
     pub fn keep(&mut self, double: bool, to: Vector, from: Vector) {
-        self.predicate = 1 << 7 | MASK;
+        self.predicate = ZEROED | MASK;
         self.floats(double, 0x28, to, 0, At::Vector(from));
         self.predicate = 0;
     }
@@ -214,34 +232,85 @@ impl Assembler {
         let test = |code: &mut Vec<u8>| code.extend([0x48, 0x8d, 0x81, bytes, 0, 0, 0, 0x48, 0x39, 0xd0]);
         test(&mut self.code);
         self.code.extend([0x0f, 0x87]);
-        let out = self.code.len();
-        self.code.extend([0; 4]);
+        let out = self.hole();
         let start = self.code.len();
         self.code.extend(body);
         // add rcx, bytes
         self.code.extend([0x48, 0x81, 0xc1, bytes, 0, 0, 0]);
         test(&mut self.code);
         self.code.extend([0x0f, 0x86]);
-        let behind = self.code.len() + 4;
-        self.code.extend((start as i32 - behind as i32).to_le_bytes());
-        let distance = (behind - out - 4) as i32;
-        self.code[out..out + 4].copy_from_slice(&distance.to_le_bytes());
+        self.back_to(start);
+        self.fill(out);
     }
 
-    /// A loop over vectors.
-    pub fn singles(&mut self, body: &[u8]) {
-        // cmp rcx, rdx; jae behind
-        self.code.extend([0x48, 0x39, 0xd1, 0x0f, 0x83]);
-        let out = self.code.len();
-        self.code.extend([0; 4]);
-        let start = self.code.len();
-        self.code.extend(body);
-        // add rcx, bytes; cmp rcx, rdx; jb start
-        self.code.extend([0x48, 0x83, 0xc1, self.bytes() as u8, 0x48, 0x39, 0xd1, 0x0f, 0x82]);
+    /// The distance of a jump back.
+    fn back_to(&mut self, start: usize) {
         let behind = self.code.len() + 4;
         self.code.extend((start as i32 - behind as i32).to_le_bytes());
-        let distance = (behind - out - 4) as i32;
-        self.code[out..out + 4].copy_from_slice(&distance.to_le_bytes());
+    }
+
+    /// A loop over vectors, as long as there is one.
+    pub fn singles(&mut self, body: &[u8]) {
+        let bytes = self.bytes() as u8;
+        // lea rax, [rcx + bytes]; cmp rax, rdx; ja behind
+        let test = |code: &mut Vec<u8>| code.extend([0x48, 0x8d, 0x41, bytes, 0x48, 0x39, 0xd0]);
+        test(&mut self.code);
+        self.code.extend([0x0f, 0x87]);
+        let out = self.hole();
+        let start = self.code.len();
+        self.code.extend(body);
+        // add rcx, bytes
+        self.code.extend([0x48, 0x83, 0xc1, bytes]);
+        test(&mut self.code);
+        self.code.extend([0x0f, 0x86]);
+        self.back_to(start);
+        self.fill(out);
+    }
+
+    /// What follows the loops over whole vectors of 512 bits: `one` for the last elements, if they are fewer than a vector has; `two`,
+    /// if it is there, for those of two vectors, if they are more than one has and no more than two.
+    pub fn rest(&mut self, double: bool, one: &[u8], two: Option<&[u8]>) {
+        let lanes = if double { 8 } else { 16 };
+        // shr edx, 3 or 2; mov eax, -1; bzhi eax, eax, edx; kmovw k2, eax
+        let present = |code: &mut Vec<u8>| {
+            code.extend([0xc1, 0xea, if double { 3 } else { 2 }, 0xb8, 0xff, 0xff, 0xff, 0xff]);
+            code.extend([0xc4, 0xe2, 0x68, 0xf5, 0xc0, 0xc5, 0xf8, 0x92, 0xd0]);
+        };
+        // cmp rcx, rdx; jae behind; sub edx, ecx
+        self.code.extend([0x48, 0x39, 0xd1, 0x0f, 0x83]);
+        let out = self.hole();
+        self.code.extend([0x29, 0xca]);
+        let mut behind = vec![out];
+        if let Some(two) = two {
+            // cmp edx, bytes; jbe single
+            self.code.extend([0x83, 0xfa, 64, 0x0f, 0x86]);
+            let single = self.hole();
+            present(&mut self.code);
+            // shr eax, lanes; kmovw k3, eax
+            self.code.extend([0xc1, 0xe8, lanes, 0xc5, 0xf8, 0x92, 0xd8]);
+            self.code.extend(two);
+            // jmp behind
+            self.code.push(0xe9);
+            behind.push(self.hole());
+            self.fill(single);
+        }
+        present(&mut self.code);
+        self.code.extend(one);
+        behind.into_iter().for_each(|hole| self.fill(hole));
+    }
+
+    /// Room for the distance of a jump.
+    fn hole(&mut self) -> usize {
+        self.code.extend([0; 4]);
+        self.code.len() - 4
+    }
+
+    /// Lets the jump go here.
+    fn fill(&mut self, hole: usize) {
+        let distance = (self.code.len() - hole - 4) as i32;
+        if let Some(place) = self.code.get_mut(hole..hole + 4) {
+            place.copy_from_slice(&distance.to_le_bytes());
+        }
     }
 
     /// Leaves the upper halves of vectors empty, as other code wants it, and returns.

@@ -12,7 +12,7 @@ use memmap2::{Mmap, MmapMut};
 use smallvec::{SmallVec, smallvec};
 
 use super::BLOCK;
-use super::graph::{Asked, Backward, Graph, Id, Node, Target};
+use super::graph::{Asked, Backward, Graph, Id, Node, Target, Writes};
 use super::layout::Reach;
 use super::loops::write;
 use super::stages::{Place, Stage, Staged};
@@ -55,10 +55,7 @@ impl Compiled {
         back: Option<Backward>,
         n: usize,
     ) -> Option<Rc<Fused>> {
-        let worth = WORTH.get();
-        if worth == usize::MAX || !is_possible() {
-            return None;
-        }
+        let worth = compiled_from()?;
         let kind = |reach: &Reach| match reach {
             Reach::Number => 0,
             Reach::Part { .. } => 1,
@@ -93,6 +90,16 @@ thread_local! {
 /// slowly. The environment variable `DLANG_NATIVE=off` is as if this was never.
 pub fn compile_from(elements: usize) {
     WORTH.set(elements);
+}
+
+/// See [`compile_from`]; `None` for never.
+pub(super) fn compiled_from() -> Option<usize> {
+    Some(WORTH.get()).filter(|worth| *worth != usize::MAX && is_possible())
+}
+
+/// Whether code is made with vectors of 512 bits.
+fn is_wide() -> bool {
+    width() == Width::Avx512 && WIDE.get()
 }
 
 fn is_possible() -> bool {
@@ -150,25 +157,40 @@ pub struct Sources<'a, T> {
 }
 
 impl Fused {
-    fn new(formula: &Formula, reach: &[Reach], double: bool, back: Option<Backward>) -> Option<Fused> {
-        let wide = width() == Width::Avx512 && WIDE.get();
+    /// The way of a formula forward, which leaves behind the values in the mask, too, for all elements.
+    pub(super) fn forward_keeping(formula: &Formula, reach: &[Reach], double: bool, kept: u32) -> Option<Fused> {
+        if !is_wide() {
+            return None;
+        }
+        let writes = if double { Writes::F64 } else { Writes::F32 };
+        Fused::of(Graph::forward(formula, reach, kept, Some(writes))?, (double, true))
+    }
+
+    /// The way of a formula forward, or back.
+    pub(super) fn new(formula: &Formula, reach: &[Reach], double: bool, back: Option<Backward>) -> Option<Fused> {
+        let wide = is_wide();
         // Where a loop would have too much in it, functions have theirs.
-        let written_out = if wide && !double { Fused::made(formula, reach, double, back, (wide, true)) } else { None };
-        written_out.or_else(|| Fused::made(formula, reach, double, back, (wide, false)))
+        let writes = if double { Writes::F64 } else { Writes::F32 };
+        let written_out = if wide { Fused::made(formula, reach, back, (double, wide), Some(writes)) } else { None };
+        written_out.or_else(|| Fused::made(formula, reach, back, (double, wide), None))
     }
 
     fn made(
         formula: &Formula,
         reach: &[Reach],
-        double: bool,
         back: Option<Backward>,
-        (wide, writes_out): (bool, bool),
+        (double, wide): (bool, bool),
+        writes: Option<Writes>,
     ) -> Option<Fused> {
         let graph = match back {
-            None => Graph::forward(formula, reach, writes_out)?,
-            Some(way) if way.slopes => Graph::with_slopes(formula, reach, way, writes_out)?,
-            Some(way) => Graph::back(formula, reach, way, writes_out)?,
+            None => Graph::forward(formula, reach, 0, writes)?,
+            Some(way) if way.slopes => Graph::with_slopes(formula, reach, way, writes)?,
+            Some(way) => Graph::back(formula, reach, way, writes)?,
         };
+        Fused::of(graph, (double, wide))
+    }
+
+    fn of(graph: Graph, (double, wide): (bool, bool)) -> Option<Fused> {
         let staged = Staged::new(graph);
         let mut count = 0;
         let numbers: Vec<usize> = staged
@@ -213,6 +235,16 @@ impl Fused {
     /// The values of the formula that it reads elements of.
     pub fn values(&self) -> impl Iterator<Item = u8> {
         self.staged.graph.nodes.iter().filter_map(|node| if let Node::Value(i) = node { Some(*i) } else { None })
+    }
+
+    /// Whether it is one loop over vectors of 512 bits.
+    pub(super) fn is_straight(&self) -> bool {
+        self.bytes == 64 && self.staged.buffers == 0 && matches!(self.ready[..], [Ready::Loop { .. }])
+    }
+
+    /// The numbers that it reads, in their order.
+    pub(super) fn numbers_read(&self) -> impl Iterator<Item = &Node> {
+        self.staged.graph.nodes.iter().filter(|node| node.is_number())
     }
 
     /// Elements of a block, at most: few if a block is gone through more than once, as it should stay in the cache.
@@ -342,7 +374,8 @@ impl<T: Float> Block<'_, '_, T> {
     }
 
     fn arithmetic(&self, entry: Entry, arrays: &[Place]) -> Option<()> {
-        let lanes = self.fused.bytes / size_of::<T>();
+        // Vectors of 512 bits have masks for the last elements.
+        let lanes = if self.fused.bytes == 64 { 1 } else { self.fused.bytes / size_of::<T>() };
         let (whole, rest) = (self.n / lanes * lanes, self.n % lanes);
         let mut table: SmallVec<[*mut T; 12]> = SmallVec::new();
         for place in arrays {

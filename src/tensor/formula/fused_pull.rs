@@ -66,6 +66,7 @@ pub(super) fn fused_back<T: Float>(
         unread,
         anyway: false,
         moving: 0,
+        kept: 0,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
     let mut machine = settled(formula, operands, layout, needed, fused.block(&layout.reach), lanes)?;

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::fused::Sources;
+use super::fused::{Fused, Sources};
 use super::graph::{Backward, Root, Target};
 use super::plan::Plan;
-use super::program::{Back, Bar};
+use super::program::{Back as Step, Bar};
 use super::small::{Applied, Pulled, at, pull_number};
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
@@ -18,11 +18,12 @@ use crate::tensor::spares::Spares;
 use crate::tensor::{Tensor, dense};
 use crate::value::Value;
 
-/// Elements from which on it is faster than operation by operation.
+/// Elements from which on there are loops; see `straight` for fewer.
 pub(super) const FROM: usize = 128;
 
 /// The elements of an operand.
-fn elements<T: Float>(operand: Option<&Value>) -> Option<&[T]> {
+#[inline]
+pub(super) fn elements<T: Float>(operand: Option<&Value>) -> Option<&[T]> {
     if let Value::Tensor(_, t) = operand? { dense(T::array(t)?) } else { None }
 }
 
@@ -30,10 +31,9 @@ fn elements<T: Float>(operand: Option<&Value>) -> Option<&[T]> {
 pub(super) fn forward<'a, T: Float>(
     formula: &Formula,
     plan: &Plan,
-    shape: &[usize],
-    n: usize,
+    (shape, n): (&[usize], usize),
     numbers: &[f64],
-    operand: impl Fn(usize) -> Option<&'a Value>,
+    operand: &impl Fn(usize) -> Option<&'a Value>,
     spares: &mut Spares,
 ) -> Option<Rc<Tensor>> {
     let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, None, n)?;
@@ -51,14 +51,14 @@ pub(super) fn forward<'a, T: Float>(
 pub(super) fn pull<'a, T: Float, E>(
     applied: &Applied<'a>,
     numbers: &[f64],
-    operand: impl Fn(usize) -> Option<&'a Value>,
+    operand: &impl Fn(usize) -> Option<&'a Value>,
     (root, out): (&[T], &[T]),
+    made: &mut Vec<T>,
     hand: &mut impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
 ) -> Option<Result<(), E>> {
     let Applied { formula, plan, .. } = *applied;
-    let (n, program) = (root.len(), &plan.program);
     let way = Backward {
-        live: program.live,
+        live: plan.program.live,
         root: Root::Elements,
         has_out: !out.is_empty(),
         sums: false,
@@ -66,22 +66,45 @@ pub(super) fn pull<'a, T: Float, E>(
         unread: false,
         anyway: false,
         moving: 0,
+        kept: 0,
     };
-    let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), n)?;
+    let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), root.len())?;
     let values = fused.numbers::<T>(|i| Some(at(numbers, i)), 0.0)?;
     let value = |i: u8| elements(operand(i as usize));
     let sources = Sources { numbers: &values, value: &value, root, out };
-    let targets: SmallVec<[Target; 8]> = fused.targets().collect();
-    let mut all: Vec<T> = Vec::with_capacity(targets.len() * n);
-    let mut outputs: SmallVec<[&mut [MaybeUninit<T>]; 8]> =
-        all.spare_capacity_mut().get_mut(..targets.len() * n)?.chunks_exact_mut(n).collect();
-    fused.run(&sources, n, &mut outputs, &mut fused.scratch(n))?;
+    hand_out(&Back { formula, plan, code: &fused, numbers }, &sources, made, hand)
+}
+
+/// The code of a way back, and the values of the formula that are numbers.
+pub(super) struct Back<'a> {
+    pub formula: &'a Formula,
+    pub plan: &'a Plan,
+    pub code: &'a Fused,
+    pub numbers: &'a [f64],
+}
+
+/// Hands out what the code makes of the cotangent among the sources; `room` is memory for it.
+pub(super) fn hand_out<T: Float, E>(
+    back: &Back<'_>,
+    sources: &Sources<'_, T>,
+    room: &mut Vec<T>,
+    hand: &mut impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
+) -> Option<Result<(), E>> {
+    let Back { formula, plan, code, numbers } = *back;
+    let (n, program) = (sources.root.len(), &plan.program);
+    let targets: SmallVec<[Target; 12]> = code.targets().collect();
+    let size = targets.len() * n;
+    room.clear();
+    room.reserve(size);
+    let mut outputs: SmallVec<[&mut [MaybeUninit<T>]; 12]> =
+        room.spare_capacity_mut().get_mut(..size)?.chunks_exact_mut(n).collect();
+    code.run(sources, n, &mut outputs, &mut code.scratch(n))?;
     drop(outputs);
     // SAFETY: `run` has written all outputs.
-    unsafe { all.set_len(targets.len() * n) };
+    unsafe { room.set_len(size) };
     let made = |wanted: Target| {
         let at = targets.iter().position(|target| *target == wanted)?;
-        all.get(at * n..(at + 1) * n)
+        room.get(at * n..(at + 1) * n)
     };
     let mut sums = [0.0; MOST];
     for target in &targets {
@@ -90,7 +113,7 @@ pub(super) fn pull<'a, T: Float, E>(
         }
     }
     for step in &program.back {
-        if let Back::Numbers { k } = step {
+        if let Step::Numbers { k } = step {
             pull_number(formula, *k, plan, numbers, &mut sums)?;
         }
     }

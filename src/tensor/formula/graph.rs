@@ -39,14 +39,14 @@ pub enum Arith {
     /// The second operand, but the first where that is less (or greater).
     Min,
     Max,
-    /// Of all bits as ints of 32.
+    /// Of all bits as ints.
     AddInt,
     /// The second operand without the bits of the first.
     Without,
     Xor,
 }
 
-/// Moves the bits of elements of 32.
+/// Moves the bits of elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shift {
     Left(u8),
@@ -194,13 +194,22 @@ pub struct Backward {
     pub anyway: bool,
     /// Bit `i`: register `i` has a tangent, which is a value behind those of the steps: then the tangents of what is asked for are, too.
     pub moving: u32,
+    /// Bit `i`: value `i`, which a step computes, is there.
+    pub kept: u32,
 }
 
 impl Backward {
     /// The result, its slopes in what is `live`, and the tangents of these.
     pub fn jet(live: u32, root: Root, unread: bool, moving: u32) -> Backward {
-        Backward { live, root, has_out: false, sums: false, slopes: true, unread, anyway: false, moving }
+        Backward { live, root, has_out: false, sums: false, slopes: true, unread, anyway: false, moving, kept: 0 }
     }
+}
+
+/// Elementary functions written out in arithmetic, for elements of this dtype.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    F32,
+    F64,
 }
 
 pub(super) struct Maker<'a> {
@@ -208,8 +217,8 @@ pub(super) struct Maker<'a> {
     reach: &'a [Reach],
     pub(super) nodes: Vec<Node>,
     depths: Vec<usize>,
-    /// Functions of `f32` are written out.
-    writes_out: bool,
+    /// Functions of this dtype are written out.
+    pub(super) writes: Option<Writes>,
     /// The nodes of values.
     values: [Option<Id>; MOST],
     root_is_nonzero: bool,
@@ -228,27 +237,36 @@ pub(super) enum Rule {
     Strong(Id, Id),
 }
 
+/// The values in a mask.
+pub(super) fn values_of(mask: u32) -> impl Iterator<Item = u8> {
+    (0..MOST as u8).filter(move |i| mask & (1 << i) != 0)
+}
+
 /// Nodes, at most.
 const FULL: usize = 400;
 
 impl Graph {
-    /// The value of a formula. `None` if that cannot be written so.
-    pub fn forward(formula: &Formula, reach: &[Reach], writes_out: bool) -> Option<Graph> {
-        let mut maker = Maker::new(formula, reach, (false, 0), writes_out);
+    /// The value of a formula, and those in the mask `kept`. `None` if that cannot be written so.
+    pub fn forward(formula: &Formula, reach: &[Reach], kept: u32, writes: Option<Writes>) -> Option<Graph> {
+        let mut maker = Maker::new(formula, reach, (false, 0), writes);
         let last = maker.value(maker.last())?;
         let target = if formula.total.is_some() { Target::Sum } else { Target::Result };
-        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs: vec![(target, last)], asked: vec![] })
+        let mut outputs = vec![(target, last)];
+        for i in values_of(kept) {
+            outputs.push((Target::Aside, maker.value(i)?));
+        }
+        Some(Graph { nodes: maker.nodes, depths: maker.depths, outputs, asked: vec![] })
     }
 
     /// The result and its slopes in the live registers. `None` if they are not worth the memory: as many slopes may be kept as a way
     /// back without them has functions and quotients to compute.
-    pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
-        let graph = Graph::back(formula, reach, way, writes_out)?;
+    pub fn with_slopes(formula: &Formula, reach: &[Reach], way: Backward, writes: Option<Writes>) -> Option<Graph> {
+        let graph = Graph::back(formula, reach, way, writes)?;
         if way.unread || way.anyway {
             return Some(graph);
         }
         let without =
-            Graph::back(formula, reach, Backward { slopes: false, root: Root::Elements, has_out: true, ..way }, false)?;
+            Graph::back(formula, reach, Backward { slopes: false, root: Root::Elements, has_out: true, ..way }, None)?;
         let effort = without.effort();
         (effort > 0 && graph.outputs.len() <= 1 + effort).then_some(graph)
     }
@@ -273,9 +291,13 @@ impl Graph {
     }
 
     /// The cotangents of what the steps of the result's shape read.
-    pub fn back(formula: &Formula, reach: &[Reach], way: Backward, writes_out: bool) -> Option<Graph> {
-        let mut maker = Maker::new(formula, reach, (way.root == Root::Nonzero, way.moving), writes_out);
+    pub fn back(formula: &Formula, reach: &[Reach], way: Backward, writes: Option<Writes>) -> Option<Graph> {
+        let mut maker = Maker::new(formula, reach, (way.root == Root::Nonzero, way.moving), writes);
         let (mut outputs, mut asked) = (vec![], vec![]);
+        for i in values_of(way.kept) {
+            let known = maker.node(Node::Value(i))?;
+            *maker.values.get_mut(i as usize)? = Some(known);
+        }
         let last = maker.last();
         if way.unread {
             // Only what slopes read of it.
@@ -347,14 +369,14 @@ impl<'a> Maker<'a> {
         formula: &'a Formula,
         reach: &'a [Reach],
         (root_is_nonzero, moving): (bool, u32),
-        writes_out: bool,
+        writes: Option<Writes>,
     ) -> Maker<'a> {
         Maker {
             formula,
             reach,
             nodes: vec![],
             depths: vec![],
-            writes_out,
+            writes,
             values: [None; MOST],
             root_is_nonzero,
             moving,
@@ -550,9 +572,9 @@ impl<'a> Maker<'a> {
             (_, Some(b)) if is(&DIV) => self.arith(Arith::Div, a, b),
             (_, Some(b)) if is(&ZMUL) => self.strong_product(a, b),
             _ if inside.check.is_some() => None,
-            (_, None) if self.writes_out && is(&TANH) => self.tanh32(a),
-            (_, None) if self.writes_out && is(&SIGMOID) => self.sigmoid32(a),
-            (_, None) if self.writes_out && is(&EXP) => self.exp32(a),
+            (_, None) if self.writes.is_some() && is(&TANH) => self.tanh(a),
+            (_, None) if self.writes.is_some() && is(&SIGMOID) => self.sigmoid(a),
+            (_, None) if self.writes.is_some() && is(&EXP) => self.exp(a),
             _ => match made_of(inside) {
                 Some(made) => self.made(&made, a),
                 None => self.node(Node::Kernel(inside, a, b)),

@@ -46,6 +46,8 @@ struct Writer<'a> {
     /// Place of each node that is a number among the numbers.
     numbers: &'a [usize],
     body: Assembler,
+    /// Only some elements are there.
+    masked: bool,
     arrays: Vec<Place>,
     /// What each register holds.
     held: Vec<Option<Item>>,
@@ -71,7 +73,18 @@ pub fn write(staged: &Staged, program: &Program, kind: (bool, bool), numbers: &[
     let two = if twice { Writer::new(staged, program, kind, 2, numbers, one.arrays.clone()) } else { None };
     // Without room for two there is one.
     let two = two.and_then(|mut two| two.write().map(|()| two));
-    one.loops(two)
+    if !kind.1 {
+        return one.loops(two, None);
+    }
+    // Masks tell which elements are there of the last vectors.
+    let ended = |of: &Writer<'_>| {
+        let mut last = Writer::new(staged, program, kind, of.times, numbers, of.arrays.clone())?;
+        last.masked = true;
+        last.write()?;
+        Some(last.body.code)
+    };
+    let rest = (ended(&one)?, two.as_ref().and_then(ended));
+    one.loops(two, Some(rest))
 }
 
 impl<'a> Writer<'a> {
@@ -125,6 +138,7 @@ impl<'a> Writer<'a> {
             times,
             numbers,
             body: Assembler::new(wide),
+            masked: false,
             arrays,
             held,
             reads,
@@ -203,7 +217,7 @@ impl<'a> Writer<'a> {
                     }
                     // Of a root the only source is the second.
                     Arith::Sqrt => self.body.floats(double, 0x51, to, 0, At::Vector(rb)),
-                    Arith::AddInt => self.body.add_ints(to, ra, rb),
+                    Arith::AddInt => self.body.add_ints(double, to, ra, rb),
                     _ => self.body.floats(double, opcode(op), to, ra, At::Vector(rb)),
                 }
             }
@@ -241,8 +255,8 @@ impl<'a> Writer<'a> {
                 let ra = self.operand(a, k, &[])?;
                 let to = self.fresh((id, k), &[ra])?;
                 match shift {
-                    Shift::Left(bits) => self.body.shift(6, bits, to, ra),
-                    Shift::Sign => self.body.shift(4, 31, to, ra),
+                    Shift::Left(bits) => self.body.shift(double, 6, bits, to, ra),
+                    Shift::Sign => self.body.shift(double, 4, if double { 63 } else { 31 }, to, ra),
                 }
             }
             _ => return None,
@@ -283,14 +297,22 @@ impl<'a> Writer<'a> {
             self.body.floats(double, 0x10, to, 0, At::Stack((slot * self.body.bytes()) as i32));
         } else {
             let at = self.array((*self.staged.places.get(id as usize)?)?, k);
-            self.body.floats(double, 0x10, to, 0, at);
+            if self.masked {
+                self.body.load_present(double, k, to, at);
+            } else {
+                self.body.floats(double, 0x10, to, 0, at);
+            }
         }
         Some(())
     }
 
     fn store(&mut self, from: Vector, place: Place, k: usize) {
         let at = self.array(place, k);
-        self.body.floats(self.double, 0x11, from, 0, at);
+        if self.masked {
+            self.body.store_present(self.double, k, from, at);
+        } else {
+            self.body.floats(self.double, 0x11, from, 0, at);
+        }
     }
 
     /// Where an array's elements are; its address is loaded if it has no register.
@@ -367,8 +389,9 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The function: the loop over pairs of vectors, if there is one, and this one over the others.
-    fn loops(self, two: Option<Writer<'_>>) -> Option<Loop> {
+    /// The function: the loop over pairs of vectors, if there is one, or this one over single ones, and what `rest` has for the last
+    /// elements, of one vector and of two.
+    fn loops(self, two: Option<Writer<'_>>, rest: Option<(Vec<u8>, Option<Vec<u8>>)>) -> Option<Loop> {
         let mut code = Assembler::new(self.body.wide);
         let spilled = self.spilled.len().max(two.as_ref().map_or(0, |two| two.spilled.len()));
         let stack = (spilled * code.bytes()) as i32;
@@ -378,12 +401,27 @@ impl<'a> Writer<'a> {
             code.address(*register, k);
         }
         code.begin();
-        if let Some(two) = two {
-            two.numbers(&mut code);
-            code.pairs(&two.body.code);
+        match (two, rest) {
+            (Some(two), Some((last, Some(last_two)))) => {
+                two.numbers(&mut code);
+                code.pairs(&two.body.code);
+                let mut one = Assembler::new(code.wide);
+                self.numbers(&mut one);
+                one.code.extend(last);
+                code.rest(self.double, &one.code, Some(&last_two));
+            }
+            (two, rest) => {
+                if let Some(two) = two {
+                    two.numbers(&mut code);
+                    code.pairs(&two.body.code);
+                }
+                self.numbers(&mut code);
+                code.singles(&self.body.code);
+                if let Some((last, _)) = rest {
+                    code.rest(self.double, &last, None);
+                }
+            }
         }
-        self.numbers(&mut code);
-        code.singles(&self.body.code);
         code.stack(-stack);
         code.leave();
         Some(Loop { code: code.code, arrays })

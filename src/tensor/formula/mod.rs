@@ -19,6 +19,7 @@ pub mod pull;
 mod rows;
 pub mod small;
 mod stages;
+mod straight;
 mod tangents;
 mod written;
 

@@ -8,6 +8,7 @@ use super::layout::Reach;
 use super::program::{Masks, Program};
 use super::pull::{live, needed};
 use super::rows::Steps;
+use super::straight::Trial;
 use crate::bytecode::formula::Formula;
 use crate::tensor::form::{Form, alike};
 use crate::tensor::{DType, Tensor, count};
@@ -37,6 +38,9 @@ pub struct Plan {
     pub steps: Steps,
     /// How far each value reaches.
     pub reach: SmallVec<[Reach; 16]>,
+    /// Machine code for a few elements, of f32 and of f64.
+    pub narrow: Trial<f32>,
+    pub wide: Trial<f64>,
 }
 
 impl Plan {
@@ -60,7 +64,8 @@ impl Plan {
         let program = Program::new(formula, kinds, Masks { lanes, live, needed })?;
         let reach = |i: usize| if lanes & (1 << i) != 0 { Reach::Whole } else { Reach::Number };
         let steps = Steps::new(&program);
-        Some(Plan { kinds, needed, program, steps, reach: (0..=last).map(reach).collect() })
+        let reach = (0..=last).map(reach).collect();
+        Some(Plan { kinds, needed, program, steps, reach, narrow: Trial::default(), wide: Trial::default() })
     }
 }
 

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::program::{Back, Bar, Making, Share, Source, To};
 use super::pull::slope_of;
 use super::rows::{self, Rows, Ways, put_numbers};
+use super::straight::{self, Trial};
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
@@ -150,6 +151,9 @@ pub enum Kept {
     Nothing,
     F32(Vec<f32>),
     F64(Vec<f64>),
+    /// What code keeps for itself, see `straight`.
+    Code32(Vec<f32>),
+    Code64(Vec<f64>),
 }
 
 impl Kept {
@@ -157,8 +161,8 @@ impl Kept {
     pub fn bytes(&self) -> usize {
         match self {
             Kept::Nothing => 0,
-            Kept::F32(all) => size_of_val(&all[..]),
-            Kept::F64(all) => size_of_val(&all[..]),
+            Kept::F32(all) | Kept::Code32(all) => size_of_val(&all[..]),
+            Kept::F64(all) | Kept::Code64(all) => size_of_val(&all[..]),
         }
     }
 }
@@ -167,10 +171,15 @@ impl Kept {
 pub trait Keeps: Float {
     fn keep(all: Vec<Self>) -> Kept;
     fn kept(kept: &Kept) -> &[Self];
+    /// The same of what code keeps.
+    fn keep_for_code(all: Vec<Self>) -> Kept;
+    fn kept_for_code(kept: &Kept) -> &[Self];
+    /// The code of a plan.
+    fn trial(plan: &Plan) -> &Trial<Self>;
 }
 
 macro_rules! keeps {
-    ($type:ty, $variant:ident) => {
+    ($type:ty, $variant:ident, $code:ident, $trial:ident) => {
         impl Keeps for $type {
             fn keep(all: Vec<$type>) -> Kept {
                 Kept::$variant(all)
@@ -179,11 +188,23 @@ macro_rules! keeps {
             fn kept(kept: &Kept) -> &[$type] {
                 if let Kept::$variant(all) = kept { all } else { &[] }
             }
+
+            fn keep_for_code(all: Vec<$type>) -> Kept {
+                Kept::$code(all)
+            }
+
+            fn kept_for_code(kept: &Kept) -> &[$type] {
+                if let Kept::$code(all) = kept { all } else { &[] }
+            }
+
+            fn trial(plan: &Plan) -> &Trial<$type> {
+                &plan.$trial
+            }
         }
     };
 }
-keeps!(f32, F32);
-keeps!(f64, F64);
+keeps!(f32, F32, Code32, narrow);
+keeps!(f64, F64, Code64, wide);
 
 /// The value of a formula for operands of the plan's kinds, and what its way back needs; `None` if one of them is not dense.
 pub fn forward<'a>(
@@ -212,10 +233,12 @@ fn forward_of<'a, T: Keeps>(
     let n = count(shape);
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
-    if n >= fused_small::FROM
-        && let Some(result) = fused_small::forward::<T>(formula, plan, shape, n, &numbers, &operand, spares)
-    {
-        return Some((result, Kept::Nothing));
+    if n >= fused_small::FROM {
+        if let Some(result) = fused_small::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
+            return Some((result, Kept::Nothing));
+        }
+    } else if let Some(done) = straight::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
+        return Some(done);
     }
     if n <= rows::LONG {
         let Room { short, long, .. } = room;
@@ -315,11 +338,11 @@ pub fn pull<'a, T: Keeps, E>(
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
-    if n >= fused_small::FROM
-        && T::kept(kept).is_empty()
-        && let Some(done) = fused_small::pull(applied, &numbers, &operand, (root, out), &mut hand)
-    {
-        return Some(done);
+    if T::kept(kept).is_empty() {
+        let pull = if n >= fused_small::FROM { fused_small::pull } else { straight::pull };
+        if let Some(done) = pull(applied, &numbers, &operand, (root, out), &mut room.all, &mut hand) {
+            return Some(done);
+        }
     }
     if n <= rows::SHORT {
         return rows::pull(applied, &numbers, operand, (root, out), &mut room.short, hand);

@@ -1,9 +1,10 @@
-//! Functions of `f32` written out in a graph: the operations of `simd::tanh` and `simd::exp`, in their order, so the bits are the same.
+//! Functions written out in a graph: the operations of `simd::tanh` and `simd::exp`, in their order, so the bits are the same.
 //!
 //! In a loop of their own they would read and write a buffer for each function of a formula.
 
-use super::graph::{Arith, Id, Maker, Node, Shift};
-use crate::tensor::simd::exp::{LN2_HI32, LN2_LO32, ROUND32, TAIL32};
+use super::graph::{Arith, Id, Maker, Node, Shift, Writes};
+use crate::tensor::simd::exp::{LN2_HI, LN2_HI32, LN2_LO, LN2_LO32, ROUND32, ROUND64, TAIL32, TAIL64};
+use crate::tensor::simd::tanh::{ABOVE, BELOW};
 
 impl Maker<'_> {
     fn add(&mut self, a: Id, b: Id) -> Option<Id> {
@@ -32,6 +33,41 @@ impl Maker<'_> {
         self.constant(f64::from(x))
     }
 
+    /// The functions of the dtype that is written out.
+    pub(super) fn exp(&mut self, x: Id) -> Option<Id> {
+        if self.writes == Some(Writes::F64) { self.exp64(x) } else { self.exp32(x) }
+    }
+
+    pub(super) fn tanh(&mut self, x: Id) -> Option<Id> {
+        if self.writes == Some(Writes::F64) { self.tanh64(x) } else { self.tanh32(x) }
+    }
+
+    pub(super) fn sigmoid(&mut self, x: Id) -> Option<Id> {
+        if self.writes == Some(Writes::F64) { self.sigmoid64(x) } else { self.sigmoid32(x) }
+    }
+
+    /// A polynomial, as `simd::poly` computes it.
+    fn poly<T: Copy + Into<f64>>(&mut self, c: &[T], x: Id) -> Option<Id> {
+        let [a, b, rest @ ..] = c else { return None };
+        let square = self.mul(x, x)?;
+        let (mut a, mut b) = (self.constant((*a).into())?, self.constant((*b).into())?);
+        let mut pairs = rest.chunks_exact(2);
+        for pair in &mut pairs {
+            let [c, d] = pair else { return None };
+            let (c, d) = (self.constant((*c).into())?, self.constant((*d).into())?);
+            a = self.fused(a, square, c)?;
+            b = self.fused(b, square, d)?;
+        }
+        match pairs.remainder() {
+            [c] => {
+                let c = self.constant((*c).into())?;
+                a = self.fused(a, square, c)?;
+                self.fused(b, x, a)
+            }
+            _ => self.fused(a, x, b),
+        }
+    }
+
     /// The number of halvings of `x` in low bits, and `x - k ln(2)`.
     fn parts(&mut self, x: Id) -> Option<(Id, Id)> {
         let (log, round) = (self.single(std::f32::consts::LOG2_E)?, self.single(ROUND32)?);
@@ -45,22 +81,14 @@ impl Maker<'_> {
     /// `(e^r - 1 - r) / r^2` and `r^2`.
     fn tail(&mut self, r: Id) -> Option<(Id, Id)> {
         let square = self.mul(r, r)?;
-        let mut c = [0; TAIL32.len()];
-        for (c, x) in c.iter_mut().zip(TAIL32) {
-            *c = self.single(x)?;
-        }
-        let [mut a, mut b, c, d, e, f] = c;
-        a = self.fused(a, square, c)?;
-        b = self.fused(b, square, d)?;
-        a = self.fused(a, square, e)?;
-        b = self.fused(b, square, f)?;
-        Some((self.fused(a, r, b)?, square))
+        Some((self.poly(&TAIL32, r)?, square))
     }
 
     /// `2^k` by the low bits of `t`.
     fn power(&mut self, t: Id) -> Option<Id> {
-        let bits = self.node(Node::Shift(Shift::Left(23), t))?;
-        // Its bits are an exponent of 127.
+        let digits = if self.writes == Some(Writes::F64) { 52 } else { 23 };
+        let bits = self.node(Node::Shift(Shift::Left(digits), t))?;
+        // Its bits are the exponent of 2^0.
         let one = self.constant(1.0)?;
         self.arith(Arith::AddInt, bits, one)
     }
@@ -86,7 +114,7 @@ impl Maker<'_> {
         self.mul(rest, power)
     }
 
-    pub(super) fn exp32(&mut self, x: Id) -> Option<Id> {
+    fn exp32(&mut self, x: Id) -> Option<Id> {
         let (most, least) = (self.constant(89.0)?, self.constant(-104.0)?);
         let x = self.arith(Arith::Min, most, x)?;
         let x = self.arith(Arith::Max, least, x)?;
@@ -104,7 +132,7 @@ impl Maker<'_> {
         self.mul(product, second)
     }
 
-    pub(super) fn sigmoid32(&mut self, x: Id) -> Option<Id> {
+    fn sigmoid32(&mut self, x: Id) -> Option<Id> {
         let (sign, half, one) = (self.constant(-0.0)?, self.constant(0.5)?, self.constant(1.0)?);
         let size = self.absolute(x)?;
         let below_zero = self.arith(Arith::Or, size, sign)?;
@@ -121,7 +149,7 @@ impl Maker<'_> {
         self.fused_less(y, off, y)
     }
 
-    pub(super) fn tanh32(&mut self, x: Id) -> Option<Id> {
+    fn tanh32(&mut self, x: Id) -> Option<Id> {
         let (sign, one, two) = (self.constant(-0.0)?, self.constant(1.0)?, self.constant(2.0)?);
         let size = self.absolute(x)?;
         let most = self.constant(10.0)?;
@@ -145,5 +173,76 @@ impl Maker<'_> {
         let y = self.fused(y, off, y)?;
         let sign = self.arith(Arith::And, sign, x)?;
         self.arith(Arith::Xor, y, sign)
+    }
+
+    /// `exp(x)` of `f64`, with what `r` and `1 + r` round off.
+    fn exp64(&mut self, x: Id) -> Option<Id> {
+        let (most, least) = (self.constant(710.0)?, self.constant(-746.0)?);
+        let x = self.arith(Arith::Min, most, x)?;
+        let x = self.arith(Arith::Max, least, x)?;
+        let (log, round) = (self.constant(std::f64::consts::LOG2_E)?, self.constant(ROUND64)?);
+        let t = self.fused(x, log, round)?;
+        let k = self.sub(t, round)?;
+        let (high, low) = (self.constant(LN2_HI)?, self.constant(LN2_LO)?);
+        let high = self.fused_less(k, high, x)?;
+        let low = self.mul(k, low)?;
+        let r = self.sub(high, low)?;
+        let error = self.sub(high, r)?;
+        let error = self.sub(error, low)?;
+        let one = self.constant(1.0)?;
+        let sum = self.add(one, r)?;
+        let off = self.sub(one, sum)?;
+        let off = self.add(off, r)?;
+        // The power as two factors, of which neither is too large or too small.
+        let half = self.constant(0.5)?;
+        let first = self.fused(k, half, round)?;
+        let halved = self.sub(first, round)?;
+        let other = self.sub(k, halved)?;
+        let second = self.add(other, round)?;
+        let (first, second) = (self.power(first)?, self.power(second)?);
+        let square = self.mul(r, r)?;
+        let tail = self.poly(&TAIL64, r)?;
+        let more = self.fused(tail, square, error)?;
+        let more = self.add(off, more)?;
+        let rest = self.add(sum, more)?;
+        let product = self.mul(rest, first)?;
+        self.mul(product, second)
+    }
+
+    fn sigmoid64(&mut self, x: Id) -> Option<Id> {
+        let (sign, zero, one) = (self.constant(-0.0)?, self.constant(0.0)?, self.constant(1.0)?);
+        let size = self.absolute(x)?;
+        let below_zero = self.arith(Arith::Or, size, sign)?;
+        let t = self.exp64(below_zero)?;
+        let is_negative = self.arith(Arith::Greater, zero, x)?;
+        let above = self.node(Node::Pick(is_negative, t, one))?;
+        let below = self.add(one, t)?;
+        self.arith(Arith::Div, above, below)
+    }
+
+    fn tanh64(&mut self, x: Id) -> Option<Id> {
+        let (sign, zero, one, two) =
+            (self.constant(-0.0)?, self.constant(0.0)?, self.constant(1.0)?, self.constant(2.0)?);
+        let size = self.absolute(x)?;
+        let z = self.mul(x, x)?;
+        let is_near = self.arith(Arith::Greater, one, size)?;
+        // The fraction near 0, and beyond `1 - 2 / (exp(2 x) + 1)`.
+        let above = self.poly(&ABOVE, z)?;
+        let above = self.mul(z, above)?;
+        let above = self.node(Node::Pick(is_near, above, two))?;
+        let twice = self.mul(two, size)?;
+        let far = self.exp64(twice)?;
+        let far = self.add(far, one)?;
+        let below = self.poly(&BELOW, z)?;
+        let below = self.node(Node::Pick(is_near, below, far))?;
+        let part = self.arith(Arith::Div, above, below)?;
+        let near = self.fused(x, part, x)?;
+        let far = self.sub(one, part)?;
+        let far = self.absolute(far)?;
+        let sign = self.arith(Arith::And, sign, x)?;
+        let far = self.arith(Arith::Or, far, sign)?;
+        let y = self.node(Node::Pick(is_near, near, far))?;
+        let is_zero = self.arith(Arith::Equal, x, zero)?;
+        self.node(Node::Pick(is_zero, x, y))
     }
 }

@@ -5,17 +5,17 @@ use super::poly::{pick, poly, poly32};
 /// Adding it rounds an `f32` below `2^22` to an integer, which then stands in the low bits.
 pub const ROUND32: f32 = 12_582_912.0; // 1.5 * 2^23
 /// The same for an `f64` below `2^51`.
-pub(super) const ROUND64: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
+pub const ROUND64: f64 = 6_755_399_441_055_744.0; // 1.5 * 2^52
 
 pub const LN2_HI32: f32 = 0.693_359_4;
 pub const LN2_LO32: f32 = -2.121_944_4e-4;
 /// Its products with integers below `2^20` are exact.
-pub(super) const LN2_HI: f64 = 0.693_147_180_369_123_8;
-pub(super) const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
+pub const LN2_HI: f64 = 0.693_147_180_369_123_8;
+pub const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
 
 /// `(e^r - 1 - r) / r^2`; Taylor's coefficients, bent so that the error is spread over the interval.
 pub const TAIL32: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
-const TAIL64: [f64; 11] = [
+pub const TAIL64: [f64; 11] = [
     2.09147553258932e-09,
     2.5105312729622103e-08,
     2.755727347871858e-07,

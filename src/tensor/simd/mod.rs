@@ -69,7 +69,7 @@ fn found() -> Width {
         if !has!("avx2") || !has!("fma") {
             return Width::Portable;
         }
-        if has!("avx512f") && has!("avx512dq") && has!("avx512bw") && has!("avx512vl") {
+        if has!("avx512f") && has!("avx512dq") && has!("avx512bw") && has!("avx512vl") && has!("bmi2") {
             return Width::Avx512;
         }
         Width::Avx2

@@ -5,8 +5,8 @@ use super::poly::{pick, poly};
 
 /// Lambert's continued fraction of `tanh(x) / x`, cut after nine parts: what the numerator differs by from the denominator
 /// (divided by `x^2`), and the denominator.
-const ABOVE: [f64; 4] = [-44.0, -12_870.0, -810_810.0, -11_486_475.0];
-const BELOW: [f64; 5] = [45.0, 13_860.0, 945_945.0, 16_216_200.0, 34_459_425.0];
+pub const ABOVE: [f64; 4] = [-44.0, -12_870.0, -810_810.0, -11_486_475.0];
+pub const BELOW: [f64; 5] = [45.0, 13_860.0, 945_945.0, 16_216_200.0, 34_459_425.0];
 
 /// `tanh(x)` of `f32`, through `exp(2 x) - 1`.
 #[inline(always)]
