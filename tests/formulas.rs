@@ -72,6 +72,8 @@ const OPERANDS: &[&str] = &[
     "let (x, y, z, k) = (randn(5000), rand(5000), rand(5000), -1.5)\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(50).to(f64), rand(50).to(f64), 2, rand(50).to(f64))\nlet wrt = (0, 1, 3)",
     "let (x, y, z, k) = (randn(601), rand(601), 0.6, rand(601))\nlet wrt = (0, 1, 2, 3)",
+    "let (x, y, z, k) = (randn(14).to(f64), rand(14).to(f64), rand(14).to(f64), 0.7)\nlet wrt = (0, 1, 2, 3)",
+    "let (x, y, z, k) = (randn(33), rand(33), 0.6, rand(33))\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(40, 4).to(f64), rand(40, 4).to(f64), 0.6, -0.3)\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(4, 3).t, rand(3, 4), 0.1, rand(3, 4))\nlet wrt = (0, 1, 2, 3)",
     "let (x, y, z, k) = (randn(0), rand(0), 0.1, rand(0))\nlet wrt = (0, 1, 2, 3)",
@@ -504,5 +506,46 @@ fn zero_ends_what_is_infinite_under_levels() {
     for wide in [true, false] {
         compile_wide(wide);
         assert_eq!(run(ENDLESS), None, "wide: {wide}");
+    }
+}
+
+/// Functions of few elements and of many, at the ends of their ranges: as machine code the bits are those of their kernels.
+const ENDS: &str = "
+let ends = tensor([0.0, -0.0, inf, -inf, nan, 1.0, -1.0, 0.5, 1e-5, -1e-20, 1e-30, 3e-39, 1e-310, 20.0, -20.0, 88.0, 88.8, -87.5, -88.5,
+    -103.9, -104.5, 9.99, 10.01, 709.0, 709.9, 710.5, -707.0, -709.0, -744.9, -746.5, 1e30, -1e30], f64)
+fn same(a, b) = all(where(isnan(a), isnan(b), a == b)) and all(where(isnan(a), true, 1.0 / a == 1.0 / b))
+let functions = dict(
+    exp: (|x| exp(x) * 0.5 - 0.0, |x| { let a = exp(x)
+        let b = a * 0.5
+        b - 0.0 }),
+    tanh: (|x| tanh(x) * 0.5 - 0.0, |x| { let a = tanh(x)
+        let b = a * 0.5
+        b - 0.0 }),
+    sigmoid: (|x| sigmoid(x) * 0.5 - 0.0, |x| { let a = sigmoid(x)
+        let b = a * 0.5
+        b - 0.0 })
+)
+for dtype in list(f32, f64) {
+    let all = concat((ends, 30.0 * randn(40).to(f64), randn(3000).to(f64))).to(dtype)
+    for n in list(1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 72, 127, 128, 500, 3072) {
+        for start in list(0, 5, 32) {
+            let x = all[start:start + n]
+            for (name, (whole, parts)) in functions {
+                assert(same(whole(x), parts(x)), f\"{name} of {n} from {start}, {dtype}: {whole(x)} {parts(x)}\")
+                let g = list(grad(|x| sum(f(x)))(x) for f in list(whole, parts))
+                let near = abs(g[0] - g[1]) <= 1e-5 * abs(g[1]) + 1e-37
+                assert(all(where(isnan(g[0]), isnan(g[1]), near or g[0] == g[1])), f\"slope of {name} of {n} from {start}, {dtype}: {g[0]} {g[1]}\")
+            }
+        }
+    }
+}
+";
+
+#[test]
+fn functions_are_their_kernels_at_the_ends() {
+    for wide in [true, false] {
+        compile_from(0);
+        compile_wide(wide);
+        assert_eq!(run(ENDS), None, "wide: {wide}");
     }
 }
