@@ -526,11 +526,11 @@ let functions = dict(
         b - 0.0 })
 )
 for dtype in list(f32, f64) {
-    let all = concat((ends, 30.0 * randn(40).to(f64), randn(3000).to(f64))).to(dtype)
+    let every = concat((ends, 30.0 * randn(40).to(f64), randn(3000).to(f64))).to(dtype)
     for n in list(1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 72, 127, 128, 500, 3072) {
         for start in list(0, 5, 32) {
-            let x = all[start:start + n]
-            for (name, (whole, parts)) in functions {
+            let x = every[start:start + n]
+            for (name, (whole, parts)) in functions.items() {
                 assert(same(whole(x), parts(x)), f\"{name} of {n} from {start}, {dtype}: {whole(x)} {parts(x)}\")
                 let g = list(grad(|x| sum(f(x)))(x) for f in list(whole, parts))
                 let near = abs(g[0] - g[1]) <= 1e-5 * abs(g[1]) + 1e-37

@@ -116,7 +116,7 @@ pub fn compile_wide(on: bool) {
 }
 
 /// Addresses of arrays, numbers, and how many bytes of each array.
-type Entry = unsafe extern "sysv64" fn(*const *mut u8, *const u8, usize);
+pub(super) type Entry = unsafe extern "sysv64" fn(*const *mut u8, *const u8, usize);
 
 /// A stage, ready to go.
 enum Ready {
@@ -237,9 +237,12 @@ impl Fused {
         self.staged.graph.nodes.iter().filter_map(|node| if let Node::Value(i) = node { Some(*i) } else { None })
     }
 
-    /// Whether it is one loop over vectors of 512 bits.
-    pub(super) fn is_straight(&self) -> bool {
-        self.bytes == 64 && self.staged.buffers == 0 && matches!(self.ready[..], [Ready::Loop { .. }])
+    /// The only loop, if it is one over vectors of 512 bits, and the arrays of its table.
+    pub(super) fn only_loop(&self) -> Option<(Entry, &[Place])> {
+        match &self.ready[..] {
+            [Ready::Loop { entry, arrays }] if self.bytes == 64 && self.staged.buffers == 0 => Some((*entry, arrays)),
+            _ => None,
+        }
     }
 
     /// The numbers that it reads, in their order.

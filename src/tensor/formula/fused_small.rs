@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::fused::{Fused, Sources};
+use super::fused::Sources;
 use super::graph::{Backward, Root, Target};
 use super::plan::Plan;
-use super::program::{Back as Step, Bar};
+use super::program::{Back, Bar};
 use super::small::{Applied, Pulled, at, pull_number};
 use crate::bytecode::formula::{Formula, MOST};
 use crate::tensor::cast::Float;
@@ -53,12 +53,13 @@ pub(super) fn pull<'a, T: Float, E>(
     numbers: &[f64],
     operand: &impl Fn(usize) -> Option<&'a Value>,
     (root, out): (&[T], &[T]),
-    made: &mut Vec<T>,
+    room: &mut Vec<T>,
     hand: &mut impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
 ) -> Option<Result<(), E>> {
     let Applied { formula, plan, .. } = *applied;
+    let (n, program) = (root.len(), &plan.program);
     let way = Backward {
-        live: plan.program.live,
+        live: program.live,
         root: Root::Elements,
         has_out: !out.is_empty(),
         sums: false,
@@ -68,37 +69,17 @@ pub(super) fn pull<'a, T: Float, E>(
         moving: 0,
         kept: 0,
     };
-    let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), root.len())?;
+    let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), n)?;
     let values = fused.numbers::<T>(|i| Some(at(numbers, i)), 0.0)?;
     let value = |i: u8| elements(operand(i as usize));
     let sources = Sources { numbers: &values, value: &value, root, out };
-    hand_out(&Back { formula, plan, code: &fused, numbers }, &sources, made, hand)
-}
-
-/// The code of a way back, and the values of the formula that are numbers.
-pub(super) struct Back<'a> {
-    pub formula: &'a Formula,
-    pub plan: &'a Plan,
-    pub code: &'a Fused,
-    pub numbers: &'a [f64],
-}
-
-/// Hands out what the code makes of the cotangent among the sources; `room` is memory for it.
-pub(super) fn hand_out<T: Float, E>(
-    back: &Back<'_>,
-    sources: &Sources<'_, T>,
-    room: &mut Vec<T>,
-    hand: &mut impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
-) -> Option<Result<(), E>> {
-    let Back { formula, plan, code, numbers } = *back;
-    let (n, program) = (sources.root.len(), &plan.program);
-    let targets: SmallVec<[Target; 12]> = code.targets().collect();
+    let targets: SmallVec<[Target; 8]> = fused.targets().collect();
     let size = targets.len() * n;
     room.clear();
     room.reserve(size);
-    let mut outputs: SmallVec<[&mut [MaybeUninit<T>]; 12]> =
+    let mut outputs: SmallVec<[&mut [MaybeUninit<T>]; 8]> =
         room.spare_capacity_mut().get_mut(..size)?.chunks_exact_mut(n).collect();
-    code.run(sources, n, &mut outputs, &mut code.scratch(n))?;
+    fused.run(&sources, n, &mut outputs, &mut fused.scratch(n))?;
     drop(outputs);
     // SAFETY: `run` has written all outputs.
     unsafe { room.set_len(size) };
@@ -113,7 +94,7 @@ pub(super) fn hand_out<T: Float, E>(
         }
     }
     for step in &program.back {
-        if let Step::Numbers { k } = step {
+        if let Back::Numbers { k } = step {
             pull_number(formula, *k, plan, numbers, &mut sums)?;
         }
     }

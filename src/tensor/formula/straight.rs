@@ -5,38 +5,57 @@
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use super::fused::{Fused, Sources, compiled_from};
-use super::fused_small::{Back, elements, hand_out};
-use super::graph::{Backward, Node, Root, values_of};
+use super::fused::{Entry, Fused, compiled_from};
+use super::fused_small::elements;
+use super::graph::{Backward, Node, Root, Target, values_of};
+use super::layout::Reach;
 use super::plan::Plan;
-use super::small::{Applied, Keeps, Kept, Pulled, at};
-use crate::bytecode::formula::{Formula, Step};
+use super::program::{Back, Bar};
+use super::small::{Applied, Keeps, Kept, Pulled, at, pull_number};
+use super::stages::Place;
+use crate::bytecode::formula::{Formula, MOST, Step};
 use crate::tensor::Tensor;
-use crate::tensor::out::place;
+use crate::tensor::out::{Written, place};
+use crate::tensor::simd::sums::sum;
 use crate::tensor::spares::Spares;
 use crate::value::Value;
 
 /// Elements that count for one evaluation, however few it has, when it comes to whether compiling pays.
 const LEAST: usize = 256;
+/// Arrays that the code reads and writes, at most.
+const ARRAYS: usize = 24;
+
+/// Where the elements of an array are.
+#[derive(Clone, Copy)]
+enum Array {
+    Register(u8),
+    /// What was kept of the way forward, by its number.
+    Kept(u8),
+    Root,
+    Out,
+    Made(u8),
+}
 
 /// One way through a formula.
 struct Way<T> {
-    code: Fused,
+    entry: Entry,
+    arrays: SmallVec<[Array; 12]>,
     /// The numbers that it reads, constants among them.
     numbers: Vec<T>,
     /// Those that differ from one evaluation to the next: their places, and the values of the formula that they are.
     open: Vec<(usize, u8)>,
+    /// Held for what the entry points to.
+    code: Fused,
 }
 
 impl<T: Keeps> Way<T> {
-    fn new(code: Fused) -> Option<Way<T>> {
-        if !code.is_straight() {
-            return None;
-        }
+    /// `kept` are the values that the way forward keeps.
+    fn new(code: Fused, kept: &[u8]) -> Option<Way<T>> {
         let (mut numbers, mut open) = (vec![], vec![]);
         for node in code.numbers_read() {
             match *node {
@@ -48,57 +67,135 @@ impl<T: Keeps> Way<T> {
                 _ => return None,
             }
         }
-        Some(Way { code, numbers, open })
+        let (entry, places) = code.only_loop()?;
+        let array = |place: &Place| {
+            Some(match *place {
+                Place::Value(i) => match kept.iter().position(|own| *own == i) {
+                    Some(at) => Array::Kept(at as u8),
+                    None => Array::Register(i),
+                },
+                Place::Root => Array::Root,
+                Place::Out => Array::Out,
+                Place::Output(i) => Array::Made(i as u8),
+                Place::Buffer(_) => return None,
+            })
+        };
+        let arrays: SmallVec<[Array; 12]> = places.iter().map(array).collect::<Option<_>>()?;
+        (arrays.len() <= ARRAYS).then_some(Way { entry, arrays, numbers, open, code })
     }
 
-    /// The numbers for these values of the formula.
-    #[inline]
-    fn numbers<'a>(&'a self, values: &[f64], room: &'a mut SmallVec<[T; 32]>) -> &'a [T] {
-        if self.open.is_empty() {
-            return &self.numbers;
-        }
-        room.extend_from_slice(&self.numbers);
-        for (place, i) in &self.open {
-            if let Some(own) = room.get_mut(*place) {
-                *own = T::c(at(values, *i));
-            }
-        }
-        room
+    /// How many arrays it makes.
+    fn makes(&self) -> usize {
+        self.code.targets().count()
     }
+
+    /// Writes the `n` elements of all arrays that it makes; `None`, and nothing is written, if one that it reads is not there.
+    ///
+    /// # Safety
+    /// Where `made` says that an array is to be made there is room for `n` elements, which nobody else reads or writes meanwhile.
+    #[inline(always)]
+    unsafe fn run<'a>(
+        &self,
+        n: usize,
+        values: &[f64],
+        read: impl Fn(Array) -> Option<&'a [T]>,
+        made: impl Fn(usize) -> *mut T,
+    ) -> Option<()> {
+        let mut table: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
+        for (place, array) in table.iter_mut().zip(&self.arrays) {
+            *place = match *array {
+                Array::Made(k) => made(k as usize),
+                other => read(other).filter(|elements| elements.len() == n)?.as_ptr().cast_mut(),
+            };
+        }
+        let mut room: SmallVec<[T; 32]> = SmallVec::new();
+        let mut numbers = &self.numbers[..];
+        if !self.open.is_empty() {
+            room.extend_from_slice(numbers);
+            for (place, i) in &self.open {
+                if let Some(own) = room.get_mut(*place) {
+                    *own = T::c(at(values, *i));
+                }
+            }
+            numbers = &room;
+        }
+        // SAFETY: the code was written for these arrays and numbers. Of each array it reads or writes `n` elements: those that it
+        // reads were found to be there, and for the others the caller answers.
+        unsafe { (self.entry)(table.as_ptr().cast(), numbers.as_ptr().cast(), n * size_of::<T>()) };
+        Some(())
+    }
+}
+
+/// What the cotangent of a register is.
+enum Handed {
+    Root,
+    Made(usize),
+    Sum,
+}
+
+/// The way back.
+struct WayBack<T> {
+    way: Way<T>,
+    makes: usize,
+    /// Of each register that wants one.
+    handed: Vec<(u8, Handed)>,
+    /// Values whose cotangents are numbers, and the arrays whose sums they are.
+    sums: Vec<(u8, usize)>,
+    /// Steps on numbers, last ones first.
+    counted: Vec<u8>,
 }
 
 /// A formula on operands of some kinds and one dtype.
 pub struct Straight<T> {
     forward: Way<T>,
-    back: Option<Way<T>>,
-    /// The values that are kept.
-    kept: SmallVec<[u8; 4]>,
+    back: Option<WayBack<T>>,
+    /// How many values are kept.
+    kept: usize,
 }
 
 impl<T: Keeps> Straight<T> {
     fn new(formula: &Formula, plan: &Plan) -> Option<Straight<T>> {
         let double = size_of::<T>() == 8;
         let mask = kept(formula, plan);
-        let forward = Way::new(Fused::forward_keeping(formula, &plan.reach, double, mask)?)?;
-        let back = if plan.kinds.wanted == 0 {
-            None
-        } else {
-            let last = formula.value(formula.steps.len()) - 1;
-            let way = Backward {
-                live: plan.program.live,
-                root: Root::Elements,
-                has_out: plan.needed & (1 << last) != 0,
-                sums: false,
-                slopes: false,
-                unread: false,
-                anyway: false,
-                moving: 0,
-                kept: mask,
-            };
-            Some(Way::new(Fused::new(formula, &plan.reach, double, Some(way))?)?)
+        let kept: SmallVec<[u8; 4]> = values_of(mask).collect();
+        let forward = Way::new(Fused::forward_keeping(formula, &plan.reach, double, mask)?, &[])?;
+        let back = if plan.kinds.wanted == 0 { None } else { Some(WayBack::new(formula, plan, mask, &kept)?) };
+        (forward.makes() == 1 + kept.len()).then_some(Straight { forward, back, kept: kept.len() })
+    }
+}
+
+impl<T: Keeps> WayBack<T> {
+    fn new(formula: &Formula, plan: &Plan, mask: u32, kept: &[u8]) -> Option<WayBack<T>> {
+        let program = &plan.program;
+        let last = formula.value(formula.steps.len()) - 1;
+        let back = Backward {
+            live: program.live,
+            root: Root::Elements,
+            has_out: plan.needed & (1 << last) != 0,
+            sums: false,
+            slopes: false,
+            unread: false,
+            anyway: false,
+            moving: 0,
+            kept: mask,
         };
-        let kept = values_of(mask).collect();
-        Some(Straight { forward, back, kept })
+        let way = Way::new(Fused::new(formula, &plan.reach, size_of::<T>() == 8, Some(back))?, kept)?;
+        let made = |wanted: Target| way.code.targets().position(|target| target == wanted);
+        let handed = program.bars.iter().map(|(i, bar)| {
+            let handed = match bar {
+                Bar::Root => Handed::Root,
+                Bar::Made(_) => Handed::Made(made(Target::Cotangent(*i))?),
+                Bar::Sum => Handed::Sum,
+            };
+            Some((*i, handed))
+        });
+        let handed = handed.collect::<Option<_>>()?;
+        let targets = way.code.targets().enumerate();
+        let sums = targets.filter_map(|(k, target)| if let Target::Shares(i) = target { Some((i, k)) } else { None });
+        let sums = sums.collect();
+        let counted =
+            program.back.iter().filter_map(|back| if let Back::Numbers { k } = back { Some(*k) } else { None });
+        Some(WayBack { makes: way.makes(), handed, sums, counted: counted.collect(), way })
     }
 }
 
@@ -115,11 +212,10 @@ fn kept(formula: &Formula, plan: &Plan) -> u32 {
         }
     }
     let mut kept = 0;
-    let is_whole = |value: usize| plan.reach.get(value) == Some(&super::layout::Reach::Whole);
     // The result is there by itself.
     for (k, step) in formula.steps.iter().enumerate().rev().skip(1) {
         let value = formula.value(k);
-        if read & (1 << value) == 0 || !is_whole(value) {
+        if read & (1 << value) == 0 || plan.reach.get(value) != Some(&Reach::Whole) {
             continue;
         }
         match step {
@@ -172,51 +268,77 @@ pub(super) fn forward<'a, T: Keeps>(
     spares: &mut Spares,
 ) -> Option<(Rc<Tensor>, Kept)> {
     let straight = T::trial(plan).get(formula, plan)?;
-    let way = &straight.forward;
-    let mut room = SmallVec::new();
-    let value = |i: u8| elements(operand(i as usize));
-    let sources = Sources { numbers: way.numbers(numbers, &mut room), value: &value, root: &[], out: &[] };
-    let size = straight.kept.len() * n;
+    let size = straight.kept * n;
     let mut kept: Vec<T> = Vec::with_capacity(size);
-    let mut written = None;
+    let first = kept.as_mut_ptr();
+    let read = |array: Array| if let Array::Register(i) = array { elements(operand(i as usize)) } else { None };
+    let mut done = None;
     let result = spares.make(shape, |out| {
-        place(out, n, |result| {
-            let mut outputs: SmallVec<[&mut [MaybeUninit<T>]; 6]> = SmallVec::new();
-            outputs.push(result);
-            outputs.extend(kept.spare_capacity_mut().get_mut(..size)?.chunks_exact_mut(n));
-            let all = way.code.run(&sources, n, &mut outputs, &mut []);
-            written = all.as_ref().map(|_| ());
-            all
+        place(out, n, |result: &mut [MaybeUninit<T>]| {
+            let result = result.as_mut_ptr().cast::<T>();
+            let made = |k: usize| if k == 0 { result } else { first.wrapping_add((k - 1) * n) };
+            // SAFETY: `place` gives room for `n` elements; of what is kept there are as many arrays as the code makes behind the
+            // result, with room for `n` each.
+            done = unsafe { straight.forward.run(n, numbers, read, made) };
+            // SAFETY: all arrays are written.
+            done.map(|()| unsafe { Written::all() })
         });
-        written
+        done
     })?;
-    // SAFETY: `run` has written all outputs.
+    // SAFETY: so is what is kept.
     unsafe { kept.set_len(size) };
     Some((result, if size > 0 { T::keep_for_code(kept) } else { Kept::Nothing }))
 }
 
 /// Hands out the cotangents of the wanted registers; `None`, with nothing done, if there is no code for it, or the value was not
-/// computed by it.
+/// computed by it. `room` is memory for what it makes.
 pub(super) fn pull<'a, T: Keeps, E>(
     applied: &Applied<'a>,
     numbers: &[f64],
     operand: &impl Fn(usize) -> Option<&'a Value>,
     (root, out): (&[T], &[T]),
-    made: &mut Vec<T>,
+    room: &mut Vec<T>,
     hand: &mut impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
 ) -> Option<Result<(), E>> {
     let Applied { formula, plan, kept, .. } = *applied;
     let kept = T::kept_for_code(kept);
     let straight = if kept.is_empty() { T::trial(plan).get(formula, plan) } else { T::trial(plan).known() }?;
-    let (way, n) = (straight.back.as_ref()?, root.len());
-    if kept.len() != straight.kept.len() * n {
+    let (back, n) = (straight.back.as_ref()?, root.len());
+    if kept.len() != straight.kept * n {
         return None;
     }
-    let mut room = SmallVec::new();
-    let value = |i: u8| match straight.kept.iter().position(|own| *own == i) {
-        Some(at) => kept.get(at * n..(at + 1) * n),
-        None => elements(operand(i as usize)),
+    let size = back.makes * n;
+    room.clear();
+    room.reserve(size);
+    let first = room.as_mut_ptr();
+    let read = |array: Array| match array {
+        Array::Register(i) => elements(operand(i as usize)),
+        Array::Kept(k) => kept.get(k as usize * n..(k as usize + 1) * n),
+        Array::Root => Some(root),
+        Array::Out => Some(out),
+        Array::Made(_) => None,
     };
-    let sources = Sources { numbers: way.numbers(numbers, &mut room), value: &value, root, out };
-    hand_out(&Back { formula, plan, code: &way.code, numbers }, &sources, made, hand)
+    // SAFETY: there is room for as many arrays as the code makes.
+    unsafe { back.way.run(n, numbers, read, |k| first.wrapping_add(k * n)) }?;
+    // SAFETY: all of them are written.
+    unsafe { room.set_len(size) };
+    let made = |k: usize| room.get(k * n..(k + 1) * n);
+    let mut sums = [0.0; MOST];
+    for (i, k) in &back.sums {
+        sums[*i as usize % MOST] = sum(made(*k)?);
+    }
+    for k in &back.counted {
+        pull_number(formula, *k, plan, numbers, &mut sums)?;
+    }
+    for (i, handed) in &back.handed {
+        let pulled = match handed {
+            Handed::Root => Pulled::Root,
+            Handed::Made(k) => Pulled::Elements(made(*k)?),
+            Handed::Sum => Pulled::Number(sums[*i as usize % MOST]),
+        };
+        if let Err(error) = hand(*i as usize, pulled) {
+            return Some(Err(error));
+        }
+    }
+    Some(Ok(()))
 }
