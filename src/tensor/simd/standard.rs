@@ -7,14 +7,16 @@ use crate::wide;
 /// Sums that run side by side.
 const LANES: usize = 16;
 
-/// Sum of the lanes and of what is left.
+/// Sum of the lanes and of what is left: by halves, so that few additions wait for each other.
 #[inline(always)]
-fn joined(lanes: [f64; LANES], rest: f64) -> f64 {
-    let mut total = rest;
-    for lane in lanes {
-        total += lane;
+fn joined(mut lanes: [f64; LANES], rest: f64) -> f64 {
+    for k in 0..8 {
+        lanes[k] += lanes[k + 8];
     }
-    total
+    for k in 0..4 {
+        lanes[k] += lanes[k + 4];
+    }
+    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + rest
 }
 
 /// Sum of a row, in `f64`.
@@ -33,31 +35,51 @@ fn sum<T: Real>(row: &[T]) -> f64 {
     joined(lanes, rest)
 }
 
-/// Sum of `(g - from) (x - mean)` over a row.
+/// Sum of `(x - mean)^2` over a row.
 #[inline(always)]
-fn sum_of_products<T: Real>(g: &[T], from: T, x: &[T], mean: T) -> f64 {
-    let (mut lanes, mut left, mut right, mut rest) = ([0.0; LANES], g, x, 0.0);
-    while let (Some((a, more)), Some((b, tail))) =
-        (left.split_first_chunk::<LANES>(), right.split_first_chunk::<LANES>())
-    {
+fn sum_of_squares<T: Real>(row: &[T], mean: T) -> f64 {
+    let (mut lanes, mut left, mut rest) = ([0.0; LANES], row, 0.0);
+    while let Some((chunk, tail)) = left.split_first_chunk::<LANES>() {
         for k in 0..LANES {
-            lanes[k] += ((a[k] - from) * (b[k] - mean)).to_f64();
+            let x = chunk[k] - mean;
+            lanes[k] += (x * x).to_f64();
         }
-        (left, right) = (more, tail);
+        left = tail;
     }
-    for (&g, &x) in left.iter().zip(right) {
-        rest += ((g - from) * (x - mean)).to_f64();
+    for &x in left {
+        rest += ((x - mean) * (x - mean)).to_f64();
     }
     joined(lanes, rest)
 }
 
-/// Mean of a row, and 1 over the root of its variance and `epsilon` (0 if that is 0), each rounded as the steps are one by one.
+/// Sums of `(x - mean)^2` and `g (x - mean)` over rows of one length.
 #[inline(always)]
-fn moments<T: Real>(row: &[T], epsilon: f64) -> (T, T) {
-    let n = row.len() as f64;
-    let mean = T::c(sum(row) / n);
-    let spread = T::c(sum_of_products(row, mean, row, mean) / n + epsilon).sqrt();
-    (mean, if spread == T::c(0.0) { spread } else { T::c(1.0) / spread })
+fn sums_of_products<T: Real>(row: &[T], mean: T, g: &[T]) -> (f64, f64) {
+    let (mut squares, mut products, mut left, mut right) = ([0.0; LANES], [0.0; LANES], row, g);
+    while let (Some((x, more)), Some((g, tail))) =
+        (left.split_first_chunk::<LANES>(), right.split_first_chunk::<LANES>())
+    {
+        for k in 0..LANES {
+            let x = x[k] - mean;
+            squares[k] += (x * x).to_f64();
+            products[k] += (g[k] * x).to_f64();
+        }
+        (left, right) = (more, tail);
+    }
+    let (mut rest_squares, mut rest_products) = (0.0, 0.0);
+    for (&x, &g) in left.iter().zip(right) {
+        let x = x - mean;
+        rest_squares += (x * x).to_f64();
+        rest_products += (g * x).to_f64();
+    }
+    (joined(squares, rest_squares), joined(products, rest_products))
+}
+
+/// 1 over the root of the variance and `epsilon`, or 0 if that is 0, each rounded as the steps are one by one.
+#[inline(always)]
+fn factor<T: Real>(squares: f64, n: usize, epsilon: f64) -> T {
+    let spread = T::c(squares / n as f64 + epsilon).sqrt();
+    if spread == T::c(0.0) { spread } else { T::c(1.0) / spread }
 }
 
 wide! {
@@ -66,7 +88,8 @@ wide! {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
-            let (mean, r) = moments(row, epsilon);
+            let mean = T::c(sum(row) / n as f64);
+            let r: T = factor(sum_of_squares(row, mean), n, epsilon);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 spare[i].write((row[i] - mean) * r);
@@ -90,10 +113,11 @@ wide! {
                 out.extend(std::iter::repeat_n(T::c(0.0), n));
                 continue;
             }
-            let (mean, r) = moments(row, epsilon);
-            let mean_g = T::c(sum(g) / n as f64);
+            let (mean, mean_g) = (T::c(sum(row) / n as f64), T::c(sum(g) / n as f64));
+            let (squares, products) = sums_of_products(row, mean, g);
+            let r: T = factor(squares, n, epsilon);
             // r mean(g y)
-            let slant = T::c(sum_of_products(g, T::c(0.0), row, mean) / n as f64) * r * r;
+            let slant = T::c(products / n as f64) * r * r;
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 spare[i].write((g[i] - mean_g - (row[i] - mean) * slant) * r);
