@@ -5,80 +5,69 @@ use crate::tensor::out::Room;
 use crate::wide;
 
 /// Sums that run side by side.
-const LANES: usize = 16;
+const LANES: usize = 32;
+/// Elements that are summed in their own type, 16 to a sum.
+const BLOCK: usize = 16 * LANES;
 
-/// Sum of the lanes and of what is left: by halves, so that few additions wait for each other.
+/// Sum of the lanes.
 #[inline(always)]
-fn joined(mut lanes: [f64; LANES], rest: f64) -> f64 {
+fn joined<T: Real>(lanes: [T; LANES]) -> f64 {
+    // Else the compiler takes all vectors of the loop apart, for the elements that are added up here.
+    let lanes = std::hint::black_box(lanes);
+    let mut half = [T::default(); LANES / 2];
+    for k in 0..LANES / 2 {
+        half[k] = lanes[k] + lanes[k + LANES / 2];
+    }
+    let mut eight = [0.0; 8];
     for k in 0..8 {
-        lanes[k] += lanes[k + 8];
+        eight[k] = half[k].to_f64() + half[k + 8].to_f64();
     }
+    let mut four = [0.0; 4];
     for k in 0..4 {
-        lanes[k] += lanes[k + 4];
+        four[k] = eight[k] + eight[k + 4];
     }
-    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + rest
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
-/// Sum of a row, in `f64`.
-#[inline(always)]
-fn sum<T: Real>(row: &[T]) -> f64 {
-    let (mut lanes, mut left, mut rest) = ([0.0; LANES], row, 0.0);
-    while let Some((chunk, tail)) = left.split_first_chunk::<LANES>() {
-        for k in 0..LANES {
-            lanes[k] += chunk[k].to_f64();
+/// Sum over two rows of one length of what is made of their elements: blocks in their type, the sums of blocks in `f64`.
+macro_rules! total {
+    ($a:expr, $b:expr, |$x:ident, $y:ident| $term:expr) => {{
+        let (mut first, mut second, mut total) = ($a, $b, 0.0);
+        while !first.is_empty() {
+            let n = first.len().min(BLOCK);
+            let (mut a, more) = first.split_at(n);
+            let (mut b, tail) = second.split_at(n);
+            (first, second) = (more, tail);
+            let mut lanes = [T::default(); LANES];
+            while let (Some((xs, more)), Some((ys, tail))) =
+                (a.split_first_chunk::<LANES>(), b.split_first_chunk::<LANES>())
+            {
+                for k in 0..LANES {
+                    let ($x, $y) = (xs[k], ys[k]);
+                    lanes[k] = lanes[k] + $term;
+                }
+                (a, b) = (more, tail);
+            }
+            total += joined(lanes);
+            for (&$x, &$y) in a.iter().zip(b) {
+                total += ($term).to_f64();
+            }
         }
-        left = tail;
-    }
-    for &x in left {
-        rest += x.to_f64();
-    }
-    joined(lanes, rest)
+        total
+    }};
 }
 
-/// Sum of `(x - mean)^2` over a row.
+/// Mean of a row.
 #[inline(always)]
-fn sum_of_squares<T: Real>(row: &[T], mean: T) -> f64 {
-    let (mut lanes, mut left, mut rest) = ([0.0; LANES], row, 0.0);
-    while let Some((chunk, tail)) = left.split_first_chunk::<LANES>() {
-        for k in 0..LANES {
-            let x = chunk[k] - mean;
-            lanes[k] += (x * x).to_f64();
-        }
-        left = tail;
-    }
-    for &x in left {
-        rest += ((x - mean) * (x - mean)).to_f64();
-    }
-    joined(lanes, rest)
-}
-
-/// Sums of `(x - mean)^2` and `g (x - mean)` over rows of one length.
-#[inline(always)]
-fn sums_of_products<T: Real>(row: &[T], mean: T, g: &[T]) -> (f64, f64) {
-    let (mut squares, mut products, mut left, mut right) = ([0.0; LANES], [0.0; LANES], row, g);
-    while let (Some((x, more)), Some((g, tail))) =
-        (left.split_first_chunk::<LANES>(), right.split_first_chunk::<LANES>())
-    {
-        for k in 0..LANES {
-            let x = x[k] - mean;
-            squares[k] += (x * x).to_f64();
-            products[k] += (g[k] * x).to_f64();
-        }
-        (left, right) = (more, tail);
-    }
-    let (mut rest_squares, mut rest_products) = (0.0, 0.0);
-    for (&x, &g) in left.iter().zip(right) {
-        let x = x - mean;
-        rest_squares += (x * x).to_f64();
-        rest_products += (g * x).to_f64();
-    }
-    (joined(squares, rest_squares), joined(products, rest_products))
+fn mean<T: Real>(row: &[T]) -> T {
+    T::c(total!(row, row, |x, _y| x) / row.len() as f64)
 }
 
 /// 1 over the root of the variance and `epsilon`, or 0 if that is 0, each rounded as the steps are one by one.
 #[inline(always)]
-fn factor<T: Real>(squares: f64, n: usize, epsilon: f64) -> T {
-    let spread = T::c(squares / n as f64 + epsilon).sqrt();
+fn factor<T: Real>(row: &[T], mean: T, epsilon: f64) -> T {
+    let squares = total!(row, row, |x, _y| (x - mean) * (x - mean));
+    let spread = T::c(squares / row.len() as f64 + epsilon).sqrt();
     if spread == T::c(0.0) { spread } else { T::c(1.0) / spread }
 }
 
@@ -88,8 +77,8 @@ wide! {
         out.reserve(x.len());
         for row in x.chunks_exact(n) {
             let row = &row[..n];
-            let mean = T::c(sum(row) / n as f64);
-            let r: T = factor(sum_of_squares(row, mean), n, epsilon);
+            let mean = mean(row);
+            let r = factor(row, mean, epsilon);
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 spare[i].write((row[i] - mean) * r);
@@ -113,11 +102,10 @@ wide! {
                 out.extend(std::iter::repeat_n(T::c(0.0), n));
                 continue;
             }
-            let (mean, mean_g) = (T::c(sum(row) / n as f64), T::c(sum(g) / n as f64));
-            let (squares, products) = sums_of_products(row, mean, g);
-            let r: T = factor(squares, n, epsilon);
+            let (mean, mean_g) = (mean(row), mean(g));
+            let r = factor(row, mean, epsilon);
             // r mean(g y)
-            let slant = T::c(products / n as f64) * r * r;
+            let slant = T::c(total!(row, g, |x, g| g * (x - mean)) / n as f64) * r * r;
             let spare = &mut out.spare_capacity_mut()[..n];
             for i in 0..n {
                 spare[i].write((g[i] - mean_g - (row[i] - mean) * slant) * r);
