@@ -23,9 +23,6 @@ pub const MOST_KEPT: usize = 1 << 28;
 const LARGE: usize = 1 << 15;
 /// Blocks of classes up to this size may lie in the nursery.
 const LARGEST_FRESH: usize = 1 << 18;
-/// Blocks from this size on are asked for in huge pages: the first touch of each page is a fault.
-#[cfg(target_os = "linux")]
-const HUGE: usize = 1 << 22;
 /// Classes to a doubling of the size, as a power of two.
 const STEPS: u32 = 3;
 const CLASSES: usize = ((LARGEST.ilog2() - SMALLEST.ilog2()) << STEPS) as usize + 1;
@@ -119,13 +116,8 @@ impl<A: GlobalAlloc> Keeping<A> {
         match self.reuse(class) {
             Some(block) => block,
             None => match fresh(class) {
-                block if block.is_null() => {
-                    let layout = layout_of(class);
-                    // SAFETY: the class has a layout of some size.
-                    let block = unsafe { self.0.alloc(layout) };
-                    advise(block, layout.size());
-                    block
-                }
+                // SAFETY: the class has a layout of some size.
+                block if block.is_null() => unsafe { self.0.alloc(layout_of(class)) },
                 block => block,
             },
         }
@@ -158,22 +150,6 @@ impl<A: GlobalAlloc> Keeping<A> {
     }
 }
 
-/// Tells the system that a new block will be written from end to end, if it is large.
-#[cfg(target_os = "linux")]
-fn advise(block: *mut u8, size: usize) {
-    const PAGE: usize = 1 << 12;
-    if size < HUGE || block.is_null() {
-        return;
-    }
-    let before = block.align_offset(PAGE);
-    let pages = size.saturating_sub(before) / PAGE;
-    // SAFETY: pages inside of the block; the advice changes nothing of what stands there.
-    unsafe { libc::madvise(block.wrapping_add(before).cast(), pages * PAGE, libc::MADV_HUGEPAGE) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn advise(_: *mut u8, _: usize) {}
-
 /// Whether such blocks come and go by the nursery's lists, given that they have no class here.
 #[inline]
 fn is_small(layout: Layout) -> bool {
@@ -197,12 +173,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
                 block if block.is_null() => unsafe { self.0.alloc(nursery::layout_of(layout.size())) },
                 block => block,
             },
-            None => {
-                // SAFETY: the caller's.
-                let block = unsafe { self.0.alloc(layout) };
-                advise(block, layout.size());
-                block
-            }
+            // SAFETY: the caller's.
+            None => unsafe { self.0.alloc(layout) },
             Some(class) => self.alloc_kept(class),
         }
     }
@@ -218,13 +190,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Keeping<A> {
             Some(class) => match self.reuse(class) {
                 Some(block) => block,
                 None => match fresh(class) {
-                    block if block.is_null() => {
-                        let layout = layout_of(class);
-                        // SAFETY: the class has a layout of some size.
-                        let block = unsafe { self.0.alloc_zeroed(layout) };
-                        advise(block, layout.size());
-                        return block;
-                    }
+                    // SAFETY: the class has a layout of some size.
+                    block if block.is_null() => return unsafe { self.0.alloc_zeroed(layout_of(class)) },
                     block => return block,
                 },
             },
