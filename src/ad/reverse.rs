@@ -171,7 +171,7 @@ fn sweep_from(
         rest -= 1;
         if quiet
             && let Some(general) = tape.entries.get(rest).and_then(Entry::in_general)
-            && let Some(General::Small(_) | General::SmallFormula(_)) = tape.general.get(general)
+            && let Some(General::Small(_) | General::SmallFormula(_) | General::Window(_)) = tape.general.get(general)
         {
             vm.cx.pull_small(tape, &mut bars, general)?;
             continue;
@@ -260,7 +260,7 @@ fn sweep_from(
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
-            General::Small(_) | General::SmallFormula(_) => {
+            General::Small(_) | General::SmallFormula(_) | General::Window(_) => {
                 vm.cx.pull_small(tape, &mut bars, general)?;
             }
             General::Total(_) => {
