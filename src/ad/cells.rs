@@ -10,8 +10,9 @@ use std::rc::Rc;
 use crate::ad::Cx;
 use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::{Node, Slot};
+use crate::ad::small::lost;
 use crate::ad::tape::{Entry, General, Tape};
-use crate::ad::windows::WindowEntry;
+use crate::ad::windows::{WindowEntry, window_at};
 use crate::error::Result;
 use crate::ops::real::Real;
 use crate::tensor::copy::append;
@@ -232,6 +233,12 @@ impl Bars {
         }
     }
 
+    /// Whether the cotangent of `general` stands here.
+    #[inline]
+    pub(crate) fn is_loose(&self, general: usize) -> bool {
+        self.loose.cells.get(general).is_some_and(|cell| *cell != 0)
+    }
+
     /// Makes values of all cotangents.
     pub(crate) fn as_values(&mut self) {
         for general in 0..self.loose.cells.len() {
@@ -310,6 +317,9 @@ impl Bars {
     ) -> Result<()> {
         if node.0 == 0 {
             return Ok(());
+        }
+        if let Some(entry) = window_at(tape, node) {
+            return self.add_elements_of(cx, tape, entry, elements);
         }
         let Some(named) = self.loose_of(tape, node) else { return self.add_to_value(cx, tape, node, elements, form) };
         if let Some(own) = Cell::of(*named) {
@@ -421,6 +431,31 @@ impl Bars {
         cells.put(cell, few);
         cells.release(cell);
         added
+    }
+
+    /// The same for elements that stay.
+    fn add_elements_of<T: Small>(&mut self, cx: &mut Cx, tape: &Tape, entry: &WindowEntry, bar: &[T]) -> Result<()> {
+        let &WindowEntry { base, n, cut } = entry;
+        let named = self.loose_of(tape, base).map(|name| *name);
+        let own = named.and_then(Cell::of);
+        if own.is_none() && (named.is_none() || n > MOST || cut.len == 0) {
+            return self.add_inside(cx, tape, entry, bar);
+        }
+        let Some(bar) = bar.get(cut.inside()) else { return Err(lost()) };
+        let cells = T::cells(&mut self.loose);
+        if let Some(own) = own {
+            if let Some(own) = cells.get_mut(own).and_then(|few| few.data.get_mut(cut.range())) {
+                add_to(own, bar);
+            }
+            return Ok(());
+        }
+        let fresh = cells.empty(Form::of(&[n]).ok_or_else(lost)?);
+        if let Some(Few { data, .. }) = cells.get_mut(fresh) {
+            data.resize(cut.start, T::default());
+            append(data, bar);
+            data.resize(n, T::default());
+        }
+        self.add_few::<T>(cx, tape, base, fresh)
     }
 
     /// The same for a cotangent that is a tensor.

@@ -25,8 +25,9 @@ use crate::profile;
 use crate::tensor::count;
 use crate::tensor::formula::jet::{Order, jet};
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
+use crate::tensor::formula::onto::Onto;
 use crate::tensor::formula::plan::{Plan, plan};
-use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
+use crate::tensor::formula::pull::{Applied, Pulled, needed, pull_onto, pull_total};
 use crate::tensor::formula::small::{self, Rooms};
 use crate::tensor::formula::{evaluate, forward};
 use crate::value::{Dict, StructValue, Value};
@@ -360,8 +361,13 @@ impl FormulaEntry {
         self.operands.iter().chain([&self.out])
     }
 
-    /// Cotangents of the operands.
-    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
+    /// The nodes of the operands, with their shapes.
+    pub(crate) fn operands(&self) -> impl Iterator<Item = (Node, &ArgShape)> {
+        self.nodes.iter().copied().zip(&self.shapes)
+    }
+
+    /// Cotangents of the operands, but for those that `onto` takes.
+    pub fn pull(&self, y_bar: &Value, onto: &mut Onto) -> Result<Pulled> {
         let applied = Applied {
             formula: &self.formula,
             layout: &self.layout,
@@ -371,7 +377,7 @@ impl FormulaEntry {
             wanted: wanted(&self.nodes),
             unread: false,
         };
-        pull(&applied, y_bar).ok_or_else(no_formula)
+        pull_onto(&applied, y_bar, onto).ok_or_else(no_formula)
     }
 }
 

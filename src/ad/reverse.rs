@@ -282,9 +282,12 @@ fn sweep_from(
                 }
                 match &tape.general[general] {
                     General::Formula(entry) => {
-                        for (node, cotangent) in entry.nodes.iter().zip(entry.pull(&y_bar)?) {
+                        let (mut onto, homes) = bars.take_sums(tape, entry.operands());
+                        let pulled = entry.pull(&y_bar, &mut onto);
+                        bars.give_back(onto, &homes);
+                        for (node, cotangent) in entry.nodes.iter().zip(pulled?) {
                             if let Some(c) = cotangent {
-                                add(&mut vm.cx, tape, &mut bars, *node, c)?;
+                                vm.cx.add_through(tape, &mut bars, *node, c)?;
                             }
                         }
                     }

@@ -6,23 +6,26 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use crate::ad::cells::Small;
 use crate::ad::dispatch::escaped;
 use crate::ad::formula_tensors::{Fate, Operands};
-use crate::ad::reverse::Bars;
+use crate::ad::reverse::{Bars, add};
 use crate::ad::slot::{Level, Node, Slot};
-use crate::ad::small::lost;
-use crate::ad::tape::{General, Tape};
+use crate::ad::small::{lost, own_tensor};
+use crate::ad::tape::{Entry, General, Tape};
 use crate::ad::{Cx, LevelState, Mode, Watch};
 use crate::bytecode::formula::Formula;
 use crate::error::Result;
 use crate::ops::index::{GET_INDEX, neighbours};
 use crate::ops::pad::{PAD, margin};
-use crate::ops::prim::Prim;
+use crate::ops::prim::{ArgShape, Prim};
 use crate::profile;
 use crate::tensor::cut::Cut;
+use crate::tensor::formula::onto::{Onto, Place};
 use crate::tensor::index::slice_bounds;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Tensor, count};
 use crate::value::Value;
 
 /// A window of a vector, as a tape has it.
@@ -195,6 +198,76 @@ impl Cx {
         match value {
             Value::Tensor(Slot::CONST, t) => bars.add_cut_of::<T>(self, tape, entry, t),
             _ => Err(lost()),
+        }
+    }
+}
+
+/// The window that a node is.
+#[inline]
+pub(crate) fn window_at(tape: &Tape, node: Node) -> Option<&WindowEntry> {
+    let general = tape.entries.get(node.0 as usize)?.in_general()?;
+    if let Some(General::Window(entry)) = tape.general.get(general) { Some(entry) } else { None }
+}
+
+impl Cx {
+    /// Adds to the cotangent of a node, or, where that is a window, of its vector.
+    pub(crate) fn add_through(&mut self, tape: &Tape, bars: &mut Bars, node: Node, value: Value) -> Result<()> {
+        match (window_at(tape, node), value) {
+            (Some(entry), Value::Tensor(Slot::CONST, t)) if t.dtype() == DType::F32 => {
+                bars.add_cut_of::<f32>(self, tape, entry, t)
+            }
+            (Some(entry), Value::Tensor(Slot::CONST, t)) if t.dtype() == DType::F64 => {
+                bars.add_cut_of::<f64>(self, tape, entry, t)
+            }
+            (_, value) => add(self, tape, bars, node, value),
+        }
+    }
+}
+
+impl Bars {
+    /// Takes out what the cotangents of these operands of a formula can be added to in place: of each node or vector what is there, for
+    /// the first operand that adds to it, so that sums keep their order. Where there is nothing yet, one for a window is begun. With it,
+    /// the places in the tape.
+    pub(crate) fn take_sums<'a>(
+        &mut self,
+        tape: &Tape,
+        operands: impl Iterator<Item = (Node, &'a ArgShape)>,
+    ) -> (Onto, SmallVec<[usize; 4]>) {
+        let (mut onto, mut homes) = (Onto::default(), SmallVec::new());
+        for (node, of) in operands {
+            let n = count(&of.shape);
+            let whole = Cut { start: 0, len: n, before: 0, after: 0 };
+            let window = window_at(tape, node);
+            let (base, n, cut) = window.map_or((node, n, whole), |w| (w.base, w.n, w.cut));
+            let home = tape.entries.get(base.0 as usize).and_then(Entry::in_general).unwrap_or(usize::MAX);
+            let first = !homes.contains(&home);
+            homes.push(home);
+            let place = if base.0 == 0 || !first { None } else { self.take_sum(home, window.is_some()) };
+            onto.places.push(place.map(|sum| Place { n, cut, sum }));
+        }
+        (onto, homes)
+    }
+
+    fn take_sum(&mut self, home: usize, begins: bool) -> Option<Option<Rc<Tensor>>> {
+        if self.is_loose(home) {
+            return None;
+        }
+        let own = self.general.get_mut(home)?;
+        if own.is_none() {
+            return begins.then_some(None);
+        }
+        own_tensor(own.as_mut()?)?;
+        if let Some(Value::Tensor(_, t)) = own.take() { Some(Some(t)) } else { None }
+    }
+
+    /// See [`Bars::take_sums`].
+    pub(crate) fn give_back(&mut self, onto: Onto, homes: &[usize]) {
+        for (place, home) in onto.places.into_iter().zip(homes) {
+            if let Some(Place { sum: Some(sum), .. }) = place
+                && let Some(own) = self.general.get_mut(*home)
+            {
+                *own = Some(Value::Tensor(Slot::CONST, sum));
+            }
         }
     }
 }
