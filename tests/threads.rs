@@ -14,6 +14,13 @@ let d = randn(300, 1000, dtype: f64)
 let ints = randint(0, 1000, 517, 1031)
 let cube = randn(61, 70, 83)
 let row = randn(1031)
+let long = randn(300_007)
+fn stencil(v) = sum(sin(v[2:] - 2.0 * v[1:-1] + v[:-2]) * v[1:-1])
+fn chain(v, w) {
+    let a = w * pad(v[:-1], (1, 0), value: 1.0) + v
+    let b = tanh(a) * pad(a[1:], (0, 1)) - 0.5 * v
+    sum(b * sin(a + 0.25 * b) + w * pad(b[:-2], 1))
+}
 let column = randn(517, 1)
 let classes = randint(0, 7, 50_000)
 let logits = randn(50_000, 7)
@@ -28,6 +35,7 @@ list(
     grad(|x| sum(max(x, axis: 0)))(x), x @ y.t,
     vmap(|x| tanh(x * row) / (1.0 + x * x))(x), vmap(grad(|x| mean(tanh(x * row) * x)))(x), jvp(|x| tanh(x + column) * x, x, y)[1],
     vjp(|x| sin(x * row) / (2.0 + x * x), x)[1](y), hvp(|x| sum(tanh(x * column) * x), x, y), grad(|x| sum(x * y / (1.0 + x * x)))(x),
+    grad(stencil)(long), grad(chain)(long, cos(long)), grad(chain, wrt: 1)(long, cos(long)), grad(stencil)(long.to(f64)),
 )
 "#;
 

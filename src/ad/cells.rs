@@ -5,11 +5,14 @@
 //! What other entries give a node is added here, too, or small operations add to the value that it has.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::ad::Cx;
 use crate::ad::reverse::{Bars, add};
-use crate::ad::slot::Node;
-use crate::ad::tape::{General, Tape};
+use crate::ad::slot::{Node, Slot};
+use crate::ad::small::lost;
+use crate::ad::tape::{Entry, General, Tape};
+use crate::ad::windows::{WindowEntry, window_at};
 use crate::error::Result;
 use crate::ops::real::Real;
 use crate::tensor::copy::append;
@@ -20,6 +23,8 @@ use crate::tensor::{Arr, DType, Tensor, dense, dense_mut, flat, small};
 use crate::value::Value;
 
 const WIDE: u32 = 1 << 31;
+/// Elements of what stands here, at most: it is kept for the next sweep.
+const MOST: usize = 1 << 11;
 
 /// Elements of a small tensor.
 pub(crate) struct Few<T> {
@@ -179,7 +184,10 @@ impl<T> Cells<T> {
 /// Whether the node of this entry may have its cotangent as elements. The sweep asks for it as a value where it is needed so.
 #[inline]
 fn is_loose(entry: &General) -> bool {
-    matches!(entry, General::Small(_) | General::SmallFormula(_) | General::Leaf | General::Prim(_))
+    matches!(
+        entry,
+        General::Small(_) | General::SmallFormula(_) | General::Window(_) | General::Leaf | General::Prim(_)
+    )
 }
 
 impl Bars {
@@ -223,6 +231,12 @@ impl Bars {
             Some(DType::F64) => self.as_value_of::<f64>(general),
             _ => {}
         }
+    }
+
+    /// Whether the cotangent of `general` stands here.
+    #[inline]
+    pub(crate) fn is_loose(&self, general: usize) -> bool {
+        self.loose.cells.get(general).is_some_and(|cell| *cell != 0)
     }
 
     /// Makes values of all cotangents.
@@ -304,6 +318,9 @@ impl Bars {
         if node.0 == 0 {
             return Ok(());
         }
+        if let Some(entry) = window_at(tape, node) {
+            return self.add_elements_of(cx, tape, entry, elements);
+        }
         let Some(named) = self.loose_of(tape, node) else { return self.add_to_value(cx, tape, node, elements, form) };
         if let Some(own) = Cell::of(*named) {
             if let Some(own) = T::cells(&mut self.loose).get_mut(own) {
@@ -332,8 +349,6 @@ impl Bars {
 
     /// Adds a part to the cotangent of a vector of `n`; false, with nothing done, if that does not stand here.
     pub(crate) fn add_range(&mut self, tape: &Tape, node: Node, n: usize, range: Range<usize>, part: &Tensor) -> bool {
-        // What stands here is kept for the next sweep.
-        const MOST: usize = 1 << 11;
         match part {
             _ if n > MOST => false,
             Tensor::F32(part) => self.add_range_of(tape, node, n, range, part),
@@ -367,6 +382,130 @@ impl Bars {
             *name = fresh.name::<T>();
         }
         true
+    }
+
+    /// The cotangent of `general` as a value, which nobody else reads; `None` if nothing flowed there, or it stands here alone.
+    #[inline]
+    pub(crate) fn take_value(&mut self, general: usize) -> Option<Value> {
+        if let Some(None) = self.general.get(general) {
+            return None;
+        }
+        self.as_value(general);
+        self.general.get_mut(general)?.take()
+    }
+
+    /// Adds the cotangent of a window to that of its vector, and gives up its list or makes it that of the vector.
+    pub(crate) fn add_cut<T: Small>(
+        &mut self,
+        cx: &mut Cx,
+        tape: &Tape,
+        entry: &WindowEntry,
+        cell: Cell,
+    ) -> Result<()> {
+        let &WindowEntry { base, n, cut } = entry;
+        let named = self.loose_of(tape, base).map(|name| *name);
+        if let Some(own) = named.and_then(Cell::of) {
+            let cells = T::cells(&mut self.loose);
+            if let Some((more, own, _)) = cells.pair(cell, own)
+                && let (Some(own), Some(more)) = (own.get_mut(cut.range()), more.data.get(cut.inside()))
+            {
+                add_to(own, more);
+            }
+            cells.release(cell);
+            return Ok(());
+        }
+        if named.is_some()
+            && n <= MOST
+            && cut.len > 0
+            && let (Some(form), Some(few)) = (Form::of(&[n]), T::cells(&mut self.loose).get_mut(cell))
+        {
+            if !cut.spread_within(&mut few.data, n) {
+                few.data = cut.spread(&few.data, n);
+            }
+            few.form = form;
+            return self.add_few::<T>(cx, tape, base, cell);
+        }
+        let few = T::cells(&mut self.loose).take(cell);
+        let added = self.add_inside(cx, tape, entry, &few.data);
+        let cells = T::cells(&mut self.loose);
+        cells.put(cell, few);
+        cells.release(cell);
+        added
+    }
+
+    /// The same for elements that stay.
+    fn add_elements_of<T: Small>(&mut self, cx: &mut Cx, tape: &Tape, entry: &WindowEntry, bar: &[T]) -> Result<()> {
+        let &WindowEntry { base, n, cut } = entry;
+        let named = self.loose_of(tape, base).map(|name| *name);
+        let own = named.and_then(Cell::of);
+        if own.is_none() && (named.is_none() || n > MOST || cut.len == 0) {
+            return self.add_inside(cx, tape, entry, bar);
+        }
+        let Some(bar) = bar.get(cut.inside()) else { return Err(lost()) };
+        let cells = T::cells(&mut self.loose);
+        if let Some(own) = own {
+            if let Some(own) = cells.get_mut(own).and_then(|few| few.data.get_mut(cut.range())) {
+                add_to(own, bar);
+            }
+            return Ok(());
+        }
+        let fresh = cells.empty(Form::of(&[n]).ok_or_else(lost)?);
+        if let Some(Few { data, .. }) = cells.get_mut(fresh) {
+            data.resize(cut.start, T::default());
+            append(data, bar);
+            data.resize(n, T::default());
+        }
+        self.add_few::<T>(cx, tape, base, fresh)
+    }
+
+    /// The same for a cotangent that is a tensor.
+    pub(crate) fn add_cut_of<T: Small>(
+        &mut self,
+        cx: &mut Cx,
+        tape: &Tape,
+        entry: &WindowEntry,
+        mut bar: Rc<Tensor>,
+    ) -> Result<()> {
+        let &WindowEntry { base, n, cut } = entry;
+        let general = tape.entries.get(base.0 as usize).and_then(Entry::in_general);
+        if let Some(general) = general
+            && self.few_dtype(general).is_none()
+            && n == bar.len()
+            && cut.len > 0
+            && let Some(own) = Rc::get_mut(&mut bar).and_then(T::array_mut).and_then(dense_mut)
+            && cut.spread_within(own, n)
+        {
+            if let Some(place) = self.general.get_mut(general) {
+                *place = Some(Value::Tensor(Slot::CONST, bar));
+            }
+            return Ok(());
+        }
+        let bar = T::load(&bar);
+        if let Some(own) = self.loose_of(tape, base).and_then(|name| Cell::of(*name))
+            && let Some(own) = T::cells(&mut self.loose).get_mut(own)
+            && let (Some(own), Some(more)) = (own.data.get_mut(cut.range()), bar.get(cut.inside()))
+        {
+            add_to(own, more);
+            return Ok(());
+        }
+        self.add_inside(cx, tape, entry, &bar)
+    }
+
+    /// The same for elements, where the cotangent of the vector is a value or nothing.
+    fn add_inside<T: Small>(&mut self, cx: &mut Cx, tape: &Tape, entry: &WindowEntry, bar: &[T]) -> Result<()> {
+        let &WindowEntry { base, n, cut } = entry;
+        if cut.len == 0 {
+            return Ok(());
+        }
+        if let Some(own) = self.tensor_mut(tape, base).and_then(T::array_mut)
+            && own.shape() == [n]
+            && let Some(own) = dense_mut(own)
+            && let (Some(own), Some(more)) = (own.get_mut(cut.range()), bar.get(cut.inside()))
+        {
+            add_to(own, more);
+            return Ok(());
+        }
+        add(cx, tape, self, base, Value::from_vec(&[n], cut.spread(bar, n)))
     }
 
     /// Adds elements to the value that is the cotangent of a node.

@@ -37,7 +37,11 @@ impl Cx {
     /// The same, with the result in the place of `out`.
     pub fn apply_to(&mut self, prim: &'static Prim, args: &[Value], out: &mut Value) -> Result<()> {
         // Then there is no other level.
-        if self.is_swept_once() && (self.record_small(prim, args, out)? || self.record_alone(prim, args, out)?) {
+        if self.is_swept_once()
+            && (self.record_small(prim, args, out)?
+                || self.record_window(prim, args, out)?
+                || self.record_alone(prim, args, out)?)
+        {
             return Ok(());
         }
         let level = args.iter().map(|a| a.slot().level()).max().unwrap_or_default();

@@ -34,6 +34,9 @@ impl Cx {
     /// The value of a formula; `None` if it has to be computed operation by operation.
     #[inline]
     pub fn formula(&mut self, formula: &Formula, regs: &[Value]) -> Result<Option<(Slot, f64)>> {
+        if !formula.windows.is_empty() {
+            return Ok(None);
+        }
         let (mut slots, mut ints) = (0, 0);
         for (i, reg) in formula.registers.iter().enumerate() {
             self.scratch.values[within(i)] = match regs[reg.0 as usize] {

@@ -16,6 +16,7 @@ use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::tape::{General, Tape};
 use crate::ad::{Cx, Watch};
 use crate::bytecode::formula::{Formula, Total};
+use crate::bytecode::op::Reg;
 use crate::error::{Error, Result};
 use crate::few::few;
 use crate::ops::arith::MUL;
@@ -24,13 +25,14 @@ use crate::profile;
 use crate::tensor::count;
 use crate::tensor::formula::jet::{Order, jet};
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
+use crate::tensor::formula::onto::Onto;
 use crate::tensor::formula::plan::{Plan, plan};
-use crate::tensor::formula::pull::{Applied, Pulled, needed, pull, pull_total};
+use crate::tensor::formula::pull::{Applied, Pulled, needed, pull_onto, pull_total};
 use crate::tensor::formula::small::{self, Rooms};
 use crate::tensor::formula::{evaluate, forward};
 use crate::value::{Dict, StructValue, Value};
 
-type Operands = SmallVec<[Value; 6]>;
+pub(super) type Operands = SmallVec<[Value; 6]>;
 type Nodes = SmallVec<[Node; 4]>;
 
 /// A formula on tensors, as a tape has it.
@@ -100,8 +102,11 @@ impl Cx {
         if formula.is_scalar {
             return Ok(false);
         }
+        if !formula.windows.is_empty() {
+            return self.formula_of_windows(formula, regs, out, fate);
+        }
         let registers = || formula.registers.iter().filter_map(|reg| regs.get(reg.0 as usize));
-        if formula.total.is_none() && self.small_formula(formula, regs, out)? {
+        if formula.total.is_none() && self.small_formula(formula, Some(&formula.registers), regs, out)? {
             return Ok(true);
         }
         if !registers().any(|v| matches!(v, Value::Tensor(..) | Value::Batched(..)) || is_structure(v)) {
@@ -110,12 +115,23 @@ impl Cx {
         if profile::is_on() {
             profile::works_fused();
         }
-        let is_float = |(i, v): (usize, &Value)| formula.floats & (1 << i) == 0 || matches!(v, Value::Float(..));
-        if formula.floats != 0 && !registers().enumerate().all(is_float) {
-            return Ok(false);
-        }
         let operands: Operands = few(registers().cloned());
         if operands.len() != formula.registers.len() {
+            return Ok(false);
+        }
+        self.large_formula(formula, operands, out, fate)
+    }
+
+    /// The same for the operands, whatever their size.
+    pub(super) fn large_formula(
+        &mut self,
+        formula: &Rc<Formula>,
+        operands: Operands,
+        out: &mut Value,
+        fate: &dyn Fn(usize) -> Fate,
+    ) -> Result<bool> {
+        let is_float = |(i, v): (usize, &Value)| formula.floats & (1 << i) == 0 || matches!(v, Value::Float(..));
+        if formula.floats != 0 && !operands.iter().enumerate().all(is_float) {
             return Ok(false);
         }
         let level = operands.iter().map(|v| v.slot().level()).max().unwrap_or_default();
@@ -138,8 +154,19 @@ impl Cx {
 
     /// On small tensors of one shape: computed, and recorded if anything has a node; false if it is no such formula or the
     /// level is another than that of [`Cx::record_formula`].
-    fn small_formula(&mut self, formula: &Rc<Formula>, regs: &[Value], out: &mut Value) -> Result<bool> {
-        let operand = |i: usize| regs.get(formula.registers.get(i)?.0 as usize);
+    ///
+    /// The operands are what stands in `registers` of `values`, or these as they are.
+    pub(super) fn small_formula(
+        &mut self,
+        formula: &Rc<Formula>,
+        registers: Option<&[Reg]>,
+        values: &[Value],
+        out: &mut Value,
+    ) -> Result<bool> {
+        let operand = |i: usize| match registers {
+            Some(registers) => values.get(registers.get(i)?.0 as usize),
+            None => values.get(i),
+        };
         let registers = || (0..formula.registers.len()).filter_map(operand);
         let Some((plan, lead)) = plan(formula, registers()) else { return Ok(false) };
         let wanted = plan.kinds.wanted != 0;
@@ -334,8 +361,13 @@ impl FormulaEntry {
         self.operands.iter().chain([&self.out])
     }
 
-    /// Cotangents of the operands.
-    pub fn pull(&self, y_bar: &Value) -> Result<Pulled> {
+    /// The nodes of the operands, with their shapes.
+    pub(crate) fn operands(&self) -> impl Iterator<Item = (Node, &ArgShape)> {
+        self.nodes.iter().copied().zip(&self.shapes)
+    }
+
+    /// Cotangents of the operands, but for those that `onto` takes.
+    pub fn pull(&self, y_bar: &Value, onto: &mut Onto) -> Result<Pulled> {
         let applied = Applied {
             formula: &self.formula,
             layout: &self.layout,
@@ -345,7 +377,7 @@ impl FormulaEntry {
             wanted: wanted(&self.nodes),
             unread: false,
         };
-        pull(&applied, y_bar).ok_or_else(no_formula)
+        pull_onto(&applied, y_bar, onto).ok_or_else(no_formula)
     }
 }
 

@@ -27,6 +27,7 @@ pub mod small;
 pub mod tape;
 pub mod transforms;
 pub mod trap;
+pub mod windows;
 
 use crate::ad::alone::Alone;
 use crate::ad::formula::Scratch;

@@ -171,7 +171,7 @@ fn sweep_from(
         rest -= 1;
         if quiet
             && let Some(general) = tape.entries.get(rest).and_then(Entry::in_general)
-            && let Some(General::Small(_) | General::SmallFormula(_)) = tape.general.get(general)
+            && let Some(General::Small(_) | General::SmallFormula(_) | General::Window(_)) = tape.general.get(general)
         {
             vm.cx.pull_small(tape, &mut bars, general)?;
             continue;
@@ -260,7 +260,7 @@ fn sweep_from(
         }
         match &tape.general[general] {
             General::Leaf | General::Part => {}
-            General::Small(_) | General::SmallFormula(_) => {
+            General::Small(_) | General::SmallFormula(_) | General::Window(_) => {
                 vm.cx.pull_small(tape, &mut bars, general)?;
             }
             General::Total(_) => {
@@ -282,16 +282,17 @@ fn sweep_from(
                 }
                 match &tape.general[general] {
                     General::Formula(entry) => {
-                        for (node, cotangent) in entry.nodes.iter().zip(entry.pull(&y_bar)?) {
+                        let (mut onto, homes) = bars.take_sums(tape, entry.operands());
+                        let pulled = entry.pull(&y_bar, &mut onto);
+                        bars.give_back(onto, &homes);
+                        for (node, cotangent) in entry.nodes.iter().zip(pulled?) {
                             if let Some(c) = cotangent {
-                                add(&mut vm.cx, tape, &mut bars, *node, c)?;
+                                vm.cx.add_through(tape, &mut bars, *node, c)?;
                             }
                         }
                     }
                     General::Slopes(entry) => {
-                        for (node, cotangent) in entry.pull(&mut vm.cx, &y_bar)? {
-                            add(&mut vm.cx, tape, &mut bars, node, cotangent)?;
-                        }
+                        entry.pull(&mut vm.cx, tape, &mut bars, &y_bar)?;
                     }
                     _ => {}
                 }

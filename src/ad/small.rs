@@ -155,6 +155,9 @@ impl Cx {
 
     /// Adds the cotangents of the operands to what they have, for the cotangent of the result of entry `general`, if it has one.
     pub(crate) fn pull_small(&mut self, tape: &Tape, bars: &mut Bars, general: usize) -> Result<()> {
+        if let Some(General::Window(_)) = tape.general.get(general) {
+            return self.pull_window(tape, bars, general);
+        }
         match bars.few_dtype(general) {
             Some(DType::F32) => self.pull_small_of::<f32>(tape, bars, general),
             Some(_) => self.pull_small_of::<f64>(tape, bars, general),

@@ -15,6 +15,7 @@ use crate::ad::slopes::SlopesEntry;
 use crate::ad::slot::{Level, Node, Slot};
 use crate::ad::small::SmallEntry;
 use crate::ad::trap::Origin;
+use crate::ad::windows::WindowEntry;
 use crate::error::{Error, Result};
 use crate::native::LoopEntry;
 use crate::ops::prim::{ArgShape, Prim};
@@ -49,6 +50,8 @@ pub enum General {
     Prim(Box<PrimEntry>),
     /// A primitive on small tensors.
     Small(SmallEntry),
+    /// Neighbouring elements of a vector, perhaps with a margin.
+    Window(WindowEntry),
     /// Several elementwise operations on tensors.
     Formula(Box<FormulaEntry>),
     /// The slopes of such a one.
@@ -257,7 +260,7 @@ impl Tape {
         let mut by_place: FxHashMap<u64, usize> = FxHashMap::default();
         for (entry, place) in self.general.iter().zip(&self.places) {
             let held: usize = match entry {
-                General::Leaf | General::Part => 0,
+                General::Leaf | General::Part | General::Window(_) => 0,
                 General::Prim(p) => p.args.iter().chain([&p.out]).map(bytes).sum(),
                 General::Small(s) => s.values().map(bytes).sum(),
                 General::SmallFormula(f) => f.values(self).map(bytes).sum::<usize>() + f.kept.bytes(),
@@ -300,6 +303,18 @@ impl Tape {
     pub fn push_general(&mut self, general: General, primal: Slot) -> Result<Node> {
         self.general.push(general);
         self.name_general(primal)
+    }
+
+    /// How much is recorded, to take back what came after.
+    pub fn mark(&self) -> [usize; 2] {
+        [self.entries.len(), self.general.len()]
+    }
+
+    /// Takes back general entries that were recorded last, whose nodes nobody has.
+    pub fn take_back(&mut self, [entries, general]: [usize; 2]) {
+        self.entries.truncate(entries);
+        self.general.truncate(general);
+        self.places.truncate(general);
     }
 
     /// The node of the last general entry.

@@ -15,8 +15,10 @@ use crate::ops::arith::{ADD, DIV, MUL, NEG, SUB};
 use crate::ops::lanes::Elementwise;
 use crate::ops::num::Ex;
 use crate::ops::prim::{Eval, Prim};
+use crate::tensor::cut::Cut;
 use crate::tensor::formula::fused::Compiled;
 use crate::tensor::formula::plan::Plan;
+use crate::tensor::index::slice_bounds;
 
 /// Values that a formula may have: operands, constants, steps.
 pub const MOST: usize = 32;
@@ -24,6 +26,8 @@ pub const MOST: usize = 32;
 /// Values are numbered: those of the registers, then the constants, then one for each step; the last is the result.
 pub struct Formula {
     pub registers: Vec<Reg>,
+    /// Beside the registers: what of the vector in each is read, if not all. Empty if all is read of all.
+    pub windows: Vec<Option<Window>>,
     pub constants: Vec<f64>,
     pub steps: Vec<Step>,
     /// Bit `i`: value `i` is an int as written.
@@ -42,6 +46,48 @@ pub struct Formula {
     reads: OnceCell<Vec<[u32; 2]>>,
     /// See [`Formula::without_total`].
     inner: OnceCell<Rc<Formula>>,
+}
+
+/// What is read of a vector: a slice with bounds as written, in a margin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Window {
+    start: Option<i64>,
+    stop: Option<i64>,
+    before: u32,
+    after: u32,
+    /// Bits of the number in the margin: 0 is not -0.
+    fill: u64,
+}
+
+impl Window {
+    /// A slice without a margin.
+    pub fn slice(start: Option<i64>, stop: Option<i64>) -> Window {
+        Window { start, stop, ..Window::default() }
+    }
+
+    /// With a margin of a number; `None` if it is too wide for one as written.
+    pub fn padded(self, (before, after): (i64, i64), fill: f64) -> Option<Window> {
+        const WIDEST: i64 = 1 << 16;
+        let width = |w: i64| if w <= WIDEST { u32::try_from(w).ok() } else { None };
+        Some(Window { before: width(before)?, after: width(after)?, fill: fill.to_bits(), ..self })
+    }
+
+    /// Whether it has a margin.
+    pub fn is_padded(&self) -> bool {
+        self.before > 0 || self.after > 0
+    }
+
+    /// The number in the margin.
+    pub fn fill(&self) -> f64 {
+        f64::from_bits(self.fill)
+    }
+
+    /// What it is of a vector of `n`.
+    #[inline]
+    pub fn cut(&self, n: usize) -> Option<Cut> {
+        let (start, len, _) = slice_bounds(self.start, self.stop, 1, n).ok()?;
+        Some(Cut { start, len, before: self.before as usize, after: self.after as usize })
+    }
 }
 
 /// A reduction of all elements of a formula's value.
@@ -88,6 +134,7 @@ impl Formula {
     pub fn new(registers: Vec<Reg>, constants: Vec<f64>, steps: Vec<Step>, ints: u32) -> Formula {
         Formula {
             registers,
+            windows: vec![],
             constants,
             steps,
             ints,
@@ -101,12 +148,17 @@ impl Formula {
         }
     }
 
+    /// Reading windows of vectors, one beside each register or none at all.
+    pub fn with_windows(self, windows: Vec<Option<Window>>) -> Formula {
+        Formula { windows, ..self }
+    }
+
     /// With what becomes of the value.
     pub fn with_total(self, total: Option<Total>) -> Formula {
         Formula { total, ..self }
     }
 
-    /// The same without what becomes of its value.
+    /// The same without what becomes of its value, of operands that are no windows any more.
     pub fn without_total(self: &Rc<Formula>) -> Rc<Formula> {
         if self.total.is_none() {
             return self.clone();
@@ -184,6 +236,7 @@ impl Formula {
     /// Checks numbers and sizes, for `verify`.
     pub fn is_sound(&self) -> bool {
         let fits = self.value(self.steps.len()) <= MOST && !self.steps.is_empty();
+        let fits = fits && (self.windows.is_empty() || self.windows.len() == self.registers.len());
         fits && self.steps.iter().enumerate().all(|(k, step)| {
             let (a, b) = step.operands();
             let earlier = |i: u8| (i as usize) < self.value(k);

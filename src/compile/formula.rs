@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::builtins::wraps::wrapped;
-use crate::bytecode::formula::{Binary, Formula, MOST, Step, Total, Unary};
+use crate::bytecode::formula::{Binary, Formula, MOST, Step, Total, Unary, Window};
 use crate::bytecode::op::{Count, GlobalSlot, Op, Reg};
 use crate::compile::FnCompiler;
 use crate::compile::inline::{Bound, Scope};
@@ -39,6 +39,10 @@ pub fn fuses() -> bool {
 pub struct Draft<'e> {
     /// Variables and the parts that are no scalar operations, in order of evaluation.
     leaves: Vec<Leaf<'e>>,
+    /// Windows of leaves that are vectors: which leaf, and what of it.
+    windows: Vec<(usize, Window)>,
+    /// Slices and margins of vectors are windows.
+    windowed: bool,
     /// Leaves that are written again, and which they are.
     again: Vec<(NodeId, usize)>,
     constants: Vec<(f64, bool)>,
@@ -61,7 +65,7 @@ pub struct Draft<'e> {
 }
 
 /// How long the lists of a draft were, to take back what came after.
-pub struct DraftMark([usize; 6], [bool; 2]);
+pub struct DraftMark([usize; 7], [bool; 2]);
 
 /// What a formula reads.
 enum Leaf<'e> {
@@ -76,6 +80,7 @@ enum Leaf<'e> {
 #[derive(Clone, Copy)]
 pub enum Part {
     Leaf(usize),
+    Window(usize),
     Constant(usize),
     Step(usize),
 }
@@ -106,35 +111,15 @@ impl<'a> FnCompiler<'a> {
         if !self.is_operation(inner) {
             return false;
         }
-        let extremes = self.extreme(inner).is_some();
-        let begin = || Draft { extremes, is_scalar: extremes, ..Draft::default() };
-        let mut draft = begin();
-        let mut root = self.draft(inner, &mut draft, None);
-        if draft.calls > 0 && (draft.is_full() || draft.disorder) {
-            draft = Draft { keeps_calls: true, ..begin() };
-            root = self.draft(inner, &mut draft, None);
-        }
-        let Some(Part::Step(last)) = root else { return false };
-        let worth = total.is_some()
-            || extremes
-            || draft.calls > 0
-            || self.has_options(inner)
-            || draft.steps.len() > 2
-            || draft.steps.len() == 2 && (draft.folded || !is_mul_add(e));
-        let assigns = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(e) if self.may_assign(e));
-        if !worth
-            || last + 1 != draft.steps.len()
-            || draft.disorder
-            || draft.is_over()
-            || draft.leaves.iter().any(assigns)
-        {
-            return false;
-        }
+        let draft = match self.drafted(e, (total, inner), !self.no_windows) {
+            Err(true) => self.drafted(e, (total, inner), false),
+            draft => draft,
+        };
+        let Ok(draft) = draft else { return false };
         let before = self.leaves.len();
-        let mut registers: Vec<Reg> = vec![];
-        let mut places = vec![];
+        let mut own: Vec<Reg> = vec![];
         for leaf in &draft.leaves {
-            let reg = match *leaf {
+            own.push(match *leaf {
                 Leaf::Expr(e) => {
                     let reg = self.operand(e);
                     self.leaves.push((e.id, reg));
@@ -147,19 +132,26 @@ impl<'a> FnCompiler<'a> {
                     self.emit(Op::PeekGlobal { dst: reg, global }, span);
                     reg
                 }
-            };
-            let known = registers.iter().position(|r| *r == reg);
-            places.push(known.unwrap_or_else(|| {
-                registers.push(reg);
-                registers.len() - 1
-            }));
+            });
         }
+        self.leaves.extend(draft.again.iter().map(|(id, leaf)| (*id, own[*leaf])));
+        let mut operands: Vec<(Reg, Option<Window>)> = vec![];
+        let mut place = |operand: (Reg, Option<Window>)| {
+            operands.iter().position(|known| *known == operand).unwrap_or_else(|| {
+                operands.push(operand);
+                operands.len() - 1
+            })
+        };
+        let places: Vec<usize> =
+            own.iter().enumerate().map(|(i, reg)| if draft.is_whole(i) { place((*reg, None)) } else { 0 }).collect();
+        let windows: Vec<usize> =
+            draft.windows.iter().map(|(leaf, window)| place((own[*leaf], Some(*window)))).collect();
         let constants = draft.used_constants();
-        self.leaves.extend(draft.again.iter().map(|(id, leaf)| (*id, registers[places[*leaf]])));
         let number = |part: Part| match part {
             Part::Leaf(i) => places[i] as u8,
-            Part::Constant(i) => (registers.len() + constants.iter().position(|c| *c == i).unwrap_or(0)) as u8,
-            Part::Step(i) => (registers.len() + constants.len() + i) as u8,
+            Part::Window(i) => windows[i] as u8,
+            Part::Constant(i) => (operands.len() + constants.iter().position(|c| *c == i).unwrap_or(0)) as u8,
+            Part::Step(i) => (operands.len() + constants.len() + i) as u8,
         };
         let steps = draft.steps.iter().map(|s| {
             let (a, b) = (number(s.a), number(s.b));
@@ -176,11 +168,15 @@ impl<'a> FnCompiler<'a> {
         let steps = steps.collect();
         let constants: Vec<(f64, bool)> = constants.iter().filter_map(|i| draft.constants.get(*i).copied()).collect();
         let ints = constants.iter().enumerate().filter(|(_, (_, int))| *int);
-        let ints = ints.fold(0, |mask, (i, _)| mask | 1 << (registers.len() + i));
+        let ints = ints.fold(0, |mask, (i, _)| mask | 1 << (operands.len() + i));
         let constants = constants.into_iter().map(|(x, _)| x).collect();
         let floats = draft.floats.iter().fold(0, |mask, leaf| mask | 1 << places[*leaf]);
-        let formula =
-            Formula::new(registers, constants, steps, ints).with_total(total).with_annotations(floats, draft.is_scalar);
+        let (registers, windows): (Vec<Reg>, Vec<Option<Window>>) = operands.into_iter().unzip();
+        let windowed = !draft.windows.is_empty();
+        let formula = Formula::new(registers, constants, steps, ints)
+            .with_windows(if windowed { windows } else { vec![] })
+            .with_total(total)
+            .with_annotations(floats, draft.is_scalar);
         // All ints as written: `2 * 3`, or a power of one.
         let useful = formula.is_float(0);
         let at = self.writer.chunk.code.len();
@@ -192,14 +188,62 @@ impl<'a> FnCompiler<'a> {
                 if total.is_some() { Op::Total { dst, formula, words } } else { Op::Formula { dst, formula, words } };
             self.emit(op, e.span);
         }
-        self.one_by_one = true;
-        self.expr_inner(e, dst);
-        self.one_by_one = false;
+        if windowed {
+            // Slices and margins may be parts of any values: a formula of whole ones does for many.
+            self.no_windows = true;
+            if !self.formula(e, dst) {
+                self.expr_inner(e, dst);
+            }
+            self.no_windows = false;
+        } else {
+            self.one_by_one = true;
+            self.expr_inner(e, dst);
+            self.one_by_one = false;
+        }
         self.leaves.truncate(before);
         if useful {
             self.writer.skip_from(at);
         }
         true
+    }
+
+    /// The draft of an expression; `Err` if it is not worth a formula, or can't be one, true if it has windows.
+    fn drafted<'e>(
+        &self,
+        e: &Expr,
+        (total, inner): (Option<Total>, &'e Expr),
+        windowed: bool,
+    ) -> Result<Draft<'e>, bool>
+    where
+        'a: 'e,
+    {
+        let extremes = self.extreme(inner).is_some();
+        let windowed = windowed && !extremes;
+        let begin = || Draft { extremes, is_scalar: extremes, windowed, ..Draft::default() };
+        let mut draft = begin();
+        let mut root = self.draft(inner, &mut draft, None);
+        if draft.calls > 0 && (draft.is_full() || draft.disorder) {
+            draft = Draft { keeps_calls: true, ..begin() };
+            root = self.draft(inner, &mut draft, None);
+        }
+        let has_windows = !draft.windows.is_empty();
+        let Some(Part::Step(last)) = root else { return Err(has_windows) };
+        let worth = total.is_some()
+            || extremes
+            || draft.calls > 0
+            || self.has_options(inner)
+            || draft.windows.iter().any(|(_, window)| window.is_padded())
+            || draft.steps.len() > 2
+            || draft.steps.len() == 2 && (draft.folded || !is_mul_add(e));
+        let assigns = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(e) if self.may_assign(e));
+        // Windows are of tensors only.
+        let fits = worth
+            && last + 1 == draft.steps.len()
+            && !draft.disorder
+            && !draft.is_over()
+            && !(has_windows && draft.is_scalar)
+            && !draft.leaves.iter().any(assigns);
+        if fits { Ok(draft) } else { Err(has_windows) }
     }
 
     /// The register of a formula's part that was computed before.
@@ -276,14 +320,25 @@ impl<'a> FnCompiler<'a> {
         if scope.is_some() {
             return None;
         }
-        // Written twice, computed once: `x[1:]` is one part of the formula wherever it stands.
+        if draft.windowed
+            && let Some((vector, window)) = self.window(e)
+        {
+            let leaf = self.computed(vector, draft);
+            return Some(draft.window(leaf, window));
+        }
+        draft.disorder |= !draft.steps.is_empty() && !is_quiet(e);
+        Some(Part::Leaf(self.computed(e, draft)))
+    }
+
+    /// The leaf that an expression is. Written twice, computed once: `x[1:]` is one part of the formula wherever it stands.
+    fn computed<'e>(&self, e: &'e Expr, draft: &mut Draft<'e>) -> usize {
         let same = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(known) if is_quiet(known) && self.is_same(known, e));
         if let Some(known) = draft.leaves.iter().position(same) {
             draft.again.push((e.id, known));
-            return Some(Part::Leaf(known));
+            return known;
         }
-        draft.disorder |= !draft.steps.is_empty() && !is_quiet(e);
-        Some(draft.leaf(Leaf::Expr(e)))
+        draft.leaves.push(Leaf::Expr(e));
+        draft.leaves.len() - 1
     }
 
     /// A global that a function written out here reads.
@@ -443,6 +498,23 @@ impl<'e> Draft<'e> {
         Part::Step(self.steps.len() - 1)
     }
 
+    /// A window of a leaf.
+    fn window(&mut self, leaf: usize, window: Window) -> Part {
+        let known = self.windows.iter().position(|known| *known == (leaf, window));
+        Part::Window(known.unwrap_or_else(|| {
+            self.windows.push((leaf, window));
+            self.windows.len() - 1
+        }))
+    }
+
+    /// Whether a leaf is read as a whole.
+    fn is_whole(&self, leaf: usize) -> bool {
+        let reads = |part: Part| matches!(part, Part::Leaf(i) if i == leaf);
+        !self.windows.iter().any(|(of, _)| *of == leaf)
+            || self.floats.contains(&leaf)
+            || self.steps.iter().any(|s| reads(s.a) || reads(s.b))
+    }
+
     fn leaf(&mut self, leaf: Leaf<'e>) -> Part {
         let known = self.leaves.iter().position(|known| match (known, &leaf) {
             (Leaf::Local(a), Leaf::Local(b)) => a == b,
@@ -474,20 +546,21 @@ impl<'e> Draft<'e> {
     }
 
     fn is_over(&self) -> bool {
-        self.leaves.len() + self.constants.len() + self.steps.len() > MOST
+        self.leaves.len() + self.windows.len() + self.constants.len() + self.steps.len() > MOST
     }
 
     /// The state, to come back to.
     pub fn mark(&self) -> DraftMark {
-        let lengths = [&self.leaves.len(), &self.again.len(), &self.constants.len(), &self.steps.len(), &self.calls];
-        let [leaves, again, constants, steps, calls] = lengths.map(|n| *n);
-        DraftMark([leaves, again, constants, steps, calls, self.floats.len()], [self.is_scalar, self.disorder])
+        let [leaves, windows, again] = [self.leaves.len(), self.windows.len(), self.again.len()];
+        let [constants, steps, floats] = [self.constants.len(), self.steps.len(), self.floats.len()];
+        DraftMark([leaves, windows, again, constants, steps, self.calls, floats], [self.is_scalar, self.disorder])
     }
 
     /// Goes back to a state.
     pub fn take_back(&mut self, mark: DraftMark) {
-        let DraftMark([leaves, again, constants, steps, calls, floats], [is_scalar, disorder]) = mark;
+        let DraftMark([leaves, windows, again, constants, steps, calls, floats], [is_scalar, disorder]) = mark;
         self.leaves.truncate(leaves);
+        self.windows.truncate(windows);
         self.again.truncate(again);
         self.constants.truncate(constants);
         self.steps.truncate(steps);
@@ -537,7 +610,7 @@ fn is_mul_add(e: &Expr) -> bool {
 }
 
 /// True for what does nothing but give a value or an error, so that once is as good as twice, and earlier.
-fn is_quiet(e: &Expr) -> bool {
+pub fn is_quiet(e: &Expr) -> bool {
     match &e.kind {
         ExprKind::Name(_) | ExprKind::Int(_) | ExprKind::Float(_) => true,
         ExprKind::Field { base, .. } => is_quiet(base),

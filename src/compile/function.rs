@@ -33,6 +33,8 @@ pub struct FnCompiler<'a> {
     pub lambdas: Vec<(LocalId, FnId)>,
     /// The operations of a formula are compiled one by one.
     pub one_by_one: bool,
+    /// Slices and margins are no parts of formulas.
+    pub no_windows: bool,
     pub span: Span,
 }
 
@@ -69,6 +71,7 @@ impl<'a> FnCompiler<'a> {
             leaves: vec![],
             lambdas: vec![],
             one_by_one: false,
+            no_windows: false,
             span,
         };
         this.writer.chunk.name = function.name.clone();

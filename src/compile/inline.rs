@@ -72,7 +72,7 @@ impl<'a> FnCompiler<'a> {
             if param.ty.as_ref().is_some_and(|ty| !is_name(ty, "any")) {
                 match part {
                     Part::Leaf(leaf) => draft.floats.push(leaf),
-                    Part::Step(_) => draft.is_scalar = true,
+                    Part::Step(_) | Part::Window(_) => draft.is_scalar = true,
                     Part::Constant(_) if draft.is_int(part) => return None,
                     Part::Constant(_) => {}
                 }

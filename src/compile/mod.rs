@@ -14,6 +14,7 @@ mod literal;
 mod place;
 mod stmt;
 mod structs;
+mod windows;
 
 use std::rc::Rc;
 

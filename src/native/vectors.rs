@@ -85,6 +85,12 @@ pub fn read(region: &mut Region, (frame, at): (usize, usize), op: Op, kinds: &mu
             let Host::Prim(prim) = code.hosts.get(prim.0 as usize)? else { return Some(None) };
             region.on_vector(prim, dst, src, kinds, &mut actions)
         }
+        // The words that follow compute it.
+        Op::Formula { formula, .. } | Op::Total { formula, .. }
+            if !code.formulas.get(formula.0 as usize)?.windows.is_empty() =>
+        {
+            Some(())
+        }
         Op::Formula { dst, formula, words } => {
             let formula = code.formulas.get(formula.0 as usize)?;
             let registers: Vec<Reg> = formula.registers.iter().map(|reg| reg.shifted(base)).collect();

@@ -152,6 +152,25 @@ fn pad(env: &mut Env, args: &[Value]) -> Result<Value> {
     Ok(Value::Tensor(crate::ad::slot::Slot::CONST, out))
 }
 
+/// How many of which number `pad` with these arguments puts before and behind a vector, if that is as it wants it and the number is a
+/// constant.
+pub fn margin(t: &Tensor, args: &[Value]) -> Option<((usize, usize), f64)> {
+    let &[width] = &widths(args.get(1), t.rank()).ok()?[..] else { return None };
+    let fill = match args.get(3) {
+        None => 0.0,
+        Some(value @ (Value::Int(_) | Value::Float(..) | Value::Bool(_))) if value.slot().is_const() => {
+            scalar_f64(value)?
+        }
+        Some(_) => return None,
+    };
+    if mode(args.get(2)).ok()? != Mode::Constant {
+        return None;
+    }
+    let n = t.len().saturating_add(width.0).saturating_add(width.1);
+    room::check(&[n], t.dtype()).ok()?;
+    Some((width, fill))
+}
+
 fn infer_pad(args: &[Ty]) -> Result<Ty> {
     let Some(x) = ranked_operand("pad", args, 1)? else { return Ok(Ty::Any) };
     let Some(dims) = x.dims else { return Ok(Ty::of(x.dtype, None)) };

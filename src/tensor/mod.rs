@@ -11,6 +11,7 @@ pub mod cast;
 pub mod convolve;
 pub mod copy;
 pub mod create;
+pub mod cut;
 pub mod decompose;
 pub mod elementwise;
 pub mod form;

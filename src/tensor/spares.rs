@@ -11,15 +11,16 @@ use super::out::{Out, behind, over};
 use super::{DType, Tensor, dense_mut};
 
 /// Elements of a spare vector, at most.
-const LONGEST: usize = 64;
-/// Spare vectors, at most.
-const MOST: usize = 1 << 14;
+const LONGEST: usize = 256;
+/// Elements of all spare vectors, at most.
+const MOST: usize = 1 << 20;
 
 /// Vectors by dtype and length.
 #[derive(Default)]
 pub struct Spares {
     narrow: Lengths,
     wide: Lengths,
+    /// Elements of all.
     count: usize,
     /// What is made now is on a tape: it is kept, and may be written anew after [`Spares::rewind`].
     pub recorded: bool,
@@ -65,8 +66,8 @@ impl Spares {
         let Made { all, next } = lengths.get_mut(n - 1)?;
         let Some(spare) = all.get_mut(*next) else {
             let new = made_new(&[n], f)?;
-            if self.count < MOST {
-                self.count += 1;
+            if self.count + n <= MOST {
+                self.count += n;
                 *next += 1;
                 all.push(new.clone());
             }

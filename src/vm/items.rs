@@ -287,6 +287,13 @@ pub fn get_index(cx: &mut Cx, object: &Value, parts: &[IndexPart], values: &[Val
     {
         return Ok(element);
     }
+    if let (Value::Tensor(slot, t), [IndexPart::Slice { start, stop, step: false }]) = (object, parts)
+        && let [start, stop] = given(*start, *stop, values)
+        && let (Some(start), Some(stop)) = (bound(start), bound(stop))
+        && let Some(part) = cx.neighbours(*slot, t, (start, stop))?
+    {
+        return Ok(part);
+    }
     if let Value::Tensor(..) | Value::Batched(..) = object {
         return cx.apply(&GET_INDEX, &[object.clone(), encode(parts, values)]);
     }
@@ -466,6 +473,20 @@ fn encode(parts: &[IndexPart], values: &[Value]) -> Value {
         });
     }
     Value::tuple(out)
+}
+
+/// The bounds of a slice that are given.
+fn given(start: bool, stop: bool, values: &[Value]) -> [Option<&Value>; 2] {
+    [if start { values.first() } else { None }, if stop { values.get(usize::from(start)) } else { None }]
+}
+
+/// `None` for what is no int.
+fn bound(value: Option<&Value>) -> Option<Option<i64>> {
+    match value {
+        None | Some(Value::None) => Some(None),
+        Some(Value::Int(i)) => Some(Some(*i)),
+        Some(_) => None,
+    }
 }
 
 fn as_int(value: &Value) -> Option<i64> {

@@ -6,8 +6,9 @@ use std::mem::MaybeUninit;
 use super::fused::{Fused, Sources};
 use super::graph::{Backward, Root, Target};
 use super::layout::{Layout, Reach};
+use super::onto::{Onto, Sums};
 use super::pull::{Applied, Bars, Pulled, gathered, rest};
-use super::{Held, Machine};
+use super::{BLOCK, Held, Machine};
 use crate::bytecode::formula::Formula;
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel};
 use crate::tensor::cast::Float;
@@ -38,15 +39,20 @@ struct Part<'p, T> {
 /// The elements of outputs that are whole.
 pub(super) type Wholes<T> = Vec<(Target, Vec<T>)>;
 
-/// Whether an output has its elements in the end, and not their sums.
-fn is_whole(target: &Target) -> bool {
-    !matches!(target, Target::Sum | Target::Shares(_))
+/// Whether an output has its elements in the end, and not their sums, and they don't go to others at once (bit `i` of `done`).
+fn is_whole(target: &Target, done: u32) -> bool {
+    match target {
+        Target::Sum | Target::Shares(_) => false,
+        Target::Cotangent(i) => done & (1 << i) == 0,
+        _ => true,
+    }
 }
 
 /// The sum of the values, if this is a total, and the cotangents; `None` if there is no code for it.
 pub(super) fn fused_back<T: Float>(
     applied: &Applied<'_>,
     y_bar: &Value,
+    onto: &mut Onto,
     (live, needed): (u32, u32),
     lanes: fn(&Elementwise) -> LaneKernel<T>,
     pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
@@ -69,10 +75,19 @@ pub(super) fn fused_back<T: Float>(
         kept: 0,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
-    let mut machine = settled(formula, operands, layout, needed, fused.block(&layout.reach), lanes)?;
+    // Several threads have the cotangents as a whole.
+    let alone = threads::part_of(n, fused.targets().count()) >= n;
+    let has = |i: usize| fused.targets().any(|target| matches!(target, Target::Cotangent(j) if j as usize == i));
+    let mut sums = onto.begin::<T>(n, |i| alone && layout.reach.get(i) == Some(&Reach::Whole) && has(i));
+    let done = sums.mask();
+    // What is made goes through the innermost cache.
+    let block = if done == 0 { fused.block(&layout.reach) } else { BLOCK / 2 };
+    let mut machine = settled(formula, operands, layout, needed, block, lanes)?;
     let way = Way::new(&fused, &mut machine, number.unwrap_or(0.0), elements(y_bar), elements(out))?;
     let mut bars = Bars::new(layout, formula.value(formula.steps.len()), machine.block);
-    let (total, wholes) = way.compute(&mut machine, n, &mut bars)?;
+    let (total, wholes) = way.compute(&mut machine, n, &mut bars, &mut sums)?;
+    let made = sums.made();
+    onto.end(done, made);
     for (target, data) in wholes {
         if let Target::Cotangent(i) = target {
             *bars.blocks.get_mut(i as usize)? = data;
@@ -80,7 +95,7 @@ pub(super) fn fused_back<T: Float>(
     }
     bars.settle();
     rest(applied, &machine, &mut bars, live, pulls)?;
-    Some((total, gathered(applied, bars)?))
+    Some((total, gathered(applied, bars, done)?))
 }
 
 /// The operands of a formula, and what of its values reaches less far than the result, as far as it is needed; blocks of `most` elements.
@@ -106,7 +121,7 @@ pub(super) fn settled<'a, T: Float>(
     Some(machine)
 }
 
-/// Takes the elements of a block that are to be summed: what for, where the block begins, the elements, and where sums go.
+/// Takes the elements of a block that are to be added up: what for, where the block begins, the elements, and where sums go.
 type Summing<'f, T> = &'f mut dyn FnMut(Target, usize, &[T], &mut Vec<f64>);
 
 impl<'a, T: Float> Way<'a, T> {
@@ -129,14 +144,19 @@ impl<'a, T: Float> Way<'a, T> {
         machine: &mut Machine<'_, T>,
         n: usize,
         bars: &mut Bars<'_, T>,
+        onto: &mut Sums<'_, T>,
     ) -> Option<(f64, Wholes<T>)> {
         let targets = &self.targets;
-        let wholes = targets.iter().copied().filter(is_whole);
+        let done = onto.mask();
+        let wholes = targets.iter().copied().filter(|target| is_whole(target, done));
         let mut whole: Wholes<T> = wholes.map(|target| (target, Vec::with_capacity(n))).collect();
         // Sums of shares would depend on the number of parts.
         let has_shares = targets.iter().any(|target| matches!(target, Target::Shares(_)));
-        let size =
-            if has_shares { n } else { threads::part_of(n, targets.len()).next_multiple_of(machine.block.max(1)) };
+        let size = if has_shares || done != 0 {
+            n
+        } else {
+            threads::part_of(n, targets.len()).next_multiple_of(machine.block.max(1))
+        };
         let part = |start| Part { start, end: (start + size).min(n), outputs: vec![], sums: vec![], done: false };
         let mut parts: Vec<Part<'_, T>> = (0..n).step_by(size).map(part).collect();
         for (_, whole) in &mut whole {
@@ -146,14 +166,15 @@ impl<'a, T: Float> Way<'a, T> {
         }
         let mut total = 0.0;
         if let [part] = &mut parts[..] {
-            self.go(machine, part, &mut |target, start, made, _| match target {
+            self.go(machine, part, done, &mut |target, start, made, _| match target {
+                Target::Cotangent(i) => onto.add(i as usize, start, made),
                 Target::Shares(i) => bars.add(i as usize, start, made.len(), false, |out| out.extend_from_slice(made)),
                 _ => total = sum_onto(total, made),
             });
         } else {
             threads::each_chunk(&mut parts, 1, |_, part| {
                 if let [part] = part {
-                    self.go(&mut machine.clone(), part, &mut |_, _, made, sums| addends(made, sums));
+                    self.go(&mut machine.clone(), part, done, &mut |_, _, made, sums| addends(made, sums));
                 }
             });
             // In the order in which one thread adds them.
@@ -171,11 +192,11 @@ impl<'a, T: Float> Way<'a, T> {
     }
 
     /// Goes through the blocks of a part.
-    fn go(&self, machine: &mut Machine<'_, T>, part: &mut Part<'_, T>, sum: Summing<'_, T>) -> Option<()> {
+    fn go(&self, machine: &mut Machine<'_, T>, part: &mut Part<'_, T>, done: u32, sum: Summing<'_, T>) -> Option<()> {
         let block = machine.block.max(1);
         let mut scratch = self.fused.scratch::<T>(block);
         let mut apart: Vec<Vec<T>> =
-            self.targets.iter().filter(|t| !is_whole(t)).map(|_| Vec::with_capacity(block)).collect();
+            self.targets.iter().filter(|t| !is_whole(t, done)).map(|_| Vec::with_capacity(block)).collect();
         for start in (part.start..part.end).step_by(block) {
             let len = block.min(part.end - start);
             machine.begin(start, len);
@@ -190,7 +211,7 @@ impl<'a, T: Float> Way<'a, T> {
             let (mut wholes, mut sums) = (part.outputs.iter_mut(), apart.iter_mut());
             let mut outputs: Vec<&mut [MaybeUninit<T>]> = vec![];
             for target in &self.targets {
-                outputs.push(if is_whole(target) {
+                outputs.push(if is_whole(target, done) {
                     wholes.next()?.get_mut(start - part.start..start - part.start + len)?
                 } else {
                     let made = sums.next()?;
@@ -199,7 +220,7 @@ impl<'a, T: Float> Way<'a, T> {
                 });
             }
             self.fused.run(&sources, len, &mut outputs, &mut scratch)?;
-            for (target, made) in self.targets.iter().filter(|t| !is_whole(t)).zip(&mut apart) {
+            for (target, made) in self.targets.iter().filter(|t| !is_whole(t, done)).zip(&mut apart) {
                 // SAFETY: `run` has written so many to each output.
                 unsafe { made.set_len(len) };
                 sum(*target, start, made, &mut part.sums);

@@ -8,6 +8,7 @@ use super::fused::Found;
 use super::fused_pull::{Way, settled};
 use super::graph::{Asked, Backward, Root};
 use super::layout::{Layout, Reach};
+use super::onto::Sums;
 use super::pull::{Bars, live};
 use super::{Held, Machine};
 use crate::bytecode::formula::Formula;
@@ -98,7 +99,7 @@ fn computed<T: Float>(
         });
     }
     let way = Way::new(&fused, &mut machine, scale, Cow::Borrowed(&[]), Cow::Borrowed(&[]))?;
-    let (_, wholes) = way.compute(&mut machine, n, &mut Bars::new(layout, 0, 0))?;
+    let (_, wholes) = way.compute(&mut machine, n, &mut Bars::new(layout, 0, 0), &mut Sums::none())?;
     let made: SmallVec<[Value; 4]> =
         wholes.into_iter().map(|(_, data)| Value::tensor(Tensor::from_vec(&layout.shape, data))).collect();
     let first_tangent = formula.value(formula.steps.len());

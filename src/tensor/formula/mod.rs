@@ -13,6 +13,7 @@ mod graph;
 pub mod jet;
 pub mod layout;
 mod loops;
+pub mod onto;
 pub mod plan;
 pub mod program;
 pub mod pull;

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::fused_pull::fused_back;
 use super::layout::{Layout, Reach};
+use super::onto::Onto;
 use super::{BLOCK, Held, Machine, total_of};
 use crate::bytecode::formula::{Formula, Step, Total};
 use crate::ops::lanes::{Elementwise, LaneKernel, PullKernel, Scalar};
@@ -72,22 +73,27 @@ pub type Pulled = SmallVec<[Option<Value>; 6]>;
 
 /// Cotangents of the registers; `None` if this is no such formula, which is a bug.
 pub fn pull(applied: &Applied<'_>, y_bar: &Value) -> Option<Pulled> {
-    Some(both(applied, y_bar)?.1)
+    pull_onto(applied, y_bar, &mut Onto::default())
+}
+
+/// The same, and adds to the places of `onto` what they can take; all of that is done, or nothing.
+pub fn pull_onto(applied: &Applied<'_>, y_bar: &Value, onto: &mut Onto) -> Option<Pulled> {
+    Some(both(applied, y_bar, onto)?.1)
 }
 
 /// A sum or mean and its gradient, in one pass. `None` for the mean of nothing.
 pub fn pull_total(applied: &Applied<'_>, total: Total) -> Option<(f64, Pulled)> {
     let n = count(&applied.layout.shape);
     let share = total_of(total, 1.0, n)?;
-    let (sum, pulled) = both(applied, &Value::float(share))?;
+    let (sum, pulled) = both(applied, &Value::float(share), &mut Onto::default())?;
     Some((total_of(total, sum, n)?, pulled))
 }
 
 /// The sum of the values, if this is a total, and the cotangents.
-fn both(applied: &Applied<'_>, y_bar: &Value) -> Option<(f64, Pulled)> {
+fn both(applied: &Applied<'_>, y_bar: &Value, onto: &mut Onto) -> Option<(f64, Pulled)> {
     match applied.layout.dtype {
-        DType::F32 => back::<f32>(applied, y_bar, |e| e.lanes32, |e| e.pull32),
-        _ => back::<f64>(applied, y_bar, |e| e.lanes64, |e| e.pull64),
+        DType::F32 => back::<f32>(applied, y_bar, onto, |e| e.lanes32, |e| e.pull32),
+        _ => back::<f64>(applied, y_bar, onto, |e| e.lanes64, |e| e.pull64),
     }
 }
 
@@ -212,6 +218,7 @@ fn gather<T: Float>(block: &[T], inner: usize, start: usize, sums: &mut [f64]) {
 fn back<T: Float>(
     applied: &Applied<'_>,
     y_bar: &Value,
+    onto: &mut Onto,
     lanes: fn(&Elementwise) -> LaneKernel<T>,
     pulls: fn(&Elementwise) -> [PullKernel<T>; 3],
 ) -> Option<(f64, Pulled)> {
@@ -223,7 +230,7 @@ fn back<T: Float>(
     let has = |mask: u32, i: usize| mask & (1 << i) != 0;
     let last = formula.value(formula.steps.len()) - 1;
     let values = last + 1;
-    if let Some(done) = fused_back(applied, y_bar, (live, needed), lanes, pulls) {
+    if let Some(done) = fused_back(applied, y_bar, onto, (live, needed), lanes, pulls) {
         return Some(done);
     }
     // More buffers than on the way there, so shorter ones.
@@ -327,7 +334,7 @@ fn back<T: Float>(
     }
     bars.settle();
     rest(applied, &machine, &mut bars, live, pulls)?;
-    Some((total, gathered(applied, bars)?))
+    Some((total, gathered(applied, bars, 0)?))
 }
 
 /// The slope of a sum or difference.
@@ -425,10 +432,11 @@ pub fn slope_of(step: Step, operand: usize, a: f64, b: f64, y: f64) -> Option<f6
     })
 }
 
-pub(super) fn gathered<T: Float>(applied: &Applied<'_>, mut bars: Bars<'_, T>) -> Option<Pulled> {
+/// The cotangents of the wanted operands, but for those that are `done`.
+pub(super) fn gathered<T: Float>(applied: &Applied<'_>, mut bars: Bars<'_, T>, done: u32) -> Option<Pulled> {
     let mut out = SmallVec::new();
     for (i, shape) in applied.shapes.iter().enumerate() {
-        if applied.wanted & (1 << i) == 0 {
+        if applied.wanted & !done & (1 << i) == 0 {
             out.push(None);
             continue;
         }
