@@ -23,6 +23,7 @@ use crate::ops::arith::MUL;
 use crate::ops::prim::ArgShape;
 use crate::profile;
 use crate::tensor::count;
+use crate::tensor::form::Form;
 use crate::tensor::formula::jet::{Order, jet};
 use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
 use crate::tensor::formula::onto::Onto;
@@ -329,24 +330,61 @@ impl SmallFormulaEntry {
         let form = cells.get_mut(y_bar).ok_or_else(no_formula)?.form;
         let (mut room, elements) = (cells.room.take().unwrap_or_default(), cells.lift(y_bar));
         let data = &elements[..];
-        let mut last = Node(0);
-        let pulled = small::pull(&applied, operand, data, &mut room, |i, pulled| {
-            let node = operands.get(i).map_or(Node(0), |(_, node)| *node);
-            match pulled {
-                small::Pulled::Elements(x) => bars.add_elements(cx, tape, node, x, &form),
-                small::Pulled::Number(x) => add(cx, tape, bars, node, Value::float(x)),
-                // The last one that the cotangent passes to gets the elements themselves.
-                small::Pulled::Root => match std::mem::replace(&mut last, node) {
-                    Node(0) => Ok(()),
-                    earlier => bars.add_elements(cx, tape, earlier, data, &form),
-                },
-            }
-        });
+        let nodes = Nodes::new();
+        let mut owners = Owners { cx, tape, bars, operands, data, form, summed: nodes, last: Node(0) };
+        let pulled = small::pull(&applied, operand, data, &mut room, &mut owners);
+        let last = owners.last;
         let cells = T::cells(&mut bars.loose);
         cells.room = Some(room);
         cells.lay(y_bar, elements);
         pulled.ok_or_else(no_formula)??;
         bars.add_few::<T>(cx, tape, last, y_bar)
+    }
+}
+
+/// The cotangents of a formula's operands.
+struct Owners<'a, T> {
+    cx: &'a mut Cx,
+    tape: &'a Tape,
+    bars: &'a mut Bars,
+    operands: &'a [(Value, Node)],
+    /// The cotangent of the result.
+    data: &'a [T],
+    form: Form,
+    /// Those whose elements were given out.
+    summed: Nodes,
+    /// The last one that gets the cotangent of the result, which will be its own.
+    last: Node,
+}
+
+impl<T> Owners<'_, T> {
+    fn node(&self, i: usize) -> Node {
+        self.operands.get(i).map_or(Node(0), |(_, node)| *node)
+    }
+}
+
+impl<T: Small> small::Sink<T> for Owners<'_, T> {
+    type Error = Error;
+
+    fn sum(&mut self, i: usize) -> Option<&mut [T]> {
+        let node = self.node(i);
+        if node.0 == 0 || self.summed.contains(&node) {
+            return None;
+        }
+        self.summed.push(node);
+        self.bars.sum_of(self.tape, node, &self.form)
+    }
+
+    fn hand(&mut self, i: usize, pulled: small::Pulled<'_, T>) -> Result<()> {
+        let node = self.node(i);
+        match pulled {
+            small::Pulled::Elements(x) => self.bars.add_elements(self.cx, self.tape, node, x, &self.form),
+            small::Pulled::Number(x) => add(self.cx, self.tape, self.bars, node, Value::float(x)),
+            small::Pulled::Root => match std::mem::replace(&mut self.last, node) {
+                Node(0) => Ok(()),
+                earlier => self.bars.add_elements(self.cx, self.tape, earlier, self.data, &self.form),
+            },
+        }
     }
 }
 

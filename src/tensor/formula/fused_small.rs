@@ -18,7 +18,7 @@ use crate::tensor::spares::Spares;
 use crate::tensor::{Tensor, dense};
 use crate::value::Value;
 
-/// Elements from which on there are loops; see `straight` for fewer.
+/// Elements from which on there are loops around kernels; see `straight` for fewer, and for formulas without kernels.
 pub(super) const FROM: usize = 128;
 
 /// The elements of an operand.
@@ -68,6 +68,7 @@ pub(super) fn pull<'a, T: Float, E>(
         anyway: false,
         moving: 0,
         kept: 0,
+        adds: None,
     };
     let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), n)?;
     let values = fused.numbers::<T>(|i| Some(at(numbers, i)), 0.0)?;

@@ -67,6 +67,8 @@ pub enum Node {
     RootNumber,
     /// The result.
     Out,
+    /// What stands in the place of this output before.
+    Before(u16),
     Arith(Arith, Id, Id),
     /// By a mask, of the second where it is set, else of the third.
     Pick(Id, Id, Id),
@@ -82,6 +84,7 @@ impl Node {
             (Node::Value(i), Node::Value(j)) | (Node::Number(i), Node::Number(j)) => i == j,
             (Node::Constant(x), Node::Constant(y)) => x.to_bits() == y.to_bits(),
             (Node::Root, Node::Root) | (Node::RootNumber, Node::RootNumber) | (Node::Out, Node::Out) => true,
+            (Node::Before(i), Node::Before(j)) => i == j,
             (Node::Arith(op, a, b), Node::Arith(other, c, d)) => (op, a, b) == (other, c, d),
             (Node::Pick(a, b, c), Node::Pick(d, e, f)) => (a, b, c) == (d, e, f),
             (Node::Fused(no, a, b, c), Node::Fused(other, d, e, f)) => (no, a, b, c) == (other, d, e, f),
@@ -196,12 +199,25 @@ pub struct Backward {
     pub moving: u32,
     /// Bit `i`: value `i`, which a step computes, is there.
     pub kept: u32,
+    /// Cotangents are added to what stands in their places, but for those of the registers in this mask, which are not wanted.
+    pub adds: Option<u32>,
 }
 
 impl Backward {
     /// The result, its slopes in what is `live`, and the tangents of these.
     pub fn jet(live: u32, root: Root, unread: bool, moving: u32) -> Backward {
-        Backward { live, root, has_out: false, sums: false, slopes: true, unread, anyway: false, moving, kept: 0 }
+        Backward {
+            live,
+            root,
+            has_out: false,
+            sums: false,
+            slopes: true,
+            unread,
+            anyway: false,
+            moving,
+            kept: 0,
+            adds: None,
+        }
     }
 }
 
@@ -341,7 +357,14 @@ impl Graph {
                 // Steps on parts have ways back of their own.
                 (_, false) if way.slopes => return None,
                 (_, true) if way.slopes => asked.push((Asked::Slope(i), bar)),
-                (Reach::Whole, true) => outputs.push((Target::Cotangent(i), bar)),
+                (Reach::Whole, true) => match way.adds {
+                    None => outputs.push((Target::Cotangent(i), bar)),
+                    Some(apart) if apart & (1 << i) != 0 => {}
+                    Some(_) => {
+                        let before = maker.node(Node::Before(outputs.len() as u16))?;
+                        outputs.push((Target::Cotangent(i), maker.node(Node::Arith(Arith::Add, before, bar))?));
+                    }
+                },
                 _ => outputs.push((Target::Shares(i), bar)),
             }
         }

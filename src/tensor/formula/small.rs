@@ -233,12 +233,13 @@ fn forward_of<'a, T: Keeps>(
     let n = count(shape);
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
-    if n >= fused_small::FROM {
-        if let Some(result) = fused_small::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
-            return Some((result, Kept::Nothing));
-        }
-    } else if let Some(done) = straight::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
+    if let Some(done) = straight::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
         return Some(done);
+    }
+    if n >= fused_small::FROM
+        && let Some(result) = fused_small::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares)
+    {
+        return Some((result, Kept::Nothing));
     }
     if n <= rows::LONG {
         let Room { short, long, .. } = room;
@@ -303,6 +304,15 @@ pub enum Pulled<'a, T> {
     Number(f64),
 }
 
+/// Takes the cotangents of registers.
+pub trait Sink<T> {
+    type Error;
+    /// Elements to which that of register `i` can be added, for one register at a time; `None` if it is to be handed over. What is given
+    /// out stays where it is until something is handed over.
+    fn sum(&mut self, i: usize) -> Option<&mut [T]>;
+    fn hand(&mut self, i: usize, pulled: Pulled<'_, T>) -> Result<(), Self::Error>;
+}
+
 /// Memory that comes and goes with each formula, kept for the next.
 pub struct Room<T> {
     all: Vec<T>,
@@ -324,25 +334,31 @@ pub struct Rooms {
     pub spares: Spares,
 }
 
-/// Hands out the cotangents of the wanted registers, by their number, for the elements of that of the result. Of the operands
+/// Gives the sink the cotangents of the wanted registers, by their number, for the elements of that of the result. Of the operands
 /// that are tensors those have to be there that are needed.
-pub fn pull<'a, T: Keeps, E>(
+pub fn pull<'a, T: Keeps, S: Sink<T>>(
     applied: &Applied<'a>,
     operand: impl Fn(usize) -> Option<&'a Value>,
     root: &[T],
     room: &mut Room<T>,
-    mut hand: impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
-) -> Option<Result<(), E>> {
+    sink: &mut S,
+) -> Option<Result<(), S::Error>> {
     let Applied { formula, plan, out, kept } = *applied;
     let (n, program) = (root.len(), &plan.program);
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
-    if T::kept(kept).is_empty() {
-        let pull = if n >= fused_small::FROM { fused_small::pull } else { straight::pull };
-        if let Some(done) = pull(applied, &numbers, &operand, (root, out), &mut room.all, &mut hand) {
-            return Some(done);
-        }
+    if T::kept(kept).is_empty()
+        && let Some(done) = straight::pull(applied, &numbers, &operand, (root, out), &mut room.all, sink)
+    {
+        return Some(done);
+    }
+    let mut hand = |i: usize, pulled: Pulled<'_, T>| sink.hand(i, pulled);
+    if n >= fused_small::FROM
+        && T::kept(kept).is_empty()
+        && let Some(done) = fused_small::pull(applied, &numbers, &operand, (root, out), &mut room.all, &mut hand)
+    {
+        return Some(done);
     }
     if n <= rows::SHORT {
         return rows::pull(applied, &numbers, operand, (root, out), &mut room.short, hand);

@@ -135,6 +135,7 @@ fn place_of_leaf(node: &Node) -> Option<Place> {
         Node::Value(i) => Some(Place::Value(i)),
         Node::Root => Some(Place::Root),
         Node::Out => Some(Place::Out),
+        Node::Before(i) => Some(Place::Output(i)),
         _ => None,
     }
 }

@@ -11,12 +11,12 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use super::fused::{Entry, Fused, compiled_from};
-use super::fused_small::elements;
+use super::fused_small::{FROM, elements};
 use super::graph::{Backward, Node, Root, Target, values_of};
 use super::layout::Reach;
 use super::plan::Plan;
 use super::program::{Back, Bar};
-use super::small::{Applied, Keeps, Kept, Pulled, at, pull_number};
+use super::small::{Applied, Keeps, Kept, Pulled, Sink, at, pull_number};
 use super::stages::Place;
 use crate::bytecode::formula::{Formula, MOST, Step};
 use crate::tensor::Tensor;
@@ -126,21 +126,13 @@ impl<T: Keeps> Way<T> {
     }
 }
 
-/// What the cotangent of a register is.
-enum Handed {
-    Root,
-    Made(usize),
-    Sum,
-}
-
-/// The way back.
+/// The way back. The code adds the cotangents of registers to what stands in their places.
 struct WayBack<T> {
     way: Way<T>,
-    makes: usize,
-    /// Of each register that wants one.
-    handed: Vec<(u8, Handed)>,
-    /// Values whose cotangents are numbers, and the arrays whose sums they are.
-    sums: Vec<(u8, usize)>,
+    /// What the arrays that it makes are.
+    makes: SmallVec<[Target; 12]>,
+    /// Registers that get the cotangent of the result, or a number.
+    handed: Vec<(u8, Bar)>,
     /// Steps on numbers, last ones first.
     counted: Vec<u8>,
 }
@@ -168,6 +160,8 @@ impl<T: Keeps> WayBack<T> {
     fn new(formula: &Formula, plan: &Plan, mask: u32, kept: &[u8]) -> Option<WayBack<T>> {
         let program = &plan.program;
         let last = formula.value(formula.steps.len()) - 1;
+        let roots = program.bars.iter().filter(|(_, bar)| matches!(bar, Bar::Root));
+        let apart = roots.fold(0, |mask, (i, _)| mask | 1 << i);
         let back = Backward {
             live: program.live,
             root: Root::Elements,
@@ -178,24 +172,16 @@ impl<T: Keeps> WayBack<T> {
             anyway: false,
             moving: 0,
             kept: mask,
+            adds: Some(apart),
         };
         let way = Way::new(Fused::new(formula, &plan.reach, size_of::<T>() == 8, Some(back))?, kept)?;
-        let made = |wanted: Target| way.code.targets().position(|target| target == wanted);
-        let handed = program.bars.iter().map(|(i, bar)| {
-            let handed = match bar {
-                Bar::Root => Handed::Root,
-                Bar::Made(_) => Handed::Made(made(Target::Cotangent(*i))?),
-                Bar::Sum => Handed::Sum,
-            };
-            Some((*i, handed))
-        });
-        let handed = handed.collect::<Option<_>>()?;
-        let targets = way.code.targets().enumerate();
-        let sums = targets.filter_map(|(k, target)| if let Target::Shares(i) = target { Some((i, k)) } else { None });
-        let sums = sums.collect();
+        let makes: SmallVec<[Target; 12]> = way.code.targets().collect();
+        let is_made = |bar: &&(u8, Bar)| matches!(bar.1, Bar::Made(_));
+        let all = program.bars.iter().filter(is_made).all(|(i, _)| makes.contains(&Target::Cotangent(*i)));
+        let handed = program.bars.iter().filter(|bar| !is_made(bar)).copied().collect();
         let counted =
             program.back.iter().filter_map(|back| if let Back::Numbers { k } = back { Some(*k) } else { None });
-        Some(WayBack { makes: way.makes(), handed, sums, counted: counted.collect(), way })
+        (all && makes.len() <= ARRAYS).then_some(WayBack { makes, handed, counted: counted.collect(), way })
     }
 }
 
@@ -240,11 +226,11 @@ impl<T> Default for Trial<T> {
 
 impl<T: Keeps> Trial<T> {
     /// The code, if there is some by now.
-    fn get(&self, formula: &Formula, plan: &Plan) -> Option<Rc<Straight<T>>> {
+    fn get(&self, formula: &Formula, plan: &Plan, n: usize) -> Option<Rc<Straight<T>>> {
         let worth = compiled_from()?;
         let (elements, code) = &mut *self.0.borrow_mut();
         if code.is_none() {
-            *elements += LEAST;
+            *elements += LEAST.max(n);
             if *elements >= worth {
                 *code = Some(Straight::new(formula, plan).map(Rc::new));
             }
@@ -267,7 +253,11 @@ pub(super) fn forward<'a, T: Keeps>(
     operand: &impl Fn(usize) -> Option<&'a Value>,
     spares: &mut Spares,
 ) -> Option<(Rc<Tensor>, Kept)> {
-    let straight = T::trial(plan).get(formula, plan)?;
+    let straight = T::trial(plan).get(formula, plan, n)?;
+    // A tape holds many formulas: what many elements have on the way is computed again.
+    if n >= FROM && straight.kept > 0 {
+        return None;
+    }
     let size = straight.kept * n;
     let mut kept: Vec<T> = Vec::with_capacity(size);
     let first = kept.as_mut_ptr();
@@ -290,27 +280,23 @@ pub(super) fn forward<'a, T: Keeps>(
     Some((result, if size > 0 { T::keep_for_code(kept) } else { Kept::Nothing }))
 }
 
-/// Hands out the cotangents of the wanted registers; `None`, with nothing done, if there is no code for it, or the value was not
+/// Gives the sink the cotangents of the wanted registers; `None`, with nothing done, if there is no code for it, or the value was not
 /// computed by it. `room` is memory for what it makes.
-pub(super) fn pull<'a, T: Keeps, E>(
+pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
     applied: &Applied<'a>,
     numbers: &[f64],
     operand: &impl Fn(usize) -> Option<&'a Value>,
     (root, out): (&[T], &[T]),
     room: &mut Vec<T>,
-    hand: &mut impl FnMut(usize, Pulled<'_, T>) -> Result<(), E>,
-) -> Option<Result<(), E>> {
+    sink: &mut S,
+) -> Option<Result<(), S::Error>> {
     let Applied { formula, plan, kept, .. } = *applied;
-    let kept = T::kept_for_code(kept);
-    let straight = if kept.is_empty() { T::trial(plan).get(formula, plan) } else { T::trial(plan).known() }?;
-    let (back, n) = (straight.back.as_ref()?, root.len());
+    let (kept, n) = (T::kept_for_code(kept), root.len());
+    let straight = if kept.is_empty() { T::trial(plan).get(formula, plan, n) } else { T::trial(plan).known() }?;
+    let back = straight.back.as_ref()?;
     if kept.len() != straight.kept * n {
         return None;
     }
-    let size = back.makes * n;
-    room.clear();
-    room.reserve(size);
-    let first = room.as_mut_ptr();
     let read = |array: Array| match array {
         Array::Register(i) => elements(operand(i as usize)),
         Array::Kept(k) => kept.get(k as usize * n..(k as usize + 1) * n),
@@ -318,27 +304,58 @@ pub(super) fn pull<'a, T: Keeps, E>(
         Array::Out => Some(out),
         Array::Made(_) => None,
     };
-    // SAFETY: there is room for as many arrays as the code makes.
-    unsafe { back.way.run(n, numbers, read, |k| first.wrapping_add(k * n)) }?;
-    // SAFETY: all of them are written.
-    unsafe { room.set_len(size) };
-    let made = |k: usize| room.get(k * n..(k + 1) * n);
-    let mut sums = [0.0; MOST];
-    for (i, k) in &back.sums {
-        sums[*i as usize % MOST] = sum(made(*k)?);
+    if !back.way.arrays.iter().all(|array| matches!(array, Array::Made(_)) || is_whole(read(*array), n)) {
+        return None;
+    }
+    // Where there is nothing to add to, that is a place of zeros here.
+    let mut apart: SmallVec<[u8; 8]> = SmallVec::new();
+    let mut sums: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
+    for (k, (target, place)) in back.makes.iter().zip(&mut sums).enumerate() {
+        let own = if let Target::Cotangent(i) = target { sink.sum(*i as usize) } else { None };
+        match own.filter(|own| own.len() == n) {
+            Some(own) => *place = own.as_mut_ptr(),
+            None => apart.push(k as u8),
+        }
+    }
+    room.clear();
+    room.resize(apart.len() * n, T::default());
+    let first = room.as_mut_ptr();
+    for (at, k) in apart.iter().enumerate() {
+        if let Some(place) = sums.get_mut(*k as usize) {
+            *place = first.wrapping_add(at * n);
+        }
+    }
+    // SAFETY: of each array that the code makes there are `n` elements: a sum of the sink's, each of which it gave out for one
+    // register, or a part of the room. What it reads is apart from them: operands and cotangents are not one memory.
+    unsafe { back.way.run(n, numbers, read, |k| sums.get(k).copied().unwrap_or(ptr::null_mut())) }?;
+    let mut counts = [0.0; MOST];
+    let made = apart.iter().zip(room.chunks_exact(n.max(1)));
+    for (target, made) in made.filter_map(|(k, made)| Some((back.makes.get(*k as usize)?, made))) {
+        match target {
+            Target::Shares(i) => counts[*i as usize % MOST] = sum(made),
+            Target::Cotangent(i) => {
+                if let Err(error) = sink.hand(*i as usize, Pulled::Elements(made)) {
+                    return Some(Err(error));
+                }
+            }
+            _ => return None,
+        }
     }
     for k in &back.counted {
-        pull_number(formula, *k, plan, numbers, &mut sums)?;
+        pull_number(formula, *k, plan, numbers, &mut counts)?;
     }
-    for (i, handed) in &back.handed {
-        let pulled = match handed {
-            Handed::Root => Pulled::Root,
-            Handed::Made(k) => Pulled::Elements(made(*k)?),
-            Handed::Sum => Pulled::Number(sums[*i as usize % MOST]),
+    for (i, bar) in &back.handed {
+        let pulled = match bar {
+            Bar::Root => Pulled::Root,
+            _ => Pulled::Number(counts[*i as usize % MOST]),
         };
-        if let Err(error) = hand(*i as usize, pulled) {
+        if let Err(error) = sink.hand(*i as usize, pulled) {
             return Some(Err(error));
         }
     }
     Some(Ok(()))
+}
+
+fn is_whole<T>(elements: Option<&[T]>, n: usize) -> bool {
+    elements.is_some_and(|elements| elements.len() == n)
 }
