@@ -549,3 +549,38 @@ fn functions_are_their_kernels_at_the_ends() {
         assert_eq!(run(ENDS), None, "wide: {wide}");
     }
 }
+
+/// One value under several names, and cotangents that come from formulas and from elsewhere.
+const NAMES: &str = "
+fn f(x, k) {
+    let (y, z) = (x, x * 2.0)
+    let a = tanh(x * y + z) * x + y * sigmoid(z) * k
+    let b = a * a - x / (1.0 + y * y) + 0.5 * a
+    let (c, d) = (b - a * k + x, exp(-a * a) * b)
+    let e = c + d * x - y
+    sum(e * z) + sum(y) + dot(c, d) + sum(x @ reshape(a, (-1, 1)))
+}
+for n in list(1, 5, 8, 14, 17, 40, 130, 700) {
+    let (x, k) = (randn(n).to(f64), 0.7)
+    for _ in 0..3 {
+        let (g, s) = grad(f, wrt: (0, 1))(x, k)
+        let h = 1e-6
+        for i in 0..min(n, 20) {
+            let step = where(arange(n) == i, h, 0.0).to(f64)
+            let slope = (f(x + step, k) - f(x - step, k)) / (2.0 * h)
+            assert(abs(slope - g[i]) <= 1e-6 * (1.0 + abs(slope)), f\"{n}, {i}: {g[i]}, not {slope}\")
+        }
+        let slope = (f(x, k + h) - f(x, k - h)) / (2.0 * h)
+        assert(abs(slope - s) <= 1e-6 * (1.0 + abs(slope)), f\"{n}, k: {s}, not {slope}\")
+    }
+}
+";
+
+#[test]
+fn cotangents_come_together() {
+    for (from, wide) in [(usize::MAX, true), (0, true), (0, false), (1 << 9, true)] {
+        compile_from(from);
+        compile_wide(wide);
+        assert_eq!(run(NAMES), None, "from {from} elements on, wide: {wide}");
+    }
+}
