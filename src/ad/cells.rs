@@ -336,20 +336,18 @@ impl Bars {
         self.add_few::<T>(cx, tape, node, fresh)
     }
 
-    /// The cotangent of a node, to be added to: zeros if there was none; `None` if it does not stand here.
-    pub(crate) fn sum_of<T: Small>(&mut self, tape: &Tape, node: Node, form: &Form) -> Option<&mut [T]> {
+    /// The cotangent of a node, to be added to or, if it is empty, to be filled; `None` if it does not stand here.
+    pub(crate) fn place_of<T: Small>(&mut self, tape: &Tape, node: Node, form: &Form) -> Option<&mut Vec<T>> {
         let known = *self.loose_of(tape, node)?;
         let cell = match Cell::of(known) {
             Some(cell) => cell,
             None => {
                 let fresh = T::cells(&mut self.loose).empty(*form);
                 *self.loose_of(tape, node)? = fresh.name::<T>();
-                let few = T::cells(&mut self.loose).get_mut(fresh)?;
-                few.data.resize(form.dims().iter().product(), T::default());
                 fresh
             }
         };
-        T::cells(&mut self.loose).get_mut(cell).map(|few| &mut few.data[..])
+        T::cells(&mut self.loose).get_mut(cell).map(|few| &mut few.data)
     }
 
     /// Adds `x[i] * c[j]` to the cotangent of a matrix, for vectors; false, with nothing done, if there is none yet, or something is

@@ -366,13 +366,27 @@ impl<T> Owners<'_, T> {
 impl<T: Small> small::Sink<T> for Owners<'_, T> {
     type Error = Error;
 
-    fn sum(&mut self, i: usize) -> Option<&mut [T]> {
+    fn place(&mut self, i: usize, n: usize) -> Option<(*mut T, bool)> {
         let node = self.node(i);
         if node.0 == 0 || self.summed.contains(&node) {
             return None;
         }
+        let own = self.bars.place_of::<T>(self.tape, node, &self.form)?;
+        if own.is_empty() {
+            own.reserve(n);
+        } else if own.len() != n {
+            return None;
+        }
         self.summed.push(node);
-        self.bars.sum_of(self.tape, node, &self.form)
+        Some((own.as_mut_ptr(), !own.is_empty()))
+    }
+
+    unsafe fn filled(&mut self, i: usize, n: usize) {
+        let node = self.node(i);
+        if let Some(own) = self.bars.place_of::<T>(self.tape, node, &self.form) {
+            // SAFETY: there was room for them, and by now they are written.
+            unsafe { own.set_len(n) };
+        }
     }
 
     fn hand(&mut self, i: usize, pulled: small::Pulled<'_, T>) -> Result<()> {

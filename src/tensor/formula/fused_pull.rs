@@ -73,7 +73,8 @@ pub(super) fn fused_back<T: Float>(
         anyway: false,
         moving: 0,
         kept: 0,
-        adds: None,
+        apart: 0,
+        adds: 0,
     };
     let fused = formula.compiled.get(formula, &layout.reach, size_of::<T>() == 8, Some(back), n)?;
     // Several threads have the cotangents as a whole.

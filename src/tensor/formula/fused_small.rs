@@ -68,7 +68,8 @@ pub(super) fn pull<'a, T: Float, E>(
         anyway: false,
         moving: 0,
         kept: 0,
-        adds: None,
+        apart: 0,
+        adds: 0,
     };
     let fused = formula.compiled.get(formula, &plan.reach, size_of::<T>() == 8, Some(way), n)?;
     let values = fused.numbers::<T>(|i| Some(at(numbers, i)), 0.0)?;

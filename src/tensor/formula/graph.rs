@@ -199,8 +199,10 @@ pub struct Backward {
     pub moving: u32,
     /// Bit `i`: value `i`, which a step computes, is there.
     pub kept: u32,
-    /// Cotangents are added to what stands in their places, but for those of the registers in this mask, which are not wanted.
-    pub adds: Option<u32>,
+    /// Bit `i`: the cotangent of register `i` is not wanted.
+    pub apart: u32,
+    /// Bit `i`: that of register `i` is added to what stands in its place.
+    pub adds: u32,
 }
 
 impl Backward {
@@ -216,7 +218,8 @@ impl Backward {
             anyway: false,
             moving,
             kept: 0,
-            adds: None,
+            apart: 0,
+            adds: 0,
         }
     }
 }
@@ -357,14 +360,12 @@ impl Graph {
                 // Steps on parts have ways back of their own.
                 (_, false) if way.slopes => return None,
                 (_, true) if way.slopes => asked.push((Asked::Slope(i), bar)),
-                (Reach::Whole, true) => match way.adds {
-                    None => outputs.push((Target::Cotangent(i), bar)),
-                    Some(apart) if apart & (1 << i) != 0 => {}
-                    Some(_) => {
-                        let before = maker.node(Node::Before(outputs.len() as u16))?;
-                        outputs.push((Target::Cotangent(i), maker.node(Node::Arith(Arith::Add, before, bar))?));
-                    }
-                },
+                (Reach::Whole, true) if way.apart & (1 << i) != 0 => {}
+                (Reach::Whole, true) if way.adds & (1 << i) != 0 => {
+                    let before = maker.node(Node::Before(outputs.len() as u16))?;
+                    outputs.push((Target::Cotangent(i), maker.node(Node::Arith(Arith::Add, before, bar))?));
+                }
+                (Reach::Whole, true) => outputs.push((Target::Cotangent(i), bar)),
                 _ => outputs.push((Target::Shares(i), bar)),
             }
         }

@@ -307,9 +307,14 @@ pub enum Pulled<'a, T> {
 /// Takes the cotangents of registers.
 pub trait Sink<T> {
     type Error;
-    /// Elements to which that of register `i` can be added, for one register at a time; `None` if it is to be handed over. What is given
-    /// out stays where it is until something is handed over.
-    fn sum(&mut self, i: usize) -> Option<&mut [T]>;
+    /// Where that of register `i` may be added or, if the flag is false, written: room for `n` elements that is apart from all others and
+    /// stays where it is until something is handed over. `None` if it is to be handed over.
+    fn place(&mut self, i: usize, n: usize) -> Option<(*mut T, bool)>;
+    /// Tells of a place without elements that they are there.
+    ///
+    /// # Safety
+    /// All `n` elements have been written.
+    unsafe fn filled(&mut self, i: usize, n: usize);
     fn hand(&mut self, i: usize, pulled: Pulled<'_, T>) -> Result<(), Self::Error>;
 }
 

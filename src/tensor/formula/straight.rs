@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::fused::{Entry, Fused, compiled_from};
 use super::fused_small::{FROM, elements};
@@ -89,24 +89,32 @@ impl<T: Keeps> Way<T> {
         self.code.targets().count()
     }
 
-    /// Writes the `n` elements of all arrays that it makes; `None`, and nothing is written, if one that it reads is not there.
-    ///
-    /// # Safety
-    /// Where `made` says that an array is to be made there is room for `n` elements, which nobody else reads or writes meanwhile.
+    /// The addresses of the arrays that it reads, of `n` elements; `None` if one is not there.
     #[inline(always)]
-    unsafe fn run<'a>(
-        &self,
-        n: usize,
-        values: &[f64],
-        read: impl Fn(Array) -> Option<&'a [T]>,
-        made: impl Fn(usize) -> *mut T,
-    ) -> Option<()> {
+    fn table<'a>(&self, n: usize, read: impl Fn(Array) -> Option<&'a [T]>) -> Option<[*mut T; ARRAYS]>
+    where
+        T: 'a,
+    {
         let mut table: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
         for (place, array) in table.iter_mut().zip(&self.arrays) {
-            *place = match *array {
-                Array::Made(k) => made(k as usize),
-                other => read(other).filter(|elements| elements.len() == n)?.as_ptr().cast_mut(),
-            };
+            if !matches!(array, Array::Made(_)) {
+                *place = read(*array).filter(|elements| elements.len() == n)?.as_ptr().cast_mut();
+            }
+        }
+        Some(table)
+    }
+
+    /// Writes the `n` elements of all arrays that it makes.
+    ///
+    /// # Safety
+    /// The table is [`Way::table`]'s for this `n`, and what it read is still there. Where `made` says that an array is to be made there is
+    /// room for `n` elements, which nobody else reads or writes meanwhile; those to which it adds are there.
+    #[inline(always)]
+    unsafe fn run(&self, n: usize, values: &[f64], mut table: [*mut T; ARRAYS], made: impl Fn(usize) -> *mut T) {
+        for (place, array) in table.iter_mut().zip(&self.arrays) {
+            if let Array::Made(k) = array {
+                *place = made(*k as usize);
+            }
         }
         let mut room: SmallVec<[T; 32]> = SmallVec::new();
         let mut numbers = &self.numbers[..];
@@ -122,13 +130,17 @@ impl<T: Keeps> Way<T> {
         // SAFETY: the code was written for these arrays and numbers. Of each array it reads or writes `n` elements: those that it
         // reads were found to be there, and for the others the caller answers.
         unsafe { (self.entry)(table.as_ptr().cast(), numbers.as_ptr().cast(), n * size_of::<T>()) };
-        Some(())
     }
 }
 
-/// The way back. The code adds the cotangents of registers to what stands in their places.
+/// The way back.
 struct WayBack<T> {
-    way: Way<T>,
+    /// For each set of registers whose cotangents it adds to what stands in their places.
+    ways: RefCell<SmallVec<[(u32, Rc<Way<T>>); 2]>>,
+    /// The same for all of them.
+    all: (u32, Rc<Way<T>>),
+    back: Backward,
+    kept: SmallVec<[u8; 4]>,
     /// What the arrays that it makes are.
     makes: SmallVec<[Target; 12]>,
     /// Registers that get the cotangent of the result, or a number.
@@ -172,16 +184,51 @@ impl<T: Keeps> WayBack<T> {
             anyway: false,
             moving: 0,
             kept: mask,
-            adds: Some(apart),
+            apart,
+            adds: 0,
         };
-        let way = Way::new(Fused::new(formula, &plan.reach, size_of::<T>() == 8, Some(back))?, kept)?;
-        let makes: SmallVec<[Target; 12]> = way.code.targets().collect();
+        let way = |back| Way::new(Fused::new(formula, &plan.reach, size_of::<T>() == 8, Some(back))?, kept);
+        let first = way(back)?;
+        let makes: SmallVec<[Target; 12]> = first.code.targets().collect();
         let is_made = |bar: &&(u8, Bar)| matches!(bar.1, Bar::Made(_));
-        let all = program.bars.iter().filter(is_made).all(|(i, _)| makes.contains(&Target::Cotangent(*i)));
-        let handed = program.bars.iter().filter(|bar| !is_made(bar)).copied().collect();
+        if makes.len() > ARRAYS
+            || !program.bars.iter().filter(is_made).all(|(i, _)| makes.contains(&Target::Cotangent(*i)))
+        {
+            return None;
+        }
+        let all = makes.iter().filter_map(|target| if let Target::Cotangent(i) = target { Some(*i) } else { None });
+        let all = all.fold(0, |mask, i| mask | 1 << i);
         let counted =
             program.back.iter().filter_map(|back| if let Back::Numbers { k } = back { Some(*k) } else { None });
-        (all && makes.len() <= ARRAYS).then_some(WayBack { makes, handed, counted: counted.collect(), way })
+        Some(WayBack {
+            ways: RefCell::new(smallvec![(0, Rc::new(first))]),
+            all: (all, Rc::new(way(Backward { adds: all, ..back })?)),
+            back,
+            kept: SmallVec::from_slice(kept),
+            makes,
+            handed: program.bars.iter().filter(|bar| !is_made(bar)).copied().collect(),
+            counted: counted.collect(),
+        })
+    }
+
+    /// The way that adds for these registers; if there are many such by now, the one that adds for all, and tells so.
+    fn way(&self, formula: &Formula, plan: &Plan, adds: u32) -> (u32, Rc<Way<T>>) {
+        /// Sets of registers that there is code for.
+        const MOST: usize = 8;
+        let mut ways = self.ways.borrow_mut();
+        if let Some(known) = ways.iter().find(|(known, _)| *known == adds) {
+            return known.clone();
+        }
+        if ways.len() < MOST && adds != self.all.0 {
+            let back = Backward { adds, ..self.back };
+            let code = Fused::new(formula, &plan.reach, size_of::<T>() == 8, Some(back));
+            if let Some(way) = code.and_then(|code| Way::new(code, &self.kept)) {
+                let made = (adds, Rc::new(way));
+                ways.push(made.clone());
+                return made;
+            }
+        }
+        self.all.clone()
     }
 }
 
@@ -262,18 +309,19 @@ pub(super) fn forward<'a, T: Keeps>(
     let mut kept: Vec<T> = Vec::with_capacity(size);
     let first = kept.as_mut_ptr();
     let read = |array: Array| if let Array::Register(i) = array { elements(operand(i as usize)) } else { None };
-    let mut done = None;
+    let table = straight.forward.table(n, read)?;
     let result = spares.make(shape, |out| {
         place(out, n, |result: &mut [MaybeUninit<T>]| {
             let result = result.as_mut_ptr().cast::<T>();
             let made = |k: usize| if k == 0 { result } else { first.wrapping_add((k - 1) * n) };
             // SAFETY: `place` gives room for `n` elements; of what is kept there are as many arrays as the code makes behind the
-            // result, with room for `n` each.
-            done = unsafe { straight.forward.run(n, numbers, read, made) };
-            // SAFETY: all arrays are written.
-            done.map(|()| unsafe { Written::all() })
+            // result, with room for `n` each. With that all are written.
+            unsafe {
+                straight.forward.run(n, numbers, table, made);
+                Some(Written::all())
+            }
         });
-        done
+        Some(())
     })?;
     // SAFETY: so is what is kept.
     unsafe { kept.set_len(size) };
@@ -304,33 +352,52 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
         Array::Out => Some(out),
         Array::Made(_) => None,
     };
-    if !back.way.arrays.iter().all(|array| matches!(array, Array::Made(_)) || is_whole(read(*array), n)) {
-        return None;
-    }
-    // Where there is nothing to add to, that is a place of zeros here.
-    let mut apart: SmallVec<[u8; 8]> = SmallVec::new();
-    let mut sums: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
-    for (k, (target, place)) in back.makes.iter().zip(&mut sums).enumerate() {
-        let own = if let Target::Cotangent(i) = target { sink.sum(*i as usize) } else { None };
-        match own.filter(|own| own.len() == n) {
-            Some(own) => *place = own.as_mut_ptr(),
-            None => apart.push(k as u8),
+    // What is to be handed over is made in the room.
+    let mut places: [(*mut T, bool); ARRAYS] = [(ptr::null_mut(), false); ARRAYS];
+    let (mut sums, mut adds) = (0, 0);
+    for (target, place) in back.makes.iter().zip(&mut places) {
+        if let Target::Cotangent(i) = target
+            && let Some(own) = sink.place(*i as usize, n)
+        {
+            *place = own;
+            sums |= 1 << i;
+            adds |= u32::from(own.1) << i;
         }
     }
+    let has = |mask: u32, target: &Target| matches!(target, Target::Cotangent(i) if mask & (1 << i) != 0);
+    let apart = || back.makes.iter().enumerate().filter(|(_, target)| !has(sums, target));
+    let size = apart().count() * n;
     room.clear();
-    room.resize(apart.len() * n, T::default());
+    room.reserve(size);
     let first = room.as_mut_ptr();
-    for (at, k) in apart.iter().enumerate() {
-        if let Some(place) = sums.get_mut(*k as usize) {
-            *place = first.wrapping_add(at * n);
+    for (at, (k, _)) in apart().enumerate() {
+        if let Some(place) = places.get_mut(k) {
+            place.0 = first.wrapping_add(at * n);
         }
     }
-    // SAFETY: of each array that the code makes there are `n` elements: a sum of the sink's, each of which it gave out for one
-    // register, or a part of the room. What it reads is apart from them: operands and cotangents are not one memory.
-    unsafe { back.way.run(n, numbers, read, |k| sums.get(k).copied().unwrap_or(ptr::null_mut())) }?;
+    let (adding, way) = back.way(formula, plan, adds);
+    let table = way.table(n, read);
+    for (target, (place, is_there)) in back.makes.iter().zip(&places) {
+        if !is_there && (table.is_none() || has(adding, target)) {
+            // SAFETY: there is room for `n` numbers, whose zero has no bits.
+            unsafe { place.write_bytes(0, n) };
+        }
+    }
+    if let Some(table) = table {
+        // SAFETY: the sink answers for the places that it gives, and there is room for the others; so it is as [`Way::run`] wants it.
+        unsafe { way.run(n, numbers, table, |k| places.get(k).map_or(ptr::null_mut(), |place| place.0)) };
+    }
+    for (target, (_, is_there)) in back.makes.iter().zip(&places).filter(|(target, _)| has(sums, target)) {
+        if let (Target::Cotangent(i), false) = (target, is_there) {
+            // SAFETY: the code has written them, or zeros were.
+            unsafe { sink.filled(*i as usize, n) };
+        }
+    }
+    table?;
+    // SAFETY: all of it is written.
+    unsafe { room.set_len(size) };
     let mut counts = [0.0; MOST];
-    let made = apart.iter().zip(room.chunks_exact(n.max(1)));
-    for (target, made) in made.filter_map(|(k, made)| Some((back.makes.get(*k as usize)?, made))) {
+    for ((_, target), made) in apart().zip(room.chunks_exact(n.max(1))) {
         match target {
             Target::Shares(i) => counts[*i as usize % MOST] = sum(made),
             Target::Cotangent(i) => {
@@ -354,8 +421,4 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
         }
     }
     Some(Ok(()))
-}
-
-fn is_whole<T>(elements: Option<&[T]>, n: usize) -> bool {
-    elements.is_some_and(|elements| elements.len() == n)
 }
