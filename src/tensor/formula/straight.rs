@@ -141,8 +141,10 @@ struct WayBack<T> {
     all: (u32, Rc<Way<T>>),
     back: Backward,
     kept: SmallVec<[u8; 4]>,
-    /// What the arrays that it makes are.
-    makes: SmallVec<[Target; 12]>,
+    /// Of the arrays that it makes those that are cotangents of registers, by their numbers.
+    cotangents: SmallVec<[(usize, u8); 12]>,
+    /// Those whose sums are the cotangents of numbers.
+    shares: SmallVec<[(usize, u8); 4]>,
     /// Registers that get the cotangent of the result, or a number.
     handed: Vec<(u8, Bar)>,
     /// Steps on numbers, last ones first.
@@ -189,15 +191,21 @@ impl<T: Keeps> WayBack<T> {
         };
         let way = |back| Way::new(Fused::new(formula, &plan.reach, size_of::<T>() == 8, Some(back))?, kept);
         let first = way(back)?;
-        let makes: SmallVec<[Target; 12]> = first.code.targets().collect();
+        let (mut cotangents, mut shares) = (SmallVec::new(), SmallVec::new());
+        for (k, target) in first.code.targets().enumerate() {
+            match target {
+                Target::Cotangent(i) => cotangents.push((k, i)),
+                Target::Shares(i) => shares.push((k, i)),
+                _ => return None,
+            }
+        }
         let is_made = |bar: &&(u8, Bar)| matches!(bar.1, Bar::Made(_));
-        if makes.len() > ARRAYS
-            || !program.bars.iter().filter(is_made).all(|(i, _)| makes.contains(&Target::Cotangent(*i)))
+        let all = cotangents.iter().fold(0, |mask: u32, (_, i): &(usize, u8)| mask | 1 << i);
+        if cotangents.len() + shares.len() > ARRAYS
+            || !program.bars.iter().filter(is_made).all(|(i, _)| all & (1 << i) != 0)
         {
             return None;
         }
-        let all = makes.iter().filter_map(|target| if let Target::Cotangent(i) = target { Some(*i) } else { None });
-        let all = all.fold(0, |mask, i| mask | 1 << i);
         let counted =
             program.back.iter().filter_map(|back| if let Back::Numbers { k } = back { Some(*k) } else { None });
         Some(WayBack {
@@ -205,7 +213,8 @@ impl<T: Keeps> WayBack<T> {
             all: (all, Rc::new(way(Backward { adds: all, ..back })?)),
             back,
             kept: SmallVec::from_slice(kept),
-            makes,
+            cotangents,
+            shares,
             handed: program.bars.iter().filter(|bar| !is_made(bar)).copied().collect(),
             counted: counted.collect(),
         })
@@ -352,60 +361,59 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
         Array::Out => Some(out),
         Array::Made(_) => None,
     };
-    // What is to be handed over is made in the room.
-    let mut places: [(*mut T, bool); ARRAYS] = [(ptr::null_mut(), false); ARRAYS];
-    let (mut sums, mut adds) = (0, 0);
-    for (target, place) in back.makes.iter().zip(&mut places) {
-        if let Target::Cotangent(i) = target
-            && let Some(own) = sink.place(*i as usize, n)
-        {
-            *place = own;
-            sums |= 1 << i;
-            adds |= u32::from(own.1) << i;
+    let mut made: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
+    // What is to be handed over, or summed up, is made in the room.
+    let mut apart: SmallVec<[usize; 8]> = SmallVec::new();
+    let (mut adds, mut fresh) = (0u32, 0u32);
+    for &(k, i) in &back.cotangents {
+        match sink.place(i as usize, n) {
+            Some((place, is_there)) => {
+                *made.get_mut(k)? = place;
+                *(if is_there { &mut adds } else { &mut fresh }) |= 1 << i;
+            }
+            None => apart.push(k),
         }
     }
-    let has = |mask: u32, target: &Target| matches!(target, Target::Cotangent(i) if mask & (1 << i) != 0);
-    let apart = || back.makes.iter().enumerate().filter(|(_, target)| !has(sums, target));
-    let size = apart().count() * n;
+    apart.extend(back.shares.iter().map(|(k, _)| *k));
     room.clear();
-    room.reserve(size);
-    let first = room.as_mut_ptr();
-    for (at, (k, _)) in apart().enumerate() {
-        if let Some(place) = places.get_mut(k) {
-            place.0 = first.wrapping_add(at * n);
+    if !apart.is_empty() {
+        room.reserve(apart.len() * n);
+        for (at, k) in apart.iter().enumerate() {
+            *made.get_mut(*k)? = room.as_mut_ptr().wrapping_add(at * n);
         }
     }
     let (adding, way) = back.way(formula, plan, adds);
     let table = way.table(n, read);
-    for (target, (place, is_there)) in back.makes.iter().zip(&places) {
-        if !is_there && (table.is_none() || has(adding, target)) {
-            // SAFETY: there is room for `n` numbers, whose zero has no bits.
-            unsafe { place.write_bytes(0, n) };
+    if table.is_none() || adding != adds {
+        for &(k, i) in back.cotangents.iter().filter(|(_, i)| adds & (1 << *i) == 0) {
+            if table.is_none() || adding & (1 << i) != 0 {
+                // SAFETY: there is room for `n` numbers, whose zero has no bits.
+                unsafe { made.get(k)?.write_bytes(0, n) };
+            }
         }
     }
     if let Some(table) = table {
         // SAFETY: the sink answers for the places that it gives, and there is room for the others; so it is as [`Way::run`] wants it.
-        unsafe { way.run(n, numbers, table, |k| places.get(k).map_or(ptr::null_mut(), |place| place.0)) };
+        unsafe { way.run(n, numbers, table, |k| made.get(k).copied().unwrap_or(ptr::null_mut())) };
     }
-    for (target, (_, is_there)) in back.makes.iter().zip(&places).filter(|(target, _)| has(sums, target)) {
-        if let (Target::Cotangent(i), false) = (target, is_there) {
-            // SAFETY: the code has written them, or zeros were.
-            unsafe { sink.filled(*i as usize, n) };
-        }
+    while fresh != 0 {
+        // SAFETY: the code has written them, or zeros were.
+        unsafe { sink.filled(fresh.trailing_zeros() as usize, n) };
+        fresh &= fresh - 1;
     }
     table?;
-    // SAFETY: all of it is written.
-    unsafe { room.set_len(size) };
     let mut counts = [0.0; MOST];
-    for ((_, target), made) in apart().zip(room.chunks_exact(n.max(1))) {
-        match target {
-            Target::Shares(i) => counts[*i as usize % MOST] = sum(made),
-            Target::Cotangent(i) => {
-                if let Err(error) = sink.hand(*i as usize, Pulled::Elements(made)) {
-                    return Some(Err(error));
-                }
+    if !apart.is_empty() {
+        // SAFETY: all of it is written.
+        unsafe { room.set_len(apart.len() * n) };
+        for (k, made) in apart.iter().zip(room.chunks_exact(n.max(1))) {
+            if let Some((_, i)) = back.shares.iter().find(|(own, _)| own == k) {
+                counts[*i as usize % MOST] = sum(made);
+            } else if let Some((_, i)) = back.cotangents.iter().find(|(own, _)| own == k)
+                && let Err(error) = sink.hand(*i as usize, Pulled::Elements(made))
+            {
+                return Some(Err(error));
             }
-            _ => return None,
         }
     }
     for k in &back.counted {
