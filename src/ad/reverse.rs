@@ -292,9 +292,7 @@ fn sweep_from(
                         }
                     }
                     General::Slopes(entry) => {
-                        for (node, cotangent) in entry.pull(&mut vm.cx, &y_bar)? {
-                            add(&mut vm.cx, tape, &mut bars, node, cotangent)?;
-                        }
+                        entry.pull(&mut vm.cx, tape, &mut bars, &y_bar)?;
                     }
                     _ => {}
                 }

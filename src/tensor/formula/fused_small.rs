@@ -18,8 +18,14 @@ use crate::tensor::spares::Spares;
 use crate::tensor::{Tensor, dense};
 use crate::value::Value;
 
-/// Elements from which on it is faster than operation by operation.
-pub(super) const FROM: usize = 128;
+/// Whether it is faster than operation by operation, which goes through memory once for each, but has less to see to before.
+#[inline]
+pub(super) fn pays(plan: &Plan, n: usize) -> bool {
+    const FEWEST: usize = 128;
+    /// Elements that are read and written once less.
+    const SAVED: usize = 1024;
+    n >= FEWEST && plan.program.forward.len().saturating_sub(1) * n >= SAVED
+}
 
 /// The elements of an operand.
 fn elements<T: Float>(operand: Option<&Value>) -> Option<&[T]> {

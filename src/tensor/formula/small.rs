@@ -212,7 +212,7 @@ fn forward_of<'a, T: Keeps>(
     let n = count(shape);
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
-    if n >= fused_small::FROM
+    if fused_small::pays(plan, n)
         && let Some(result) = fused_small::forward::<T>(formula, plan, shape, n, &numbers, &operand, spares)
     {
         return Some((result, Kept::Nothing));
@@ -315,7 +315,7 @@ pub fn pull<'a, T: Keeps, E>(
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
-    if n >= fused_small::FROM
+    if fused_small::pays(plan, n)
         && T::kept(kept).is_empty()
         && let Some(done) = fused_small::pull(applied, &numbers, &operand, (root, out), &mut hand)
     {
