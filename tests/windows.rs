@@ -2,6 +2,7 @@
 //! and tangents, under all transforms, and the same errors.
 
 use dlang::compile::set_fusion;
+use dlang::native;
 use dlang::pipeline::{Mode, Options, Session};
 use dlang::tensor::DType;
 use dlang::tensor::formula::fused::{compile_from, compile_wide};
@@ -277,6 +278,34 @@ fn parts_are_evaluated_in_order_and_once() {
     ];
     for program in programs {
         is_the_same(program);
+    }
+}
+
+/// Native code knows nothing of windows: it takes the instructions behind.
+#[test]
+fn loops_in_native_code_have_their_slices() {
+    let bodies = [
+        "let d = v[1:] - 2.0 * v[:-1] * v[1:]\n        s += d[0] * d[2] + d[-1]",
+        "let d = v[2:] - 2.0 * v[1:-1] + v[:-2]\n        s += d[0] * d[1]",
+        "let d = v[1:] * v[1:] + 0.5 * v[1:]\n        s += 0.1 * d[0] - d[2]",
+        "let d = sum(v[1:] * v[1:] + 0.5)\n        s += 0.1 * d",
+        "let d = v * pad(v[:-1], (1, 0), value: 0.5) + v[0]\n        s += d[0] * d[1] - d[3]",
+        "let d = -pad(v[1:3], 1)\n        s += d[0] * d[1] + d[2]",
+    ];
+    for body in bodies {
+        let program = format!(
+            "set_dtype(f64)\nfn go(u: float[4]) -> float {{\n    var v = u\n    var s = 0.0\n    for i in 0..5000 {{\n        {body}\n        \
+             v = 0.98 * v + 0.01\n    }}\n    s\n}}\nlet u = [0.3, -0.4, 0.7, 0.9]\nprint(f\"{{go(u):.8f}}\")\n\
+             for x in grad(go)(u) {{ print(f\"{{x:.8f}}\") }}\n"
+        );
+        let before = native::compiled();
+        let (found, problem) = is_the_same(&program);
+        assert!(body.contains("pad") || native::compiled() > before || !cfg!(target_arch = "x86_64"), "{program}");
+        assert!(problem.is_none(), "{program}\n{problem:?}");
+        native::switch(false);
+        let (by_the_machine, _) = run(&program, false);
+        native::switch(true);
+        assert_eq!(found, by_the_machine, "{program}");
     }
 }
 

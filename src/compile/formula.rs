@@ -237,13 +237,16 @@ impl<'a> FnCompiler<'a> {
             || draft.steps.len() == 2 && (draft.folded || !is_mul_add(e));
         let assigns = |leaf: &Leaf<'_>| matches!(leaf, Leaf::Expr(e) if self.may_assign(e));
         // Windows are of tensors only.
-        let fits = worth
-            && last + 1 == draft.steps.len()
-            && !draft.disorder
-            && !draft.is_over()
-            && !(has_windows && draft.is_scalar)
-            && !draft.leaves.iter().any(assigns);
-        if fits { Ok(draft) } else { Err(has_windows) }
+        if !worth
+            || last + 1 != draft.steps.len()
+            || draft.disorder
+            || draft.is_over()
+            || has_windows && draft.is_scalar
+            || draft.leaves.iter().any(assigns)
+        {
+            return Err(has_windows);
+        }
+        Ok(draft)
     }
 
     /// The register of a formula's part that was computed before.

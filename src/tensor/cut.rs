@@ -8,7 +8,7 @@ use crate::tensor::create::Element;
 use crate::tensor::out::{Written, place};
 use crate::tensor::parts::neighbours;
 use crate::tensor::spares::Spares;
-use crate::tensor::{Tensor, copy, count, flat};
+use crate::tensor::{Arr, Tensor, copy, count, dense, dense_mut, flat};
 
 /// Which elements of a vector, and how many numbers stand around them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +99,28 @@ impl Cut {
     }
 }
 
+/// Writes the elements of a vector over neighbouring ones of another; false, with nothing done, if they are not of one dtype and length.
+pub fn put(x: &mut Rc<Tensor>, range: Range<usize>, v: &Tensor) -> bool {
+    fn put_of<T: Element>(x: &mut Arr<T>, range: Range<usize>, v: &Arr<T>) -> bool {
+        match (dense_mut(x).and_then(|x| x.get_mut(range)), dense(v)) {
+            (Some(x), Some(v)) if x.len() == v.len() => {
+                // SAFETY: there are as many, and what may be changed is nobody else's.
+                unsafe { copy::dense(v.as_ptr(), x.as_mut_ptr(), v.len()) };
+                true
+            }
+            _ => false,
+        }
+    }
+    if x.rank() != 1 || x.dtype() != v.dtype() || v.shape() != [range.len()] {
+        return false;
+    }
+    match (Rc::make_mut(x), v) {
+        (Tensor::F32(x), Tensor::F32(v)) => put_of(x, range, v),
+        (Tensor::F64(x), Tensor::F64(v)) => put_of(x, range, v),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,17 +134,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_is_there_and_nowhere_else() {
+        let mut x = vector(&[1.0, 2.0, 3.0, 4.0]);
+        let (old, part) = (x.clone(), Rc::new(neighbours(&x, 0..3)));
+        // The part is one of the same buffer.
+        assert!(put(&mut x, 1..4, &part));
+        assert_eq!((elements(&x), elements(&old)), (vec![1.0, 1.0, 2.0, 3.0], vec![1.0, 2.0, 3.0, 4.0]));
+        assert!(!put(&mut x, 1..3, &part) && !put(&mut x, 2..5, &part));
+        assert!(!put(&mut x, 1..4, &Tensor::from_vec(&[3], vec![0f32; 3])));
+        assert_eq!(elements(&x), [1.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
     fn there_and_back() {
         let (x, mut spares) = (vector(&[1.0, 2.0, 3.0, 4.0]), Spares::default());
-        let cases: [((usize, usize, usize, usize), &[f64], &[f64]); 6] = [
-            ((1, 2, 0, 0), &[2.0, 3.0], &[0.0, 1.0, 2.0, 0.0]),
-            ((0, 3, 1, 0), &[9.0, 1.0, 2.0, 3.0], &[2.0, 3.0, 4.0, 0.0]),
-            ((1, 3, 0, 1), &[2.0, 3.0, 4.0, 9.0], &[0.0, 1.0, 2.0, 3.0]),
-            ((0, 4, 1, 2), &[9.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.0], &[2.0, 3.0, 4.0, 5.0]),
-            ((2, 0, 1, 1), &[9.0, 9.0], &[0.0; 4]),
-            ((0, 4, 0, 0), &[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 4.0]),
+        let cases = [
+            ([1, 2, 0, 0], vec![2.0, 3.0], [0.0, 1.0, 2.0, 0.0]),
+            ([0, 3, 1, 0], vec![9.0, 1.0, 2.0, 3.0], [2.0, 3.0, 4.0, 0.0]),
+            ([1, 3, 0, 1], vec![2.0, 3.0, 4.0, 9.0], [0.0, 1.0, 2.0, 3.0]),
+            ([0, 4, 1, 2], vec![9.0, 1.0, 2.0, 3.0, 4.0, 9.0, 9.0], [2.0, 3.0, 4.0, 5.0]),
+            ([2, 0, 1, 1], vec![9.0, 9.0], [0.0; 4]),
+            ([0, 4, 0, 0], vec![1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]),
         ];
-        for ((start, len, before, after), made, back) in cases {
+        for ([start, len, before, after], made, back) in cases {
             let cut = Cut { start, len, before, after };
             for recorded in [false, true] {
                 spares.recorded = recorded;

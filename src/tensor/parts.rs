@@ -13,11 +13,11 @@ use crate::map_dtype;
 use crate::tensor::cast::Float;
 use crate::tensor::copy::append;
 use crate::tensor::create::{Element, array, article};
-use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan};
+use crate::tensor::index::{Gather, IndexSpec, Plan, Step, gathered_at, in_range, plan, slice_bounds};
 use crate::tensor::lanes::Lanes;
 use crate::tensor::simd::kernels::{add_to, choose_lanes};
 use crate::tensor::view::{row_major, standard};
-use crate::tensor::{Arr, DType, Shape, Tensor, dense, dense_mut, flat, show_shape, strided};
+use crate::tensor::{Arr, DType, Shape, Tensor, cut, dense, dense_mut, flat, show_shape, strided};
 use crate::value::Value;
 
 /// Applies a plan without gathers: a view of whatever ownership `a` has.
@@ -534,6 +534,12 @@ pub fn set_index(x: &mut Rc<Tensor>, spec: &[IndexSpec], v: &Value) -> Result<()
         if done {
             return Ok(());
         }
+    }
+    if let (&[IndexSpec::Slice { start, stop, step: 1 }], &[n], Value::Tensor(_, v)) = (spec, x.shape(), v)
+        && let (start, len, _) = slice_bounds(start, stop, 1, n)?
+        && cut::put(x, start..start + len, v)
+    {
+        return Ok(());
     }
     let plan = plan(x.shape(), spec)?;
     macro_rules! set {

@@ -18,8 +18,14 @@ use crate::tensor::spares::Spares;
 use crate::tensor::{Tensor, dense};
 use crate::value::Value;
 
-/// Elements from which on there are loops around kernels; see `straight` for fewer, and for formulas without kernels.
-pub(super) const FROM: usize = 128;
+/// Whether it is faster than operation by operation (see `straight` for what has no kernels), which goes through memory once for each, but has less to see to before.
+#[inline]
+pub(super) fn pays(plan: &Plan, n: usize) -> bool {
+    const FEWEST: usize = 128;
+    /// Elements that are read and written once less.
+    const SAVED: usize = 1024;
+    n >= FEWEST && plan.program.forward.len().saturating_sub(1) * n >= SAVED
+}
 
 /// The elements of an operand.
 #[inline]

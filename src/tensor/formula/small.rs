@@ -236,7 +236,7 @@ fn forward_of<'a, T: Keeps>(
     if let Some(done) = straight::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
         return Some(done);
     }
-    if n >= fused_small::FROM
+    if fused_small::pays(plan, n)
         && let Some(result) = fused_small::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares)
     {
         return Some((result, Kept::Nothing));
@@ -359,7 +359,7 @@ pub fn pull<'a, T: Keeps, S: Sink<T>>(
         return Some(done);
     }
     let mut hand = |i: usize, pulled: Pulled<'_, T>| sink.hand(i, pulled);
-    if n >= fused_small::FROM
+    if fused_small::pays(plan, n)
         && T::kept(kept).is_empty()
         && let Some(done) = fused_small::pull(applied, &numbers, &operand, (root, out), &mut room.all, &mut hand)
     {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use smallvec::{SmallVec, smallvec};
 
 use super::fused::{Entry, Fused, compiled_from};
-use super::fused_small::{FROM, elements};
+use super::fused_small::elements;
 use super::graph::{Backward, Node, Root, Target, values_of};
 use super::layout::Reach;
 use super::plan::Plan;
@@ -27,6 +27,8 @@ use crate::value::Value;
 
 /// Elements that count for one evaluation, however few it has, when it comes to whether compiling pays.
 const LEAST: usize = 256;
+/// Elements of values that are kept, at most.
+const MOST_KEPT: usize = 128;
 /// Arrays that the code reads and writes, at most.
 const ARRAYS: usize = 24;
 
@@ -311,7 +313,7 @@ pub(super) fn forward<'a, T: Keeps>(
 ) -> Option<(Rc<Tensor>, Kept)> {
     let straight = T::trial(plan).get(formula, plan, n)?;
     // A tape holds many formulas: what many elements have on the way is computed again.
-    if n >= FROM && straight.kept > 0 {
+    if n > MOST_KEPT && straight.kept > 0 {
         return None;
     }
     let size = straight.kept * n;
