@@ -27,6 +27,9 @@ use crate::value::Value;
 
 /// Elements that count for one evaluation, however few it has, when it comes to whether compiling pays.
 const LEAST: usize = 256;
+/// Elements from which on cotangents are added in their places. What was written through a mask is slow to be read soon after, and the
+/// fewer elements there are, the sooner that is.
+const LEAST_IN_PLACE: usize = 64;
 /// Elements of values that are kept, at most.
 const MOST_KEPT: usize = 128;
 /// Arrays that the code reads and writes, at most.
@@ -368,7 +371,7 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
     let mut apart: SmallVec<[usize; 8]> = SmallVec::new();
     let (mut adds, mut fresh) = (0u32, 0u32);
     for &(k, i) in &back.cotangents {
-        match sink.place(i as usize, n) {
+        match if n < LEAST_IN_PLACE { None } else { sink.place(i as usize, n) } {
             Some((place, is_there)) => {
                 *made.get_mut(k)? = place;
                 *(if is_there { &mut adds } else { &mut fresh }) |= 1 << i;
