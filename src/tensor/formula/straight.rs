@@ -94,28 +94,27 @@ impl<T: Keeps> Way<T> {
         self.code.targets().count()
     }
 
-    /// The addresses of the arrays that it reads, of `n` elements; `None` if one is not there.
+    /// Puts the addresses of the arrays that it reads, of `n` elements, into the table; `None` if one is not there.
     #[inline(always)]
-    fn table<'a>(&self, n: usize, read: impl Fn(Array) -> Option<&'a [T]>) -> Option<[*mut T; ARRAYS]>
+    fn look_up<'a>(&self, n: usize, read: impl Fn(Array) -> Option<&'a [T]>, table: &mut [*mut T; ARRAYS]) -> Option<()>
     where
         T: 'a,
     {
-        let mut table: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
         for (place, array) in table.iter_mut().zip(&self.arrays) {
             if !matches!(array, Array::Made(_)) {
                 *place = read(*array).filter(|elements| elements.len() == n)?.as_ptr().cast_mut();
             }
         }
-        Some(table)
+        Some(())
     }
 
     /// Writes the `n` elements of all arrays that it makes.
     ///
     /// # Safety
-    /// The table is [`Way::table`]'s for this `n`, and what it read is still there. Where `made` says that an array is to be made there is
+    /// The table is [`Way::look_up`]'s for this `n`, and what it read is still there. Where `made` says that an array is to be made there is
     /// room for `n` elements, which nobody else reads or writes meanwhile; those to which it adds are there.
     #[inline(always)]
-    unsafe fn run(&self, n: usize, values: &[f64], mut table: [*mut T; ARRAYS], made: impl Fn(usize) -> *mut T) {
+    unsafe fn run(&self, n: usize, values: &[f64], table: &mut [*mut T; ARRAYS], made: impl Fn(usize) -> *mut T) {
         for (place, array) in table.iter_mut().zip(&self.arrays) {
             if let Array::Made(k) = array {
                 *place = made(*k as usize);
@@ -323,7 +322,8 @@ pub(super) fn forward<'a, T: Keeps>(
     let mut kept: Vec<T> = Vec::with_capacity(size);
     let first = kept.as_mut_ptr();
     let read = |array: Array| if let Array::Register(i) = array { elements(operand(i as usize)) } else { None };
-    let table = straight.forward.table(n, read)?;
+    let mut table = [ptr::null_mut(); ARRAYS];
+    straight.forward.look_up(n, read, &mut table)?;
     let result = spares.make(shape, |out| {
         place(out, n, |result: &mut [MaybeUninit<T>]| {
             let result = result.as_mut_ptr().cast::<T>();
@@ -331,7 +331,7 @@ pub(super) fn forward<'a, T: Keeps>(
             // SAFETY: `place` gives room for `n` elements; of what is kept there are as many arrays as the code makes behind the
             // result, with room for `n` each. With that all are written.
             unsafe {
-                straight.forward.run(n, numbers, table, made);
+                straight.forward.run(n, numbers, &mut table, made);
                 Some(Written::all())
             }
         });
@@ -368,7 +368,7 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
     };
     let mut made: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
     // What is to be handed over, or summed up, is made in the room.
-    let mut apart: SmallVec<[usize; 8]> = SmallVec::new();
+    let mut apart: SmallVec<[(usize, u8); 16]> = SmallVec::new();
     let (mut adds, mut fresh) = (0u32, 0u32);
     for &(k, i) in &back.cotangents {
         match if n < LEAST_IN_PLACE { None } else { sink.place(i as usize, n) } {
@@ -376,50 +376,47 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
                 *made.get_mut(k)? = place;
                 *(if is_there { &mut adds } else { &mut fresh }) |= 1 << i;
             }
-            None => apart.push(k),
+            None => apart.push((k, i)),
         }
     }
-    apart.extend(back.shares.iter().map(|(k, _)| *k));
+    let size = (apart.len() + back.shares.len()) * n;
     room.clear();
-    if !apart.is_empty() {
-        room.reserve(apart.len() * n);
-        for (at, k) in apart.iter().enumerate() {
-            *made.get_mut(*k)? = room.as_mut_ptr().wrapping_add(at * n);
-        }
+    room.reserve(size);
+    for (at, (k, _)) in apart.iter().chain(&back.shares).enumerate() {
+        *made.get_mut(*k)? = room.as_mut_ptr().wrapping_add(at * n);
     }
     let (adding, way) = back.way(formula, plan, adds);
-    let table = way.table(n, read);
-    if table.is_none() || adding != adds {
+    let mut table = [ptr::null_mut(); ARRAYS];
+    let found = way.look_up(n, read, &mut table);
+    if found.is_none() || adding != adds {
         for &(k, i) in back.cotangents.iter().filter(|(_, i)| adds & (1 << *i) == 0) {
-            if table.is_none() || adding & (1 << i) != 0 {
+            if found.is_none() || adding & (1 << i) != 0 {
                 // SAFETY: there is room for `n` numbers, whose zero has no bits.
                 unsafe { made.get(k)?.write_bytes(0, n) };
             }
         }
     }
-    if let Some(table) = table {
+    if found.is_some() {
         // SAFETY: the sink answers for the places that it gives, and there is room for the others; so it is as [`Way::run`] wants it.
-        unsafe { way.run(n, numbers, table, |k| made.get(k).copied().unwrap_or(ptr::null_mut())) };
+        unsafe { way.run(n, numbers, &mut table, |k| made.get(k).copied().unwrap_or(ptr::null_mut())) };
     }
     while fresh != 0 {
         // SAFETY: the code has written them, or zeros were.
         unsafe { sink.filled(fresh.trailing_zeros() as usize, n) };
         fresh &= fresh - 1;
     }
-    table?;
-    let mut counts = [0.0; MOST];
-    if !apart.is_empty() {
-        // SAFETY: all of it is written.
-        unsafe { room.set_len(apart.len() * n) };
-        for (k, made) in apart.iter().zip(room.chunks_exact(n.max(1))) {
-            if let Some((_, i)) = back.shares.iter().find(|(own, _)| own == k) {
-                counts[*i as usize % MOST] = sum(made);
-            } else if let Some((_, i)) = back.cotangents.iter().find(|(own, _)| own == k)
-                && let Err(error) = sink.hand(*i as usize, Pulled::Elements(made))
-            {
-                return Some(Err(error));
-            }
+    found?;
+    // SAFETY: all of it is written.
+    unsafe { room.set_len(size) };
+    let mut rest = room.chunks_exact(n.max(1));
+    for (&(_, i), made) in apart.iter().zip(&mut rest) {
+        if let Err(error) = sink.hand(i as usize, Pulled::Elements(made)) {
+            return Some(Err(error));
         }
+    }
+    let mut counts = [0.0; MOST];
+    for ((_, i), made) in back.shares.iter().zip(rest) {
+        counts[*i as usize % MOST] = sum(made);
     }
     for k in &back.counted {
         pull_number(formula, *k, plan, numbers, &mut counts)?;
