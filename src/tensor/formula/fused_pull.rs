@@ -83,7 +83,7 @@ pub(super) fn fused_back<T: Float>(
     let mut sums = onto.begin::<T>(n, |i| alone && layout.reach.get(i) == Some(&Reach::Whole) && has(i));
     let done = sums.mask();
     // What is made goes through the innermost cache.
-    let block = if done == 0 { fused.block(&layout.reach) } else { BLOCK / 4 };
+    let block = if done == 0 { fused.block(&layout.reach) } else { BLOCK / 2 };
     let mut machine = settled(formula, operands, layout, needed, block, lanes)?;
     let way = Way::new(&fused, &mut machine, number.unwrap_or(0.0), elements(y_bar), elements(out))?;
     let mut bars = Bars::new(layout, formula.value(formula.steps.len()), machine.block);
