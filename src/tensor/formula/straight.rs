@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::rc::Rc;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::fused::{Entry, Fused, compiled_from};
 use super::fused_small::elements;
@@ -139,8 +139,10 @@ impl<T: Keeps> Way<T> {
 
 /// The way back.
 struct WayBack<T> {
-    /// For each set of registers whose cotangents it adds to what stands in their places.
-    ways: RefCell<SmallVec<[(u32, Rc<Way<T>>); 2]>>,
+    /// The code that writes cotangents.
+    way: Rc<Way<T>>,
+    /// For sets of registers code that adds their cotangents to what stands in their places.
+    adding: RefCell<SmallVec<[(u32, Rc<Way<T>>); 2]>>,
     /// The same for all of them.
     all: (u32, Rc<Way<T>>),
     back: Backward,
@@ -213,7 +215,8 @@ impl<T: Keeps> WayBack<T> {
         let counted =
             program.back.iter().filter_map(|back| if let Back::Numbers { k } = back { Some(*k) } else { None });
         Some(WayBack {
-            ways: RefCell::new(smallvec![(0, Rc::new(first))]),
+            way: Rc::new(first),
+            adding: RefCell::default(),
             all: (all, Rc::new(way(Backward { adds: all, ..back })?)),
             back,
             kept: SmallVec::from_slice(kept),
@@ -225,10 +228,13 @@ impl<T: Keeps> WayBack<T> {
     }
 
     /// The way that adds for these registers; if there are many such by now, the one that adds for all, and tells so.
-    fn way(&self, formula: &Formula, plan: &Plan, adds: u32) -> (u32, Rc<Way<T>>) {
+    fn adding(&self, formula: &Formula, plan: &Plan, adds: u32) -> (u32, Rc<Way<T>>) {
         /// Sets of registers that there is code for.
         const MOST: usize = 8;
-        let mut ways = self.ways.borrow_mut();
+        if adds == 0 {
+            return (0, self.way.clone());
+        }
+        let mut ways = self.adding.borrow_mut();
         if let Some(known) = ways.iter().find(|(known, _)| *known == adds) {
             return known.clone();
         }
@@ -242,6 +248,109 @@ impl<T: Keeps> WayBack<T> {
             }
         }
         self.all.clone()
+    }
+
+    /// Makes all arrays in the room, hands the cotangents over and sums the others up; `None` if something is not there.
+    #[inline]
+    fn hand<'a, S: Sink<T>>(
+        &self,
+        (n, numbers): (usize, &[f64]),
+        read: impl Fn(Array) -> Option<&'a [T]>,
+        room: &mut Vec<T>,
+        counts: &mut [f64; MOST],
+        sink: &mut S,
+    ) -> Option<Result<(), S::Error>>
+    where
+        T: 'a,
+    {
+        let size = (self.cotangents.len() + self.shares.len()) * n;
+        room.clear();
+        room.reserve(size);
+        let first = room.as_mut_ptr();
+        let mut table = [ptr::null_mut(); ARRAYS];
+        self.way.look_up(n, read, &mut table)?;
+        // SAFETY: there is room for as many arrays as the code makes, which are numbered by their places.
+        unsafe {
+            self.way.run(n, numbers, &mut table, |k| first.wrapping_add(k * n));
+            room.set_len(size);
+        }
+        for &(k, i) in &self.shares {
+            counts[i as usize % MOST] = sum(room.get(k * n..(k + 1) * n)?);
+        }
+        for &(k, i) in &self.cotangents {
+            if let Err(error) = sink.hand(i as usize, Pulled::Elements(room.get(k * n..(k + 1) * n)?)) {
+                return Some(Err(error));
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// Adds the cotangents in their places. What cannot be is made in the room and handed over, or summed up; `None` if something is not
+    /// there.
+    fn add<'a, S: Sink<T>>(
+        &self,
+        (formula, plan): (&Formula, &Plan),
+        (n, numbers): (usize, &[f64]),
+        read: impl Fn(Array) -> Option<&'a [T]>,
+        room: &mut Vec<T>,
+        counts: &mut [f64; MOST],
+        sink: &mut S,
+    ) -> Option<Result<(), S::Error>>
+    where
+        T: 'a,
+    {
+        let mut made: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
+        // What is to be handed over, or summed up, is made in the room.
+        let mut apart: SmallVec<[(usize, u8); 16]> = SmallVec::new();
+        let (mut adds, mut fresh) = (0u32, 0u32);
+        for &(k, i) in &self.cotangents {
+            match sink.place(i as usize, n) {
+                Some((place, is_there)) => {
+                    *made.get_mut(k)? = place;
+                    *(if is_there { &mut adds } else { &mut fresh }) |= 1 << i;
+                }
+                None => apart.push((k, i)),
+            }
+        }
+        let size = (apart.len() + self.shares.len()) * n;
+        room.clear();
+        room.reserve(size);
+        for (at, (k, _)) in apart.iter().chain(&self.shares).enumerate() {
+            *made.get_mut(*k)? = room.as_mut_ptr().wrapping_add(at * n);
+        }
+        let (adding, way) = self.adding(formula, plan, adds);
+        let mut table = [ptr::null_mut(); ARRAYS];
+        let found = way.look_up(n, read, &mut table);
+        if found.is_none() || adding != adds {
+            for &(k, i) in self.cotangents.iter().filter(|(_, i)| adds & (1 << *i) == 0) {
+                if found.is_none() || adding & (1 << i) != 0 {
+                    // SAFETY: there is room for `n` numbers, whose zero has no bits.
+                    unsafe { made.get(k)?.write_bytes(0, n) };
+                }
+            }
+        }
+        if found.is_some() {
+            // SAFETY: the sink answers for the places that it gives, and there is room for the others; so it is as [`Way::run`] wants it.
+            unsafe { way.run(n, numbers, &mut table, |k| made.get(k).copied().unwrap_or(ptr::null_mut())) };
+        }
+        while fresh != 0 {
+            // SAFETY: the code has written them, or zeros were.
+            unsafe { sink.filled(fresh.trailing_zeros() as usize, n) };
+            fresh &= fresh - 1;
+        }
+        found?;
+        // SAFETY: all of it is written.
+        unsafe { room.set_len(size) };
+        let mut rest = room.chunks_exact(n.max(1));
+        for (&(_, i), made) in apart.iter().zip(&mut rest) {
+            if let Err(error) = sink.hand(i as usize, Pulled::Elements(made)) {
+                return Some(Err(error));
+            }
+        }
+        for ((_, i), made) in self.shares.iter().zip(rest) {
+            counts[*i as usize % MOST] = sum(made);
+        }
+        Some(Ok(()))
     }
 }
 
@@ -366,57 +475,14 @@ pub(super) fn pull<'a, T: Keeps, S: Sink<T>>(
         Array::Out => Some(out),
         Array::Made(_) => None,
     };
-    let mut made: [*mut T; ARRAYS] = [ptr::null_mut(); ARRAYS];
-    // What is to be handed over, or summed up, is made in the room.
-    let mut apart: SmallVec<[(usize, u8); 16]> = SmallVec::new();
-    let (mut adds, mut fresh) = (0u32, 0u32);
-    for &(k, i) in &back.cotangents {
-        match if n < LEAST_IN_PLACE { None } else { sink.place(i as usize, n) } {
-            Some((place, is_there)) => {
-                *made.get_mut(k)? = place;
-                *(if is_there { &mut adds } else { &mut fresh }) |= 1 << i;
-            }
-            None => apart.push((k, i)),
-        }
-    }
-    let size = (apart.len() + back.shares.len()) * n;
-    room.clear();
-    room.reserve(size);
-    for (at, (k, _)) in apart.iter().chain(&back.shares).enumerate() {
-        *made.get_mut(*k)? = room.as_mut_ptr().wrapping_add(at * n);
-    }
-    let (adding, way) = back.way(formula, plan, adds);
-    let mut table = [ptr::null_mut(); ARRAYS];
-    let found = way.look_up(n, read, &mut table);
-    if found.is_none() || adding != adds {
-        for &(k, i) in back.cotangents.iter().filter(|(_, i)| adds & (1 << *i) == 0) {
-            if found.is_none() || adding & (1 << i) != 0 {
-                // SAFETY: there is room for `n` numbers, whose zero has no bits.
-                unsafe { made.get(k)?.write_bytes(0, n) };
-            }
-        }
-    }
-    if found.is_some() {
-        // SAFETY: the sink answers for the places that it gives, and there is room for the others; so it is as [`Way::run`] wants it.
-        unsafe { way.run(n, numbers, &mut table, |k| made.get(k).copied().unwrap_or(ptr::null_mut())) };
-    }
-    while fresh != 0 {
-        // SAFETY: the code has written them, or zeros were.
-        unsafe { sink.filled(fresh.trailing_zeros() as usize, n) };
-        fresh &= fresh - 1;
-    }
-    found?;
-    // SAFETY: all of it is written.
-    unsafe { room.set_len(size) };
-    let mut rest = room.chunks_exact(n.max(1));
-    for (&(_, i), made) in apart.iter().zip(&mut rest) {
-        if let Err(error) = sink.hand(i as usize, Pulled::Elements(made)) {
-            return Some(Err(error));
-        }
-    }
     let mut counts = [0.0; MOST];
-    for ((_, i), made) in back.shares.iter().zip(rest) {
-        counts[*i as usize % MOST] = sum(made);
+    let done = if n < LEAST_IN_PLACE {
+        back.hand((n, numbers), read, room, &mut counts, sink)?
+    } else {
+        back.add((formula, plan), (n, numbers), read, room, &mut counts, sink)?
+    };
+    if let Err(error) = done {
+        return Some(Err(error));
     }
     for k in &back.counted {
         pull_number(formula, *k, plan, numbers, &mut counts)?;
