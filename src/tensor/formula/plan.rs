@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::layout::Reach;
 use super::program::{Masks, Program};
 use super::pull::{live, needed};
-use super::rows::Steps;
+use super::rows::{SHORT, Steps};
 use super::straight::Trial;
 use crate::bytecode::formula::Formula;
 use crate::tensor::form::{Form, alike};
@@ -66,6 +66,11 @@ impl Plan {
         let steps = Steps::new(&program);
         let reach = (0..=last).map(reach).collect();
         Some(Plan { kinds, needed, program, steps, reach, narrow: Trial::default(), wide: Trial::default() })
+    }
+
+    /// Whether it is worth to look for machine code: arithmetic on a few elements is done sooner without.
+    pub fn is_for_code(&self, n: usize) -> bool {
+        n > SHORT || self.steps.keeps()
     }
 }
 

@@ -122,6 +122,11 @@ impl Steps {
             keeps: program.again.iter().any(|step| step.plain.is_none()),
         }
     }
+
+    /// Whether it takes more than arithmetic to compute again what the way back reads.
+    pub fn keeps(&self) -> bool {
+        self.keeps
+    }
 }
 
 /// Makes rows exist.

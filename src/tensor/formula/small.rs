@@ -233,7 +233,9 @@ fn forward_of<'a, T: Keeps>(
     let n = count(shape);
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
-    if let Some(done) = straight::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares) {
+    if plan.is_for_code(n)
+        && let Some(done) = straight::forward::<T>(formula, plan, (shape, n), &numbers, &operand, spares)
+    {
         return Some(done);
     }
     if fused_small::pays(plan, n)
@@ -353,7 +355,8 @@ pub fn pull<'a, T: Keeps, S: Sink<T>>(
     let mut numbers = [0.0; MOST];
     put_numbers(formula, plan, &operand, &mut numbers);
     let out = if let Value::Tensor(_, t) = out { dense(T::array(t)?)? } else { &[] };
-    if T::kept(kept).is_empty()
+    if plan.is_for_code(n)
+        && T::kept(kept).is_empty()
         && let Some(done) = straight::pull(applied, &numbers, &operand, (root, out), &mut room.all, sink)
     {
         return Some(done);
