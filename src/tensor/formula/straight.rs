@@ -3,7 +3,7 @@
 //! Only with vectors of 512 bits, whose masks serve for what is no whole vector, and only where all functions can be written out. Of the
 //! values on the way those that take long to compute are kept for the way back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::rc::Rc;
@@ -137,14 +137,17 @@ impl<T: Keeps> Way<T> {
     }
 }
 
+/// A way that adds cotangents to what stands in their places, for the registers in a mask.
+type Adding<T> = (u32, Rc<Way<T>>);
+
 /// The way back.
 struct WayBack<T> {
     /// The code that writes cotangents.
     way: Rc<Way<T>>,
     /// For sets of registers code that adds their cotangents to what stands in their places.
-    adding: RefCell<SmallVec<[(u32, Rc<Way<T>>); 2]>>,
+    adding: RefCell<Vec<Adding<T>>>,
     /// The same for all of them.
-    all: (u32, Rc<Way<T>>),
+    all: Adding<T>,
     back: Backward,
     kept: SmallVec<[u8; 4]>,
     /// Of the arrays that it makes those that are cotangents of registers, by their numbers.
@@ -228,7 +231,7 @@ impl<T: Keeps> WayBack<T> {
     }
 
     /// The way that adds for these registers; if there are many such by now, the one that adds for all, and tells so.
-    fn adding(&self, formula: &Formula, plan: &Plan, adds: u32) -> (u32, Rc<Way<T>>) {
+    fn adding(&self, formula: &Formula, plan: &Plan, adds: u32) -> Adding<T> {
         /// Sets of registers that there is code for.
         const MOST: usize = 8;
         if adds == 0 {
@@ -385,31 +388,36 @@ fn kept(formula: &Formula, plan: &Plan) -> u32 {
 }
 
 /// The code of a plan for one dtype; nothing where there can be none, or it has not been worth it so far.
-pub struct Trial<T>(RefCell<(usize, Option<Option<Rc<Straight<T>>>>)>);
+pub struct Trial<T> {
+    /// Elements that it was wanted for.
+    elements: Cell<usize>,
+    code: OnceCell<Option<Box<Straight<T>>>>,
+}
 
 impl<T> Default for Trial<T> {
     fn default() -> Trial<T> {
-        Trial(RefCell::new((0, None)))
+        Trial { elements: Cell::new(0), code: OnceCell::new() }
     }
 }
 
 impl<T: Keeps> Trial<T> {
     /// The code, if there is some by now.
-    fn get(&self, formula: &Formula, plan: &Plan, n: usize) -> Option<Rc<Straight<T>>> {
+    fn get(&self, formula: &Formula, plan: &Plan, n: usize) -> Option<&Straight<T>> {
         let worth = compiled_from()?;
-        let (elements, code) = &mut *self.0.borrow_mut();
-        if code.is_none() {
-            *elements += LEAST.max(n);
-            if *elements >= worth {
-                *code = Some(Straight::new(formula, plan).map(Rc::new));
-            }
+        if let Some(known) = self.code.get() {
+            return known.as_deref();
         }
-        code.clone()?
+        let elements = self.elements.get() + LEAST.max(n);
+        self.elements.set(elements);
+        if elements < worth {
+            return None;
+        }
+        self.code.get_or_init(|| Straight::new(formula, plan).map(Box::new)).as_deref()
     }
 
     /// The code that there is.
-    fn known(&self) -> Option<Rc<Straight<T>>> {
-        self.0.borrow().1.clone()?
+    fn known(&self) -> Option<&Straight<T>> {
+        self.code.get()?.as_deref()
     }
 }
 
