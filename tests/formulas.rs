@@ -558,9 +558,13 @@ fn f(x, k) {
     let b = a * a - x / (1.0 + y * y) + 0.5 * a
     let (c, d) = (b - a * k + x, exp(-a * a) * b)
     let e = c + d * x - y
-    sum(e * z) + sum(y) + dot(c, d) + sum(x @ reshape(a, (-1, 1)))
+    # What has a cotangent from here first, twice at once.
+    let w = x * k
+    let v = w
+    let u = w * 2.5 - v * v * 0.5
+    sum(e * z) + sum(y) + dot(c, d) + sum(x @ reshape(a, (-1, 1))) + dot(u, u)
 }
-for n in list(1, 5, 8, 14, 17, 40, 130, 700) {
+for n in list(1, 5, 8, 14, 17, 40, 64, 100, 130, 700) {
     let (x, k) = (randn(n).to(f64), 0.7)
     for _ in 0..3 {
         let (g, s) = grad(f, wrt: (0, 1))(x, k)

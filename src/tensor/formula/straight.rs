@@ -27,8 +27,7 @@ use crate::value::Value;
 
 /// Elements that count for one evaluation, however few it has, when it comes to whether compiling pays.
 const LEAST: usize = 256;
-/// Elements from which on cotangents are added in their places. What was written through a mask is slow to be read soon after, and the
-/// fewer elements there are, the sooner that is.
+/// Elements from which on cotangents are added in their places. To see whether that can be takes longer than to add a few afterwards.
 const LEAST_IN_PLACE: usize = 64;
 /// Elements of values that are kept, at most.
 const MOST_KEPT: usize = 128;
