@@ -132,7 +132,7 @@ fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     let mut out = Vec::with_capacity(plan.shape.iter().product());
     if o.run == 1 && o.after.len() == 1 {
         let last = o.at.iter().copied().max().unwrap_or(0);
-        o.each_base(|base| append_places(&mut out, &data[base..], &o.at, last));
+        o.each_base(|base| append_places(&mut out, data, base, (&o.at, last)));
     } else {
         match o.run {
             1 => o.each(|i| out.push(data[i])),
@@ -147,12 +147,15 @@ fn read<T: Element>(a: &Arr<T>, plan: &Plan) -> Arr<T> {
     array(&plan.shape, out)
 }
 
-/// Appends the elements at places of which `last` is the largest. One look tells that all of them are there.
+/// Appends the elements at places behind `base`, of which `last` is the largest. One look tells that all of them are there.
 #[inline(always)]
-fn append_places<T: Element>(out: &mut Vec<T>, data: &[T], at: &[usize], last: usize) {
-    assert!(last < data.len() || at.is_empty(), "places of an index within the tensor");
+fn append_places<T: Element>(out: &mut Vec<T>, data: &[T], base: usize, (at, last): (&[usize], usize)) {
+    if at.is_empty() {
+        return;
+    }
+    assert!(last < data.len().saturating_sub(base), "places of an index within the tensor");
     // SAFETY: no place is behind the largest one.
-    out.extend(at.iter().map(|&i| unsafe { *data.get_unchecked(i) }));
+    out.extend(at.iter().map(|&i| unsafe { *data.get_unchecked(base + i) }));
 }
 
 /// Appends `N` elements from `from` on.
