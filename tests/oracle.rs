@@ -43,6 +43,8 @@ const INSIDE: &[(&str, &str)] = &[
     ("_cast", "to"),
     ("_cbrt_slope", "cbrt"),
     ("_cholesky", "cholesky"),
+    ("_class_log_prob", "cross_entropy_rows"),
+    ("_class_log_prob_pull", "cross_entropy_rows"),
     ("_cofactors", "det"),
     ("_cofactors_change", "det.singular"),
     ("_concat", "concat"),

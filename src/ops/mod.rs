@@ -4,6 +4,7 @@ pub mod activation;
 pub mod arith;
 pub mod batching;
 pub mod batching_moves;
+pub mod class_log_prob;
 pub mod compare;
 #[cfg(test)]
 mod convention_tests;
@@ -83,6 +84,7 @@ static FAMILIES: &[&[&Prim]] = &[
     extremum::PRIMS,
     moment::PRIMS,
     softmax::PRIMS,
+    class_log_prob::PRIMS,
     standardize::PRIMS,
     norm::PRIMS,
     present::PRIMS,

@@ -11,7 +11,7 @@ use crate::env::Env;
 use crate::error::Result;
 use crate::tensor::cast::Float;
 use crate::tensor::reduce::resolve_axes;
-use crate::tensor::scan;
+use crate::tensor::softmax as kernel;
 use crate::tensor::{DType, Tensor, flat};
 use crate::types::ty::{Dims, Ty};
 use crate::value::Value;
@@ -29,10 +29,10 @@ struct LogSumExp;
 
 impl Fold for LogSumExp {
     fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>) {
-        scan::logsumexp_down(part, inner, out);
+        kernel::logsumexp_down(part, inner, out);
     }
     fn row<T: Float>(&self, row: &[T], scratch: &mut Vec<T>) -> f64 {
-        scan::logsumexp(row, scratch)
+        kernel::logsumexp(row, scratch)
     }
 }
 
@@ -162,10 +162,15 @@ fn live(cx: &mut Cx, y: &Value, v: &Value, axis: &Value) -> Result<Value> {
 fn log_softmax_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Option<Value>> {
     let Some(Some(x_dot)) = tangents.first() else { return Ok(None) };
     let axis = axes_value(&call_axes(call, 1)?);
-    let p = cx.exp(call.out)?;
-    let mean = row_sum(cx, x_dot, &p, &axis)?;
+    log_softmax_tangent(cx, call.out, x_dot, &axis).map(Some)
+}
+
+/// The tangent of the log-softmax `y`, `x_dot - sum(x_dot * exp(y))`; 0 in rows of -inf.
+pub(super) fn log_softmax_tangent(cx: &mut Cx, y: &Value, x_dot: &Value, axis: &Value) -> Result<Value> {
+    let p = cx.exp(y)?;
+    let mean = row_sum(cx, x_dot, &p, axis)?;
     let t = cx.sub(x_dot, &mean)?;
-    live(cx, call.out, &t, &axis).map(Some)
+    live(cx, y, &t, axis)
 }
 
 fn log_softmax_pull_vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {
@@ -279,7 +284,7 @@ pub static SOFTMAX: Prim = Prim {
     doc: "`exp(x) / sum(exp(x))` along `axis` (the last), without overflow. Infinities share 1; all -inf gives zeros.",
     sig: Sig { params: &[req("x"), opt("axis", Default::Int(-1))] },
     infer: |args: &[Ty]| infer_same("softmax", args),
-    eval: Eval::General(|env, args| by_rows(env, "softmax", args, scan::softmax, scan::softmax)),
+    eval: Eval::General(|env, args| by_rows(env, "softmax", args, kernel::softmax, kernel::softmax)),
     diff: Diff::Rules {
         jvp: |cx, call, tangents| match tangents.first() {
             Some(Some(x_dot)) => softmax_times(cx, call, x_dot).map(Some),
@@ -301,7 +306,7 @@ pub static LOG_SOFTMAX: Prim = Prim {
     doc: "`log(softmax(x))` along `axis` (the last), without loss. All -inf gives -inf with slope 0.",
     sig: Sig { params: &[req("x"), opt("axis", Default::Int(-1))] },
     infer: |args: &[Ty]| infer_same("log_softmax", args),
-    eval: Eval::General(|env, args| by_rows(env, "log_softmax", args, scan::log_softmax, scan::log_softmax)),
+    eval: Eval::General(|env, args| by_rows(env, "log_softmax", args, kernel::log_softmax, kernel::log_softmax)),
     diff: Diff::Rules { jvp: log_softmax_jvp, vjp: log_softmax_vjp, keep: Keep::OUT },
     batch: Batch::Rule(super::batching::along::<1>),
     probe: ROWS,
@@ -313,7 +318,7 @@ pub static SOFTMAX_PULL: Prim = Prim {
     doc: "`y * (g - sum(y * g))` along `axis`.",
     sig: Sig { params: &[req("y"), req("g"), req("axis")] },
     infer: |args: &[Ty]| shape_rules::same("softmax", args),
-    eval: Eval::General(|_, args| two_by_rows(args, scan::softmax_pull, scan::softmax_pull)),
+    eval: Eval::General(|_, args| two_by_rows(args, kernel::softmax_pull, kernel::softmax_pull)),
     diff: Diff::Rules { jvp: softmax_pull_jvp, vjp: softmax_pull_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(super::batching::along_together::<2>),
     probe: PULL_ROWS,
@@ -325,7 +330,7 @@ pub static LOG_SOFTMAX_PULL: Prim = Prim {
     doc: "`g - exp(y) * sum(g)` along `axis`.",
     sig: Sig { params: &[req("y"), req("g"), req("axis")] },
     infer: |args: &[Ty]| shape_rules::same("log_softmax", args),
-    eval: Eval::General(|_, args| two_by_rows(args, scan::log_softmax_pull, scan::log_softmax_pull)),
+    eval: Eval::General(|_, args| two_by_rows(args, kernel::log_softmax_pull, kernel::log_softmax_pull)),
     diff: Diff::Rules { jvp: log_softmax_pull_jvp, vjp: log_softmax_pull_vjp, keep: Keep::ARGS },
     batch: Batch::Rule(super::batching::along_together::<2>),
     probe: PULL_ROWS,

@@ -1,16 +1,13 @@
-//! Running results along one axis, and row functions that give as many numbers as they take (softmax).
+//! Running results along one axis, and row functions that give as many numbers as they take.
 
 use std::ops::Range;
 
 use super::cast::Float;
 use super::create::Element;
 use super::out::{Out, Room};
-use super::reduce::{max_slice, rows, split, sum_slice, unrows};
-use super::simd::extrema::{Largest, best_of_columns};
+use super::reduce::{rows, split, unrows};
 use super::simd::ints::Marked;
 use super::simd::poly::pick;
-use super::simd::softmax as loops;
-use super::simd::sums::column_sums;
 use super::threads;
 
 /// Runs `f(row, out)` over the rows along `axes` and puts the results back in place. `f` appends as many as it reads.
@@ -24,7 +21,7 @@ pub fn map_rows<T: Float>(
 }
 
 /// The same for `f(block, n, out)` over blocks of several rows of `n`.
-fn map_blocks<T: Float>(
+pub(super) fn map_blocks<T: Float>(
     data: &[T],
     shape: &[usize],
     axes: &[usize],
@@ -34,7 +31,7 @@ fn map_blocks<T: Float>(
     let mut out = Vec::with_capacity(data.len());
     let block = |range: Range<usize>| rows.get(range.start * n..range.end * n).unwrap_or(&[]);
     if let Some(count) = rows.len().checked_div(n) {
-        threads::fill(count, n, n, &mut out, |range, out| in_blocks(range, n, |r| f(block(r), n, out)));
+        threads::fill(count, n, n, &mut out, |range, out| f(block(range), n, out));
     }
     unrows(out, shape, axes)
 }
@@ -52,7 +49,8 @@ pub fn zip_rows<T: Float>(
     })
 }
 
-fn zip_blocks<T: Float>(
+/// The same for `f(a, b, n, out)` over blocks of several rows of `n`.
+pub(super) fn zip_blocks<T: Float>(
     a: &[T],
     b: &[T],
     shape: &[usize],
@@ -65,218 +63,9 @@ fn zip_blocks<T: Float>(
         x.get(range.start * n..range.end * n).unwrap_or(&[])
     }
     if let Some(count) = a.len().checked_div(n) {
-        threads::fill(count, n, n, &mut out, |range, out| {
-            in_blocks(range, n, |r| f(block(&a, r.clone(), n), block(&b, r, n), n, out));
-        });
+        threads::fill(count, n, n, &mut out, |range, out| f(block(&a, range.clone(), n), block(&b, range, n), n, out));
     }
     unrows(out, shape, axes)
-}
-
-/// Elements that row functions take together, about.
-const BLOCK: usize = 2048;
-/// Rows shorter than this are taken together.
-const SHORT: usize = 64;
-
-/// Calls `f` with the ranges of rows of `n` that make up blocks.
-fn in_blocks(rows: Range<usize>, n: usize, mut f: impl FnMut(Range<usize>)) {
-    let step = (BLOCK / n.max(1)).max(1);
-    rows.clone().step_by(step).for_each(|from| f(from..(from + step).min(rows.end)));
-}
-
-/// Softmax along axes; infinities share 1, a row of -inf gives zeros.
-pub fn softmax<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
-    let down = by_columns(data, shape, axes, |part, inner, out| {
-        let top = finite_tops(part, inner)?;
-        let (start, mut sums) = (out.len(), vec![0.0; inner]);
-        loops::exp_columns(part, &top, &mut sums, out);
-        let scales: Vec<T> = sums.iter().map(|&sum| T::c(1.0 / sum)).collect();
-        loops::scale_columns(out.get_mut(start..)?, &scales);
-        Some(())
-    });
-    down.unwrap_or_else(|| map_blocks(data, shape, axes, softmax_rows))
-}
-
-/// Logarithm of the softmax along axes; of a row of -inf, -inf.
-pub fn log_softmax<T: Float>(data: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
-    let mut scratch = vec![];
-    let down = by_columns(data, shape, axes, |part, inner, out| {
-        let top = finite_tops(part, inner)?;
-        let mut sums = vec![0.0; inner];
-        scratch.clear();
-        loops::exp_columns(part, &top, &mut sums, &mut scratch);
-        let logs: Vec<T> = sums.iter().map(|sum| T::c(sum.ln())).collect();
-        loops::less_both_columns(part, &top, &logs, out);
-        Some(())
-    });
-    down.unwrap_or_else(|| map_blocks(data, shape, axes, log_softmax_rows))
-}
-
-/// `y * (g - sum(y * g))` along axes.
-pub fn softmax_pull<T: Float>(y: &[T], g: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
-    let mut at = 0;
-    let down = by_columns(y, shape, axes, |part, inner, out| {
-        let g = g.get(at..at + part.len())?;
-        at += part.len();
-        let mut sums = vec![0.0; inner];
-        loops::add_products_of_columns(part, g, &mut sums);
-        let sums: Vec<T> = sums.into_iter().map(T::c).collect();
-        loops::share_columns(part, g, &sums, out);
-        Some(())
-    });
-    down.unwrap_or_else(|| zip_blocks(y, g, shape, axes, softmax_pull_rows))
-}
-
-/// `g - exp(y) * sum(g)` along axes; zeros for a row of -inf.
-pub fn log_softmax_pull<T: Float>(y: &[T], g: &[T], shape: &[usize], axes: &[usize]) -> Vec<T> {
-    let mut at = 0;
-    let down = by_columns(y, shape, axes, |part, inner, out| {
-        let g = g.get(at..at + part.len())?;
-        at += part.len();
-        let mut sums = vec![];
-        column_sums(g, inner, &mut sums);
-        let sums: Vec<T> = sums.into_iter().map(T::c).collect();
-        loops::less_share_columns(part, g, &tops(part, inner), &sums, out);
-        Some(())
-    });
-    down.unwrap_or_else(|| zip_blocks(y, g, shape, axes, log_softmax_pull_rows))
-}
-
-/// Appends what `f(part, inner, out)` makes of each matrix with rows of `inner` whose columns lie along the axes; `None` if there
-/// are no such columns, or `f` gives up.
-fn by_columns<T: Float>(
-    data: &[T],
-    shape: &[usize],
-    axes: &[usize],
-    mut f: impl FnMut(&[T], usize, &mut Vec<T>) -> Option<()>,
-) -> Option<Vec<T>> {
-    let (_, n, inner) = split(shape, axes).filter(|&(_, n, inner)| inner > 1 && n > 0)?;
-    let mut out = Vec::with_capacity(data.len());
-    for part in data.chunks_exact(n * inner) {
-        f(part, inner, &mut out)?;
-    }
-    Some(out)
-}
-
-/// The largest elements of the columns.
-fn tops<T: Float>(part: &[T], inner: usize) -> Vec<T> {
-    let (first, others) = part.split_at(inner.min(part.len()));
-    let mut top = first.to_vec();
-    best_of_columns::<Largest, T>(others, &mut top);
-    top
-}
-
-/// The same if none is infinite.
-fn finite_tops<T: Float>(part: &[T], inner: usize) -> Option<Vec<T>> {
-    let top = tops(part, inner);
-    (!top.iter().any(|top| top.abs() == T::INFINITY)).then_some(top)
-}
-
-fn softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Out<'_, T>) {
-    let mut tops = vec![];
-    if n >= SHORT || !loops::row_tops(block, n, &mut tops) {
-        return block.chunks_exact(n).for_each(|row| softmax_row(row, out));
-    }
-    let (mut exps, mut sums) = (vec![], vec![]);
-    loops::exp_rows(block, n, &tops, &mut exps, &mut sums);
-    let scales: Vec<T> = sums.iter().map(|&sum| T::c(1.0 / sum)).collect();
-    loops::scaled_rows(&exps, n, &scales, out);
-}
-
-fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Out<'_, T>) {
-    let (mut tops, mut exps, mut sums) = (vec![], vec![], vec![]);
-    if n >= SHORT || !loops::row_tops(block, n, &mut tops) {
-        return block.chunks_exact(n).for_each(|row| log_softmax_row(row, out, &mut exps));
-    }
-    loops::exp_rows(block, n, &tops, &mut exps, &mut sums);
-    let logs: Vec<T> = sums.iter().map(|sum| T::c(sum.ln())).collect();
-    loops::less_both_rows(block, n, &tops, &logs, out);
-}
-
-fn softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Out<'_, T>) {
-    if n >= SHORT {
-        return y.chunks_exact(n).zip(g.chunks_exact(n)).for_each(|(y, g)| softmax_pull_row(y, g, out));
-    }
-    loops::share_rows(y, g, n, &mut vec![], out);
-}
-
-fn log_softmax_pull_rows<T: Float>(y: &[T], g: &[T], n: usize, out: &mut Out<'_, T>) {
-    let mut tops = vec![];
-    if n >= SHORT || !loops::row_tops(y, n, &mut tops) {
-        return y.chunks_exact(n).zip(g.chunks_exact(n)).for_each(|(y, g)| log_softmax_pull_row(y, g, out));
-    }
-    loops::less_share_rows(y, g, n, &mut vec![], out);
-}
-
-fn softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O) {
-    let Some(max) = max_slice(row) else { return };
-    if max.abs() == T::INFINITY {
-        // Equal shares of the infinities; nothing for -inf.
-        let ties = row.iter().filter(|&&x| x == max).count();
-        let share = if max > T::c(0.0) { T::c(1.0 / ties as f64) } else { T::c(0.0) };
-        out.extend(row.iter().map(|&x| if x == max { share } else { T::c(0.0) }));
-        return;
-    }
-    let start = out.len();
-    loops::exp_below(row, max, out);
-    if let Some(done) = out.get_mut(start..) {
-        loops::scale(done, T::c(1.0 / sum_slice(done)));
-    }
-}
-
-/// Appends `log(sum(exp(x)))` of the columns of a matrix with rows of `inner`.
-pub fn logsumexp_down<T: Float>(part: &[T], inner: usize, out: &mut Vec<f64>) {
-    let mut top = tops(part, inner);
-    // An infinite top is the result whatever else there is.
-    let ends: Vec<Option<T>> = top.iter().map(|&t| (t.abs() == T::INFINITY).then_some(t)).collect();
-    top.iter_mut().for_each(|t| *t = if t.abs() == T::INFINITY { T::c(0.0) } else { *t });
-    let mut sums = vec![0.0; top.len()];
-    loops::add_exp_of_columns(part, &top, &mut sums);
-    let columns = ends.into_iter().zip(top).zip(sums);
-    out.extend(columns.map(|((end, top), sum)| end.map_or_else(|| top.to_f64() + sum.ln(), T::to_f64)));
-}
-
-/// `log(sum(exp(row)))`; -inf for an empty row.
-pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
-    let Some(max) = max_slice(row) else { return f64::NEG_INFINITY };
-    if max.abs() == T::INFINITY {
-        return max.to_f64();
-    }
-    scratch.clear();
-    loops::exp_below(row, max, scratch);
-    max.to_f64() + sum_slice(scratch).ln()
-}
-
-fn log_softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O, scratch: &mut Vec<T>) {
-    let max = max_slice(row).unwrap_or_default();
-    if max == T::INFINITY {
-        let ties = row.iter().filter(|&&x| x == max).count();
-        let top = T::c(-(ties as f64).ln());
-        out.extend(row.iter().map(|&x| if x == max { top } else { -T::INFINITY }));
-        return;
-    }
-    if max == -T::INFINITY {
-        out.extend_from_slice(row);
-        return;
-    }
-    scratch.clear();
-    loops::exp_below(row, max, scratch);
-    loops::less_both(row, max, T::c(sum_slice(scratch).ln()), out);
-}
-
-fn softmax_pull_row<T: Float, O: Room<T>>(y: &[T], g: &[T], out: &mut O) {
-    let start = out.len();
-    loops::products(y, g, out);
-    if let Some(products) = out.get_mut(start..) {
-        loops::shares(y, g, T::c(sum_slice(products)), products);
-    }
-}
-
-fn log_softmax_pull_row<T: Float, O: Room<T>>(y: &[T], g: &[T], out: &mut O) {
-    if y.iter().all(|&y| y == -T::INFINITY) {
-        out.extend(y.iter().map(|_| T::c(0.0)));
-        return;
-    }
-    loops::less_share(y, g, T::c(sum_slice(g)), out);
 }
 
 /// A running fold along one axis: `acc = step(acc, x)` from `start` on, with `value(acc)` in the place of each element; from the end if
@@ -474,71 +263,6 @@ mod tests {
         let mut v = vec![];
         f(&mut v);
         v
-    }
-
-    #[test]
-    fn softmax_conventions() {
-        let inf = f64::INFINITY;
-        type Along = fn(&[f64], &[usize], &[usize]) -> Vec<f64>;
-        let row = |f: Along, x: &[f64]| f(x, &[x.len()], &[0]);
-        assert_eq!(row(softmax, &[-inf, -inf]), [0.0, 0.0]);
-        assert_eq!(row(softmax, &[0.0, inf]), [0.0, 1.0]);
-        assert_eq!(row(softmax, &[1000.0, 1000.0]), [0.5, 0.5]);
-        assert!(row(softmax, &[f64::NAN, 1.0]).iter().all(|x| x.is_nan()));
-        assert_eq!(logsumexp(&[-inf, -inf], &mut vec![]), -inf);
-        assert_eq!(logsumexp::<f64>(&[], &mut vec![]), -inf);
-        assert_eq!(logsumexp(&[0.0, inf], &mut vec![]), inf);
-        assert_eq!(row(log_softmax, &[-inf, -inf]), [-inf, -inf]);
-        assert_eq!(log_softmax_pull(&[-inf, -inf], &[1.0, 2.0], &[2], &[0]), [0.0, 0.0]);
-    }
-
-    #[test]
-    fn short_rows_are_taken_together() {
-        for n in [1, 2, 7, 16, 40, SHORT - 1] {
-            let m = 3 * BLOCK / n;
-            let x: Vec<f32> = (0..m * n).map(|i| (i * 7919 % 101) as f32 / 10.0 - 5.0).collect();
-            let g: Vec<f32> = (0..m * n).map(|i| (i * 31 % 17) as f32 / 5.0 - 1.0).collect();
-            let (shape, axes) = ([m, n], [1]);
-            let (y, z) = (softmax(&x, &shape, &axes), log_softmax(&x, &shape, &axes));
-            let (p, q) = (softmax_pull(&y, &g, &shape, &axes), log_softmax_pull(&z, &g, &shape, &axes));
-            let mut want = [vec![], vec![], vec![], vec![]];
-            for (i, x) in x.chunks(n).enumerate() {
-                let at = i * n..(i + 1) * n;
-                softmax_row(x, &mut want[0]);
-                log_softmax_row(x, &mut want[1], &mut vec![]);
-                softmax_pull_row(&y[at.clone()], &g[at.clone()], &mut want[2]);
-                log_softmax_pull_row(&z[at.clone()], &g[at], &mut want[3]);
-            }
-            assert!([y, z, p, q] == want, "{n}");
-        }
-    }
-
-    #[test]
-    fn columns_are_rows_turned() {
-        let inf = f64::INFINITY;
-        let (n, inner) = (4, 5);
-        let plain: Vec<f64> = (0..2 * n * inner).map(|i| ((i * 7919) % 101) as f64 / 10.0 - 5.0).collect();
-        let weights: Vec<f64> = (0..2 * n * inner).map(|i| ((i * 31) % 17) as f64 / 5.0 - 1.0).collect();
-        let turn = |x: &[f64], n, inner| crate::tensor::reduce::swap_last(x, 2, n, inner);
-        for special in [&[][..], &[(2, inf)], &[(7, f64::NAN)], &[(1, -inf), (6, -inf), (11, -inf), (16, -inf)]] {
-            let mut x = plain.clone();
-            special.iter().for_each(|&(i, value)| x[i] = value);
-            let turned = turn(&x, n, inner);
-            let check = |down: Vec<f64>, along: Vec<f64>, what: &str| {
-                for (a, b) in down.iter().zip(turn(&along, inner, n)) {
-                    assert!((a - b).abs() < 1e-12 || *a == b || (a.is_nan() && b.is_nan()), "{what}: {a} is not {b}");
-                }
-            };
-            let (tall, wide) = ([2, n, inner], [2, inner, n]);
-            check(softmax(&x, &tall, &[1]), softmax(&turned, &wide, &[2]), "softmax");
-            let (y, z) = (log_softmax(&x, &tall, &[1]), log_softmax(&turned, &wide, &[2]));
-            check(y.clone(), z.clone(), "log_softmax");
-            let g = turn(&weights, n, inner);
-            let pulled = log_softmax_pull(&z, &g, &wide, &[2]);
-            check(log_softmax_pull(&y, &weights, &tall, &[1]), pulled, "log_softmax_pull");
-            let pulled = softmax_pull(&turned, &g, &wide, &[2]);
-            check(softmax_pull(&x, &weights, &tall, &[1]), pulled, "softmax_pull");
-        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod softmax;
 pub mod standard;
 pub mod sums;
 pub mod tanh;
+pub mod turn;
 pub mod vector;
 pub mod windows;
 

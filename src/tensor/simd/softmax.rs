@@ -1,7 +1,6 @@
 //! The loops of softmax and its relatives, along rows and down the columns of a matrix.
 
 use super::poly::pick;
-use super::sums::sum;
 use crate::ops::real::Real;
 use crate::tensor::out::Room;
 use crate::wide;
@@ -20,10 +19,42 @@ macro_rules! append {
     }};
 }
 
+/// What the compiler may make one turn of a loop, at the most: it would leave the rest to scalars.
+pub const BLOCK: usize = 64;
+
+/// So few numbers are computed one by one.
+const FEW: usize = 12;
+
+/// Appends a function of each element of `$x`; the last ones, unless few, are computed beside others that nobody reads.
+macro_rules! append_blocks {
+    ($out:ident, $x:ident, |$e:ident| $value:expr) => {{
+        let whole = $x.len() / BLOCK * BLOCK;
+        let (blocks, rest) = $x.split_at(whole);
+        append!($out, whole, |i| {
+            let $e = blocks[i];
+            $value
+        });
+        if rest.len() <= FEW {
+            append!($out, rest.len(), |i| {
+                let $e = rest[i];
+                $value
+            });
+        } else {
+            let mut last = [T::default(); BLOCK];
+            last[..rest.len()].copy_from_slice(rest);
+            for place in &mut last {
+                let $e = *place;
+                *place = $value;
+            }
+            $out.extend_from_slice(&last[..rest.len()]);
+        }
+    }};
+}
+
 wide! {
     /// `exp(x - shift)`
     pub fn exp_below<T: Real, O: Room<T>>(x: &[T], shift: T, out: &mut O) {
-        append!(out, x.len(), |i| (x[i] - shift).exp());
+        append_blocks!(out, x, |x| (x - shift).exp());
     }
 
     /// `x - first - second`
@@ -74,76 +105,80 @@ wide! {
         }
     }
 
-    /// Writes the largest elements of rows of `n` (1 or more) into `tops`; false if one is infinite.
-    pub fn row_tops<T: Real>(x: &[T], n: usize, tops: &mut Vec<T>) -> bool {
-        let mut finite = true;
-        tops.clear();
-        for row in x.chunks_exact(n) {
-            let mut top = row[0];
-            for &x in &row[1..] {
-                let larger = if x > top { x } else { top };
-                top = pick(x.is_nan(), x, larger);
-            }
-            finite &= top.abs() != T::INFINITY;
-            tops.push(top);
+    /// Appends `x - top` for columns with a number each.
+    pub fn less_columns<T: Real, O: Room<T>>(x: &[T], top: &[T], out: &mut O) {
+        let n = top.len();
+        for row in x.chunks_exact(n.max(1)) {
+            let row = &row[..n];
+            append!(out, n, |i| row[i] - top[i]);
         }
-        finite
     }
 
-    /// Writes `exp(x - top)` into `exps` and the sums of the rows of `n` into `sums`. Rows are short: the exponentials of all are computed
-    /// in one loop.
-    pub fn exp_rows<T: Real>(x: &[T], n: usize, tops: &[T], exps: &mut Vec<T>, sums: &mut Vec<f64>) {
-        exps.clear();
-        for (row, &top) in x.chunks_exact(n).zip(tops) {
-            append!(exps, n, |i| row[i] - top);
+    /// Appends `exp(x - top)` for columns, of which there is a multiple of [`BLOCK`].
+    pub fn exp_less_columns<T: Real, O: Room<T>>(x: &[T], top: &[T], out: &mut O) {
+        let n = top.len();
+        for row in x.chunks_exact(n.max(1)) {
+            let row = &row[..n];
+            append!(out, n, |i| (row[i] - top[i]).exp());
         }
-        let exps = &mut exps[..];
-        for x in &mut *exps {
+    }
+
+    /// `exp(x)` in place.
+    pub fn exp_all<T: Real>(x: &mut [T]) {
+        for x in x {
             *x = x.exp();
         }
+    }
+
+    /// `log(x)` in place.
+    pub fn log_all<T: Real>(x: &mut [T]) {
+        for x in x {
+            *x = x.ln();
+        }
+    }
+
+    /// The sums of columns of which there are `side`, each with the bits that [`sum`](super::sums::sum) gives for a row of less than
+    /// a thousand elements. `lanes` and `halves` are scratch.
+    pub fn sums_abreast<T: Real>(x: &[T], side: usize, lanes: &mut Vec<T>, halves: &mut Vec<f64>, sums: &mut Vec<f64>) {
+        const LANES: usize = 16;
+        let whole = x.len() / side / LANES * LANES * side;
         sums.clear();
-        for row in exps.chunks_exact(n) {
-            sums.push(sum::<T>(row));
+        sums.resize(side, 0.0);
+        let sums = &mut sums[..side];
+        let mut chunks = x[..whole].chunks_exact(LANES * side);
+        if let Some(first) = chunks.next() {
+            lanes.clear();
+            lanes.extend_from_slice(first);
+            let lanes = &mut lanes[..LANES * side];
+            for chunk in chunks {
+                let chunk = &chunk[..lanes.len()];
+                for i in 0..lanes.len() {
+                    lanes[i] = lanes[i] + chunk[i];
+                }
+            }
+            let (low, high) = lanes.split_at(LANES / 2 * side);
+            let high = &high[..low.len()];
+            halves.clear();
+            append!(halves, low.len(), |i| low[i].to_f64() + high[i].to_f64());
+            let mut half = LANES / 4;
+            while half > 0 {
+                let (low, high) = halves.split_at_mut(half * side);
+                let high = &high[..low.len()];
+                for i in 0..low.len() {
+                    low[i] += high[i];
+                }
+                half /= 2;
+            }
+            let all = &halves[..side];
+            for i in 0..side {
+                sums[i] += all[i];
+            }
         }
-    }
-
-    /// Appends rows of `n` times their numbers.
-    pub fn scaled_rows<T: Real, O: Room<T>>(x: &[T], n: usize, by: &[T], out: &mut O) {
-        for (row, &by) in x.chunks_exact(n).zip(by) {
-            let row = &row[..n];
-            append!(out, n, |i| row[i] * by);
-        }
-    }
-
-    /// Appends `x - first - second` for rows of `n` with two numbers each.
-    pub fn less_both_rows<T: Real, O: Room<T>>(x: &[T], n: usize, first: &[T], second: &[T], out: &mut O) {
-        for ((row, &first), &second) in x.chunks_exact(n).zip(first).zip(second) {
-            let row = &row[..n];
-            append!(out, n, |i| row[i] - first - second);
-        }
-    }
-
-    /// Appends `y_bar - sum(y_bar) * exp(y)` for rows of `n`: those of a log-softmax of which none is all -inf. `exps` is scratch.
-    pub fn less_share_rows<T: Real, O: Room<T>>(y: &[T], y_bar: &[T], n: usize, exps: &mut Vec<T>, out: &mut O) {
-        let y = &y[..y_bar.len()];
-        exps.clear();
-        append!(exps, y.len(), |i| y[i].exp());
-        for (exps, y_bar) in exps.chunks_exact(n).zip(y_bar.chunks_exact(n)) {
-            let sum = T::c(sum::<T>(y_bar));
-            let (exps, y_bar) = (&exps[..n], &y_bar[..n]);
-            append!(out, n, |i| y_bar[i] - sum.zmul(exps[i]));
-        }
-    }
-
-    /// Appends `y * (g - sum(g * y))` for rows of `n`. `terms` is scratch.
-    pub fn share_rows<T: Real, O: Room<T>>(y: &[T], g: &[T], n: usize, terms: &mut Vec<T>, out: &mut O) {
-        let y = &y[..g.len()];
-        terms.clear();
-        append!(terms, y.len(), |i| g[i].zmul(y[i]));
-        for ((terms, y), g) in terms.chunks_exact(n).zip(y.chunks_exact(n)).zip(g.chunks_exact(n)) {
-            let sum = T::c(sum::<T>(terms));
-            let (y, g) = (&y[..n], &g[..n]);
-            append!(out, n, |i| (g[i] - sum).zmul(y[i]));
+        for column in x[whole..].chunks_exact(side) {
+            let column = &column[..side];
+            for i in 0..side {
+                sums[i] += column[i].to_f64();
+            }
         }
     }
 
@@ -166,6 +201,23 @@ wide! {
             let row = &mut row[..n];
             for i in 0..n {
                 row[i] = row[i] * by[i];
+            }
+        }
+    }
+
+    /// Appends `-g / sum`.
+    pub fn shares_of<T: Real, O: Room<T>>(sums: &[f64], g: &[T], out: &mut O) {
+        let sums = &sums[..g.len()];
+        append!(out, g.len(), |i| T::c(-g[i].to_f64() / sums[i]));
+    }
+
+    /// Columns times their numbers, in place; 0 where these are 0.
+    pub fn strong_scale_columns<T: Real>(x: &mut [T], by: &[T]) {
+        let n = by.len();
+        for row in x.chunks_exact_mut(n.max(1)) {
+            let row = &mut row[..n];
+            for i in 0..n {
+                row[i] = by[i].zmul(row[i]);
             }
         }
     }

@@ -18,6 +18,12 @@ def mlp_from_library(w, b, v, x):
     return -jnp.mean(log_softmax(logits)[jnp.arange(4), jnp.array([0, 1, 1, 0])])
 
 
+def cross_entropy_rows(x, w):
+    rows, classes = jnp.arange(11), jnp.array([0, 4, 2, 2, 1, 3, 0, 4, 1, 1, 2])
+    plain = -jnp.mean(log_softmax(3 * x)[rows, classes])
+    return plain - jnp.sum(jnp.where(classes == 2, 0, w[classes] * log_softmax(x)[rows, classes]))
+
+
 def losses(p, y):
     gap = 2 * p - y
     huber = jnp.where(jnp.abs(gap) <= 1, 0.5 * gap**2, jnp.abs(gap) - 0.5)
