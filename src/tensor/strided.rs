@@ -10,6 +10,7 @@ use ndarray::{ArrayBase, ArrayViewD, ArrayViewMutD, Data, IxDyn};
 use smallvec::SmallVec;
 
 use super::copy;
+use super::simd::turn::{Turn, by_squares};
 
 /// Length of the side of a block.
 const BLOCK: usize = 8;
@@ -288,6 +289,14 @@ unsafe fn row<T: Copy>(axis: Along, from: *const T, to: *mut T) {
 /// # Safety
 /// As for [`copy_along`].
 unsafe fn turn<T: Copy>(dense: Along, last: Along, from: *const T, to: *mut T) {
+    if dense.from == 1 && last.to == 1 && last.from > 0 && dense.len.min(last.len) > 1 {
+        let step = last.from.unsigned_abs();
+        let turn = Turn { rows: last.len, columns: dense.len, step, room: last.len, to_step: dense.to };
+        // SAFETY: the caller's, for rows along `last`.
+        if unsafe { by_squares(from, to, turn) } {
+            return;
+        }
+    }
     for i in (0..dense.len).step_by(BLOCK) {
         for j in (0..last.len).step_by(BLOCK) {
             // SAFETY: the caller's, for a part of the indices; the constant lengths are those of a whole block.

@@ -1,7 +1,7 @@
-//! Short rows side by side: element `j` of each of `side` rows stands in a row of its own, so that what is done along a row is done
-//! for all of them at once, without sums across a vector and without rests.
+//! Matrices turned, in squares that fit into vector registers.
 //!
-//! In: rows of `n`, at most `side` of them, a multiple of [`GROUP`]. Out: `n` rows of `side`; where rows lack, zeros.
+//! Short rows are turned to stand side by side: element `j` of each of `side` rows is in a row of its own then, so that what is done
+//! along a row is done for all of them at once, without sums across a vector and without rests. Where rows lack, there are zeros.
 
 use std::mem::MaybeUninit;
 
@@ -10,10 +10,44 @@ use super::{Width, width};
 /// Rows are turned in groups of so many.
 pub const GROUP: usize = 16;
 
-/// What lengths there must be, whatever is read and written.
+/// A matrix to be turned: `rows` rows of `columns` elements, `step` apart; and how far apart the rows of the turned one are,
+/// of which each gets `room` elements: behind those of the matrix zeros.
+#[derive(Clone, Copy)]
+pub struct Turn {
+    pub rows: usize,
+    pub columns: usize,
+    pub step: usize,
+    pub room: usize,
+    pub to_step: usize,
+}
+
+/// Turns a matrix of elements of four or eight bytes, whatever they mean, where the machine has instructions for that; else false, and
+/// nothing is done.
+///
+/// # Safety
+/// The rows of the matrix can be read from `from` on, and those of the turned one written from `to` on, apart from the former.
+#[inline]
+pub unsafe fn by_squares<T: Copy>(from: *const T, to: *mut T, turn: Turn) -> bool {
+    // SAFETY: the caller's; the machine has been found to have the instructions.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        match (width(), size_of::<T>()) {
+            (Width::Avx512, 4) => wide32::squares(from.cast(), to.cast(), turn),
+            (Width::Avx512, 8) => wide64::squares(from.cast(), to.cast(), turn),
+            (Width::Avx2, 4) => half32::squares(from.cast(), to.cast(), turn),
+            (Width::Avx2, 8) => half64::squares(from.cast(), to.cast(), turn),
+            _ => return false,
+        }
+        true
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// How many rows there are, if lengths are what they must be.
 fn rows_of(len: usize, n: usize, side: usize, turned: usize) -> usize {
     let rows = len / n.max(1);
-    assert!(n > 0 && side.is_multiple_of(GROUP) && turned == n * side, "turned rows have their room");
+    assert!(n > 0 && turned == n * side, "turned rows have their room");
     assert!(rows <= side && rows * n == len, "whole rows are turned, and no more than stand side by side");
     rows
 }
@@ -21,18 +55,10 @@ fn rows_of(len: usize, n: usize, side: usize, turned: usize) -> usize {
 /// `turned[j * side + r] = x[r * n + j]`
 pub fn turn<T: Copy + Default>(x: &[T], n: usize, side: usize, turned: &mut [T]) {
     let rows = rows_of(x.len(), n, side, turned.len());
-    // SAFETY: the lengths are those that the copies need, and the machine has been found to have the instructions; what is
-    // four or eight bytes wide is moved as such, whatever it means.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        let (from, to) = (x.as_ptr(), turned.as_mut_ptr());
-        match (width(), size_of::<T>()) {
-            (Width::Avx512, 4) => return wide32::turn(from.cast(), n, rows, side, to.cast()),
-            (Width::Avx512, 8) => return wide64::turn(from.cast(), n, rows, side, to.cast()),
-            (Width::Avx2, 4) => return half32::turn(from.cast(), n, rows, side, to.cast()),
-            (Width::Avx2, 8) => return half64::turn(from.cast(), n, rows, side, to.cast()),
-            _ => {}
-        }
+    let turn = Turn { rows, columns: n, step: n, room: side, to_step: side };
+    // SAFETY: `x` has `rows` rows of `n`, and `turned` `n` of `side`.
+    if unsafe { by_squares(x.as_ptr(), turned.as_mut_ptr(), turn) } {
+        return;
     }
     if rows < side {
         turned.fill(T::default());
@@ -45,19 +71,12 @@ pub fn turn<T: Copy + Default>(x: &[T], n: usize, side: usize, turned: &mut [T])
 }
 
 /// `x[r * n + j] = turned[j * side + r]` for as many rows as `x` has; all of `x` is written.
-pub fn turn_back<T: Copy + Default>(turned: &[T], n: usize, side: usize, x: &mut [MaybeUninit<T>]) {
+pub fn turn_back<T: Copy>(turned: &[T], n: usize, side: usize, x: &mut [MaybeUninit<T>]) {
     let rows = rows_of(x.len(), n, side, turned.len());
-    // SAFETY: as above.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        let (from, to) = (turned.as_ptr(), x.as_mut_ptr());
-        match (width(), size_of::<T>()) {
-            (Width::Avx512, 4) => return wide32::turn_back(from.cast(), n, rows, side, to.cast()),
-            (Width::Avx512, 8) => return wide64::turn_back(from.cast(), n, rows, side, to.cast()),
-            (Width::Avx2, 4) => return half32::turn_back(from.cast(), n, rows, side, to.cast()),
-            (Width::Avx2, 8) => return half64::turn_back(from.cast(), n, rows, side, to.cast()),
-            _ => {}
-        }
+    let turn = Turn { rows: n, columns: rows, step: side, room: n, to_step: n };
+    // SAFETY: `turned` has `n` rows of `side`, `x` has `rows` rows of `n`.
+    if unsafe { by_squares(turned.as_ptr(), x.as_mut_ptr().cast(), turn) } {
+        return;
     }
     for (r, row) in x.chunks_exact_mut(n).enumerate() {
         for (x, column) in row.iter_mut().zip(turned.chunks_exact(side)) {
@@ -71,52 +90,41 @@ pub fn turn_back<T: Copy + Default>(turned: &[T], n: usize, side: usize, x: &mut
 macro_rules! loops {
     ($type:ty, $features:literal) => {
         /// # Safety
-        /// The machine has these vectors; `rows` rows of `n` can be read, and `n` rows of `side` (in whole vectors) written.
+        /// The machine has these vectors; for the rest see [`by_squares`](super::by_squares).
         #[target_feature(enable = $features)]
-        pub unsafe fn turn(x: *const $type, n: usize, rows: usize, side: usize, turned: *mut $type) {
-            // SAFETY: the caller's; what lies behind a row's end is masked.
-            unsafe {
-                for column in (0..n).step_by(N) {
-                    let width = (n - column).min(N);
-                    let mask = first(width);
-                    for row in (0..side).step_by(N) {
+        pub unsafe fn squares(from: *const $type, to: *mut $type, turn: super::Turn) {
+            let super::Turn { rows, columns, step, room, to_step } = turn;
+            for row in (0..room).step_by(N) {
+                let (height, some) = ((room - row).min(N), rows.saturating_sub(row).min(N));
+                for column in (0..columns).step_by(N) {
+                    let width = (columns - column).min(N);
+                    // SAFETY: the caller's; what is not part of the matrix or of its room is masked.
+                    unsafe {
+                        let from = from.wrapping_add(row * step + column);
+                        let to = to.wrapping_add(column * to_step + row);
+                        if some == N && width == N {
+                            let mut square = [zero(); N];
+                            for i in 0..N {
+                                square[i] = load_all(from.add(i * step));
+                            }
+                            let square = turned_square(square);
+                            for i in 0..N {
+                                store_all(to.add(i * to_step), square[i]);
+                            }
+                            continue;
+                        }
+                        // Of a length that the compiler knows, so that the square stays in registers.
+                        let (read, written) = (first(width), first(height));
                         let mut square = [zero(); N];
-                        for (i, place) in square.iter_mut().enumerate() {
-                            if row + i < rows {
-                                *place = load(mask, x.add((row + i) * n + column));
+                        for i in 0..N {
+                            if i < some {
+                                square[i] = load(read, from.wrapping_add(i * step));
                             }
                         }
                         let square = turned_square(square);
-                        for (i, vector) in square.into_iter().enumerate() {
+                        for i in 0..N {
                             if i < width {
-                                store_all(turned.add((column + i) * side + row), vector);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-
-        /// # Safety
-        /// The machine has these vectors; `n` rows of `side` (in whole vectors) can be read, and `rows` rows of `n` written.
-        #[target_feature(enable = $features)]
-        pub unsafe fn turn_back(turned: *const $type, n: usize, rows: usize, side: usize, x: *mut $type) {
-            // SAFETY: the caller's; what lies behind a row's end is masked.
-            unsafe {
-                for row in (0..rows).step_by(N) {
-                    for column in (0..n).step_by(N) {
-                        let width = (n - column).min(N);
-                        let mask = first(width);
-                        let mut square = [zero(); N];
-                        for (i, place) in square.iter_mut().enumerate() {
-                            if i < width {
-                                *place = load_all(turned.add((column + i) * side + row));
-                            }
-                        }
-                        let square = turned_square(square);
-                        for (i, vector) in square.into_iter().enumerate() {
-                            if row + i < rows {
-                                store(mask, x.add((row + i) * n + column), vector);
+                                store(written, to.wrapping_add(i * to_step), square[i]);
                             }
                         }
                     }
@@ -161,6 +169,7 @@ macro_rules! vectors {
 
 /// Squares of 16 `f32`.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop)]
 mod wide32 {
     use std::arch::x86_64::*;
 
@@ -224,6 +233,7 @@ mod wide32 {
 
 /// Squares of 8 `f64`.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop)]
 mod wide64 {
     use std::arch::x86_64::*;
 
@@ -279,6 +289,7 @@ mod wide64 {
 
 /// Squares of 8 `f32`.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop)]
 mod half32 {
     use std::arch::x86_64::*;
 
@@ -326,6 +337,7 @@ mod half32 {
 
 /// Squares of 4 `f64`.
 #[cfg(target_arch = "x86_64")]
+#[allow(clippy::needless_range_loop)]
 mod half64 {
     use std::arch::x86_64::*;
 
@@ -385,6 +397,36 @@ mod tests {
                 // SAFETY: as many were written.
                 unsafe { back.set_len(x.len()) };
                 assert_eq!(back, x, "{n} {rows} {side}");
+            }
+        }
+    }
+
+    /// The narrower vectors are not what a machine with wide ones takes.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn squares_of_narrow_vectors() {
+        if width() == Width::Portable {
+            return;
+        }
+        for (rows, columns, step, room, to_step) in
+            [(8, 8, 8, 8, 8), (3, 5, 7, 4, 9), (17, 9, 10, 20, 21), (1, 1, 1, 2, 2), (12, 16, 16, 12, 12)]
+        {
+            let turn = Turn { rows, columns, step, room, to_step };
+            let (singles, doubles): (Vec<f32>, Vec<f64>) = (0..rows * step).map(|i| (i as f32, i as f64)).unzip();
+            let (mut to32, mut to64) = (vec![-1.0; columns * to_step], vec![-1.0; columns * to_step]);
+            // SAFETY: the machine has these vectors, and the buffers have the room.
+            unsafe {
+                half32::squares(singles.as_ptr(), to32.as_mut_ptr(), turn);
+                half64::squares(doubles.as_ptr(), to64.as_mut_ptr(), turn);
+            }
+            for (at, (&single, &double)) in to32.iter().zip(&to64).enumerate() {
+                let (column, row) = (at / to_step, at % to_step);
+                let want = match row {
+                    _ if row < rows => (row * step + column) as f64,
+                    _ if row < room => 0.0,
+                    _ => -1.0,
+                };
+                assert_eq!((f64::from(single), double), (want, want), "{rows} {columns} {at}");
             }
         }
     }
