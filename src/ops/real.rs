@@ -49,6 +49,9 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     const NEAR_ANGLE: Self;
     fn sin_near(self) -> Self;
     fn cos_near(self) -> Self;
+    /// `exp(x)` for `x` that is above 0 by rounding only, as a share in a sum of 1: what is below the smallest normal number may be
+    /// 0, and what belongs to more than 1 is some number above 2.
+    fn exp_share(self) -> Self;
 }
 
 macro_rules! real {
@@ -249,6 +252,10 @@ real!(
         fn cos_near(self) -> f64 {
             sine::cos_near64(self)
         }
+        #[inline(always)]
+        fn exp_share(self) -> f64 {
+            exp::exp64(self)
+        }
     }
 );
 
@@ -313,6 +320,10 @@ real!(
         #[inline(always)]
         fn cos_near(self) -> f32 {
             sine::cos_near32(self)
+        }
+        #[inline(always)]
+        fn exp_share(self) -> f32 {
+            exp::exp_below32(pick(self > 1.0, 1.0, self))
         }
     }
 );

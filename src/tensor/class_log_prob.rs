@@ -61,7 +61,7 @@ impl<'a, T: Float> Rows<'a, T> {
             return T::c(-(row.iter().filter(|&&x| x == top).count() as f64).ln());
         }
         exps.clear();
-        loops::exp_below(row, top, exps);
+        loops::share_below(row, top, exps);
         x - top - T::c(Num::ln(sum_slice(exps)))
     }
 
@@ -73,7 +73,7 @@ impl<'a, T: Float> Rows<'a, T> {
         }
         abreast([self.x], self.n, |rows, side, [turned]| match finite_tops(turned, side) {
             Some(tops) => {
-                scratch.exp_below(turned, &tops);
+                scratch.share_below(turned, &tops);
                 loops::log_all(&mut scratch.sums);
                 let lost = tops.iter().zip(&scratch.sums);
                 out.extend(rows.zip(lost).map(|(row, (&top, &log))| self.chosen(row) - top - T::c(log)));
@@ -95,7 +95,7 @@ impl<'a, T: Float> Rows<'a, T> {
             lost.clear();
             lost.extend(rows.clone().zip(y).map(|(row, &y)| self.chosen(row) - y));
             lost.resize(side, T::c(0.0));
-            scratch.exp_below(turned, &lost);
+            scratch.share_below(turned, &lost);
             if scratch.sums.iter().take(rows.len()).any(|&sum| !is_near_one(sum)) {
                 return rows.zip(y.iter().zip(g)).for_each(|(row, (&y, &g))| self.pull_row(row, y, g, out));
             }
@@ -131,7 +131,7 @@ impl<'a, T: Float> Rows<'a, T> {
         if g == zero {
             return out.extend(x.iter().map(|_| zero));
         }
-        loops::exp_below(x, self.chosen(row) - y, out);
+        loops::share_below(x, self.chosen(row) - y, out);
         let Some(made) = out.get_mut(start..) else { return };
         let sum = sum_slice(made);
         if is_near_one(sum) {
@@ -151,7 +151,7 @@ impl<'a, T: Float> Rows<'a, T> {
 
 /// True if exponentials add up to what a softmax does, up to rounding: then their shares in the sum are exact.
 fn is_near_one(sum: f64) -> bool {
-    sum > 0.25 && sum < 4.0
+    sum > 0.5 && sum < 2.0
 }
 
 /// The log-softmax of each row at its class.

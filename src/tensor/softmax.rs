@@ -13,6 +13,8 @@ use super::simd::softmax as loops;
 use super::simd::sums::column_sums;
 use super::simd::turn::{GROUP, turn, turn_back};
 use crate::ops::num::Num;
+#[cfg(doc)]
+use crate::ops::real::Real;
 
 /// Rows up to this long are taken side by side.
 const SHORT: usize = 256;
@@ -77,13 +79,22 @@ impl<T: Float> Scratch<T> {
 
     /// Puts `exp(x - top)` of columns into `made` and their sums into `sums`.
     pub fn exp_below(&mut self, x: &[T], top: &[T]) {
+        self.below(x, top, loops::exp_less_columns, loops::exp_all);
+    }
+
+    /// The same for sums, and for shares in sums of 1: see `Real::exp_share`.
+    pub fn share_below(&mut self, x: &[T], top: &[T]) {
+        self.below(x, top, loops::shares_less_columns, loops::share_all);
+    }
+
+    fn below(&mut self, x: &[T], top: &[T], whole: fn(&[T], &[T], &mut Vec<T>), all: fn(&mut [T])) {
         let mut made = std::mem::take(&mut self.made);
         made.clear();
         if top.len().is_multiple_of(WHOLE) {
-            loops::exp_less_columns(x, top, &mut made);
+            whole(x, top, &mut made);
         } else {
             loops::less_columns(x, top, &mut made);
-            loops::exp_all(&mut made);
+            all(&mut made);
         }
         self.add_up(&made, top.len());
         self.made = made;
@@ -227,7 +238,7 @@ fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Out<'_, T>) {
     }
     let rule = |[x]: &[Vec<T>; 1], side, scratch: &mut Scratch<T>| {
         let top = finite_tops(x, side)?;
-        scratch.exp_below(x, &top);
+        scratch.share_below(x, &top);
         loops::log_all(&mut scratch.sums);
         scratch.scales(|log| log);
         scratch.made.clear();
@@ -302,7 +313,7 @@ pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
         return max.to_f64();
     }
     scratch.clear();
-    loops::exp_below(row, max, scratch);
+    loops::share_below(row, max, scratch);
     max.to_f64() + sum_slice(scratch).ln()
 }
 
@@ -319,7 +330,7 @@ fn log_softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O, scratch: &mut V
         return;
     }
     scratch.clear();
-    loops::exp_below(row, max, scratch);
+    loops::share_below(row, max, scratch);
     loops::less_both(row, max, T::c(Num::ln(sum_slice(scratch))), out);
 }
 

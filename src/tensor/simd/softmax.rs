@@ -57,6 +57,11 @@ wide! {
         append_blocks!(out, x, |x| (x - shift).exp());
     }
 
+    /// `exp(x - shift)` as a share in a sum, see [`Real::exp_share`].
+    pub fn share_below<T: Real, O: Room<T>>(x: &[T], shift: T, out: &mut O) {
+        append_blocks!(out, x, |x| (x - shift).exp_share());
+    }
+
     /// `x - first - second`
     pub fn less_both<T: Real, O: Room<T>>(x: &[T], first: T, second: T, out: &mut O) {
         append!(out, x.len(), |i| x[i] - first - second);
@@ -120,6 +125,22 @@ wide! {
         for row in x.chunks_exact(n.max(1)) {
             let row = &row[..n];
             append!(out, n, |i| (row[i] - top[i]).exp());
+        }
+    }
+
+    /// The same as shares in sums.
+    pub fn shares_less_columns<T: Real, O: Room<T>>(x: &[T], top: &[T], out: &mut O) {
+        let n = top.len();
+        for row in x.chunks_exact(n.max(1)) {
+            let row = &row[..n];
+            append!(out, n, |i| (row[i] - top[i]).exp_share());
+        }
+    }
+
+    /// The same in place, of `x` as it is.
+    pub fn share_all<T: Real>(x: &mut [T]) {
+        for x in x {
+            *x = x.exp_share();
         }
     }
 
