@@ -512,7 +512,7 @@ fn zero_ends_what_is_infinite_under_levels() {
 /// Functions of few elements and of many, at the ends of their ranges: as machine code the bits are those of their kernels.
 const ENDS: &str = "
 let ends = tensor([0.0, -0.0, inf, -inf, nan, 1.0, -1.0, 0.5, 1e-5, -1e-20, 1e-30, 3e-39, 1e-310, 20.0, -20.0, 88.0, 88.8, -87.5, -88.5,
-    -103.9, -104.5, 9.99, 10.01, 709.0, 709.9, 710.5, -707.0, -709.0, -744.9, -746.5, 1e30, -1e30], f64)
+    -13.1, 13.2, -13.28, -13.3, -37.5, -38.6, 38.7, -38.8, -103.9, -104.5, 9.99, 10.01, 709.0, 709.9, 710.5, -707.0, -709.0, -744.9, -746.5, 1e30, -1e30], f64)
 fn same(a, b) = all(where(isnan(a), isnan(b), a == b)) and all(where(isnan(a), true, 1.0 / a == 1.0 / b))
 let functions = dict(
     exp: (|x| exp(x) * 0.5 - 0.0, |x| { let a = exp(x)
@@ -522,6 +522,9 @@ let functions = dict(
         let b = a * 0.5
         b - 0.0 }),
     sigmoid: (|x| sigmoid(x) * 0.5 - 0.0, |x| { let a = sigmoid(x)
+        let b = a * 0.5
+        b - 0.0 }),
+    gelu: (|x| gelu(x) * 0.5 - 0.0, |x| { let a = gelu(x)
         let b = a * 0.5
         b - 0.0 })
 )

@@ -2,7 +2,7 @@
 //! (`ulp/f64.txt`, recorded by `ulp/record.py`). `cargo test --test ulp -- --nocapture` prints what was measured.
 
 use dlang::ops::num::Num;
-use dlang::tensor::simd::{erf, exp, hypot, log, pow, sine, tanh};
+use dlang::tensor::simd::{erf, exp, hypot, log, normal, pow, sine, tanh};
 
 type Function = fn(f64) -> f64;
 
@@ -64,11 +64,28 @@ fn f32_functions() {
         if y < f64::from(f32::MIN_POSITIVE) { 0.0 } else { y }
     }
     check32("sigmoid", 2.0, sigmoid, truth);
-    check32("erf", 1.6, erf::erf32, libm::erf);
+    check32("erf", 1.4, erf::erf32, libm::erf);
     check32("sin", 1.6, sine::sin32, libm::sin);
     check32("cos", 1.6, sine::cos32, libm::cos);
-    let ndtr = |x: f64| 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
-    check32("normal distribution", 8.0, erf::ndtr32, ndtr);
+    // As for sigmoid.
+    fn normal(x: f32) -> f32 {
+        let y = normal::ndtr32(x);
+        if y < f32::MIN_POSITIVE { 0.0 } else { y }
+    }
+    fn normal_truth(x: f64) -> f64 {
+        let y = 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+        if y < f64::from(f32::MIN_POSITIVE) { 0.0 } else { y }
+    }
+    check32("normal distribution", 4.1, normal, normal_truth);
+    fn density(x: f32) -> f32 {
+        let y = normal::density32(x);
+        if y < f32::MIN_POSITIVE { 0.0 } else { y }
+    }
+    fn density_truth(x: f64) -> f64 {
+        let y = 0.398_942_280_401_432_7 * libm::exp(-0.5 * x * x);
+        if y < f64::from(f32::MIN_POSITIVE) { 0.0 } else { y }
+    }
+    check32("normal density", 1.2, density, density_truth);
     let softplus = |x: f64| if x.is_nan() { x } else { x.max(0.0) + libm::log1p(libm::exp(-x.abs())) };
     check32("softplus", 2.0, f32::softplus, softplus);
 }
@@ -133,6 +150,8 @@ fn f64_functions() {
         ("erf", 1.1, erf::erf64),
         ("sin", 0.8, sine::sin64),
         ("cos", 0.8, sine::cos64),
+        ("density", 1.4, normal::density64),
+        ("normal", 2.2, normal::ndtr64),
     ];
     let hex = |s: &str| f64::from_bits(u64::from_str_radix(s, 16).expect("16 hex digits"));
     for (name, limit, f) in table {

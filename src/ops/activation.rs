@@ -115,7 +115,7 @@ unary_prims! {
         probe: -2.0..2.0, &[0.0, 10.0, -10.0];
     GELU_EXACT "_gelu", "`x` times the normal distribution function, elementwise; 0 at -inf.",
         ints: Ints::Promote,
-        f(x) x.ndtr().zmul(x),
+        f(x) slope::gelu(x, pick(T::c(0.0) > x, T::c(0.0), x)),
         d(x, y) x.clone().known(&GELU_SLOPE, slope::gelu_slope(x)),
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
     GELU_TANH "_gelu_tanh", "`gelu` by its approximation with tanh, elementwise; 0 at -inf.",

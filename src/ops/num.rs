@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::activation::{SIGMOID, SOFTPLUS};
 use super::arith::{ABS, ADD, DIV, MUL, NEG, POW, SIGN, SUB};
 use super::math::{COS, COSH, EXP, EXPM1, HYPOT, LOG, LOG1P, ROUND, SIN, SINH, SQRT, TANH};
-use super::special::{DIGAMMA, NDTR, POLYGAMMA};
+use super::special::{DIGAMMA, MILLS, NDTR, NORMAL_DENSITY, POLYGAMMA};
 use super::strong::{DIV_OR_ZERO, STRONG, ZMUL};
 use crate::ops::prim::{Eval, Prim};
 
@@ -85,6 +85,18 @@ pub trait Num:
     /// Distribution function of the standard normal.
     fn ndtr(self) -> Self {
         self.unary(&NDTR)
+    }
+    /// Its density.
+    fn density(self) -> Self {
+        self.unary(&NORMAL_DENSITY)
+    }
+    /// What it has beyond `|self|` over the density there.
+    fn mills(self) -> Self {
+        self.unary(&MILLS)
+    }
+    /// The density times `|self|`, 0 at the infinities.
+    fn density_by_size(self) -> Self {
+        self.clone().density().zmul(self.abs())
     }
     fn digamma(self) -> Self {
         self.unary(&DIGAMMA)

@@ -5,7 +5,7 @@ use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
 use crate::tensor::simd::poly::pick;
-use crate::tensor::simd::{erf, exp, hypot, log, pow, sine, tanh};
+use crate::tensor::simd::{erf, exp, hypot, log, normal, pow, sine, tanh};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -235,7 +235,19 @@ real!(
         }
         #[inline(always)]
         fn ndtr(self) -> f64 {
-            0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2)
+            normal::ndtr64(self)
+        }
+        #[inline(always)]
+        fn density(self) -> f64 {
+            normal::density64(self)
+        }
+        #[inline(always)]
+        fn mills(self) -> f64 {
+            normal::mills64(self)
+        }
+        #[inline(always)]
+        fn density_by_size(self) -> f64 {
+            normal::density64(self) * normal::size64(self)
         }
     },
     {
@@ -304,7 +316,19 @@ real!(
         }
         #[inline(always)]
         fn ndtr(self) -> f32 {
-            erf::ndtr32(self)
+            normal::ndtr32(self)
+        }
+        #[inline(always)]
+        fn density(self) -> f32 {
+            normal::density32(self)
+        }
+        #[inline(always)]
+        fn mills(self) -> f32 {
+            normal::mills32(self)
+        }
+        #[inline(always)]
+        fn density_by_size(self) -> f32 {
+            normal::density32(self) * normal::size32(self)
         }
     },
     {

@@ -1,11 +1,10 @@
 //! Slopes that are primitives of their own, so that they know their own slope where the formula for it would read
 //! `0 * inf`: at vertical tangents and infinities. Both modes then agree in second derivatives.
 
-use super::activation::{GELU_CUBE, GELU_EXACT, GELU_SCALE, GELU_TANH, MISH, SILU, bend};
+use super::activation::{GELU_CUBE, GELU_EXACT, GELU_SCALE, GELU_TANH, MISH, RELU, SILU, bend};
 use super::lanes::{Elementwise, Ints};
 use super::num::{Ex, Num};
 use super::prim::{Eval, Prim};
-use super::special::normal_density;
 use crate::unary_prims;
 
 /// The family.
@@ -54,9 +53,16 @@ pub(super) fn mish_slope<N: Num>(x: N) -> N {
     t + rise.zmul(x)
 }
 
+/// `x` times the distribution function: what is above 0, less `|x|` times what is beyond it, both tails with their digits.
+#[inline(always)]
+pub(super) fn gelu<N: Num>(x: N, above: N) -> N {
+    above - x.clone().density_by_size() * x.mills()
+}
+
 #[inline(always)]
 pub(super) fn gelu_slope<N: Num>(x: N) -> N {
-    x.clone().ndtr() + normal_density(x.clone()).zmul(x)
+    let far = x.clone().density() * x.clone().mills() - x.clone().density_by_size();
+    N::if_gt(x, N::c(0.0), N::c(1.0) - far.clone(), far)
 }
 
 /// The slope of the argument of tanh in the approximation.
@@ -79,7 +85,7 @@ pub fn made_of(inside: &Elementwise) -> Option<Ex> {
     const ALL: [(&Prim, Made); 8] = [
         (&SILU, |x| x.clone().sigmoid().zmul(x)),
         (&MISH, |x| x.clone().softplus().tanh().zmul(x)),
-        (&GELU_EXACT, |x| x.clone().ndtr().zmul(x)),
+        (&GELU_EXACT, |x| gelu(x.clone(), x.unary(&RELU))),
         (&GELU_TANH, |x| (Ex::c(2.0) * bend(x.clone())).sigmoid().zmul(x)),
         (&SILU_SLOPE, silu_slope),
         (&MISH_SLOPE, mish_slope),
@@ -126,7 +132,7 @@ unary_prims! {
     GELU_SLOPE "_gelu_slope", "Slope of `gelu`, elementwise.",
         ints: Ints::Promote,
         f(x) gelu_slope(x),
-        d(x, y) normal_density(x.clone()).zmul(N::c(2.0) - x.clone() * x),
+        d(x, y) x.clone().density().zmul(N::c(2.0) - x.clone() * x),
         probe: -2.0..2.0, &[0.0, 5.0, -5.0];
     GELU_TANH_SLOPE "_gelu_tanh_slope", "Slope of `gelu` by its approximation, elementwise.",
         ints: Ints::Promote,

@@ -1,6 +1,6 @@
 //! Error functions, the normal distribution function, gamma functions, and products and quotients that are whole at 0.
 
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+use std::f64::consts::FRAC_2_SQRT_PI;
 
 use super::lanes::{BinaryRule, Elementwise, Ints};
 use super::math::log_slope;
@@ -17,6 +17,8 @@ pub static PRIMS: &[&Prim] = &[
     &ERFC,
     &ERFINV,
     &NDTR,
+    &NORMAL_DENSITY,
+    &MILLS,
     &LOG_NDTR,
     &HAZARD,
     &HAZARD_EXCESS,
@@ -30,13 +32,6 @@ pub static PRIMS: &[&Prim] = &[
     &XLOG1PY,
 ];
 
-/// Density of the standard normal.
-#[inline(always)]
-pub fn normal_density<N: Num>(x: N) -> N {
-    let scale = FRAC_1_SQRT_2 * 0.5 * FRAC_2_SQRT_PI;
-    N::c(scale) * (N::c(-0.5) * (x.clone() * x)).exp()
-}
-
 unary_prims! {
     ERF "erf", "Error function, elementwise.",
         ints: Ints::Promote,
@@ -46,8 +41,19 @@ unary_prims! {
     NDTR "_ndtr", "Distribution function of the standard normal, elementwise.",
         ints: Ints::Promote,
         f(x) x.ndtr(),
-        d(x, y) normal_density(x),
+        d(x, y) x.density(),
         probe: -2.0..2.0, &[0.0, -5.0];
+    NORMAL_DENSITY "_normal_density", "Density of the standard normal, elementwise.",
+        ints: Ints::Promote,
+        f(x) x.density(),
+        // zmul: 0 at the infinities.
+        d(x, y) -y.zmul(x),
+        probe: -2.0..2.0, &[0.0, -5.0];
+    MILLS "_mills", "What the standard normal has beyond `|x|` over its density there, elementwise; for `x` where the density is not 0.",
+        ints: Ints::Promote,
+        f(x) x.mills(),
+        d(x, y) x.clone().sign() * (x.abs() * y - N::c(1.0)),
+        probe: 0.2..2.0, &[-1.0];
     ERFC "erfc", "`1 - erf(x)` without loss for large `x`, elementwise.",
         ints: Ints::Promote,
         f(x) x.via(libm::erfc),

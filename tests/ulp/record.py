@@ -2,7 +2,7 @@
 import random
 import struct
 
-from mpmath import mp, mpf, erf, cos, exp, expm1, log, log1p, sin, tanh
+from mpmath import mp, mpf, erf, erfc, cos, exp, expm1, log, log1p, pi, sin, sqrt, tanh
 
 mp.prec = 1300
 random.seed(7)
@@ -39,6 +39,8 @@ TABLE = {
     "erf": (erf, both(tiny) + even(-1.2, 1.2, 350) + even(-6.5, 6.5, 250)),
     "sin": (sin, both(tiny) + even(-7, 7, 350) + even(-1e6, 1e6, 150) + near_angles + huge),
     "cos": (cos, both(tiny) + even(-7, 7, 350) + even(-1e6, 1e6, 150) + near_angles + huge),
+    "density": (lambda x: exp(-x * x / 2) / sqrt(2 * pi), both(tiny) + even(-3, 3, 250) + even(-37.5, 37.5, 250)),
+    "normal": (lambda x: erfc(-x / sqrt(mpf(2))) / 2, both(tiny) + even(-3, 3, 350) + even(-37.4, 9, 250)),
 }
 
 for name, (f, xs) in TABLE.items():

@@ -16,6 +16,7 @@ use crate::ops::math::{EXP, SQRT, TANH};
 use crate::ops::num::{Ex, Test};
 use crate::ops::prim::{Eval, Prim};
 use crate::ops::slope::made_of;
+use crate::ops::special::{MILLS, NORMAL_DENSITY};
 
 /// Names a node.
 pub type Id = u16;
@@ -599,27 +600,12 @@ impl<'a> Maker<'a> {
             (_, None) if self.writes.is_some() && is(&TANH) => self.tanh(a),
             (_, None) if self.writes.is_some() && is(&SIGMOID) => self.sigmoid(a),
             (_, None) if self.writes.is_some() && is(&EXP) => self.exp(a),
+            (_, None) if self.writes.is_some() && is(&NORMAL_DENSITY) => self.density(a),
+            (_, None) if self.writes.is_some() && is(&MILLS) => self.mills(a),
             _ => match made_of(inside) {
-                Some(made) => self.made(&made, a),
+                Some(made) => self.slope_at(&made, &mut |_, _| Some(a)),
                 None => self.node(Node::Kernel(inside, a, b)),
             },
-        }
-    }
-
-    /// An expression of one argument.
-    fn made(&mut self, ex: &Ex, x: Id) -> Option<Id> {
-        match ex {
-            Ex::Const(c) => self.constant(*c),
-            Ex::Arg(_) => Some(x),
-            Ex::Unary(prim, a) => {
-                let a = self.made(a, x)?;
-                self.function(inside(prim)?, a, None)
-            }
-            Ex::Binary(prim, a, b) => {
-                let (a, b) = (self.made(a, x)?, self.made(b, x)?);
-                self.function(inside(prim)?, a, Some(b))
-            }
-            Ex::Select(..) => None,
         }
     }
 
@@ -670,7 +656,7 @@ impl<'a> Maker<'a> {
         })
     }
 
-    /// A slope, whose arguments and result `arg` gives by their numbers.
+    /// An expression, a slope for one, whose arguments and result `arg` gives by their numbers.
     pub(super) fn slope_at(&mut self, slope: &Ex, arg: &mut dyn FnMut(&mut Self, usize) -> Option<Id>) -> Option<Id> {
         match slope {
             Ex::Const(x) => self.constant(*x),

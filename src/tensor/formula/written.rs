@@ -1,9 +1,12 @@
-//! Functions written out in a graph: the operations of `simd::tanh` and `simd::exp`, in their order, so the bits are the same.
+//! Functions written out in a graph: the operations of `simd::tanh`, `simd::exp` and `simd::normal`, in their order, so the bits are the same.
 //!
 //! In a loop of their own they would read and write a buffer for each function of a formula.
 
 use super::graph::{Arith, Id, Maker, Node, Shift, Writes};
 use crate::tensor::simd::exp::{LN2_HI, LN2_HI32, LN2_LO, LN2_LO32, ROUND32, ROUND64, TAIL32, TAIL64};
+use crate::tensor::simd::normal::{
+    BELL32, HALVINGS32, HALVINGS64, P32, P64, Q32, Q64, SCALE_OFF64, SCALE64, TOP32, TOP64, TWICE_HI32, TWICE_LO32,
+};
 use crate::tensor::simd::tanh::{ABOVE, BELOW};
 
 impl Maker<'_> {
@@ -44,6 +47,53 @@ impl Maker<'_> {
 
     pub(super) fn sigmoid(&mut self, x: Id) -> Option<Id> {
         if self.writes == Some(Writes::F64) { self.sigmoid64(x) } else { self.sigmoid32(x) }
+    }
+
+    /// The normal's density.
+    pub(super) fn density(&mut self, x: Id) -> Option<Id> {
+        if self.writes == Some(Writes::F64) { self.density64(x) } else { self.density32(x) }
+    }
+
+    /// Mills' ratio.
+    pub(super) fn mills(&mut self, x: Id) -> Option<Id> {
+        let size = self.normal_size(x)?;
+        let (p, q) = if self.writes == Some(Writes::F64) {
+            (self.monic(&P64, size)?, self.chain(&Q64, size)?)
+        } else {
+            (self.monic(&P32, size)?, self.chain(&Q32, size)?)
+        };
+        let below = self.fused(p, size, q)?;
+        self.arith(Arith::Div, p, below)
+    }
+
+    /// `|x|`, but no more than where the normal's density is 0.
+    fn normal_size(&mut self, x: Id) -> Option<Id> {
+        let most = if self.writes == Some(Writes::F64) { self.constant(TOP64)? } else { self.single(TOP32)? };
+        let size = self.absolute(x)?;
+        self.arith(Arith::Min, most, size)
+    }
+
+    /// By Horner's rule.
+    fn chain<T: Copy + Into<f64>>(&mut self, c: &[T], x: Id) -> Option<Id> {
+        let (first, rest) = c.split_first()?;
+        let y = self.constant((*first).into())?;
+        self.chain_on(y, rest, x)
+    }
+
+    /// The same with a highest coefficient of 1 in front.
+    fn monic<T: Copy + Into<f64>>(&mut self, c: &[T], x: Id) -> Option<Id> {
+        let (first, rest) = c.split_first()?;
+        let first = self.constant((*first).into())?;
+        let y = self.add(x, first)?;
+        self.chain_on(y, rest, x)
+    }
+
+    fn chain_on<T: Copy + Into<f64>>(&mut self, mut y: Id, rest: &[T], x: Id) -> Option<Id> {
+        for c in rest {
+            let c = self.constant((*c).into())?;
+            y = self.fused(y, x, c)?;
+        }
+        Some(y)
     }
 
     /// A polynomial, as `simd::poly` computes it.
@@ -189,23 +239,32 @@ impl Maker<'_> {
         let r = self.sub(high, low)?;
         let error = self.sub(high, r)?;
         let error = self.sub(error, low)?;
+        let rest = self.exp_near64(r, error)?;
+        self.times_power64(rest, k)
+    }
+
+    /// `e^r` near 0, with what `r` and `1 + r` round off.
+    fn exp_near64(&mut self, r: Id, error: Id) -> Option<Id> {
         let one = self.constant(1.0)?;
         let sum = self.add(one, r)?;
         let off = self.sub(one, sum)?;
         let off = self.add(off, r)?;
-        // The power as two factors, of which neither is too large or too small.
-        let half = self.constant(0.5)?;
+        let square = self.mul(r, r)?;
+        let tail = self.poly(&TAIL64, r)?;
+        let more = self.fused(tail, square, error)?;
+        let more = self.add(off, more)?;
+        self.add(sum, more)
+    }
+
+    /// `x 2^k`, the power as two factors, of which neither is too large or too small.
+    fn times_power64(&mut self, x: Id, k: Id) -> Option<Id> {
+        let (half, round) = (self.constant(0.5)?, self.constant(ROUND64)?);
         let first = self.fused(k, half, round)?;
         let halved = self.sub(first, round)?;
         let other = self.sub(k, halved)?;
         let second = self.add(other, round)?;
         let (first, second) = (self.power(first)?, self.power(second)?);
-        let square = self.mul(r, r)?;
-        let tail = self.poly(&TAIL64, r)?;
-        let more = self.fused(tail, square, error)?;
-        let more = self.add(off, more)?;
-        let rest = self.add(sum, more)?;
-        let product = self.mul(rest, first)?;
+        let product = self.mul(x, first)?;
         self.mul(product, second)
     }
 
@@ -244,5 +303,46 @@ impl Maker<'_> {
         let y = self.node(Node::Pick(is_near, near, far))?;
         let is_zero = self.arith(Arith::Equal, x, zero)?;
         self.node(Node::Pick(is_zero, x, y))
+    }
+
+    fn density32(&mut self, x: Id) -> Option<Id> {
+        let a = self.normal_size(x)?;
+        let square = self.mul(a, a)?;
+        // What is rounded off, with the other sign.
+        let off = self.fused_less(a, a, square)?;
+        let (halvings, round) = (self.single(HALVINGS32)?, self.single(ROUND32)?);
+        let t = self.fused(square, halvings, round)?;
+        let k = self.sub(t, round)?;
+        let (high, low) = (self.single(TWICE_HI32)?, self.single(TWICE_LO32)?);
+        let high = self.fused(k, high, square)?;
+        let low = self.fused_less(k, low, off)?;
+        let r = self.sub(high, low)?;
+        let power = self.power(t)?;
+        let bell = self.chain(&BELL32, r)?;
+        self.mul(bell, power)
+    }
+
+    fn density64(&mut self, x: Id) -> Option<Id> {
+        let a = self.normal_size(x)?;
+        let square = self.mul(a, a)?;
+        let off = self.fused_less(a, a, square)?;
+        let (halvings, round) = (self.constant(HALVINGS64)?, self.constant(ROUND64)?);
+        let t = self.fused(square, halvings, round)?;
+        let k = self.sub(t, round)?;
+        let (half, less) = (self.constant(0.5)?, self.constant(-0.5)?);
+        let exponent = self.mul(less, square)?;
+        let (high, low) = (self.constant(LN2_HI)?, self.constant(LN2_LO)?);
+        let high = self.fused_less(k, high, exponent)?;
+        let low = self.mul(k, low)?;
+        let low = self.fused_less(half, off, low)?;
+        let r = self.sub(high, low)?;
+        let lost = self.sub(high, r)?;
+        let error = self.sub(lost, low)?;
+        let scale_off = self.constant(SCALE_OFF64)?;
+        let error = self.sub(error, scale_off)?;
+        let rest = self.exp_near64(r, error)?;
+        let scale = self.constant(SCALE64)?;
+        let scaled = self.mul(rest, scale)?;
+        self.times_power64(scaled, k)
     }
 }

@@ -1,11 +1,23 @@
-//! The error function, and the distribution function of the standard normal of `f32`.
+//! The error function.
 
-use super::exp::{exp_small32, exp32, exp64, power_of_two32};
-use super::poly::{pick, poly, poly32};
+use super::exp::exp64;
+use super::poly::{chain, pick, poly};
 
-/// `erf(x) / x - 1` over `x^2` up to 1.
+/// `erf(x) / x - 1` over `x^2` up to 1.15^2.
 const NEAR32: [f32; 7] =
-    [7.875875e-05, -0.00080168643, 0.0051890872, -0.026854211, 0.11283594, -0.37612626, 0.12837917];
+    [6.852_543_4e-5, -7.687_431e-4, 5.149_279e-3, -2.683_203_5e-2, 0.112_830_37, -0.376_125_75, 0.128_379_15];
+/// The fourth root of `1 - erf(x)` for `x` in `[1.15, 3.97]`.
+const FAR32: [f32; 8] = [
+    -1.829_544_3e-4,
+    3.282_780_5e-3,
+    -2.249_988_7e-2,
+    6.704_13e-2,
+    -5.221_459_6e-2,
+    -6.149_913_4e-2,
+    -0.309_952_08,
+    1.005_795_6,
+];
+/// `erf(x) / x - 1` over `x^2` up to 1.
 const NEAR64: [f64; 12] = [
     -7.795898827002142e-10,
     1.3720064546777686e-08,
@@ -19,18 +31,6 @@ const NEAR64: [f64; 12] = [
     0.11283791670945006,
     -0.37612638903183543,
     0.12837916709551256,
-];
-/// `-log2(1 - erf(x))` for `x` in `[0.97, 4]`.
-const FAR32: [f32; 9] = [
-    -2.3675327e-06,
-    6.6557805e-05,
-    -0.0008619229,
-    0.006870839,
-    -0.038129203,
-    0.15883154,
-    0.9115126,
-    1.630593,
-    -0.00046427702,
 ];
 /// `(1 - erf(x)) exp(x^2)` over `(x - 2) / (x + 2)`, `x` in `[1, 6]`.
 const FAR64: [f64; 17] = [
@@ -57,11 +57,11 @@ const FAR64: [f64; 17] = [
 #[inline(always)]
 pub fn erf32(x: f32) -> f32 {
     let a = x.abs();
-    let cut = pick(a > 4.0, 4.0, a);
-    let z = x * x;
-    let near = x.mul_add(poly32(&NEAR32, z), x);
-    let far = 1.0 - power_of_two32(-poly32(&FAR32, cut));
-    pick(a < 1.0, near, far.copysign(x))
+    let near = x.mul_add(chain(&NEAR32, x * x), x);
+    let root = chain(&FAR32, pick(a > 3.96, 3.96, a));
+    let square = root * root;
+    let far = (-square).mul_add(square, 1.0);
+    pick(a < 1.15, near, far.copysign(x))
 }
 
 /// `erf(x)` of `f64`.
@@ -73,31 +73,4 @@ pub fn erf64(x: f64) -> f64 {
     let near = x.mul_add(poly(&NEAR64, z), x);
     let far = (-exp64(-(cut * cut))).mul_add(poly(&FAR64, (cut - 2.0) / (cut + 2.0)), 1.0);
     pick(a < 1.0, near, far.copysign(x))
-}
-
-/// The normal's distribution function of `f32`. By `erfc(z) = t p(t) exp(-z^2)` with `t = 1 / (1 + z/2)`, z 0 or more, and a
-/// polynomial fitted to it for `z < 12`: both tails keep their digits.
-#[inline(always)]
-pub fn ndtr32(x: f32) -> f32 {
-    const TAIL: [f32; 9] = [
-        -0.058_836_05,
-        0.283_729_1,
-        -0.486_030_13,
-        0.277_366_3,
-        -0.026_558_34,
-        0.202_822_07,
-        0.243_031_87,
-        0.282_389_8,
-        0.282_085_36,
-    ];
-    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let z = pick(z > 12.0, 12.0, z);
-    let t = 1.0 / z.mul_add(0.5, 1.0);
-    // x^2 / 2 as a square without rounding and a small rest.
-    let size = pick(x.abs() > 17.0, 17.0, x.abs());
-    let high = f32::from_bits(size.to_bits() & 0xffff_f000);
-    let power = exp32(-0.5 * high * high) * exp_small32(0.5 * (high - size) * (high + size));
-    let tail = 0.5 * t * poly32(&TAIL, t) * power;
-    let y = pick(x > 0.0, 1.0 - tail, tail);
-    pick(x.is_nan(), x, y)
 }

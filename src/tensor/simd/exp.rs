@@ -40,7 +40,7 @@ fn factors32(n: i32) -> (f32, f32) {
 
 /// `2^k` as two factors, `k` a whole number.
 #[inline(always)]
-fn factors64(k: f64) -> (f64, f64) {
+pub(super) fn factors64(k: f64) -> (f64, f64) {
     let half = k * 0.5 + ROUND64;
     let rest = k - (half - ROUND64) + ROUND64;
     let power = |t: f64| f64::from_bits(t.to_bits().wrapping_add(1023) << 52);
@@ -96,21 +96,6 @@ pub fn exp_below32(x: f32) -> f32 {
     let sum = 1.0 + r;
     let off = (1.0 - sum) + r;
     (sum + poly32(&TAIL32, r).mul_add(r * r, off)) * power
-}
-
-/// `exp(x)` of `f32` for `x` between -0.34 and 0.34.
-#[inline(always)]
-pub(super) fn exp_small32(x: f32) -> f32 {
-    poly32(&TAIL32, x).mul_add(x * x, x) + 1.0
-}
-
-/// `2^x` of `f32` for `-126 < x < 126`.
-#[inline(always)]
-pub(super) fn power_of_two32(x: f32) -> f32 {
-    let t = x + ROUND32;
-    let n = (t.to_bits() as i32).wrapping_sub(ROUND32.to_bits() as i32);
-    let r = (x - (t - ROUND32)) * std::f32::consts::LN_2;
-    (poly32(&TAIL32, r).mul_add(r * r, r) + 1.0) * f32::from_bits((n.wrapping_add(127) << 23) as u32)
 }
 
 /// `exp(x)` of `f64`: 0 below -745.13, infinite above 709.78.

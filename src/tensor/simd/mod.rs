@@ -13,6 +13,7 @@ pub mod hypot;
 pub mod ints;
 pub mod kernels;
 pub mod log;
+pub mod normal;
 pub mod poly;
 pub mod pow;
 pub mod sine;

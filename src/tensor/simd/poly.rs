@@ -37,6 +37,48 @@ polynomial! {
     poly, f64
 }
 
+macro_rules! one_chain {
+    ($(#[$doc:meta])* $name:ident, $(#[$other:meta])* $monic:ident, $t:ident) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name<const N: usize>(c: &[$t; N], x: $t) -> $t {
+            let mut y = c[0];
+            let mut i = 1;
+            while i < N {
+                y = y.mul_add(x, c[i]);
+                i += 1;
+            }
+            y
+        }
+
+        $(#[$other])*
+        #[inline(always)]
+        pub fn $monic<const N: usize>(c: &[$t; N], x: $t) -> $t {
+            let mut y = x + c[0];
+            let mut i = 1;
+            while i < N {
+                y = y.mul_add(x, c[i]);
+                i += 1;
+            }
+            y
+        }
+    };
+}
+
+one_chain! {
+    /// A polynomial of `f32` by Horner's rule: the fewest operations, each of which waits for the one before it. For long functions,
+    /// where others are to be done in the meantime.
+    chain,
+    /// The same with a highest coefficient of 1 in front.
+    monic, f32
+}
+one_chain! {
+    /// The same of `f64`.
+    chain64,
+    /// The same of `f64`.
+    monic64, f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +90,8 @@ mod tests {
             let want = c.iter().fold(0.0, |sum, c| sum * 3.0 + c);
             assert_eq!(poly(&c, 3.0), want);
             assert_eq!(poly32(&c.map(|c| c as f32), -1.0), c.iter().fold(0.0, |sum, c| c - sum) as f32);
+            assert_eq!(chain64(&c, 3.0), want);
+            assert_eq!(monic64(&c, 3.0), want + 3f64.powi(N as i32));
         }
         check::<2>();
         check::<3>();
