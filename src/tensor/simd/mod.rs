@@ -20,7 +20,9 @@ pub mod softmax;
 pub mod standard;
 pub mod sums;
 pub mod tanh;
+pub mod tiles;
 pub mod vector;
+pub mod weights;
 pub mod windows;
 
 use std::sync::atomic::{AtomicU8, Ordering};
