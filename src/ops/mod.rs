@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod arith;
+pub mod attention;
 pub mod batching;
 pub mod batching_moves;
 pub mod compare;
@@ -84,6 +85,7 @@ static FAMILIES: &[&[&Prim]] = &[
     moment::PRIMS,
     softmax::PRIMS,
     standardize::PRIMS,
+    attention::PRIMS,
     norm::PRIMS,
     present::PRIMS,
     quantile::PRIMS,

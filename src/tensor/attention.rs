@@ -30,7 +30,7 @@ const ROWS: usize = 16;
 /// Keys that lie side by side, transposed.
 const PANEL: usize = 64;
 /// Numbers of scores that a pullback has at a time, about.
-const TILE: usize = 1 << 15;
+const TILE: usize = 36 << 10;
 /// Fewer queries take the keys as they lie: to transpose them would cost more than it gains.
 const FEW: usize = 4;
 
@@ -107,7 +107,12 @@ impl<'a, T: Attended> Stacks<'a, T> {
         let [q, k, v] = [&inputs.q, &inputs.k, &inputs.v].map(|stack| stretched(stack, batch));
         let causal = inputs.causal;
         let scale = T::c(1.0 / (n as f64).sqrt());
-        Ok(Stacks { inputs: Inputs { q: q?, k: k?, v: v?, causal }, batch, sight: Sight { queries, keys, causal }, scale })
+        Ok(Stacks {
+            inputs: Inputs { q: q?, k: k?, v: v?, causal },
+            batch,
+            sight: Sight { queries, keys, causal },
+            scale,
+        })
     }
 
     fn head(&self, i: usize) -> Option<Head<'a, T>> {
@@ -380,9 +385,8 @@ impl<T: Attended> Head<'_, T> {
         let seen = self.sight.seen(i);
         let width = seen.next_multiple_of(ROUND);
         let q = self.q.row(i);
-        let dot = |k: ArrayView2<'_, T>, j: usize| {
-            q.iter().zip(k.row(j)).fold(T::default(), |sum: T, (&a, &b)| sum + a * b)
-        };
+        let dot =
+            |k: ArrayView2<'_, T>, j: usize| q.iter().zip(k.row(j)).fold(T::default(), |sum: T, (&a, &b)| sum + a * b);
         let mut row: Vec<T> = (0..seen).map(|j| dot(self.k, j)).collect();
         row.resize(width, T::default());
         if width > 0 {
@@ -475,12 +479,7 @@ impl<T: Attended> Head<'_, T> {
         let [q_bar, k_bar, v_bar] = bars;
         let (mut q_bar, mut k_bar, mut v_bar) = (q_bar, k_bar, v_bar);
         /// Row `i` of a cotangent grows by `y`, times a number that is strong or by numbers that are.
-        fn grow<'a, T: Attended>(
-            bar: &mut Option<&mut [T]>,
-            i: usize,
-            n: usize,
-            terms: impl Iterator<Item = T> + 'a,
-        ) {
+        fn grow<'a, T: Attended>(bar: &mut Option<&mut [T]>, i: usize, n: usize, terms: impl Iterator<Item = T> + 'a) {
             if let Some(row) = bar.as_deref_mut().and_then(|bar| bar.get_mut(i * n..(i + 1) * n)) {
                 row.iter_mut().zip(terms).for_each(|(x, term)| *x = *x + term);
             }
