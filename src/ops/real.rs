@@ -31,6 +31,8 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn via2(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
         Self::c(f(self.to_f64(), other.to_f64()))
     }
+    /// `exp` of a number up to 0; results below the smallest normal number may be 0.
+    fn exp_below(self) -> Self;
     fn cbrt(self) -> Self;
     fn log2(self) -> Self;
     fn log10(self) -> Self;
@@ -238,6 +240,10 @@ real!(
     {
         const NEAR_ANGLE: f64 = sine::NEAR64;
         #[inline(always)]
+        fn exp_below(self) -> f64 {
+            exp::exp64(self)
+        }
+        #[inline(always)]
         fn erf(self) -> f64 {
             erf::erf64(self)
         }
@@ -302,6 +308,10 @@ real!(
     },
     {
         const NEAR_ANGLE: f32 = sine::NEAR32;
+        #[inline(always)]
+        fn exp_below(self) -> f32 {
+            exp::exp_below32(self)
+        }
         #[inline(always)]
         fn erf(self) -> f32 {
             erf::erf32(self)

@@ -8,14 +8,14 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewD, Axis, Ix2, IxDyn, ShapeBuilder};
-use smallvec::SmallVec;
 
 use super::cast::Float;
 use super::matmul::{Dense, unchecked, zeroed};
+use super::scan::softmax;
 use super::simd::extrema::any_nan;
 use super::simd::sums::{add_columns, row_dots};
 use super::simd::tiles::{Dims, Left, ROUND, Right, Tiled};
-use super::simd::weights::{bars_of_scores, weights};
+use super::simd::weights::{Place, SIDE, bars_of_scores, weights};
 use super::threads::{self, each_chunk};
 use super::{Shape, count};
 use crate::error::Result;
@@ -25,13 +25,10 @@ pub trait Attended: Dense + Tiled {}
 impl Attended for f32 {}
 impl Attended for f64 {}
 
-/// Queries whose scores are made together: as many see nearly the same keys.
-const ROWS: usize = 16;
-/// Keys that lie side by side, transposed.
-const PANEL: usize = 64;
-/// Numbers of scores that a pullback has at a time, about.
-const TILE: usize = 36 << 10;
-/// Fewer queries take the keys as they lie: to transpose them would cost more than it gains.
+/// Queries whose scores are made together. They lie side by side, their keys below each other: so nothing is added up along vectors, and
+/// keys and values are read as they lie.
+const BLOCK: usize = 2 * SIDE;
+/// Fewer queries do not fill a vector.
 const FEW: usize = 4;
 
 /// Which keys queries see.
@@ -46,10 +43,6 @@ impl Sight {
     /// How many keys, from the first on, query `i` sees. The queries are the last places.
     fn seen(&self, i: usize) -> usize {
         if self.causal { (i + 1 + self.keys).saturating_sub(self.queries).min(self.keys) } else { self.keys }
-    }
-
-    fn each(&self, queries: Range<usize>) -> SmallVec<[usize; ROWS]> {
-        queries.map(|i| self.seen(i)).collect()
     }
 }
 
@@ -180,12 +173,12 @@ pub fn pull<T: Attended>(
     each_chunk(&mut jobs, 1, |chunk, jobs| {
         let mut room = Room::default();
         for job in jobs {
-            let mut rest = job.each_mut().map(|bar| bar.as_deref_mut().map(zeroed));
+            let mut rest = job.each_mut().map(Option::take);
             for i in chunk * together..((chunk + 1) * together).min(heads) {
                 let [q, k, v] = [0, 1, 2].map(|i| {
                     let (part, behind) = rest[i].take()?.split_at_mut_checked(sizes[i])?;
                     rest[i] = Some(behind);
-                    Some(part)
+                    Some(zeroed(part))
                 });
                 if let (Some(head), Some(c)) = (stacks.head(i), matrix_at(&c, batch, i)) {
                     head.pull(c, &mut room, [q, k, v]);
@@ -212,8 +205,7 @@ struct Room<T> {
     k: Vec<T>,
     v: Vec<T>,
     c: Vec<T>,
-    turned_k: Vec<T>,
-    turned_v: Vec<T>,
+    turned: Vec<T>,
     weights: Vec<T>,
     bars: Vec<T>,
 }
@@ -259,47 +251,6 @@ impl<'a, T: Float> Rows<'a, T> {
     }
 }
 
-/// A matrix with its rows as columns, in panels of some columns, each row by row; zeros behind the last column.
-struct Turned<'a, T> {
-    data: &'a [T],
-    panel: usize,
-    rows: usize,
-}
-
-impl<'a, T: Float> Turned<'a, T> {
-    fn of(a: &ArrayView2<'_, T>, room: &'a mut Vec<T>) -> Turned<'a, T> {
-        let (n, rows) = a.dim();
-        let panel = n.next_multiple_of(ROUND).min(PANEL);
-        room.clear();
-        room.resize(n.div_ceil(panel.max(1)) * panel * rows, T::default());
-        let dense = a.to_slice();
-        for (i, to) in room.chunks_exact_mut((panel * rows).max(1)).enumerate() {
-            let from = i * panel;
-            let count = panel.min(n - from);
-            for (l, to) in to.chunks_exact_mut(panel).enumerate() {
-                let to = &mut to[..count];
-                match dense.and_then(|data| data.get(from * rows + l..)) {
-                    Some(data) => to.iter_mut().zip(data.iter().step_by(rows)).for_each(|(to, &x)| *to = x),
-                    None => to.iter_mut().enumerate().for_each(|(j, to)| *to = a[[from + j, l]]),
-                }
-            }
-        }
-        Turned { data: room, panel, rows }
-    }
-
-    /// The first `width` columns (a multiple of [`ROUND`]) of the product of `m` rows with it, rows `step` apart.
-    fn times(&self, m: usize, left: Left<'_, T>, width: usize, out: &mut [T], step: usize)
-    where
-        T: Attended,
-    {
-        for from in (0..width).step_by(self.panel.max(1)) {
-            let dims = Dims { m, k: self.rows, n: self.panel.min(width - from) };
-            let right = Right { data: self.data.get(from * self.rows..).unwrap_or(&[]), step: self.panel };
-            multiply(dims, left, right, out.get_mut(from..).unwrap_or(&mut []), step, false);
-        }
-    }
-}
-
 /// `out[i * step + j]` becomes (with `add`: grows by) the product.
 fn multiply<T: Attended>(dims: Dims, a: Left<'_, T>, b: Right<'_, T>, out: &mut [T], step: usize, add: bool) {
     let Dims { m, k, n } = dims;
@@ -316,17 +267,116 @@ fn multiply<T: Attended>(dims: Dims, a: Left<'_, T>, b: Right<'_, T>, out: &mut 
     }
 }
 
-/// How far rows of scores are apart: not so that they all meet in one place of the cache.
-fn step_of<T>(width: usize) -> usize {
-    if (width * size_of::<T>()).is_multiple_of(1 << 9) { width + ROUND } else { width }
-}
-
 /// Room for `n` numbers, whatever they are.
 fn roomy<T: Float>(room: &mut Vec<T>, n: usize) -> &mut [T] {
     if room.len() < n {
         room.resize(n, T::default());
     }
     room.get_mut(..n).unwrap_or(&mut [])
+}
+
+/// The queries of a block, and what they see.
+struct Block<T> {
+    first: usize,
+    count: usize,
+    /// Columns of a tile: the queries side by side, to whole vectors.
+    width: usize,
+    /// How many keys at least one of the queries of each vector sees.
+    keys: [usize; BLOCK / SIDE],
+    sight: Sight,
+    scale: T,
+}
+
+/// Some queries of a block: which they are, and the keys that count for them.
+struct Part {
+    queries: Range<usize>,
+    keys: Range<usize>,
+}
+
+impl<T: Attended> Block<T> {
+    fn new(head: &Head<'_, T>, first: usize, width: usize) -> Block<T> {
+        let sight = head.sight;
+        let count = width.min(sight.queries - first);
+        let keys = std::array::from_fn(|i| {
+            let end = ((i + 1) * SIDE).min(count);
+            if i * SIDE < count { sight.seen(first + end - 1) } else { 0 }
+        });
+        Block { first, count, width, keys, sight, scale: head.scale }
+    }
+
+    /// Queries of one vector after the other, each with all keys that one of them sees.
+    fn vectors(&self) -> impl Iterator<Item = Part> {
+        let (count, keys) = (self.count, self.keys);
+        let starts = (0..count).step_by(SIDE);
+        starts.zip(keys).map(move |(from, keys)| Part { queries: from..(from + SIDE).min(count), keys: 0..keys })
+    }
+
+    /// Keys that the same vectors of queries see: these, and all after them.
+    fn steps(&self) -> impl Iterator<Item = Part> {
+        let (count, keys) = (self.count, self.keys);
+        let starts = (0..count).step_by(SIDE);
+        starts.enumerate().map(move |(i, from)| {
+            let before = if i == 0 { 0 } else { keys[i - 1] };
+            Part { queries: from..count, keys: before..keys[i] }
+        })
+    }
+
+    /// The products of rows of `x` for each key with those of `y` for the queries, which lie as columns of `turned`.
+    fn products(&self, x: Rows<'_, T>, n: usize, turned: &[T], tile: &mut [T]) {
+        for Part { queries, keys } in self.steps() {
+            let dims = Dims { m: keys.len(), k: n, n: self.count.next_multiple_of(SIDE) - queries.start };
+            let right = Right { data: turned.get(queries.start..).unwrap_or(&[]), step: self.width };
+            let out = tile.get_mut(keys.start * self.width + queries.start..).unwrap_or(&mut []);
+            multiply(dims, x.left(keys.start), right, out, self.width, false);
+        }
+    }
+
+    /// Scores become weights.
+    fn weigh(&self, tile: &mut [T]) {
+        for Part { queries, keys } in self.vectors() {
+            let of = |i: usize| self.sight.seen((self.first + i).min(self.sight.queries - 1));
+            let seen: [u32; SIDE] = std::array::from_fn(|i| of(queries.start + i) as u32);
+            let at = Place { from: queries.start, step: self.width };
+            let all = of(queries.start).min(keys.end);
+            if !weights(tile, at, &seen, all, keys.end, self.scale) {
+                for i in queries {
+                    weigh_one(tile, Place { from: i, step: self.width }, of(i), keys.end, self.scale);
+                }
+            }
+        }
+    }
+}
+
+/// The same for one query, whatever its scores are.
+#[cold]
+fn weigh_one<T: Attended>(tile: &mut [T], at: Place, seen: usize, keys: usize, scale: T) {
+    let places = || (0..keys).map(|j| at.from + j * at.step);
+    let scores = places().take(seen).filter_map(|place| tile.get(place).map(|&x| x * scale)).collect();
+    let row = softmax_of(scores);
+    for (j, place) in places().enumerate() {
+        if let Some(x) = tile.get_mut(place) {
+            *x = row.get(j).copied().unwrap_or_default();
+        }
+    }
+}
+
+fn softmax_of<T: Float>(row: Vec<T>) -> Vec<T> {
+    softmax(&row, &[row.len()], &[0])
+}
+
+/// Rows from `first` on as the columns of a matrix of `width`, with zeros behind the last.
+fn turn<T: Float>(a: &ArrayView2<'_, T>, first: usize, count: usize, width: usize, to: &mut [T]) {
+    let n = a.ncols();
+    let dense = a.to_slice();
+    for (l, to) in to.chunks_exact_mut(width).enumerate() {
+        let (to, behind) = to.split_at_mut(count.min(width));
+        behind.fill(T::default());
+        let to = to.iter_mut();
+        match dense.and_then(|data| data.get(first * n + l..)) {
+            Some(data) => to.zip(data.iter().step_by(n)).for_each(|(to, &x)| *to = x),
+            None => to.enumerate().for_each(|(i, to)| *to = a[[first + i, l]]),
+        }
+    }
 }
 
 impl<T: Attended> Head<'_, T> {
@@ -339,20 +389,19 @@ impl<T: Attended> Head<'_, T> {
         if queries < FEW && n > 0 {
             self.values_of_few(room, out);
         } else {
-            let q = Rows::of(&self.q, false, &mut room.q);
-            let v = Rows::of(&self.v, true, &mut room.v);
-            let k = Turned::of(&self.k, &mut room.turned_k);
-            let step = step_of::<T>(keys.next_multiple_of(ROUND));
-            let tile = roomy(&mut room.weights, ROWS * step);
-            for (i, out) in out.chunks_mut(ROWS * m).enumerate() {
-                let from = i * ROWS;
-                let seen = self.sight.each(from..(from + ROWS).min(queries));
-                let (rows, last) = (seen.len(), seen.last().copied().unwrap_or(0));
-                let width = last.next_multiple_of(ROUND);
-                k.times(rows, q.left(from), width, tile, step);
-                weights(tile, step, width, &seen, self.scale);
-                let left = Left { data: tile, rows: step, columns: 1 };
-                multiply(Dims { m: rows, k: last, n: m }, left, v.right(0), out, m, false);
+            let (k, v) = (Rows::of(&self.k, false, &mut room.k), Rows::of(&self.v, true, &mut room.v));
+            let width = queries.next_multiple_of(SIDE).min(BLOCK);
+            let (turned, tile) = (roomy(&mut room.turned, n * width), roomy(&mut room.weights, keys * width));
+            for first in (0..queries).step_by(width) {
+                let block = Block::new(self, first, width);
+                turn(&self.q, first, block.count, width, turned);
+                block.products(k, n, turned, tile);
+                block.weigh(tile);
+                for Part { queries, keys } in block.vectors() {
+                    let left = Left { data: tile.get(queries.start..).unwrap_or(&[]), rows: 1, columns: width };
+                    let out = out.get_mut((first + queries.start) * m..).unwrap_or(&mut []);
+                    multiply(Dims { m: queries.len(), k: keys.end, n: m }, left, v.right(0), out, m, false);
+                }
             }
         }
         if any_nan(out) {
@@ -367,33 +416,19 @@ impl<T: Attended> Head<'_, T> {
         let v = Rows::of(&self.v, false, &mut room.v);
         for (i, (q, out)) in q.data.chunks_exact(n).zip(out.chunks_exact_mut(m)).enumerate() {
             let seen = self.sight.seen(i);
-            let width = seen.next_multiple_of(ROUND);
-            let tile = roomy(&mut room.weights, width);
             let (Some(k), Some(v)) = (k.data.get(..seen * n), v.data.get(..seen * m)) else { continue };
-            if let Some(scores) = tile.get_mut(..seen)
-                && !scores.is_empty()
-            {
-                row_dots(k, q, scores);
-                weights(tile, width, width, &[seen], self.scale);
-                add_columns(v, tile.get(..seen).unwrap_or(&[]), out);
-            }
+            let mut scores = vec![T::default(); seen];
+            row_dots(k, q, &mut scores);
+            scores.iter_mut().for_each(|x| *x = *x * self.scale);
+            add_columns(v, &softmax_of(scores), out);
         }
     }
 
     /// The weights of query `i`: of the keys that it sees.
     fn weights_of(&self, i: usize) -> Vec<T> {
-        let seen = self.sight.seen(i);
-        let width = seen.next_multiple_of(ROUND);
         let q = self.q.row(i);
-        let dot =
-            |k: ArrayView2<'_, T>, j: usize| q.iter().zip(k.row(j)).fold(T::default(), |sum: T, (&a, &b)| sum + a * b);
-        let mut row: Vec<T> = (0..seen).map(|j| dot(self.k, j)).collect();
-        row.resize(width, T::default());
-        if width > 0 {
-            weights(&mut row, width, width, &[seen], self.scale);
-        }
-        row.truncate(seen);
-        row
+        let dot = |j: usize| q.iter().zip(self.k.row(j)).fold(T::default(), |sum: T, (&a, &b)| sum + a * b);
+        softmax_of((0..self.sight.seen(i)).map(|j| dot(j) * self.scale).collect())
     }
 
     /// Computes results that are NaN anew, of what their queries see alone: a weight of 0 times what is not finite is NaN.
@@ -417,53 +452,39 @@ impl<T: Attended> Head<'_, T> {
         }
         let [q_bar, k_bar, v_bar] = &mut bars;
         let scores = q_bar.is_some() || k_bar.is_some();
-        let q = Rows::of(&self.q, true, &mut room.q);
-        let c_rows = Rows::of(&c, true, &mut room.c);
-        let k = Rows::of(&self.k, true, &mut room.k);
-        let turned_k = Turned::of(&self.k, &mut room.turned_k);
-        let turned_v = scores.then(|| Turned::of(&self.v, &mut room.turned_v));
-        let step = step_of::<T>(keys.next_multiple_of(ROUND));
-        let height = (TILE / step / ROWS * ROWS).clamp(ROWS, PANEL).min(queries.next_multiple_of(ROWS));
-        let tile = roomy(&mut room.weights, height * step);
-        let back = roomy(&mut room.bars, if scores { height * step } else { 0 });
-        for first in (0..queries).step_by(height) {
-            let rows = height.min(queries - first);
-            let mut widths: SmallVec<[usize; PANEL / ROWS]> = SmallVec::new();
-            for from in (0..rows).step_by(ROWS) {
-                let at = first + from;
-                let seen = self.sight.each(at..at + ROWS.min(rows - from));
-                let (count, last) = (seen.len(), seen.last().copied().unwrap_or(0));
-                let width = last.next_multiple_of(ROUND);
-                widths.push(width);
-                let tile = tile.get_mut(from * step..).unwrap_or(&mut []);
-                turned_k.times(count, q.left(at), width, tile, step);
-                weights(tile, step, width, &seen, self.scale);
-                let Some(turned_v) = &turned_v else { continue };
-                let back = back.get_mut(from * step..).unwrap_or(&mut []);
-                turned_v.times(count, c_rows.left(at), width, back, step);
-                bars_of_scores(tile, back, step, width, count, self.scale);
-                if let Some(bar) = q_bar.as_deref_mut().and_then(|bar| bar.get_mut(at * n..)) {
-                    let left = Left { data: back, rows: step, columns: 1 };
-                    multiply(Dims { m: count, k: last, n }, left, k.right(0), bar, n, false);
+        let (q, k) = (Rows::of(&self.q, true, &mut room.q), Rows::of(&self.k, true, &mut room.k));
+        let (c_rows, v) = (Rows::of(&c, true, &mut room.c), Rows::of(&self.v, false, &mut room.v));
+        let width = queries.next_multiple_of(SIDE).min(BLOCK);
+        let turned = roomy(&mut room.turned, n.max(m) * width);
+        let tile = roomy(&mut room.weights, keys * width);
+        let back = roomy(&mut room.bars, if scores { keys * width } else { 0 });
+        for first in (0..queries).step_by(width) {
+            let block = Block::new(self, first, width);
+            turn(&self.q, first, block.count, width, turned.get_mut(..n * width).unwrap_or(&mut []));
+            block.products(k, n, turned, tile);
+            block.weigh(tile);
+            if scores {
+                turn(&c, first, block.count, width, turned.get_mut(..m * width).unwrap_or(&mut []));
+                block.products(v, m, turned, back);
+                for Part { queries, keys } in block.vectors() {
+                    bars_of_scores(tile, back, Place { from: queries.start, step: width }, keys.end, self.scale);
+                    let Some(bar) = q_bar.as_deref_mut() else { continue };
+                    let left = Left { data: back.get(queries.start..).unwrap_or(&[]), rows: 1, columns: width };
+                    let bar = bar.get_mut((first + queries.start) * n..).unwrap_or(&mut []);
+                    multiply(Dims { m: queries.len(), k: keys.end, n }, left, k.right(0), bar, n, false);
                 }
             }
-            // Keys that some of the first queries do not see are left out for these.
-            let mut key = 0;
-            for (i, width) in widths.iter().enumerate() {
-                let (from, end) = (i * ROWS, (*width).min(keys));
-                if end <= key {
-                    continue;
-                }
-                let turned = |tile: &[T], right: Right<'_, T>, n: usize, bar: &mut Option<&mut [T]>| {
-                    let data = tile.get(from * step + key..).unwrap_or(&[]);
-                    if let Some(bar) = bar.as_deref_mut().and_then(|bar| bar.get_mut(key * n..)) {
-                        let left = Left { data, rows: 1, columns: step };
-                        multiply(Dims { m: end - key, k: rows - from, n }, left, right, bar, n, true);
-                    }
+            for Part { queries, keys } in block.steps() {
+                let grow = |tile: &[T], right: Rows<'_, T>, n: usize, bar: &mut Option<&mut [T]>| {
+                    let Some(bar) = bar.as_deref_mut() else { return };
+                    let data = tile.get(keys.start * width + queries.start..).unwrap_or(&[]);
+                    let left = Left { data, rows: width, columns: 1 };
+                    let bar = bar.get_mut(keys.start * n..).unwrap_or(&mut []);
+                    let dims = Dims { m: keys.len(), k: queries.len(), n };
+                    multiply(dims, left, right.right(first + queries.start), bar, n, true);
                 };
-                turned(tile, c_rows.right(first + from), m, v_bar);
-                turned(back, q.right(first + from), n, k_bar);
-                key = end;
+                grow(tile, c_rows, m, v_bar);
+                grow(back, q, n, k_bar);
             }
         }
         if bars.iter().flatten().any(|bar| any_nan(bar)) {

@@ -1,113 +1,100 @@
-//! Rows of attention's scores made into weights, and the way back, in place: rows lie in a tile and each counts up to its own number of
-//! keys.
+//! Scores of attention made into weights, and the way back, in place. Queries lie side by side and their keys below each other, so that
+//! nothing is added up along a vector.
 
 use super::poly::pick;
 use crate::ops::real::Real;
 use crate::wide;
 
-/// Numbers that are worked on side by side; rows of a tile have room for a multiple of them.
+/// Queries that are worked on side by side.
 pub const SIDE: usize = super::tiles::ROUND;
 
-/// Sum of the lanes.
-#[inline(always)]
-fn joined<T: Real>(lanes: [T; SIDE]) -> f64 {
-    // Else the compiler takes all vectors of the loop apart, for the elements that are added up here.
-    let lanes = std::hint::black_box(lanes);
-    let mut eight = [0.0; SIDE / 2];
-    for k in 0..SIDE / 2 {
-        eight[k] = lanes[k].to_f64() + lanes[k + SIDE / 2].to_f64();
-    }
-    let mut four = [0.0; 4];
-    for k in 0..4 {
-        four[k] = eight[k] + eight[k + 4];
-    }
-    (four[0] + four[2]) + (four[1] + four[3])
+/// The scores of [`SIDE`] queries begin at `from` in a tile with rows of `step`, of which each is one key's.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub from: usize,
+    pub step: usize,
 }
 
-/// The largest of the lanes.
+/// The scores for key `j`.
 #[inline(always)]
-fn largest<T: Real>(lanes: [T; SIDE]) -> T {
-    let lanes = std::hint::black_box(lanes);
-    let larger = |a: T, b: T| pick(b > a, b, a);
-    let mut half = [T::default(); SIDE / 2];
-    for k in 0..SIDE / 2 {
-        half[k] = larger(lanes[k], lanes[k + SIDE / 2]);
-    }
-    let mut four = [T::default(); 4];
-    for k in 0..4 {
-        four[k] = larger(half[k], half[k + 4]);
-    }
-    larger(larger(four[0], four[2]), larger(four[1], four[3]))
-}
-
-/// The weights of a row whose largest score is infinite, as `softmax` has them: infinities share 1, of -inf alone there are none.
-#[cold]
-#[inline(never)]
-fn of_infinities<T: Real>(row: &mut [T], top: T) {
-    let any_nan = row.iter().any(|x| x.is_nan());
-    let ties = row.iter().filter(|&&x| x == top).count();
-    let share = if any_nan {
-        T::NAN
-    } else if top > T::c(0.0) {
-        T::c(1.0 / ties as f64)
-    } else {
-        T::c(0.0)
-    };
-    for x in row {
-        *x = if any_nan || *x == top { share } else { T::c(0.0) };
-    }
+fn of_key<T>(tile: &mut [T], at: Place, j: usize) -> &mut [T] {
+    let from = at.from + j * at.step;
+    &mut tile[from..from + SIDE]
 }
 
 wide! {
-    /// The first `seen` numbers of each row, `step` apart, become their softmax after `scale`; those behind, up to `width` (a
-    /// multiple of [`SIDE`]), become 0.
-    pub fn weights<T: Real>(tile: &mut [T], step: usize, width: usize, seen: &[usize], scale: T) {
-        for (row, &seen) in tile.chunks_mut(step).zip(seen) {
-            let whole = seen.next_multiple_of(SIDE).min(width);
-            let (row, behind) = row[..width].split_at_mut(whole);
-            behind.fill(T::default());
-            row[seen..].fill(-T::INFINITY);
-            let mut tops = [-T::INFINITY; SIDE];
-            for x in row.chunks_exact(SIDE) {
-                for k in 0..SIDE {
-                    tops[k] = pick(x[k] > tops[k], x[k], tops[k]);
-                }
+    /// The first `seen[i]` scores of query `i` become their softmax after `scale`, and those behind, up to `keys`, become 0. All queries
+    /// see `all` keys. False, with nothing done, if the largest score of one is infinite, or it sees nothing.
+    pub fn weights<T: Real>(tile: &mut [T], at: Place, seen: &[u32; SIDE], all: usize, keys: usize, scale: T) -> bool {
+        let mut tops = [-T::INFINITY; SIDE];
+        for j in 0..all {
+            let x = of_key(tile, at, j);
+            for i in 0..SIDE {
+                tops[i] = pick(x[i] > tops[i], x[i], tops[i]);
             }
-            let top = largest(tops);
-            if top.abs() == T::INFINITY {
-                of_infinities(&mut row[..seen], top);
-                row[seen..].fill(T::default());
-                continue;
-            }
-            let mut sums = [T::default(); SIDE];
-            for x in row.chunks_exact_mut(SIDE) {
-                for k in 0..SIDE {
-                    x[k] = ((x[k] - top) * scale).exp();
-                    sums[k] = sums[k] + x[k];
-                }
-            }
-            let by = T::c(1.0 / joined(sums));
-            for x in row.iter_mut() {
-                *x = *x * by;
-            }
-            // Else they are NaN if the others are.
-            row[seen..].fill(T::default());
         }
+        for j in all..keys {
+            let (x, key) = (of_key(tile, at, j), j as u32);
+            for i in 0..SIDE {
+                let larger = pick(x[i] > tops[i], x[i], tops[i]);
+                tops[i] = pick(key < seen[i], larger, tops[i]);
+            }
+        }
+        let mut finite = true;
+        for top in tops {
+            finite &= top.abs() < T::INFINITY;
+        }
+        if !finite {
+            return false;
+        }
+        let mut sums = [T::default(); SIDE];
+        for j in 0..all {
+            let x = of_key(tile, at, j);
+            for i in 0..SIDE {
+                x[i] = ((x[i] - tops[i]) * scale).exp_below();
+                sums[i] = sums[i] + x[i];
+            }
+        }
+        for j in all..keys {
+            let (x, key) = (of_key(tile, at, j), j as u32);
+            for i in 0..SIDE {
+                let weight = ((x[i] - tops[i]) * scale).exp_below();
+                x[i] = pick(key < seen[i], weight, T::default());
+                sums[i] = sums[i] + x[i];
+            }
+        }
+        for sum in &mut sums {
+            *sum = T::c(1.0) / *sum;
+        }
+        for j in 0..all {
+            let x = of_key(tile, at, j);
+            for i in 0..SIDE {
+                x[i] = x[i] * sums[i];
+            }
+        }
+        for j in all..keys {
+            let (x, key) = (of_key(tile, at, j), j as u32);
+            for i in 0..SIDE {
+                // Else they are NaN if the others are.
+                x[i] = pick(key < seen[i], x[i] * sums[i], T::default());
+            }
+        }
+        true
     }
 
-    /// Rows of `bars` become `scale * weights * (bars - sum(weights * bars))` up to `width`, a multiple of [`SIDE`].
-    pub fn bars_of_scores<T: Real>(weights: &[T], bars: &mut [T], step: usize, width: usize, rows: usize, scale: T) {
-        for (weights, bars) in weights.chunks(step).zip(bars.chunks_mut(step)).take(rows) {
-            let (weights, bars) = (&weights[..width], &mut bars[..width]);
-            let mut sums = [T::default(); SIDE];
-            for (p, g) in weights.chunks_exact(SIDE).zip(bars.chunks_exact(SIDE)) {
-                for k in 0..SIDE {
-                    sums[k] = sums[k] + p[k] * g[k];
-                }
+    /// The `bars` of weights become those of scores, `scale * weights * (bars - sum(weights * bars))`.
+    pub fn bars_of_scores<T: Real>(weights: &mut [T], bars: &mut [T], at: Place, keys: usize, scale: T) {
+        let mut sums = [T::default(); SIDE];
+        for j in 0..keys {
+            let (p, g) = (of_key(weights, at, j), of_key(bars, at, j));
+            for i in 0..SIDE {
+                sums[i] = sums[i] + p[i] * g[i];
             }
-            let sum = T::c(joined(sums));
-            for (g, &p) in bars.iter_mut().zip(weights) {
-                *g = (*g - sum) * p * scale;
+        }
+        for j in 0..keys {
+            let (p, g) = (of_key(weights, at, j), of_key(bars, at, j));
+            for i in 0..SIDE {
+                g[i] = (g[i] - sums[i]) * (p[i] * scale);
             }
         }
     }
