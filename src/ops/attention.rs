@@ -20,6 +20,7 @@ use crate::tensor::create::article;
 use crate::tensor::matmul::Strong;
 use crate::tensor::{Arr, DType, Shape, Tensor, room};
 use crate::types::show::show_dim;
+use crate::types::size::Num;
 use crate::types::ty::{Dim, Dims, Ty};
 use crate::value::Value;
 
@@ -142,6 +143,28 @@ fn infer(args: &[Ty]) -> Result<Ty> {
     let (Some(q), Some(k), Some(v)) = (known(0), known(1), known(2)) else { return Ok(Ty::of(dtype, None)) };
     let kind = |i: usize| args.get(i).map_or_else(String::new, shape_rules::show);
     Ok(Ty::of(dtype, Some(result_dims(&kind, [&q, &k, &v])?)))
+}
+
+fn infer_pull(args: &[Ty]) -> Result<Ty> {
+    let [_, _, _, c, _, Ty::Int(Num::Known(wanted))] = args else { return Ok(Ty::Any) };
+    let out = infer(args)?;
+    let dtype = shape_rules::dtype_of(&out);
+    let batch = |dims: &Dims| Ty::of(Some(DType::F64), Some(Dims::from_slice(leading(dims))));
+    let batch = match (out.dims(), c.dims()) {
+        (Some(out), Some(c)) => shape_rules::broadcast("attention", &[batch(&out), batch(&c)])?,
+        _ => None,
+    };
+    let part = |(i, x): (usize, &Ty)| {
+        if *wanted & i64::from(arg_bit(i)) == 0 {
+            return Ty::None;
+        }
+        let dims = batch.clone().zip(x.dims()).map(|(mut dims, own)| {
+            dims.extend_from_slice(own.get(own.len().saturating_sub(2)..).unwrap_or(&[]));
+            dims
+        });
+        Ty::of(dtype, dims)
+    };
+    Ok(Ty::tuple(args.iter().take(3).enumerate().map(part).collect()))
 }
 
 // ---- values ----
@@ -394,7 +417,7 @@ pub static ATTENTION_PULL: Prim = Prim {
     name: "_attention_pull",
     doc: "The cotangents of `_attention` as constants: a tuple with `none` where none is wanted.",
     sig: Sig { params: &[req("q"), req("k"), req("v"), req("c"), req("causal"), req("wanted")] },
-    infer: |_: &[Ty]| Ok(Ty::Any),
+    infer: infer_pull,
     eval: Eval::General(eval_pull),
     diff: Diff::Zero,
     batch: Batch::Rule(batched::<4>),
