@@ -502,7 +502,7 @@ impl<T: Attended> Head<'_, T> {
         /// Row `i` of a cotangent grows by `y`, times a number that is strong or by numbers that are.
         fn grow<'a, T: Attended>(bar: &mut Option<&mut [T]>, i: usize, n: usize, terms: impl Iterator<Item = T> + 'a) {
             if let Some(row) = bar.as_deref_mut().and_then(|bar| bar.get_mut(i * n..(i + 1) * n)) {
-                row.iter_mut().zip(terms).for_each(|(x, term)| *x = *x + term);
+                row.iter_mut().zip(terms).for_each(|(x, term)| *x += term);
             }
         }
         for i in 0..self.sight.queries {
