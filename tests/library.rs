@@ -36,4 +36,4 @@ macro_rules! files {
     };
 }
 
-files! { augment data gpt loss mcmc metrics nn nn_layers nn_more nn_sequences ode off_policy onnx optim plot prob prob_numpyro rl sde soft text vi }
+files! { augment data gpt loss mcmc metrics nn nn_attention nn_layers nn_more nn_sequences ode off_policy onnx optim plot prob prob_numpyro rl sde soft text vi }

@@ -39,6 +39,7 @@ const WRITTEN: &[(&str, &str)] = &[
 const INSIDE: &[(&str, &str)] = &[
     ("_acosh_slope", "acosh"),
     ("_asin_slope", "asin"),
+    ("_attention", "attention_library"),
     ("_avg_pool_bar", "avg_pool2d"),
     ("_cast", "to"),
     ("_cbrt_slope", "cbrt"),

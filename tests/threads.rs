@@ -24,6 +24,7 @@ fn chain(v, w) {
 let column = randn(517, 1)
 let classes = randint(0, 7, 50_000)
 let logits = randn(50_000, 7)
+let heads = randn(13, 5, 71, 30)
 list(
     x + y, exp(x), x * row, x + column, x * y + sin(x) / (1.0 + exp(y)), x * row - column / 3.0 + x, d * d - 2.0 * d,
     sum(x), sum(x * y + 1.0), mean(exp(x) * row), sum(d), sum(x, axis: 0), sum(x, axis: 1), mean(d, axis: 0), sum(cube, axis: 1),
@@ -35,6 +36,8 @@ list(
     grad(|x| sum(max(x, axis: 0)))(x), x @ y.t,
     vmap(|x| tanh(x * row) / (1.0 + x * x))(x), vmap(grad(|x| mean(tanh(x * row) * x)))(x), jvp(|x| tanh(x + column) * x, x, y)[1],
     vjp(|x| sin(x * row) / (2.0 + x * x), x)[1](y), hvp(|x| sum(tanh(x * column) * x), x, y), grad(|x| sum(x * y / (1.0 + x * x)))(x),
+    nn.attention(heads, heads, heads[0], causal: true), grad(|x| sum(nn.attention(x, sin(x), x, causal: true)^2))(heads),
+    grad(|x| sum(nn.attention(heads, x, x)^2))(heads[0]),
     grad(stencil)(long), grad(chain)(long, cos(long)), grad(chain, wrt: 1)(long, cos(long)), grad(stencil)(long.to(f64)),
 )
 "#;

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod arith;
+pub mod attention;
 pub mod batching;
 pub mod batching_moves;
 pub mod class_log_prob;
@@ -86,6 +87,7 @@ static FAMILIES: &[&[&Prim]] = &[
     softmax::PRIMS,
     class_log_prob::PRIMS,
     standardize::PRIMS,
+    attention::PRIMS,
     norm::PRIMS,
     present::PRIMS,
     quantile::PRIMS,

@@ -43,6 +43,7 @@ impl Prim {
             "gt" => ">",
             "ge" => ">=",
             "_matmul" => "@",
+            "_attention" => "attention",
             "_cast" => "to",
             "_cholesky" => "cholesky",
             "_gelu" | "_gelu_tanh" => "gelu",

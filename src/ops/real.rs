@@ -31,6 +31,13 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn via2(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
         Self::c(f(self.to_f64(), other.to_f64()))
     }
+    /// `exp` of a number up to 1; results below the smallest normal number may be 0.
+    fn exp_below(self) -> Self;
+    /// The same of a number that is above 0 by rounding only, as a share in a sum of 1; of more than 1, what belongs to 1.
+    #[inline(always)]
+    fn exp_share(self) -> Self {
+        pick(self > Self::c(1.0), Self::c(1.0), self).exp_below()
+    }
     fn cbrt(self) -> Self;
     fn log2(self) -> Self;
     fn log10(self) -> Self;
@@ -49,9 +56,6 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     const NEAR_ANGLE: Self;
     fn sin_near(self) -> Self;
     fn cos_near(self) -> Self;
-    /// `exp(x)` for `x` that is above 0 by rounding only, as a share in a sum of 1: what is below the smallest normal number may be
-    /// 0, and what belongs to more than 1 is some number above 2.
-    fn exp_share(self) -> Self;
 }
 
 macro_rules! real {
@@ -253,6 +257,10 @@ real!(
     {
         const NEAR_ANGLE: f64 = sine::NEAR64;
         #[inline(always)]
+        fn exp_below(self) -> f64 {
+            exp::exp64(self)
+        }
+        #[inline(always)]
         fn erf(self) -> f64 {
             erf::erf64(self)
         }
@@ -263,10 +271,6 @@ real!(
         #[inline(always)]
         fn cos_near(self) -> f64 {
             sine::cos_near64(self)
-        }
-        #[inline(always)]
-        fn exp_share(self) -> f64 {
-            exp::exp64(self)
         }
     }
 );
@@ -334,6 +338,10 @@ real!(
     {
         const NEAR_ANGLE: f32 = sine::NEAR32;
         #[inline(always)]
+        fn exp_below(self) -> f32 {
+            exp::exp_below32(self)
+        }
+        #[inline(always)]
         fn erf(self) -> f32 {
             erf::erf32(self)
         }
@@ -344,10 +352,6 @@ real!(
         #[inline(always)]
         fn cos_near(self) -> f32 {
             sine::cos_near32(self)
-        }
-        #[inline(always)]
-        fn exp_share(self) -> f32 {
-            exp::exp_below32(pick(self > 1.0, 1.0, self))
         }
     }
 );

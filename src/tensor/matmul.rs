@@ -166,7 +166,7 @@ fn panel(m: usize, k: usize, n: usize) -> usize {
 }
 
 /// The same elements, all 0.
-fn zeroed<T: Element>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub(super) fn zeroed<T: Element>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
     out.fill(MaybeUninit::new(T::default()));
     // SAFETY: all elements have just been written.
     unsafe { written(out) }

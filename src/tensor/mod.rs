@@ -4,6 +4,7 @@
 //! broadcasts) share it. Hot kernels take the contiguous slice when there is one.
 
 pub mod along;
+pub mod attention;
 pub mod blocked;
 pub mod broadcast;
 pub mod buffers;

@@ -87,7 +87,7 @@ pub fn exp32(x: f32) -> f32 {
 
 /// `exp(x)` of `f32` for `x` up to 1: what `exp32` gives, but that results below the smallest normal number are 0.
 #[inline(always)]
-pub fn exp_below32(x: f32) -> f32 {
+pub(crate) fn exp_below32(x: f32) -> f32 {
     let x = pick(x < -88.0, -88.0, x);
     let t = x.mul_add(std::f32::consts::LOG2_E, ROUND32);
     let r = rest32(x, t - ROUND32);

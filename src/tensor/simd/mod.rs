@@ -21,8 +21,10 @@ pub mod softmax;
 pub mod standard;
 pub mod sums;
 pub mod tanh;
+pub mod tiles;
 pub mod turn;
 pub mod vector;
+pub mod weights;
 pub mod windows;
 
 use std::sync::atomic::{AtomicU8, Ordering};
