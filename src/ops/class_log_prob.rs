@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::prim::{Batch, BatchCall, Call, Cotangents, Diff, Eval, Keep, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::reduce::Plan;
+use super::shape_rules;
 use super::softmax::{LOG_SOFTMAX, SOFTMAX, SOFTMAX_PULL, infer_same, log_softmax_tangent};
 use super::take::GATHER;
 use crate::ad::Cx;
@@ -95,7 +96,9 @@ fn classes(v: &Value, rows: usize, n: usize) -> Result<Cow<'_, [i64]>> {
 
 #[cold]
 fn not_ints(kind: &str) -> Error {
-    Error::new("E0310", format!("classes are ints, not {kind}")).help("convert them first: int(x), or x.to(int)")
+    Error::new("E0310", format!("classes are ints, not {kind}"))
+        .operand(1, format!("this is {kind}"))
+        .help("convert them first: int(x), or x.to(int)")
 }
 
 fn value(env: &mut Env, args: &[Value]) -> Result<Value> {
@@ -202,6 +205,11 @@ fn batched(cx: &mut Cx, call: &BatchCall<'_>) -> Result<Option<Value>> {
 
 /// The rows of logits without the axis of their classes.
 fn infer_value(args: &[Ty]) -> Result<Ty> {
+    if let Some(classes @ (Ty::Float | Ty::Tensor(_))) = args.get(1)
+        && shape_rules::dtype_of(classes).is_some_and(DType::is_float)
+    {
+        return Err(not_ints(&shape_rules::show(classes)));
+    }
     let same = infer_same("log_softmax", args.get(..1).unwrap_or(&[]))?;
     Ok(match same {
         Ty::Tensor(t) => {
