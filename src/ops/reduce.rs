@@ -77,7 +77,8 @@ impl Plan {
                 plan.t.shape(),
                 &plan.axes,
                 |part, inner, out| rule.down(part, inner, out),
-                |row| rule.row(row, &mut scratch),
+                |rows, n, out| rule.rows(rows, n, &mut scratch, out),
+                || rule.row::<T>(&[], &mut vec![]),
             )
         }
         let data = match &self.t {
@@ -105,6 +106,10 @@ pub(super) trait Fold {
     fn down<T: Float>(&self, part: &[T], inner: usize, out: &mut Vec<f64>);
     /// What a row comes to, which may be empty.
     fn row<T: Float>(&self, row: &[T], scratch: &mut Vec<T>) -> f64;
+    /// Appends what rows of `n` come to, which are not empty.
+    fn rows<T: Float>(&self, rows: &[T], n: usize, scratch: &mut Vec<T>, out: &mut Vec<f64>) {
+        out.extend(rows.chunks_exact(n).map(|row| self.row(row, scratch)));
+    }
 }
 
 /// A bool argument.

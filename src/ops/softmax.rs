@@ -34,6 +34,9 @@ impl Fold for LogSumExp {
     fn row<T: Float>(&self, row: &[T], scratch: &mut Vec<T>) -> f64 {
         kernel::logsumexp(row, scratch)
     }
+    fn rows<T: Float>(&self, rows: &[T], n: usize, scratch: &mut Vec<T>, out: &mut Vec<f64>) {
+        kernel::logsumexp_rows(rows, n, scratch, out);
+    }
 }
 
 fn logsumexp_vjp(cx: &mut Cx, call: &Call<'_>, y_bar: &Value) -> Result<Cotangents> {

@@ -4,12 +4,13 @@
 
 use std::ops::Range;
 
+use super::abreast::{abreast, is_abreast};
 use super::cast::Float;
 use super::out::{Out, Written, place};
 use super::reduce::{max_slice, sum_slice};
 use super::simd::softmax as loops;
 use super::simd::turn::turn_back;
-use super::softmax::{Scratch, abreast, finite_tops, is_abreast, softmax_row};
+use super::softmax::{Scratch, finite_tops, softmax_row};
 use super::threads;
 use crate::ops::num::Num;
 

@@ -3,6 +3,7 @@
 //! A [`Tensor`] is a counted, copy-on-write buffer seen through shape and strides; views (slices, transposes,
 //! broadcasts) share it. Hot kernels take the contiguous slice when there is one.
 
+pub mod abreast;
 pub mod along;
 pub mod attention;
 pub mod blocked;

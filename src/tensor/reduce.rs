@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::abreast::{WHOLE, abreast, is_abreast};
 use super::cast::Float;
 use super::create::article;
 use super::out::Room;
@@ -234,13 +235,14 @@ pub fn int_sums<T: Count>(data: &[T], shape: &[usize], axes: &[usize]) -> Option
 }
 
 /// One float for each row along the axes: `down(matrix, inner, out)` appends those of the columns of a matrix, without turning it;
-/// `row` makes that of one row, which may be empty.
+/// `along(rows, n, out)` those of rows of `n`, and `empty()` is that of no elements.
 pub fn fold<T: Float>(
     data: &[T],
     shape: &[usize],
     axes: &[usize],
     mut down: impl FnMut(&[T], usize, &mut Vec<f64>),
-    mut row: impl FnMut(&[T]) -> f64,
+    mut along: impl FnMut(&[T], usize, &mut Vec<f64>),
+    empty: impl FnOnce() -> f64,
 ) -> Vec<f64> {
     if let Some((_, n, inner)) = split(shape, axes)
         && inner > 1
@@ -252,9 +254,11 @@ pub fn fold<T: Float>(
     }
     let (rows, n) = rows(data, shape, axes);
     if n == 0 {
-        return (0..count(&reduced_shape(shape, axes, false))).map(|_| row(&[])).collect();
+        return vec![empty(); count(&reduced_shape(shape, axes, false))];
     }
-    rows.chunks_exact(n).map(row).collect()
+    let mut out = Vec::with_capacity(rows.len() / n);
+    along(&rows, n, &mut out);
+    out
 }
 
 /// Largest element; NaN if there is one; `None` if empty.
@@ -277,7 +281,7 @@ fn extrema_of<S: Side, T: Comparable + Send + Sync>(data: &[T], shape: &[usize],
     match split(shape, axes) {
         _ if data.is_empty() => {}
         Some((outer, n, 1)) => threads::append(outer, n, 1, &mut out, |rows, out| {
-            best_of_rows::<S, T>(items(data, n, rows), n.max(1), out);
+            best_of_each::<S, T>(items(data, n, rows), n.max(1), out);
         }),
         Some((outer, n, inner)) => threads::append(outer, n * inner, inner, &mut out, |parts, out| {
             for part in items(data, n * inner, parts).chunks_exact((n * inner).max(1)) {
@@ -294,6 +298,19 @@ fn extrema_of<S: Side, T: Comparable + Send + Sync>(data: &[T], shape: &[usize],
         }
     }
     out
+}
+
+/// Appends the best of each row of `n` (1 or more).
+fn best_of_each<S: Side, T: Comparable>(rows: &[T], n: usize, out: &mut Vec<T>) {
+    if n < 2 || !is_abreast(rows.len() / n, n) {
+        return best_of_rows::<S, T>(rows, n, out);
+    }
+    abreast([rows], n, |some, side, [turned]| {
+        let (first, others) = turned.split_at(side);
+        let mut best = first.to_vec();
+        best_of_columns::<S, T>(others, &mut best);
+        out.extend_from_slice(best.get(..some.len()).unwrap_or(&[]));
+    });
 }
 
 /// Where the largest (or smallest) element of each row along the axes is: the first of equals, the first NaN if there is one. Rows
@@ -313,25 +330,15 @@ fn places_of<S: Side, T: Comparable>(data: &[T], shape: &[usize], axes: &[usize]
         return out;
     }
     let (rows, n) = rows(data, shape, axes);
-    if (2..SHORT).contains(&n) && rows.len() > n {
-        return places_in_short_rows::<S, T>(&rows, n);
+    if n < 2 || !is_abreast(rows.len() / n, n) {
+        return rows.chunks_exact(n.max(1)).map(|row| first_best::<S, T>(row) as i64).collect();
     }
-    rows.chunks_exact(n.max(1)).map(|row| first_best::<S, T>(row) as i64).collect()
-}
-
-/// Rows of fewer elements than this are no vectors.
-const SHORT: usize = 64;
-
-/// Where the first best element of each of some short rows is. Many rows are turned into columns, which are compared side by side.
-fn places_in_short_rows<S: Side, T: Comparable>(rows: &[T], n: usize) -> Vec<i64> {
-    const TOGETHER: usize = 64;
-    let mut out = Vec::with_capacity(rows.len() / n);
-    let mut turned = Vec::with_capacity(TOGETHER * n);
-    for block in rows.chunks(TOGETHER * n) {
-        turned.clear();
-        (0..n).for_each(|k| turned.extend(block.iter().skip(k).step_by(n)));
-        first_best_of_columns::<S, T>(&turned, block.len() / n, &mut out);
-    }
+    let mut out = Vec::with_capacity(rows.len() / n + WHOLE);
+    abreast([&*rows], n, |some, side, [turned]| {
+        let start = out.len();
+        first_best_of_columns::<S, T>(turned, side, &mut out);
+        out.truncate(start + some.len());
+    });
     out
 }
 
@@ -422,6 +429,7 @@ pub fn float_result(shape: &[usize], dtype: DType, data: Vec<f64>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::abreast::SHORT;
 
     #[test]
     fn sums_along_every_axis() {
@@ -450,14 +458,21 @@ mod tests {
     }
 
     #[test]
-    fn places_in_rows_of_all_lengths() {
-        for n in (1..20).chain([SHORT - 1, SHORT, SHORT + 1]) {
-            for count in [1, 2, 63, 64, 65, 200] {
+    fn the_best_of_rows_of_all_lengths() {
+        for n in (1..20).chain([63, 64, 65, SHORT - 1, SHORT, SHORT + 1]) {
+            for count in [1, 2, 7, 8, 63, 64, 65, 200] {
                 let number = |i: usize| if i % 37 == 5 { f64::NAN } else { ((i * 7919) % 11) as f64 };
                 let data: Vec<f64> = (0..count * n).map(number).collect();
                 let first = |row: &[f64]| first_best::<Smallest, f64>(row) as i64;
                 let want: Vec<i64> = data.chunks(n).map(first).collect();
                 assert_eq!(places(&data, &[count, n], &[1], false), want, "{count} {n}");
+                let least = extrema(&data, &[count, n], &[1], false);
+                assert_eq!(least.len(), count);
+                for (row, least) in data.chunks(n).zip(least) {
+                    let known = row.iter().copied().fold(f64::INFINITY, f64::min);
+                    let want = if row.iter().any(|x| x.is_nan()) { f64::NAN } else { known };
+                    assert!(least == want || (least.is_nan() && want.is_nan()), "{count} {n}: {least} for {want}");
+                }
             }
         }
     }

@@ -2,8 +2,7 @@
 //!
 //! In: row-major elements, their shape and the axes; out: as many. A row has the same bits alone and beside others.
 
-use std::ops::Range;
-
+use super::abreast::{WHOLE, abreast, is_abreast, items};
 use super::cast::Float;
 use super::out::{Out, Room, Written, place};
 use super::reduce::{max_slice, split, sum_slice};
@@ -11,52 +10,10 @@ use super::scan::{map_blocks, zip_blocks};
 use super::simd::extrema::{Largest, best_of_columns};
 use super::simd::softmax as loops;
 use super::simd::sums::column_sums;
-use super::simd::turn::{GROUP, turn, turn_back};
+use super::simd::turn::turn_back;
 use crate::ops::num::Num;
 #[cfg(doc)]
 use crate::ops::real::Real;
-
-/// Rows up to this long are taken side by side.
-const SHORT: usize = 256;
-/// So few rows are not worth turning.
-const FEW: usize = 8;
-/// Elements that stand side by side, about, and the most rows.
-const BLOCK: usize = 2048;
-const MOST: usize = 512;
-/// So many rows at a time, if there are.
-const WHOLE: usize = loops::BLOCK;
-
-/// True for rows that [`abreast`] is for.
-pub(super) fn is_abreast(rows: usize, n: usize) -> bool {
-    rows >= FEW && n <= SHORT
-}
-
-/// Turns rows of `n`, as many at a time as stay in the first cache, and calls `f` with the range of rows, with how many columns there
-/// are (at least as many as rows), and with the turned elements.
-pub(super) fn abreast<T: Float, const N: usize>(
-    x: [&[T]; N],
-    n: usize,
-    mut f: impl FnMut(Range<usize>, usize, &[Vec<T>; N]),
-) {
-    let count = x.first().map_or(0, |x| x.len() / n.max(1));
-    let most = (BLOCK / n.max(1) / WHOLE * WHOLE).clamp(WHOLE, MOST);
-    let mut turned: [Vec<T>; N] = std::array::from_fn(|_| vec![]);
-    for start in (0..count).step_by(most) {
-        let rows = start..(start + most).min(count);
-        // Loops over whole blocks have no rests.
-        let side = rows.len().next_multiple_of(if rows.len() > WHOLE / 2 { WHOLE } else { GROUP });
-        for (x, turned) in x.iter().zip(&mut turned) {
-            turned.resize(n * side, T::default());
-            turn(items(x, n, rows.clone()), n, side, turned);
-        }
-        f(rows, side, &turned);
-    }
-}
-
-/// Some rows of `n`.
-fn items<T>(x: &[T], n: usize, rows: Range<usize>) -> &[T] {
-    x.get(rows.start * n..rows.end * n).unwrap_or(&[])
-}
 
 /// Room that rules for columns use again.
 pub(super) struct Scratch<T> {
@@ -306,6 +263,22 @@ pub fn logsumexp_down<T: Float>(part: &[T], inner: usize, out: &mut Vec<f64>) {
     out.extend(columns.map(|((end, top), sum)| end.map_or_else(|| top.to_f64() + sum.ln(), T::to_f64)));
 }
 
+/// Appends `log(sum(exp(x)))` of rows of `n` (1 or more).
+pub fn logsumexp_rows<T: Float>(rows: &[T], n: usize, scratch: &mut Vec<T>, out: &mut Vec<f64>) {
+    if !is_abreast(rows.len() / n, n) {
+        return out.extend(rows.chunks_exact(n).map(|row| logsumexp(row, scratch)));
+    }
+    let mut room = Scratch::new();
+    abreast([rows], n, |some, side, [turned]| match finite_tops(turned, side) {
+        Some(tops) => {
+            room.share_below(turned, &tops);
+            loops::log_all(&mut room.sums);
+            out.extend(tops.iter().zip(&room.sums).take(some.len()).map(|(top, log)| top.to_f64() + log));
+        }
+        None => out.extend(some.map(|row| logsumexp(items(rows, n, row..row + 1), scratch))),
+    });
+}
+
 /// `log(sum(exp(row)))`; -inf for an empty row.
 pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
     let Some(max) = max_slice(row) else { return f64::NEG_INFINITY };
@@ -314,7 +287,7 @@ pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
     }
     scratch.clear();
     loops::share_below(row, max, scratch);
-    max.to_f64() + sum_slice(scratch).ln()
+    max.to_f64() + Num::ln(sum_slice(scratch))
 }
 
 fn log_softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O, scratch: &mut Vec<T>) {
@@ -353,6 +326,7 @@ fn log_softmax_pull_row<T: Float, O: Room<T>>(y: &[T], g: &[T], out: &mut O) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::abreast::{BLOCK, SHORT};
 
     #[test]
     fn softmax_conventions() {
@@ -388,6 +362,19 @@ mod tests {
                 log_softmax_pull_row(&z[at.clone()], &g[at], &mut want[3]);
             }
             assert!([y, z, p, q] == want, "{n}");
+        }
+    }
+
+    #[test]
+    fn logarithms_of_sums_side_by_side() {
+        for special in [0.0, f64::INFINITY, -f64::INFINITY, f64::NAN] {
+            let mut x: Vec<f64> = (0..500).map(|i| (i * 7919 % 101) as f64 / 10.0 - 5.0).collect();
+            x[7] = special;
+            let mut got = vec![];
+            logsumexp_rows(&x, 5, &mut vec![], &mut got);
+            let want: Vec<f64> = x.chunks(5).map(|row| logsumexp(row, &mut vec![])).collect();
+            assert!(got.iter().zip(&want).all(|(a, b)| a == b || (a.is_nan() && b.is_nan())), "{special}");
+            assert_eq!(got.len(), want.len());
         }
     }
 

@@ -13,8 +13,8 @@ fn wins<T: Copy + PartialOrd>(x: T, best: T) -> bool {
 }
 
 /// What can be compared with itself.
-pub trait Comparable: Copy + PartialOrd + 'static {}
-impl<T: Copy + PartialOrd + 'static> Comparable for T {}
+pub trait Comparable: Copy + Default + PartialOrd + 'static {}
+impl<T: Copy + Default + PartialOrd + 'static> Comparable for T {}
 
 wide! {
     /// One row of windows of 2 by 2 without overlap: writes the largest elements of the pairs in `top` and `bottom`.
