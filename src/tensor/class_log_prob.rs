@@ -62,7 +62,7 @@ impl<'a, T: Float> Rows<'a, T> {
             return T::c(-(row.iter().filter(|&&x| x == top).count() as f64).ln());
         }
         exps.clear();
-        loops::share_below(row, top, exps);
+        loops::exp_below(row, top, exps);
         x - top - T::c(Num::ln(sum_slice(exps)))
     }
 
@@ -74,7 +74,7 @@ impl<'a, T: Float> Rows<'a, T> {
         }
         abreast([self.x], self.n, |rows, side, [turned]| match finite_tops(turned, side) {
             Some(tops) => {
-                scratch.share_below(turned, &tops);
+                scratch.exp_below(turned, &tops);
                 loops::log_all(&mut scratch.sums);
                 let lost = tops.iter().zip(&scratch.sums);
                 out.extend(rows.zip(lost).map(|(row, (&top, &log))| self.chosen(row) - top - T::c(log)));
@@ -96,7 +96,7 @@ impl<'a, T: Float> Rows<'a, T> {
             lost.clear();
             lost.extend(rows.clone().zip(y).map(|(row, &y)| self.chosen(row) - y));
             lost.resize(side, T::c(0.0));
-            scratch.share_below(turned, &lost);
+            scratch.exp_below(turned, &lost);
             if scratch.sums.iter().take(rows.len()).any(|&sum| !is_near_one(sum)) {
                 return rows.zip(y.iter().zip(g)).for_each(|(row, (&y, &g))| self.pull_row(row, y, g, out));
             }
@@ -132,7 +132,7 @@ impl<'a, T: Float> Rows<'a, T> {
         if g == zero {
             return out.extend(x.iter().map(|_| zero));
         }
-        loops::share_below(x, self.chosen(row) - y, out);
+        loops::exp_below(x, self.chosen(row) - y, out);
         let Some(made) = out.get_mut(start..) else { return };
         let sum = sum_slice(made);
         if is_near_one(sum) {

@@ -36,22 +36,13 @@ impl<T: Float> Scratch<T> {
 
     /// Puts `exp(x - top)` of columns into `made` and their sums into `sums`.
     pub fn exp_below(&mut self, x: &[T], top: &[T]) {
-        self.below(x, top, loops::exp_less_columns, loops::exp_all);
-    }
-
-    /// The same for sums, and for shares in sums of 1: see `Real::exp_share`.
-    pub fn share_below(&mut self, x: &[T], top: &[T]) {
-        self.below(x, top, loops::shares_less_columns, loops::share_all);
-    }
-
-    fn below(&mut self, x: &[T], top: &[T], whole: fn(&[T], &[T], &mut Vec<T>), all: fn(&mut [T])) {
         let mut made = std::mem::take(&mut self.made);
         made.clear();
         if top.len().is_multiple_of(WHOLE) {
-            whole(x, top, &mut made);
+            loops::exp_less_columns(x, top, &mut made);
         } else {
             loops::less_columns(x, top, &mut made);
-            all(&mut made);
+            loops::exp_all(&mut made);
         }
         self.add_up(&made, top.len());
         self.made = made;
@@ -195,7 +186,7 @@ fn log_softmax_rows<T: Float>(block: &[T], n: usize, out: &mut Out<'_, T>) {
     }
     let rule = |[x]: &[Vec<T>; 1], side, scratch: &mut Scratch<T>| {
         let top = finite_tops(x, side)?;
-        scratch.share_below(x, &top);
+        scratch.exp_below(x, &top);
         loops::log_all(&mut scratch.sums);
         scratch.scales(|log| log);
         scratch.made.clear();
@@ -271,7 +262,7 @@ pub fn logsumexp_rows<T: Float>(rows: &[T], n: usize, scratch: &mut Vec<T>, out:
     let mut room = Scratch::new();
     abreast([rows], n, |some, side, [turned]| match finite_tops(turned, side) {
         Some(tops) => {
-            room.share_below(turned, &tops);
+            room.exp_below(turned, &tops);
             loops::log_all(&mut room.sums);
             out.extend(tops.iter().zip(&room.sums).take(some.len()).map(|(top, log)| top.to_f64() + log));
         }
@@ -286,7 +277,7 @@ pub fn logsumexp<T: Float>(row: &[T], scratch: &mut Vec<T>) -> f64 {
         return max.to_f64();
     }
     scratch.clear();
-    loops::share_below(row, max, scratch);
+    loops::exp_below(row, max, scratch);
     max.to_f64() + Num::ln(sum_slice(scratch))
 }
 
@@ -303,7 +294,7 @@ fn log_softmax_row<T: Float, O: Room<T>>(row: &[T], out: &mut O, scratch: &mut V
         return;
     }
     scratch.clear();
-    loops::share_below(row, max, scratch);
+    loops::exp_below(row, max, scratch);
     loops::less_both(row, max, T::c(Num::ln(sum_slice(scratch))), out);
 }
 

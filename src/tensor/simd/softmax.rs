@@ -1,4 +1,5 @@
-//! The loops of softmax and its relatives, along rows and down the columns of a matrix.
+//! The loops of softmax and its relatives, along rows and down the columns of a matrix. Exponentials are those of numbers up to 0, but for
+//! rounding: shares in a sum, see [`Real::exp_share`].
 
 use super::poly::pick;
 use crate::ops::real::Real;
@@ -54,11 +55,6 @@ macro_rules! append_blocks {
 wide! {
     /// `exp(x - shift)`
     pub fn exp_below<T: Real, O: Room<T>>(x: &[T], shift: T, out: &mut O) {
-        append_blocks!(out, x, |x| (x - shift).exp());
-    }
-
-    /// `exp(x - shift)` as a share in a sum, see [`Real::exp_share`].
-    pub fn share_below<T: Real, O: Room<T>>(x: &[T], shift: T, out: &mut O) {
         append_blocks!(out, x, |x| (x - shift).exp_share());
     }
 
@@ -101,7 +97,7 @@ wide! {
         let sums = &mut sums[..n];
         for row in x.chunks_exact(n.max(1)) {
             let row = &row[..n];
-            append!(out, n, |i| (row[i] - top[i]).exp());
+            append!(out, n, |i| (row[i] - top[i]).exp_share());
             let start = out.len() - n;
             let done = &out[start..];
             for i in 0..n {
@@ -124,30 +120,14 @@ wide! {
         let n = top.len();
         for row in x.chunks_exact(n.max(1)) {
             let row = &row[..n];
-            append!(out, n, |i| (row[i] - top[i]).exp());
-        }
-    }
-
-    /// The same as shares in sums.
-    pub fn shares_less_columns<T: Real, O: Room<T>>(x: &[T], top: &[T], out: &mut O) {
-        let n = top.len();
-        for row in x.chunks_exact(n.max(1)) {
-            let row = &row[..n];
             append!(out, n, |i| (row[i] - top[i]).exp_share());
-        }
-    }
-
-    /// The same in place, of `x` as it is.
-    pub fn share_all<T: Real>(x: &mut [T]) {
-        for x in x {
-            *x = x.exp_share();
         }
     }
 
     /// `exp(x)` in place.
     pub fn exp_all<T: Real>(x: &mut [T]) {
         for x in x {
-            *x = x.exp();
+            *x = x.exp_share();
         }
     }
 
@@ -210,7 +190,7 @@ wide! {
         for row in x.chunks_exact(n.max(1)) {
             let row = &row[..n];
             for i in 0..n {
-                sums[i] += (row[i] - top[i]).exp().to_f64();
+                sums[i] += (row[i] - top[i]).exp_share().to_f64();
             }
         }
     }
