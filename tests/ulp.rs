@@ -2,7 +2,7 @@
 //! (`ulp/f64.txt`, recorded by `ulp/record.py`). `cargo test --test ulp -- --nocapture` prints what was measured.
 
 use dlang::ops::num::Num;
-use dlang::tensor::simd::{erf, exp, hypot, log, normal, pow, sine, tanh};
+use dlang::tensor::simd::{atan, erf, exp, hyperbolic, hypot, log, normal, pow, sine, tanh};
 
 type Function = fn(f64) -> f64;
 
@@ -65,6 +65,13 @@ fn f32_functions() {
     }
     check32("sigmoid", 2.0, sigmoid, truth);
     check32("erf", 1.4, erf::erf32, libm::erf);
+    check32("atan", 1.5, atan::atan32, libm::atan);
+    check32("cosh", 1.5, hyperbolic::cosh32, libm::cosh);
+    check32("sinh", 1.7, hyperbolic::sinh32, libm::sinh);
+    check32("asinh", 0.51, hyperbolic::asinh32, libm::asinh);
+    check32("log2", 0.51, pow::log2_32, libm::log2);
+    check32("tan", 0.6, sine::tan32, libm::tan);
+    check32("erfc", 1.1, erf::erfc32, libm::erfc);
     check32("sin", 1.6, sine::sin32, libm::sin);
     check32("cos", 1.6, sine::cos32, libm::cos);
     // As for sigmoid.
@@ -138,6 +145,36 @@ fn lengths_of_pairs() {
     println!("hypot f64: {:.2} ulp, f32: {:.3}", worst[0], worst[1]);
 }
 
+/// Against `libm`'s, which is off by less than one unit itself: all pairs of special numbers of all signs, bit by bit where the
+/// angle is exact, and points of all sizes.
+#[test]
+fn angles_of_points() {
+    let special =
+        [0.0, 1.0, 3.0, 1e-45, 1e-39, 1e-20, 5e-324, 1e-300, 1e30, 3e38, 1e160, 1.5e308, f64::INFINITY, f64::NAN];
+    let signed = || special.iter().flat_map(|&x| [x, -x]);
+    let mut pairs: Vec<(f64, f64)> = signed().flat_map(|y| signed().map(move |x| (y, x))).collect();
+    for i in 0..400_000u32 {
+        let mixed = f64::from(i.wrapping_mul(2_654_435_761));
+        let (x, y) = (mixed * 1e-5 - 2e4, f64::from(i % 1009) * 37.0 - 2e4);
+        let scale = 10f64.powi((i % 79) as i32 - 39);
+        pairs.extend([(y, x), (x, y), (y * scale, x * scale), (y * scale, x)]);
+        let scale = 10f64.powi((i % 613) as i32 - 306);
+        pairs.extend([(y * scale, x * scale), (y, x * scale)]);
+    }
+    let mut worst = [0.0; 2];
+    for (y, x) in pairs {
+        let (got, want) = (atan::atan2_64(y, x), libm::atan2(y, x));
+        let (a, b) = (y as f32, x as f32);
+        let (single, truth) = (atan::atan2_32(a, b), libm::atan2(f64::from(a), f64::from(b)));
+        let errors = [ulps64(got, want, 0.0), ulps32(single, truth)];
+        assert!(errors[0] <= 2.0 && errors[1] <= 1.6, "atan2({y:e}, {x:e}): {errors:?} ulp");
+        let same_signs = got.is_sign_negative() == want.is_sign_negative() || want.is_nan();
+        assert!(same_signs && (single.is_sign_negative() == truth.is_sign_negative() || truth.is_nan()), "{y} {x}");
+        worst = [f64::max(worst[0], errors[0]), f64::max(worst[1], errors[1])];
+    }
+    println!("atan2 f64: {:.2} ulp, f32: {:.2}", worst[0], worst[1]);
+}
+
 #[test]
 fn f64_functions() {
     let table: &[(&str, f64, Function)] = &[
@@ -152,6 +189,10 @@ fn f64_functions() {
         ("cos", 0.8, sine::cos64),
         ("density", 1.4, normal::density64),
         ("normal", 2.2, normal::ndtr64),
+        ("tan", 1.6, sine::tan64),
+        ("atan", 1.3, atan::atan64),
+        ("cosh", 1.3, hyperbolic::cosh64),
+        ("sinh", 1.5, hyperbolic::sinh64),
     ];
     let hex = |s: &str| f64::from_bits(u64::from_str_radix(s, 16).expect("16 hex digits"));
     for (name, limit, f) in table {
@@ -189,6 +230,10 @@ fn f64_at_the_edges() {
         (erf::erf64, libm::erf),
         (sine::sin64, libm::sin),
         (sine::cos64, libm::cos),
+        (sine::tan64, libm::tan),
+        (atan::atan64, libm::atan),
+        (hyperbolic::cosh64, libm::cosh),
+        (hyperbolic::sinh64, libm::sinh),
     ];
     for (f, truth) in functions {
         for x in [0.0, -0.0, inf, -inf, f64::NAN, 1.0 / 0.0 - inf, 5e-324] {

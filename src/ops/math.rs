@@ -88,7 +88,7 @@ unary_prims! {
         ints: Ints::Promote,
         f(x) x.tan(),
         d(x, y) N::c(1.0) + y.clone() * y,
-        probe: -1.0..1.0, &[0.0];
+        probe: -1.0..1.0, &[0.0], with_tangent;
     ASIN "asin", "Arc sine, elementwise. NaN outside [-1, 1]; slope +inf at the ends.",
         ints: Ints::Promote,
         f(x) x.asin(),
@@ -121,7 +121,7 @@ unary_prims! {
         probe: -2.0..2.0, &[0.0, 20.0];
     ASINH "asinh", "Inverse hyperbolic sine, elementwise.",
         ints: Ints::Promote,
-        f(x) x.via(libm::asinh),
+        f(x) x.asinh(),
         d(x, y) N::c(1.0) / x.hypot(N::c(1.0)),
         probe: -3.0..3.0, &[0.0, 1e-9];
     ACOSH "acosh", "Inverse hyperbolic cosine, elementwise. NaN below 1; slope +inf at 1.",

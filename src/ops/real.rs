@@ -5,7 +5,7 @@ use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
 use crate::tensor::simd::poly::pick;
-use crate::tensor::simd::{erf, exp, hypot, log, normal, pow, sine, tanh};
+use crate::tensor::simd::{atan, erf, exp, hyperbolic, hypot, log, normal, pow, sine, tanh};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -45,6 +45,7 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn asin(self) -> Self;
     fn acos(self) -> Self;
     fn atan(self) -> Self;
+    fn asinh(self) -> Self;
     fn atan2(self, x: Self) -> Self;
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
@@ -52,10 +53,12 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     /// Remainder with the sign of the dividend.
     fn fmod(self, y: Self) -> Self;
     fn erf(self) -> Self;
-    /// Up to here [`Real::sin_near`] and [`Real::cos_near`] are the sine and the cosine.
+    fn erfc(self) -> Self;
+    /// Up to here [`Real::sin_near`], [`Real::cos_near`] and [`Real::tan_near`] are sine, cosine and tangent.
     const NEAR_ANGLE: Self;
     fn sin_near(self) -> Self;
     fn cos_near(self) -> Self;
+    fn tan_near(self) -> Self;
 }
 
 macro_rules! real {
@@ -82,14 +85,6 @@ macro_rules! real {
             #[inline(always)]
             fn sqrt(self) -> $t {
                 $t::sqrt(self) + 0.0 // -0 has the root 0, so that its slope is +inf as at 0
-            }
-            #[inline(always)]
-            fn sinh(self) -> $t {
-                $t::sinh(self)
-            }
-            #[inline(always)]
-            fn cosh(self) -> $t {
-                $t::cosh(self)
             }
             #[inline(always)]
             fn abs(self) -> $t {
@@ -149,26 +144,14 @@ macro_rules! real {
             fn cbrt(self) -> $t {
                 $t::cbrt(self)
             }
-            fn log2(self) -> $t {
-                $t::log2(self)
-            }
             fn log10(self) -> $t {
                 $t::log10(self)
-            }
-            fn tan(self) -> $t {
-                $t::tan(self)
             }
             fn asin(self) -> $t {
                 $t::asin(self)
             }
             fn acos(self) -> $t {
                 $t::acos(self)
-            }
-            fn atan(self) -> $t {
-                $t::atan(self)
-            }
-            fn atan2(self, x: $t) -> $t {
-                $t::atan2(self, x)
             }
             fn floor(self) -> $t {
                 $t::floor(self)
@@ -220,6 +203,14 @@ real!(
             hypot::hypot64(self, y)
         }
         #[inline(always)]
+        fn sinh(self) -> f64 {
+            hyperbolic::sinh64(self)
+        }
+        #[inline(always)]
+        fn cosh(self) -> f64 {
+            hyperbolic::cosh64(self)
+        }
+        #[inline(always)]
         fn tanh(self) -> f64 {
             tanh::tanh64(self)
         }
@@ -265,6 +256,34 @@ real!(
             erf::erf64(self)
         }
         #[inline(always)]
+        fn log2(self) -> f64 {
+            f64::log2(self)
+        }
+        #[inline(always)]
+        fn atan(self) -> f64 {
+            atan::atan64(self)
+        }
+        #[inline(always)]
+        fn atan2(self, x: f64) -> f64 {
+            atan::atan2_64(self, x)
+        }
+        #[inline(always)]
+        fn asinh(self) -> f64 {
+            libm::asinh(self)
+        }
+        #[inline(always)]
+        fn erfc(self) -> f64 {
+            libm::erfc(self)
+        }
+        #[inline(always)]
+        fn tan(self) -> f64 {
+            sine::tan64(self)
+        }
+        #[inline(always)]
+        fn tan_near(self) -> f64 {
+            sine::tan_near64(self)
+        }
+        #[inline(always)]
         fn sin_near(self) -> f64 {
             sine::sin_near64(self)
         }
@@ -307,6 +326,14 @@ real!(
             hypot::hypot32(self, y)
         }
         #[inline(always)]
+        fn sinh(self) -> f32 {
+            hyperbolic::sinh32(self)
+        }
+        #[inline(always)]
+        fn cosh(self) -> f32 {
+            hyperbolic::cosh32(self)
+        }
+        #[inline(always)]
         fn tanh(self) -> f32 {
             tanh::tanh32(self)
         }
@@ -344,6 +371,34 @@ real!(
         #[inline(always)]
         fn erf(self) -> f32 {
             erf::erf32(self)
+        }
+        #[inline(always)]
+        fn log2(self) -> f32 {
+            pow::log2_32(self)
+        }
+        #[inline(always)]
+        fn atan(self) -> f32 {
+            atan::atan32(self)
+        }
+        #[inline(always)]
+        fn atan2(self, x: f32) -> f32 {
+            atan::atan2_32(self, x)
+        }
+        #[inline(always)]
+        fn asinh(self) -> f32 {
+            hyperbolic::asinh32(self)
+        }
+        #[inline(always)]
+        fn erfc(self) -> f32 {
+            erf::erfc32(self)
+        }
+        #[inline(always)]
+        fn tan(self) -> f32 {
+            sine::tan32(self)
+        }
+        #[inline(always)]
+        fn tan_near(self) -> f32 {
+            sine::tan_near32(self)
         }
         #[inline(always)]
         fn sin_near(self) -> f32 {

@@ -56,7 +56,7 @@ unary_prims! {
         probe: 0.2..2.0, &[-1.0];
     ERFC "erfc", "`1 - erf(x)` without loss for large `x`, elementwise.",
         ints: Ints::Promote,
-        f(x) x.via(libm::erfc),
+        f(x) x.erfc(),
         d(x, y) N::c(-FRAC_2_SQRT_PI) * (-(x.clone() * x)).exp(),
         probe: -2.0..2.0, &[0.0, 5.0];
     ERFINV "erfinv", "Inverse of `erf`, elementwise. NaN outside [-1, 1]; -inf and inf at the ends, with slope +inf.",

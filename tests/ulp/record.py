@@ -2,7 +2,7 @@
 import random
 import struct
 
-from mpmath import mp, mpf, erf, erfc, cos, exp, expm1, log, log1p, pi, sin, sqrt, tanh
+from mpmath import mp, mpf, atan, cosh, erf, erfc, cos, exp, expm1, log, log1p, pi, sin, sinh, sqrt, tan, tanh
 
 mp.prec = 1300
 random.seed(7)
@@ -41,6 +41,10 @@ TABLE = {
     "cos": (cos, both(tiny) + even(-7, 7, 350) + even(-1e6, 1e6, 150) + near_angles + huge),
     "density": (lambda x: exp(-x * x / 2) / sqrt(2 * pi), both(tiny) + even(-3, 3, 250) + even(-37.5, 37.5, 250)),
     "normal": (lambda x: erfc(-x / sqrt(mpf(2))) / 2, both(tiny) + even(-3, 3, 350) + even(-37.4, 9, 250)),
+    "atan": (atan, both(tiny) + even(-1.2, 1.2, 350) + even(-6, 6, 150) + both(spread(1, 1e300, 20))),
+    "cosh": (cosh, both(tiny) + even(-1.2, 1.2, 250) + even(-20, 20, 150) + both(even(1, 710.4, 20)) + [710.47]),
+    "sinh": (sinh, both(tiny) + even(-1.2, 1.2, 250) + even(-20, 20, 150) + both(even(1, 710.4, 20)) + [710.47]),
+    "tan": (tan, both(tiny) + even(-7, 7, 350) + even(-1e6, 1e6, 150) + near_angles + huge),
 }
 
 for name, (f, xs) in TABLE.items():

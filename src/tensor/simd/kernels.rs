@@ -234,6 +234,10 @@ wide! {
         fill!(out, [x], x.cos_near());
     }
 
+    fn tan_near<T: Real>(x: &[T], out: &mut Out<'_, T>) {
+        fill!(out, [x], x.tan_near());
+    }
+
     fn sin_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         fill!(out, [x, y_bar], y_bar.zmul(x.cos_near()));
     }
@@ -251,6 +255,11 @@ pub fn sin_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>)
 /// Values of the cosine.
 pub fn cos_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
     waves(n, args, out, cos_near, T::cos);
+}
+
+/// Values of the tangent.
+pub fn tan_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
+    waves(n, args, out, tan_near, T::tan);
 }
 
 /// Elements that go the fast way together.

@@ -5,10 +5,12 @@
 //! nothing is reordered, and a product and a sum are rounded once (fused) where `mul_add` is written and nowhere else. A machine
 //! without that instruction (before 2013) computes the same, slowly. `tests/ulp.rs` measures their errors and states the bounds.
 
+pub mod atan;
 pub mod convolution;
 pub mod erf;
 pub mod exp;
 pub mod extrema;
+pub mod hyperbolic;
 pub mod hypot;
 pub mod ints;
 pub mod kernels;

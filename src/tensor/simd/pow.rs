@@ -18,7 +18,7 @@ const EXP2: [f64; 7] = [
 
 /// Base-2 logarithm of a positive normal number.
 #[inline(always)]
-fn log2(x: f64) -> f64 {
+pub(super) fn log2(x: f64) -> f64 {
     const LOWEST: u64 = 0x3fe6_a09e_667f_3bcd; // sqrt(1/2)
     let bits = x.to_bits().wrapping_add(0x3ff0_0000_0000_0000 - LOWEST);
     let e = f64::from_bits((bits >> 52) | 0x4330_0000_0000_0000) - (4_503_599_627_370_496.0 + 1023.0);
@@ -26,6 +26,23 @@ fn log2(x: f64) -> f64 {
     let s = f / (2.0 + f);
     let z = s * s;
     s.mul_add(z * poly(&LOG, z), 2.0 * s).mul_add(std::f64::consts::LOG2_E, e)
+}
+
+/// `2^t` for `|t|` up to 1000, as exact as a result of `f32` needs.
+#[inline(always)]
+pub(super) fn exp2(t: f64) -> f64 {
+    let k = t + ROUND64;
+    let r = t - (k - ROUND64);
+    r.mul_add(poly(&EXP2, r), 1.0) * f64::from_bits(k.to_bits().wrapping_add(1023) << 52)
+}
+
+/// `log2(x)` of `f32`; -inf at 0, NaN below.
+#[inline(always)]
+pub fn log2_32(x: f32) -> f32 {
+    let log = log2(f64::from(x)) as f32;
+    let log = pick(x == f32::INFINITY, x, log);
+    let log = pick(x == 0.0, f32::NEG_INFINITY, log);
+    pick(x >= 0.0, log, f32::NAN)
 }
 
 /// True for whole numbers, infinities included.
@@ -45,10 +62,7 @@ pub fn pow32(x: f32, y: f32) -> f32 {
     let t = f64::from(y) * log;
     let t = pick(t > 200.0, 200.0, t);
     let t = pick(t < -200.0, -200.0, t);
-    let k = t + ROUND64;
-    let r = t - (k - ROUND64);
-    let power = r.mul_add(poly(&EXP2, r), 1.0) * f64::from_bits(k.to_bits().wrapping_add(1023) << 52);
-    let power = power as f32;
+    let power = exp2(t) as f32;
     let odd = whole(y) && !whole(0.5 * y);
     let signed = pick(odd && x.is_sign_negative(), -power, power);
     let outside = x < 0.0 && a < f32::INFINITY && !whole(y);
