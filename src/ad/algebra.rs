@@ -27,6 +27,14 @@ impl Cx {
         self.apply(&ADD, &[a.clone(), b.clone()])
     }
 
+    /// A sum so far, if there is one, and another part.
+    pub fn add_to(&mut self, sum: Option<Value>, part: Value) -> Result<Value> {
+        match sum {
+            Some(sum) => self.add(&sum, &part),
+            None => Ok(part),
+        }
+    }
+
     pub fn sub(&mut self, a: &Value, b: &Value) -> Result<Value> {
         self.apply(&SUB, &[a.clone(), b.clone()])
     }

@@ -315,7 +315,7 @@ fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Optio
     }
     if let Some(k_dot) = k_dot {
         let part = times(cx, q, k_dot, (false, true), Strong::Right)?;
-        scores = Some(plus(cx, scores, part)?);
+        scores = Some(cx.add_to(scores, part)?);
     }
     let mut sum = None;
     if let Some(scores) = scores {
@@ -325,16 +325,9 @@ fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Optio
     }
     if let Some(v_dot) = v_dot {
         let part = times(cx, &composed.weights, v_dot, (false, false), Strong::Right)?;
-        sum = Some(plus(cx, sum, part)?);
+        sum = Some(cx.add_to(sum, part)?);
     }
     Ok(sum)
-}
-
-fn plus(cx: &mut Cx, sum: Option<Value>, part: Value) -> Result<Value> {
-    match sum {
-        Some(sum) => cx.add(&sum, &part),
-        None => Ok(part),
-    }
 }
 
 fn vjp(cx: &mut Cx, call: &Call<'_>, c: &Value) -> Result<Cotangents> {

@@ -178,10 +178,7 @@ fn pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<
     }
     if let Some(x_dot) = x_dot {
         let part = curvature(cx, x, g, x_dot)?;
-        sum = Some(match sum {
-            Some(sum) => cx.add(&sum, &part)?,
-            None => part,
-        });
+        sum = Some(cx.add_to(sum, part)?);
     }
     Ok(sum)
 }

@@ -183,10 +183,7 @@ fn jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result<Optio
         let rest = call.args.get(2..).unwrap_or(&[]);
         let term =
             bilinear(cx, a, b, i, &mut |cx, a, b| cx.apply(call.prim, &[&[a.clone(), b.clone()], rest].concat()))?;
-        sum = Some(match sum {
-            None => term,
-            Some(sum) => cx.add(&sum, &term)?,
-        });
+        sum = Some(cx.add_to(sum, term)?);
     }
     Ok(sum)
 }

@@ -77,10 +77,7 @@ fn extremum_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Res
         for (i, tangent) in tangents.iter().take(2).enumerate() {
             let Some(tangent) = tangent else { continue };
             let term = cx.pull(prim, pair, &Value::None, tangent, i)?;
-            sum = Some(match sum {
-                None => term,
-                Some(s) => cx.add(&s, &term)?,
-            });
+            sum = Some(cx.add_to(sum, term)?);
         }
         return Ok(sum);
     }

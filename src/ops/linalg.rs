@@ -327,10 +327,7 @@ fn bilinear_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Res
         let (x, y) = pair(call)?;
         let (a, b) = if i == 0 { (tangent, y) } else { (x, tangent) };
         let term = bilinear_term(cx, call, a, b, i)?;
-        sum = Some(match sum {
-            None => term,
-            Some(sum) => cx.add(&sum, &term)?,
-        });
+        sum = Some(cx.add_to(sum, term)?);
     }
     Ok(sum)
 }

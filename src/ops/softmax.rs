@@ -132,10 +132,7 @@ fn softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) ->
     }
     if let Some(g_dot) = g_dot {
         let part = cx.apply(&SOFTMAX_PULL, &[y.clone(), g_dot.clone(), axis.clone()])?;
-        sum = Some(match sum {
-            None => part,
-            Some(s) => cx.add(&s, &part)?,
-        });
+        sum = Some(cx.add_to(sum, part)?);
     }
     Ok(sum)
 }
@@ -213,10 +210,7 @@ fn log_softmax_pull_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]
     }
     if let Some(g_dot) = g_dot {
         let part = cx.apply(&LOG_SOFTMAX_PULL, &[y.clone(), g_dot.clone(), axis.clone()])?;
-        sum = Some(match sum {
-            None => part,
-            Some(s) => cx.add(&s, &part)?,
-        });
+        sum = Some(cx.add_to(sum, part)?);
     }
     Ok(sum)
 }

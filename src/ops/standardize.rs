@@ -121,16 +121,9 @@ fn standardize_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> 
     };
     if let Some(eps_dot) = eps_dot {
         let part = along_epsilon(cx, eps_dot, x, eps)?;
-        sum = Some(plus(cx, sum, part)?);
+        sum = Some(cx.add_to(sum, part)?);
     }
     Ok(sum)
-}
-
-fn plus(cx: &mut Cx, sum: Option<Value>, part: Value) -> Result<Value> {
-    match sum {
-        Some(sum) => cx.add(&sum, &part),
-        None => Ok(part),
-    }
 }
 
 /// `v` times the slope of the product in epsilon, `-r^2 p / 2 + r^3 mean(g y) y` with the product `p`.
@@ -194,11 +187,11 @@ fn times_jvp(cx: &mut Cx, call: &Call<'_>, tangents: &[Option<Value>]) -> Result
     }
     if let Some(g_dot) = g_dot {
         let part = product(cx, x, g_dot, eps)?;
-        sum = Some(plus(cx, sum, part)?);
+        sum = Some(cx.add_to(sum, part)?);
     }
     if let Some(eps_dot) = eps_dot {
         let part = product_along_epsilon(cx, eps_dot, x, g, eps)?;
-        sum = Some(plus(cx, sum, part)?);
+        sum = Some(cx.add_to(sum, part)?);
     }
     Ok(sum)
 }
