@@ -195,22 +195,28 @@ impl Cx {
         let is_needed = |i: usize| needed & (1 << i) != 0;
         let first = tape.operands.len() as u32;
         for (i, v) in registers().enumerate() {
-            tape.operands.push(match v {
-                Value::Tensor(slot, t) if is_needed(i) => (Value::Tensor(Slot::CONST, t.clone()), slot.node()),
-                Value::Tensor(slot, _) => (Value::None, slot.node()),
-                Value::Float(slot, x) => (Value::float(*x), slot.node()),
-                Value::Int(n) => (Value::Int(*n), Node(0)),
-                _ => (Value::None, Node(0)),
-            });
+            // Each kind is pushed apart: chosen first, an operand would be written in pieces and then copied, which waits for the pieces.
+            let operands = &mut tape.operands;
+            match v {
+                Value::Tensor(slot, t) if is_needed(i) => {
+                    operands.push((Value::Tensor(Slot::CONST, t.clone()), slot.node()));
+                }
+                Value::Tensor(slot, _) => operands.push((Value::None, slot.node())),
+                Value::Float(slot, x) => operands.push((Value::float(*x), slot.node())),
+                Value::Int(n) => operands.push((Value::Int(*n), Node(0))),
+                _ => operands.push((Value::None, Node(0))),
+            }
         }
         let last = formula.value(formula.steps.len()) - 1;
-        let node = tape.push_small(General::SmallFormula(SmallFormulaEntry {
-            operands: first,
-            kept,
-            out: if is_needed(last) { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
-            formula: formula.clone(),
-            plan,
-        }))?;
+        let node = tape.push_small(|| {
+            General::SmallFormula(SmallFormulaEntry {
+                operands: first,
+                kept,
+                out: if is_needed(last) { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
+                formula: formula.clone(),
+                plan,
+            })
+        })?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }

@@ -105,13 +105,15 @@ impl Cx {
         };
         let is_read = reads & (1 << args.len()) != 0;
         let [LevelState { mode: Mode::Reverse(tape), .. }] = &mut self.levels[..] else { return Ok(false) };
-        let node = tape.push_small(General::Small(SmallEntry {
-            prim,
-            nodes,
-            bias: Node(0),
-            args: [kept(0), kept(1)],
-            out: if is_read { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
-        }))?;
+        let node = tape.push_small(|| {
+            General::Small(SmallEntry {
+                prim,
+                nodes,
+                bias: Node(0),
+                args: [kept(0), kept(1)],
+                out: if is_read { Value::Tensor(Slot::CONST, result.clone()) } else { Value::None },
+            })
+        })?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
@@ -142,13 +144,15 @@ impl Cx {
         }
         let [LevelState { mode: Mode::Reverse(tape), .. }] = &mut self.levels[..] else { return Ok(false) };
         let kept = |t: &Rc<Tensor>| Value::Tensor(Slot::CONST, t.clone());
-        let node = tape.push_small(General::Small(SmallEntry {
-            prim: &MATMUL,
-            nodes: [sx.node(), sy.node()],
-            bias: sb.node(),
-            args: [kept(left), kept(right)],
-            out: Value::None,
-        }))?;
+        let node = tape.push_small(|| {
+            General::Small(SmallEntry {
+                prim: &MATMUL,
+                nodes: [sx.node(), sy.node()],
+                bias: sb.node(),
+                args: [kept(left), kept(right)],
+                out: Value::None,
+            })
+        })?;
         out.put(Value::Tensor(Slot::new(Level(1), node), result));
         Ok(true)
     }
@@ -208,7 +212,7 @@ impl Cx {
         let pulled = cells.empty(form);
         let (bar, made, spread) = cells.pair(y_bar, pulled).ok_or_else(lost)?;
         match constant {
-            Some(slope) => times(&bar.data, T::c(slope), made),
+            Some(slope) => times(T::c(slope), &bar.data, made),
             None => pull_few(e, (own, out), &bar.data, 0, made, spread).ok_or_else(lost)?,
         }
         cells.release(y_bar);
@@ -250,7 +254,7 @@ impl Cx {
             let pulled = cells.empty(form);
             let (bar, made, spread) = cells.pair(y_bar, pulled).ok_or_else(lost)?;
             match constant {
-                Some(slope) => times(&bar.data, T::c(slope), made),
+                Some(slope) => times(T::c(slope), &bar.data, made),
                 None => pull_few(e, (own, out), &bar.data, i, made, spread).ok_or_else(lost)?,
             }
             bars.add_few::<T>(self, tape, node, pulled)?;

@@ -324,8 +324,12 @@ impl Tape {
         if profile::is_on() {
             self.place_general(index);
         }
-        let entry = Entry::general(index);
-        if self.nested { self.push_nested(entry, Lower { primal, ..Lower::default() }) } else { self.push(entry) }
+        // Made for each: what a call takes by its address is written in pieces first and copied then, which waits for the pieces.
+        if self.nested {
+            self.push_nested(Entry::general(index), Lower { primal, ..Lower::default() })
+        } else {
+            self.push(Entry::general(index))
+        }
     }
 
     #[cold]
@@ -335,14 +339,14 @@ impl Tape {
         self.places.push(profile::place());
     }
 
-    /// Appends a general entry; its node. It is written where it stays: made elsewhere it would be copied just after it was written in
-    /// pieces, which takes longer than to write it.
+    /// Appends a general entry; its node. It is made behind the test for room, so that it is written where it stays: made elsewhere it
+    /// would be copied just after it was written in pieces, which takes longer than to write it.
     #[inline(always)]
-    pub fn push_small(&mut self, general: General) -> Result<Node> {
+    pub fn push_small(&mut self, make: impl FnOnce() -> General) -> Result<Node> {
         self.general.reserve(1);
         let count = self.general.len();
         if let Some(place) = self.general.spare_capacity_mut().first_mut() {
-            place.write(general);
+            place.write(make());
             // SAFETY: one more has been written.
             unsafe { self.general.set_len(count + 1) };
         }

@@ -107,7 +107,7 @@ impl Cx {
             return Ok(Some(Value::Tensor(slot, made)));
         }
         let Some(tape) = self.plain_tape() else { return Err(escaped()) };
-        let node = tape.push_small(General::Window(WindowEntry { base: slot.node(), n: t.len(), cut }))?;
+        let node = tape.push_small(|| General::Window(WindowEntry { base: slot.node(), n: t.len(), cut }))?;
         Ok(Some(Value::Tensor(Slot::new(Level(1), node), made)))
     }
 

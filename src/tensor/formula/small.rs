@@ -90,7 +90,7 @@ impl<'v, T: Float, F: Fn(usize) -> Option<&'v Value>> Sources<'_, T, F> {
             Share::Negated => negate(bar, to),
             Share::Times(i) => {
                 let slope = T::c(at(self.numbers, *i));
-                times(bar, slope, to);
+                times(slope, bar, to);
             }
             Share::By(other) => {
                 let other = self.slice(*other, made)?;

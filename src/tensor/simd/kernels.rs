@@ -1,35 +1,100 @@
 //! Loops of elementwise primitives over lanes: values, and cotangents times partials. Each appends.
 
-use super::fill;
 use super::poly::pick;
+use super::{fill, per_element};
 use crate::ops::lanes::{BinaryRule, TernaryRule, UnaryRule};
 use crate::ops::real::Real;
 use crate::tensor::create::Element;
 use crate::tensor::lanes::Lanes;
-use crate::tensor::out::{Out, Room};
+use crate::tensor::out::{Out, Room, over};
 use crate::wide;
 
+per_element! {
+    fn each<R: UnaryRule, T: Real>(; x: T) -> T { R::f(x) }
+    fn each_of_two<R: BinaryRule, T: Real>(; a: T, b: T) -> T { R::f(a, b) }
+    fn each_and_number<R: BinaryRule, T: Real>(b: T; a: T) -> T { R::f(a, b) }
+    fn number_and_each<R: BinaryRule, T: Real>(a: T; b: T) -> T { R::f(a, b) }
+
+    fn pull<R: UnaryRule, T: Real>(; x: T, y: T, y_bar: T) -> T { y_bar.zmul(R::d(x, y)) }
+    fn pull_first<R: BinaryRule, T: Real>(; a: T, b: T, y: T, y_bar: T) -> T { y_bar.zmul(R::d0(a, b, y)) }
+    fn pull_second<R: BinaryRule, T: Real>(; a: T, b: T, y: T, y_bar: T) -> T { y_bar.zmul(R::d1(a, b, y)) }
+
+    fn dots_with<T: Real>(x: T, y: T; pair: [T; 2]) -> T { (T::default() + x * pair[0]) + y * pair[1] }
+
+    /// Appends the first addends of sums: `a` times the elements.
+    pub fn scaled<T: Real>(a: T; x: T) -> T { T::default() + a * x }
+
+    /// Appends the elements times a slope: 0 where they are 0.
+    pub fn times<T: Real>(slope: T; x: T) -> T { x.zmul(slope) }
+
+    /// Appends products of elements: 0 where those of `x` are 0.
+    pub fn products<T: Real>(; x: T, y: T) -> T { x.zmul(y) }
+
+    /// Appends the negated elements.
+    pub fn negate<T: Real>(; x: T) -> T { -x }
+
+    fn sin_near<T: Real>(; x: T) -> T { x.sin_near() }
+    fn cos_near<T: Real>(; x: T) -> T { x.cos_near() }
+    fn tan_near<T: Real>(; x: T) -> T { x.tan_near() }
+    fn sin_pull_near<T: Real>(; x: T, y_bar: T) -> T { y_bar.zmul(x.cos_near()) }
+    fn cos_pull_near<T: Real>(; x: T, y_bar: T) -> T { y_bar.zmul(-x.sin_near()) }
+}
+
+/// Values of a primitive of one argument.
+pub fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
+    match *args {
+        [Lanes::Each(x)] => each::<R, T, _>(x, out),
+        [Lanes::Same(x)] => same(n, out, |one| each::<R, T, _>(&[x], one)),
+        _ => {}
+    }
+}
+
+/// Values of a primitive of two arguments.
+pub fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
+    match *args {
+        [Lanes::Each(a), Lanes::Each(b)] => each_of_two::<R, T, _>(a, b, out),
+        [Lanes::Each(a), Lanes::Same(b)] => each_and_number::<R, T, _>(b, a, out),
+        [Lanes::Same(a), Lanes::Each(b)] => number_and_each::<R, T, _>(a, b, out),
+        [Lanes::Same(a), Lanes::Same(b)] => same(n, out, |one| each_of_two::<R, T, _>(&[a], &[b], one)),
+        _ => {}
+    }
+}
+
+/// Appends `n` times what `f` appends once.
+fn same<T: Real>(n: usize, out: &mut Out<'_, T>, f: impl FnOnce(&mut Out<'_, T>)) {
+    let mut one = [T::default()];
+    over(&mut one, f);
+    out.extend(std::iter::repeat_n(one[0], n));
+}
+
+/// Cotangents of the argument of a primitive: `y_bar` times the slope, 0 where `y_bar` is 0.
+pub fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
+    if let [x] = *args {
+        pull::<R, T, _>(x, y, y_bar, out);
+    }
+}
+
+/// The same for the first of two arguments.
+pub fn binary_pull0<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
+    if let [a, b] = *args {
+        pull_first::<R, T, _>(a, b, y, y_bar, out);
+    }
+}
+
+/// The same for the second of two arguments.
+pub fn binary_pull1<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
+    if let [a, b] = *args {
+        pull_second::<R, T, _>(a, b, y, y_bar, out);
+    }
+}
+
+/// Appends the products of a pair with each of others that lie side by side, summed in their order.
+pub fn dots_of_pairs<T: Real, O: Room<T>>(pairs: &[T], by: &[T], out: &mut O) {
+    let ([x, y], (pairs, _)) = (by, pairs.as_chunks::<2>()) else { return };
+    dots_with(*x, *y, pairs, out);
+}
+
 wide! {
-    /// Values of a primitive of one argument.
-    pub fn unary_lanes<R: UnaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-        match *args {
-            [Lanes::Each(x)] => fill!(out, [x], R::f(x)),
-            [Lanes::Same(x)] => out.extend(std::iter::repeat_n(R::f(x), n)),
-            _ => {}
-        }
-    }
-
-    /// Values of a primitive of two arguments.
-    pub fn binary_lanes<R: BinaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-        match *args {
-            [Lanes::Each(a), Lanes::Each(b)] => fill!(out, [a, b], R::f(a, b)),
-            [Lanes::Each(a), Lanes::Same(b)] => fill!(out, [a], R::f(a, b)),
-            [Lanes::Same(a), Lanes::Each(b)] => fill!(out, [b], R::f(a, b)),
-            [Lanes::Same(a), Lanes::Same(b)] => out.extend(std::iter::repeat_n(R::f(a, b), n)),
-            _ => {}
-        }
-    }
-
     /// Values of a primitive of three arguments.
     pub fn ternary_lanes<R: TernaryRule, T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
         match *args {
@@ -55,28 +120,7 @@ wide! {
         }
     }
 
-    /// Cotangents of the argument of a primitive: `y_bar` times the slope, 0 where `y_bar` is 0.
-    pub fn unary_pull<R: UnaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-        if let [x] = *args {
-            fill!(out, [x, y, y_bar], y_bar.zmul(R::d(x, y)));
-        }
-    }
-
-    /// The same for the first of two arguments.
-    pub fn binary_pull0<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-        if let [a, b] = *args {
-            fill!(out, [a, b, y, y_bar], y_bar.zmul(R::d0(a, b, y)));
-        }
-    }
-
-    /// The same for the second of two arguments.
-    pub fn binary_pull1<R: BinaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-        if let [a, b] = *args {
-            fill!(out, [a, b, y, y_bar], y_bar.zmul(R::d1(a, b, y)));
-        }
-    }
-
-    /// The same for the first of three arguments.
+    /// Cotangents of the first of three arguments: `y_bar` times the slope, 0 where `y_bar` is 0.
     pub fn ternary_pull0<R: TernaryRule, T: Real>(args: &[&[T]], y: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
         if let [a, b, c] = *args {
             fill!(out, [a, b, c, y, y_bar], y_bar.zmul(R::d0(a, b, c, y)));
@@ -161,12 +205,6 @@ wide! {
         total
     }
 
-    /// Appends the products of a pair with each of others that lie side by side, summed in their order.
-    pub fn dots_of_pairs<T: Real, O: Room<T>>(pairs: &[T], by: &[T], out: &mut O) {
-        let ([x, y], (pairs, _)) = (by, pairs.as_chunks::<2>()) else { return };
-        fill!(out, [pairs], (T::default() + *x * pairs[0]) + *y * pairs[1]);
-    }
-
     /// Whether all elements are finite: zero times such is zero.
     pub fn all_finite<T: Real>(x: &[T]) -> bool {
         /// So many that no sum waits for the one before.
@@ -178,29 +216,17 @@ wide! {
                 sums[i] = sums[i] + T::default() * block[i];
             }
         }
-        let mut sum = T::default();
-        for x in sums {
-            sum = sum + x;
+        let mut finite = true;
+        if !blocks.is_empty() {
+            for sum in sums {
+                finite &= sum == T::default();
+            }
         }
+        // No sum: each of a few would wait for the one before.
         for &x in rest {
-            sum = sum + T::default() * x;
+            finite &= T::default() * x == T::default();
         }
-        sum == T::default()
-    }
-
-    /// Appends the first addends of sums: `a` times the elements.
-    pub fn scaled<T: Real, O: Room<T>>(a: T, x: &[T], out: &mut O) {
-        fill!(out, [x], T::default() + a * x);
-    }
-
-    /// Appends the elements times a slope: 0 where they are 0.
-    pub fn times<T: Real, O: Room<T>>(x: &[T], slope: T, out: &mut O) {
-        fill!(out, [x], x.zmul(slope));
-    }
-
-    /// Appends products of elements: 0 where those of `x` are 0.
-    pub fn products<T: Real, O: Room<T>>(x: &[T], y: &[T], out: &mut O) {
-        fill!(out, [x, y], x.zmul(y));
+        finite
     }
 
     /// Adds the elements of `x` to wider sums and leaves zeros.
@@ -213,11 +239,6 @@ wide! {
         }
     }
 
-    /// Appends the negated elements.
-    pub fn negate<T: Real, O: Room<T>>(x: &[T], out: &mut O) {
-        fill!(out, [x], -x);
-    }
-
     fn all_near<T: Real>(x: &[T]) -> bool {
         let mut near = true;
         for &x in x {
@@ -226,40 +247,21 @@ wide! {
         near
     }
 
-    fn sin_near<T: Real>(x: &[T], out: &mut Out<'_, T>) {
-        fill!(out, [x], x.sin_near());
-    }
-
-    fn cos_near<T: Real>(x: &[T], out: &mut Out<'_, T>) {
-        fill!(out, [x], x.cos_near());
-    }
-
-    fn tan_near<T: Real>(x: &[T], out: &mut Out<'_, T>) {
-        fill!(out, [x], x.tan_near());
-    }
-
-    fn sin_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-        fill!(out, [x, y_bar], y_bar.zmul(x.cos_near()));
-    }
-
-    fn cos_pull_near<T: Real>(x: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-        fill!(out, [x, y_bar], y_bar.zmul(-x.sin_near()));
-    }
 }
 
 /// Values of the sine. Arguments that its own kernel does not reach are rare: one sends its whole block the slow way.
 pub fn sin_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-    waves(n, args, out, sin_near, T::sin);
+    waves(n, args, out, |x, out| sin_near(x, out), T::sin);
 }
 
 /// Values of the cosine.
 pub fn cos_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-    waves(n, args, out, cos_near, T::cos);
+    waves(n, args, out, |x, out| cos_near(x, out), T::cos);
 }
 
 /// Values of the tangent.
 pub fn tan_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-    waves(n, args, out, tan_near, T::tan);
+    waves(n, args, out, |x, out| tan_near(x, out), T::tan);
 }
 
 /// Elements that go the fast way together.
@@ -290,12 +292,12 @@ fn waves<T: Real>(
 
 /// Cotangents of the sine's argument.
 pub fn sin_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-    waves_pull(args, y_bar, out, sin_pull_near, |x, y_bar| y_bar.zmul(x.cos()));
+    waves_pull(args, y_bar, out, |x, y_bar, out| sin_pull_near(x, y_bar, out), |x, y_bar| y_bar.zmul(x.cos()));
 }
 
 /// Cotangents of the cosine's argument.
 pub fn cos_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-    waves_pull(args, y_bar, out, cos_pull_near, |x, y_bar| y_bar.zmul(-x.sin()));
+    waves_pull(args, y_bar, out, |x, y_bar, out| cos_pull_near(x, y_bar, out), |x, y_bar| y_bar.zmul(-x.sin()));
 }
 
 fn waves_pull<T: Real>(

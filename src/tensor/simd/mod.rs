@@ -117,6 +117,52 @@ macro_rules! wide {
     )*};
 }
 
+/// Elements of a vector of the widest registers, of f32.
+pub const STEP: usize = 16;
+
+/// Declares functions that append a value for each element of slices, as many as the shortest has; numbers stand before the slices. They
+/// are compiled as those of [`wide!`] are.
+///
+/// The loop is in a function of its own, which gets the slices and the room for the results and so knows that they do not overlap: where
+/// it does not, results that lie less than four vectors behind an operand, as those of few elements do, are computed one by one. So would
+/// be what is left of whole vectors, which may take longer than all before: the last vector begins earlier instead.
+macro_rules! per_element {
+    ($($(#[$meta:meta])* $vis:vis fn $name:ident<$($g:ident: $bound:path),*>($($number:ident: $ty:ty),*; $($x:ident: $of:ty),+) -> $ret:ty $value:block)*) => {$(
+        $(#[$meta])*
+        #[inline]
+        $vis fn $name<$($g: $bound,)* O: $crate::tensor::out::Room<$ret>>($($number: $ty,)* $($x: &[$of],)+ out: &mut O) {
+            $crate::wide! {
+                fn each<$($g: $bound),*>($($number: $ty,)* $($x: &[$of],)+ room: &mut [std::mem::MaybeUninit<$ret>]) {
+                    const STEP: usize = $crate::tensor::simd::STEP;
+                    let n = room.len();
+                    let whole = if n > STEP { n - n % STEP } else { n };
+                    {
+                        let room = &mut room[..whole];
+                        $(let $x = &$x[..whole];)+
+                        for i in 0..whole {
+                            $(let $x = $x[i];)+
+                            room[i].write($value);
+                        }
+                    }
+                    if whole < n && let Some(room) = room.last_chunk_mut::<STEP>() {
+                        $(let Some($x) = $x[..n].last_chunk::<STEP>() else { return };)+
+                        for i in 0..STEP {
+                            $(let $x = $x[i];)+
+                            room[i].write($value);
+                        }
+                    }
+                }
+            }
+            let n = [$($x.len()),+].into_iter().min().unwrap_or(0);
+            out.reserve(n);
+            each::<$($g),*>($($number,)* $($x,)+ &mut out.spare_capacity_mut()[..n]);
+            // SAFETY: `n` elements behind the old length were written.
+            unsafe { out.set_len(out.len() + n) }
+        }
+    )*};
+}
+pub(crate) use per_element;
+
 /// Appends as many numbers as the shortest of the slices has.
 macro_rules! fill {
     ($out:ident, [$($x:ident),+], $value:expr) => {{
