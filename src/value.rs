@@ -264,6 +264,11 @@ pub mod dyn_native {
 }
 
 impl Value {
+    /// True for what arithmetic on structures keeps as it is: text, and functions.
+    pub fn has_no_arithmetic(&self) -> bool {
+        matches!(self, Value::Str(_) | Value::Fn(_) | Value::Prim(_) | Value::Builtin(_) | Value::Native(_))
+    }
+
     /// Overwrites it. What holds no count goes without a call.
     #[inline(always)]
     pub fn put(&mut self, value: Value) {

@@ -1,4 +1,4 @@
-//! Formulas on tensors, and on structures leaf by leaf.
+//! Formulas on tensors.
 //!
 //! On tensors the outermost level of a gradient records the whole formula as one entry; `formula_levels` has all other levels. On
 //! structures formulas serve where nothing is differentiated, as in an optimizer's update.
@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::ad::cells::{Cell, Small};
 use crate::ad::dispatch::{arg_shape, escaped, is_structure};
-use crate::ad::leafwise::{fit_together, is_array, part};
+use crate::ad::formula_structures::{is_ready, whole};
 use crate::ad::reverse::{Bars, add};
 use crate::ad::slopes::{Factor, Part, SlopesEntry};
 use crate::ad::slot::{Level, Node, Slot};
@@ -29,9 +29,9 @@ use crate::tensor::formula::layout::{Layout, Operands as Laid, lay};
 use crate::tensor::formula::onto::Onto;
 use crate::tensor::formula::plan::{Plan, plan};
 use crate::tensor::formula::pull::{Applied, Pulled, needed, pull_onto, pull_total};
-use crate::tensor::formula::small::{self, Rooms};
+use crate::tensor::formula::small;
 use crate::tensor::formula::{evaluate, forward};
-use crate::value::{Dict, StructValue, Value};
+use crate::value::Value;
 
 pub(super) type Operands = SmallVec<[Value; 6]>;
 type Nodes = SmallVec<[Node; 4]>;
@@ -139,7 +139,7 @@ impl Cx {
         let is_plain = |cx: &mut Cx| cx.tape_mut(level).is_some_and(|tape| tape.plain);
         let value = match level {
             Level(0) if formula.total.is_some() => evaluate(formula, &operands, &mut self.rooms),
-            Level(0) if is_ready(&operands) => whole(formula, &operands, &mut self.rooms),
+            Level(0) if is_ready(formula, &operands) => whole(formula, &operands, &mut self.rooms),
             Level(0) => None,
             Level(1) if is_plain(self) => {
                 if operands.iter().any(is_structure) {
@@ -437,73 +437,4 @@ impl FormulaEntry {
         };
         pull_onto(&applied, y_bar, onto).ok_or_else(no_formula)
     }
-}
-
-/// Looks at all leaves before any is computed: true unless one is of no use to a formula.
-fn is_ready(operands: &[Value]) -> bool {
-    let Some(lead) = operands.iter().find(|v| is_structure(v)) else {
-        return operands.iter().all(|v| match v {
-            Value::Tensor(slot, t) => slot.is_const() && t.dtype().is_float(),
-            Value::Float(slot, _) => slot.is_const(),
-            Value::Int(_) => true,
-            _ => false,
-        });
-    };
-    let is_struct = matches!(lead, Value::Struct(_));
-    if !operands.iter().all(|v| if is_structure(v) { fit_together(lead, v) } else { !is_struct || !is_array(v) }) {
-        return false;
-    }
-    (0..length(lead)).all(|i| match parts(operands, i) {
-        Some(Parts::Nothing) => true,
-        Some(Parts::Leaf(leaf)) => !is_apart(lead, i) && is_ready(&leaf),
-        None => false,
-    })
-}
-
-fn whole(formula: &Formula, operands: &[Value], rooms: &mut Rooms) -> Option<Value> {
-    let Some(lead) = operands.iter().find(|v| is_structure(v)) else {
-        return evaluate(formula, operands, rooms);
-    };
-    let values = (0..length(lead)).map(|i| match parts(operands, i)? {
-        Parts::Nothing => Some(Value::None),
-        Parts::Leaf(leaf) => whole(formula, &leaf, rooms),
-    });
-    let values: Vec<Value> = values.collect::<Option<_>>()?;
-    Some(match lead {
-        Value::Tuple(_) => Value::tuple(values),
-        Value::List(_) => Value::list(values),
-        Value::Dict(dict) => Value::Dict(Rc::new(dict.keys().cloned().zip(values).collect::<Dict>())),
-        Value::Struct(s) => Value::Struct(Rc::new(StructValue { def: s.def.clone(), fields: values })),
-        _ => return None,
-    })
-}
-
-/// What the operands have at one place of their structures.
-enum Parts {
-    /// None of the structures has anything there.
-    Nothing,
-    Leaf(Operands),
-}
-
-fn parts(operands: &[Value], i: usize) -> Option<Parts> {
-    let leaf: Operands = operands.iter().map(|v| part(v, i)).collect();
-    let mut of_structures = operands.iter().zip(&leaf).filter(|(v, _)| is_structure(v)).map(|(_, part)| part);
-    if of_structures.clone().all(|part| matches!(part, Value::None)) {
-        return Some(Parts::Nothing);
-    }
-    if of_structures.any(|part| matches!(part, Value::None)) { None } else { Some(Parts::Leaf(leaf)) }
-}
-
-fn length(structure: &Value) -> usize {
-    match structure {
-        Value::Tuple(items) | Value::List(items) => items.len(),
-        Value::Dict(dict) => dict.len(),
-        Value::Struct(s) => s.fields.len(),
-        _ => 0,
-    }
-}
-
-/// True for a `nograd` field, which operations keep as it is, and for one that must stay an int.
-fn is_apart(structure: &Value, i: usize) -> bool {
-    matches!(structure, Value::Struct(s) if s.def.fields.get(i).is_some_and(|f| f.nograd || f.exact.is_some()))
 }

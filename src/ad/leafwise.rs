@@ -64,9 +64,6 @@ impl Cx {
     /// `args` are those of the whole structures, `parts` what they have at one place.
     fn apply_part(&mut self, prim: &'static Prim, args: &[Value], parts: &[Value]) -> Result<Value> {
         let held = || args.iter().zip(parts).filter(|(a, _)| is_structure(a)).map(|(_, part)| part);
-        let plain = |v: &Value| {
-            matches!(v, Value::Str(_) | Value::Fn(_) | Value::Prim(_) | Value::Builtin(_) | Value::Native(_))
-        };
         if held().any(|v| matches!(v, Value::None)) {
             // One side has no derivative here: adding keeps the other side, all else has none.
             let kept = held().find(|v| !matches!(v, Value::None));
@@ -75,7 +72,7 @@ impl Cx {
                 _ => Value::None,
             });
         }
-        if let Some(kept) = held().find(|v| plain(v)) {
+        if let Some(kept) = held().find(|v| v.has_no_arithmetic()) {
             return Ok(kept.clone());
         }
         if parts.iter().any(is_structure) {

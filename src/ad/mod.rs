@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod element;
 pub mod formula;
 mod formula_levels;
+mod formula_structures;
 pub mod formula_tensors;
 pub mod held;
 pub mod leafwise;
