@@ -25,6 +25,7 @@ let column = randn(517, 1)
 let classes = randint(0, 7, 50_000)
 let logits = randn(50_000, 7)
 let heads = randn(13, 5, 71, 30)
+let planes = randn(7, 11, 38, 41)
 list(
     x + y, exp(x), x * row, x + column, x * y + sin(x) / (1.0 + exp(y)), x * row - column / 3.0 + x, d * d - 2.0 * d,
     sum(x), sum(x * y + 1.0), mean(exp(x) * row), sum(d), sum(x, axis: 0), sum(x, axis: 1), mean(d, axis: 0), sum(cube, axis: 1),
@@ -38,6 +39,9 @@ list(
     vjp(|x| sin(x * row) / (2.0 + x * x), x)[1](y), hvp(|x| sum(tanh(x * column) * x), x, y), grad(|x| sum(x * y / (1.0 + x * x)))(x),
     nn.attention(heads, heads, heads[0], causal: true), grad(|x| sum(nn.attention(x, sin(x), x, causal: true)^2))(heads),
     grad(|x| sum(nn.attention(heads, x, x)^2))(heads[0]),
+    max_pool2d(planes, 2), max_pool2d(planes, 3, stride: 2, padding: 1), avg_pool2d(planes, (2, 3)), max_pool2d(ints[none, none], 2),
+    grad(|x| sum(max_pool2d(x, 2)^2))(planes), grad(|x| sum(max_pool2d(x, 3, padding: 1)^2))(planes),
+    grad(|x| sum(avg_pool2d(x, 2)^2))(planes), jvp(|x| max_pool2d(x, 2), planes, sin(planes))[1],
     grad(stencil)(long), grad(chain)(long, cos(long)), grad(chain, wrt: 1)(long, cos(long)), grad(stencil)(long.to(f64)),
 )
 "#;

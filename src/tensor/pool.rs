@@ -6,6 +6,7 @@
 use super::simd::windows::{
     Comparable, add_every, keep_largest, keep_places, largest_of_pairs, places_of_pairs, spread_to_pairs,
 };
+use super::threads;
 use super::window::{Reach, Slide, back};
 use crate::ops::real::Real;
 
@@ -61,6 +62,10 @@ impl Planes {
     }
 }
 
+/// An element of planes.
+pub trait Pooled: Comparable + Send + Sync {}
+impl<T: Comparable + Send + Sync> Pooled for T {}
+
 fn row<T>(data: &[T], i: usize, len: usize) -> &[T] {
     data.get(i * len..(i + 1) * len).unwrap_or(&[])
 }
@@ -69,57 +74,70 @@ fn row_mut<T>(data: &mut [T], i: usize, len: usize) -> &mut [T] {
     data.get_mut(i * len..(i + 1) * len).unwrap_or_default()
 }
 
-/// The largest element of each window; NaN if there is one.
-pub fn largest<T: Comparable>(g: &Planes, x: &[T]) -> Vec<T> {
-    let Some(&any) = x.first() else { return vec![] };
-    let mut out = vec![any; g.count * g.output()];
-    if out.is_empty() {
-        return out;
+/// Planes of `made` elements for planes of which `read` are read: zeros that `f` gets with the number of each.
+fn planes<T: Copy + Default + Send>(
+    count: usize,
+    (read, made): (usize, usize),
+    f: impl Fn(usize, &mut [T]) + Sync,
+) -> Vec<T> {
+    let mut out = vec![];
+    if made > 0 {
+        threads::fill(count, read, made, &mut out, |planes, out| {
+            for plane in planes {
+                let start = out.len();
+                // Just before they are written over: then they are in the cache.
+                out.extend(std::iter::repeat_n(T::default(), made));
+                f(plane, out.get_mut(start..).unwrap_or_default());
+            }
+        });
     }
-    let (width, count) = (g.columns.len, g.columns.count);
+    out
+}
+
+/// The largest element of each window; NaN if there is one.
+pub fn largest<T: Pooled>(g: &Planes, x: &[T]) -> Vec<T> {
+    let Some(&any) = x.first() else { return vec![] };
+    let (width, count, sizes) = (g.columns.len, g.columns.count, (g.input(), g.output()));
     if g.are_pairs() {
-        for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+        return planes(g.count, sizes, |plane, out| {
+            let x = row(x, plane, g.input());
             for (pair, out) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(count)) {
                 let (top, bottom) = pair.split_at(width);
                 largest_of_pairs(top, bottom, out);
             }
-        }
-        return out;
+        });
     }
     let firsts = g.firsts();
     let visits = g.visits();
-    for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+    planes(g.count, sizes, |plane, out| {
+        let x = row(x, plane, g.input());
         out.iter_mut().zip(&firsts).for_each(|(out, &first)| *out = x.get(first as usize).copied().unwrap_or(any));
         for (out_row, from, reach) in &visits {
             let out = row_mut(out, *out_row, count).get_mut(reach.outputs.clone()).unwrap_or_default();
             keep_largest(row(x, *from, width).get(reach.start..).unwrap_or(&[]), g.columns.stride, out);
         }
-    }
-    out
+    })
 }
 
 /// Where the largest element of each window is, as its number within the plane: the first of equals, the first NaN if there
 /// is one.
-pub fn places<T: Comparable>(g: &Planes, x: &[T]) -> Vec<i64> {
-    let mut out = vec![0; g.count * g.output()];
-    let (width, count) = (g.columns.len, g.columns.count);
-    let Some(&any) = x.first() else { return out };
-    if out.is_empty() {
-        return out;
-    }
+pub fn places<T: Pooled>(g: &Planes, x: &[T]) -> Vec<i64> {
+    let (width, count, sizes) = (g.columns.len, g.columns.count, (g.input(), g.output()));
+    let Some(&any) = x.first() else { return vec![0; g.count * g.output()] };
     if g.are_pairs() {
-        for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+        return planes(g.count, sizes, |plane, out: &mut [i64]| {
+            let x = row(x, plane, g.input());
             for (i, (pair, out)) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(count)).enumerate() {
                 let (top, bottom) = pair.split_at(width);
                 places_of_pairs(top, bottom, (2 * i * width) as i64, width as i64, out);
             }
-        }
-        return out;
+        });
     }
     let firsts = g.firsts();
     let visits = g.visits();
-    let mut best: Vec<T> = vec![any; g.output()];
-    for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+    planes(g.count, sizes, |plane, out: &mut [i64]| {
+        let x = row(x, plane, g.input());
+        let mut best: Vec<T> = vec![any; g.output()];
         best.iter_mut().zip(&firsts).for_each(|(best, &first)| *best = x.get(first as usize).copied().unwrap_or(any));
         out.copy_from_slice(&firsts);
         for (out_row, from, reach) in &visits {
@@ -128,100 +146,77 @@ pub fn places<T: Comparable>(g: &Planes, x: &[T]) -> Vec<i64> {
             let at = (from * width + reach.start) as i64;
             keep_places(row(x, *from, width).get(reach.start..).unwrap_or(&[]), g.columns.stride, at, best, out);
         }
-    }
-    out
+    })
 }
 
 /// The transpose of [`largest`] where it is linear: elements of `y` added at the [`places`] of the largest ones.
-pub fn largest_bar<T: Comparable + Mean>(g: &Planes, x: &[T], y: &[T]) -> Vec<T> {
+pub fn largest_bar<T: Pooled + Mean>(g: &Planes, x: &[T], y: &[T]) -> Vec<T> {
     if !g.are_pairs() || x.is_empty() || y.is_empty() {
         return put(y, &places(g, x), g.input(), g.output());
     }
-    let mut out = vec![T::default(); x.len()];
     let (width, count) = (g.columns.len, g.columns.count);
-    let planes = x.chunks_exact(g.input()).zip(y.chunks_exact(g.output()));
-    for ((x, y), out) in planes.zip(out.chunks_exact_mut(g.input())) {
+    planes(g.count, (g.input(), g.input()), |plane, out| {
+        let (x, y) = (row(x, plane, g.input()), row(y, plane, g.output()));
         let pairs = x.chunks_exact(2 * width).zip(y.chunks_exact(count));
         for ((pair, y), out) in pairs.zip(out.chunks_exact_mut(2 * width)) {
             let ((top, bottom), (top_bar, bottom_bar)) = (pair.split_at(width), out.split_at_mut(width));
             spread_to_pairs(top, bottom, y, top_bar, bottom_bar);
         }
-    }
-    out
+    })
 }
 
 /// The elements at these places of their planes; what is out of range is left at the default.
-pub fn pick<T: Copy + Default>(x: &[T], places: &[i64], plane: usize, windows: usize) -> Vec<T> {
-    let mut out = vec![T::default(); places.len()];
-    if plane == 0 || windows == 0 {
-        return out;
-    }
-    for ((x, places), out) in x.chunks_exact(plane).zip(places.chunks_exact(windows)).zip(out.chunks_exact_mut(windows))
-    {
-        for (out, &place) in out.iter_mut().zip(places) {
+pub fn pick<T: Pooled>(x: &[T], at: &[i64], plane: usize, windows: usize) -> Vec<T> {
+    planes(at.len().checked_div(windows).unwrap_or(0), (windows, windows), |i, out: &mut [T]| {
+        let (x, at) = (row(x, i, plane), row(at, i, windows));
+        for (out, &place) in out.iter_mut().zip(at) {
             if let Some(x) = usize::try_from(place).ok().and_then(|place| x.get(place)) {
                 *out = *x;
             }
         }
-    }
-    out
+    })
 }
 
 /// The transpose of [`pick`]: elements added at their places of planes of zeros.
-pub fn put<T: Copy + Default + std::ops::AddAssign>(y: &[T], places: &[i64], plane: usize, windows: usize) -> Vec<T> {
-    let planes = y.len().checked_div(windows).unwrap_or(0);
-    let mut out = vec![T::default(); planes * plane];
-    if plane == 0 || windows == 0 {
-        return out;
-    }
-    for ((y, places), out) in y.chunks_exact(windows).zip(places.chunks_exact(windows)).zip(out.chunks_exact_mut(plane))
-    {
-        for (&y, &place) in y.iter().zip(places) {
+pub fn put<T: Pooled + std::ops::AddAssign>(y: &[T], at: &[i64], plane: usize, windows: usize) -> Vec<T> {
+    planes(y.len().checked_div(windows).unwrap_or(0), (windows, plane), |i, out: &mut [T]| {
+        for (&y, &place) in row(y, i, windows).iter().zip(row(at, i, windows)) {
             if let Some(out) = usize::try_from(place).ok().and_then(|place| out.get_mut(place)) {
                 *out += y;
             }
         }
-    }
-    out
+    })
 }
 
 /// What [`means`] adds up and divides by.
-pub trait Mean: Real + std::ops::AddAssign {}
+pub trait Mean: Real + std::ops::AddAssign + Send + Sync {}
 impl Mean for f32 {}
 impl Mean for f64 {}
 
 /// Sum of each window (margins count as 0), over `size`.
 pub fn means<T: Mean>(g: &Planes, x: &[T], size: T) -> Vec<T> {
-    let mut out = vec![T::default(); g.count * g.output()];
-    if out.is_empty() || g.input() == 0 {
-        return out;
-    }
     let (width, count) = (g.columns.len, g.columns.count);
     let visits = g.visits();
-    for (x, out) in x.chunks_exact(g.input()).zip(out.chunks_exact_mut(g.output())) {
+    planes(g.count, (g.input(), g.output()), |plane, out: &mut [T]| {
+        let x = row(x, plane, g.input());
         for (out_row, from, reach) in &visits {
             let out = row_mut(out, *out_row, count).get_mut(reach.outputs.clone()).unwrap_or_default();
             add_every(row(x, *from, width).get(reach.start..).unwrap_or(&[]), g.columns.stride, out);
         }
-    }
-    out.iter_mut().for_each(|out| *out = *out / size);
-    out
+        out.iter_mut().for_each(|out| *out = *out / size);
+    })
 }
 
 /// The transpose of [`means`].
 pub fn means_bar<T: Mean>(g: &Planes, y: &[T], size: T) -> Vec<T> {
-    let mut out = vec![T::default(); g.count * g.input()];
-    if out.is_empty() || g.output() == 0 {
-        return out;
-    }
     let (width, count) = (g.columns.len, g.columns.count);
     let visits = g.visits();
-    for (y, out) in y.chunks_exact(g.output()).zip(out.chunks_exact_mut(g.input())) {
+    planes(g.count, (g.output(), g.input()), |plane, out: &mut [T]| {
+        let y = row(y, plane, g.output());
         for (y_row, to, reach) in &visits {
             back(row(y, *y_row, count), row_mut(out, *to, width), reach, g.columns.stride, |&y, out| *out += y / size);
         }
-    }
-    out
+    })
 }
 
 #[cfg(test)]
@@ -264,6 +259,9 @@ mod tests {
         for (len, size, stride, padding) in [
             (4, 2, 2, 0),
             (9, 2, 2, 0),
+            (10, 2, 2, 0),
+            (19, 2, 2, 0),
+            (42, 2, 2, 0),
             (5, 2, 1, 1),
             (5, 3, 2, 1),
             (7, 3, 4, 0),

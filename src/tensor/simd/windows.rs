@@ -16,49 +16,86 @@ fn wins<T: Copy + PartialOrd>(x: T, best: T) -> bool {
 pub trait Comparable: Copy + Default + PartialOrd + 'static {}
 impl<T: Copy + Default + PartialOrd + 'static> Comparable for T {}
 
+/// The largest of `a b` above `c d`, the first of equals, whether it is below, and whether to the right in its row.
+#[inline(always)]
+fn largest_of_square<T: Comparable>([a, b]: [T; 2], [c, d]: [T; 2]) -> (T, bool, bool) {
+    let (right, below) = (wins(b, a), wins(d, c));
+    let (high, low) = (pick(right, b, a), pick(below, d, c));
+    let lower = wins(low, high);
+    (pick(lower, low, high), lower, pick(lower, below, right))
+}
+
+/// Where blocks of `size` begin in `n` elements: side by side but for the last, which ends where they do. So there is nothing left over
+/// that would be done one by one, and a loop over a block has a fixed length; else the compiler makes no vectors of pairs.
+#[inline(always)]
+fn starts(n: usize, size: usize) -> impl Iterator<Item = usize> {
+    (0..n).step_by(size).map(move |start| start.min(n - size))
+}
+
+/// Calls a loop with the largest size of blocks that `n` has room for.
+macro_rules! in_blocks {
+    ($n:expr, $size:ident, $loop:expr) => {
+        match $n {
+            8.. => {
+                const $size: usize = 8;
+                $loop
+            }
+            4.. => {
+                const $size: usize = 4;
+                $loop
+            }
+            _ => {
+                const $size: usize = 1;
+                $loop
+            }
+        }
+    };
+}
+
 wide! {
     /// One row of windows of 2 by 2 without overlap: writes the largest elements of the pairs in `top` and `bottom`.
     pub fn largest_of_pairs<T: Comparable>(top: &[T], bottom: &[T], best: &mut [T]) {
-        let n = best.len();
-        let (top, bottom) = (&top[..2 * n], &bottom[..2 * n]);
-        for i in 0..n {
-            let (a, b, c, d) = (top[2 * i], top[2 * i + 1], bottom[2 * i], bottom[2 * i + 1]);
-            let high = pick(wins(b, a), b, a);
-            let low = pick(wins(d, c), d, c);
-            best[i] = pick(wins(low, high), low, high);
-        }
+        let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
+        let n = best.len().min(top.len()).min(bottom.len());
+        in_blocks!(n, SIZE, for start in starts(n, SIZE) {
+            let (Some(top), Some(bottom)) = (top[start..].first_chunk::<SIZE>(), bottom[start..].first_chunk::<SIZE>()) else { return };
+            let Some(best) = best[start..].first_chunk_mut::<SIZE>() else { return };
+            for i in 0..SIZE {
+                best[i] = largest_of_square(top[i], bottom[i]).0;
+            }
+        });
     }
 
     /// The same for where they are: numbers within the plane, of which that of `top`'s first element is `from`, and that of the one
     /// below it `width` more.
     pub fn places_of_pairs<T: Comparable>(top: &[T], bottom: &[T], from: i64, width: i64, places: &mut [i64]) {
-        let n = places.len();
-        let (top, bottom) = (&top[..2 * n], &bottom[..2 * n]);
+        let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
+        let n = places.len().min(top.len()).min(bottom.len());
         for i in 0..n {
-            let (a, b, c, d) = (top[2 * i], top[2 * i + 1], bottom[2 * i], bottom[2 * i + 1]);
-            let (right, below) = (wins(b, a), wins(d, c));
-            let (high, low) = (pick(right, b, a), pick(below, d, c));
-            let place = pick(wins(low, high), width + i64::from(below), i64::from(right));
-            places[i] = from + 2 * i as i64 + place;
+            let (_, lower, right) = largest_of_square(top[i], bottom[i]);
+            places[i] = from + 2 * i as i64 + pick(lower, width, 0) + i64::from(right);
         }
     }
 
     /// The way back of [`largest_of_pairs`]: elements of `bar` where the largest ones are, in rows of zeros.
     pub fn spread_to_pairs<T: Real>(top: &[T], bottom: &[T], bar: &[T], top_bar: &mut [T], bottom_bar: &mut [T]) {
-        let (n, zero) = (bar.len(), T::default());
-        let (top, bottom) = (&top[..2 * n], &bottom[..2 * n]);
-        let (top_bar, bottom_bar) = (&mut top_bar[..2 * n], &mut bottom_bar[..2 * n]);
-        for i in 0..n {
-            let (a, b, c, d) = (top[2 * i], top[2 * i + 1], bottom[2 * i], bottom[2 * i + 1]);
-            let (right, below) = (wins(b, a), wins(d, c));
-            let lower = wins(pick(below, d, c), pick(right, b, a));
-            // As what is added to zero: never a negative one.
-            let bar = zero + bar[i];
-            top_bar[2 * i] = pick(!lower & !right, bar, zero);
-            top_bar[2 * i + 1] = pick(!lower & right, bar, zero);
-            bottom_bar[2 * i] = pick(lower & !below, bar, zero);
-            bottom_bar[2 * i + 1] = pick(lower & below, bar, zero);
-        }
+        let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
+        let (top_bar, bottom_bar) = (top_bar.as_chunks_mut::<2>().0, bottom_bar.as_chunks_mut::<2>().0);
+        let n = [bar.len(), top.len(), bottom.len(), top_bar.len(), bottom_bar.len()].into_iter().min().unwrap_or(0);
+        let zero = T::default();
+        in_blocks!(n, SIZE, for start in starts(n, SIZE) {
+            let (Some(top), Some(bottom)) = (top[start..].first_chunk::<SIZE>(), bottom[start..].first_chunk::<SIZE>()) else { return };
+            let Some(bar) = bar[start..].first_chunk::<SIZE>() else { return };
+            let Some(top_bar) = top_bar[start..].first_chunk_mut::<SIZE>() else { return };
+            let Some(bottom_bar) = bottom_bar[start..].first_chunk_mut::<SIZE>() else { return };
+            for i in 0..SIZE {
+                let (_, lower, right) = largest_of_square(top[i], bottom[i]);
+                // As what is added to zero: never a negative one.
+                let bar = zero + bar[i];
+                top_bar[i] = [pick(!lower & !right, bar, zero), pick(!lower & right, bar, zero)];
+                bottom_bar[i] = [pick(lower & !right, bar, zero), pick(lower & right, bar, zero)];
+            }
+        });
     }
 
     /// Windows `step` apart: each grows by its element of `x`, window `i` by element `i * step`.
