@@ -124,6 +124,18 @@ pub fn place<T: Copy>(out: &mut Out<'_, T>, n: usize, f: impl FnOnce(&mut [Maybe
     }
 }
 
+/// Appends `n` defaults, and gives them to be written over; none if there is no room.
+#[inline(always)]
+pub fn defaults<'o, T: Copy + Default>(out: &'o mut Out<'_, T>, n: usize) -> &'o mut [T] {
+    let start = out.len();
+    if let Some(room) = out.spare_capacity_mut().get_mut(..n) {
+        room.fill(MaybeUninit::new(T::default()));
+        // SAFETY: they have been written behind the old length.
+        unsafe { out.set_len(start + n) }
+    }
+    out.get_mut(start..).unwrap_or_default()
+}
+
 /// Says that all elements of some room have been written.
 pub struct Written(());
 
@@ -159,6 +171,13 @@ mod tests {
         behind(&mut data, 2, |out| out.extend(0..9));
         assert_eq!(data, [1, 2, 3, 7, 5, 0, 1]);
         behind(&mut data, 0, |out| assert!(out.is_empty()));
+        let mut more = vec![];
+        behind(&mut more, 3, |out| {
+            defaults(out, 2)[1] = 5;
+            assert!(defaults(out, 2).is_empty());
+            assert_eq!(defaults(out, 1), [0]);
+        });
+        assert_eq!(more, [0, 5, 0]);
         assert_eq!(data.len(), 7);
     }
 }

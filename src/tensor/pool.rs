@@ -3,6 +3,7 @@
 //! In: row-major planes `[planes, h, w]` and how windows slide over them; the caller has checked that every window meets the
 //! input. Out: a new row-major buffer `[planes, oh, ow]`, or for the transposes `[planes, h, w]`.
 
+use super::out::defaults;
 use super::simd::windows::{
     Comparable, add_every, keep_largest, keep_places, largest_of_pairs, places_of_pairs, spread_to_pairs,
 };
@@ -84,10 +85,8 @@ fn planes<T: Copy + Default + Send>(
     if made > 0 {
         threads::fill(count, read, made, &mut out, |planes, out| {
             for plane in planes {
-                let start = out.len();
-                // Just before they are written over: then they are in the cache.
-                out.extend(std::iter::repeat_n(T::default(), made));
-                f(plane, out.get_mut(start..).unwrap_or_default());
+                // Made just before they are written over: then they are in the cache.
+                f(plane, defaults(out, made));
             }
         });
     }

@@ -89,11 +89,16 @@ wide! {
             let Some(top_bar) = top_bar[start..].first_chunk_mut::<SIZE>() else { return };
             let Some(bottom_bar) = bottom_bar[start..].first_chunk_mut::<SIZE>() else { return };
             for i in 0..SIZE {
-                let (_, lower, right) = largest_of_square(top[i], bottom[i]);
+                let ([a, b], [c, d]) = (top[i], bottom[i]);
+                let (right, below) = (wins(b, a), wins(d, c));
+                let lower = wins(pick(below, d, c), pick(right, b, a));
                 // As what is added to zero: never a negative one.
                 let bar = zero + bar[i];
-                top_bar[i] = [pick(!lower & !right, bar, zero), pick(!lower & right, bar, zero)];
-                bottom_bar[i] = [pick(lower & !right, bar, zero), pick(lower & right, bar, zero)];
+                // Written so, pairs are laid side by side in registers; as whole pairs they would be scattered.
+                top_bar[i][0] = pick(!lower & !right, bar, zero);
+                top_bar[i][1] = pick(!lower & right, bar, zero);
+                bottom_bar[i][0] = pick(lower & !below, bar, zero);
+                bottom_bar[i][1] = pick(lower & below, bar, zero);
             }
         });
     }
