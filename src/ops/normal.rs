@@ -1,5 +1,5 @@
-//! Functions of the normal distribution on `f64`: the inverse error function, the logarithm of the distribution function
-//! and its slope.
+//! Functions of the normal distribution on `f64`: the inverse error function, and the slope of the logarithm of the
+//! distribution function.
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
@@ -42,20 +42,7 @@ fn tail(x: f64) -> f64 {
     sum
 }
 
-/// Logarithm of the distribution function of the standard normal.
-pub fn log_ndtr(x: f64) -> f64 {
-    if x > 0.0 {
-        (-0.5 * libm::erfc(x * FRAC_1_SQRT_2)).ln_1p()
-    } else if x > FAR {
-        (0.5 * libm::erfc(-x * FRAC_1_SQRT_2)).ln()
-    } else if x == f64::NEG_INFINITY || x.is_nan() {
-        x
-    } else {
-        -0.5 * x * x - (-x).ln() - 0.5 * (2.0 * PI).ln() + tail(x).ln_1p()
-    }
-}
-
-/// Slope of [`log_ndtr`]: density over distribution function.
+/// Slope of the logarithm of the distribution function: density over distribution function.
 pub fn hazard(x: f64) -> f64 {
     if x > FAR {
         let density = 0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI * (-0.5 * x * x).exp();

@@ -5,7 +5,7 @@ use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
 use crate::tensor::simd::poly::pick;
-use crate::tensor::simd::{atan, erf, exp, hyperbolic, hypot, log, normal, pow, sine, tanh};
+use crate::tensor::simd::{asin, atan, erf, exp, hyperbolic, hypot, log, normal, pow, ratio, sine, tanh};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -46,6 +46,10 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn acos(self) -> Self;
     fn atan(self) -> Self;
     fn asinh(self) -> Self;
+    fn acosh(self) -> Self;
+    fn atanh(self) -> Self;
+    /// `log(x / (1 - x))`
+    fn logit(self) -> Self;
     fn atan2(self, x: Self) -> Self;
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
@@ -54,6 +58,8 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn fmod(self, y: Self) -> Self;
     fn erf(self) -> Self;
     fn erfc(self) -> Self;
+    /// Logarithm of the normal distribution function.
+    fn log_ndtr(self) -> Self;
     /// Up to here [`Real::sin_near`], [`Real::cos_near`] and [`Real::tan_near`] are sine, cosine and tangent.
     const NEAR_ANGLE: Self;
     fn sin_near(self) -> Self;
@@ -143,15 +149,6 @@ macro_rules! real {
             }
             fn cbrt(self) -> $t {
                 $t::cbrt(self)
-            }
-            fn log10(self) -> $t {
-                $t::log10(self)
-            }
-            fn asin(self) -> $t {
-                $t::asin(self)
-            }
-            fn acos(self) -> $t {
-                $t::acos(self)
             }
             fn floor(self) -> $t {
                 $t::floor(self)
@@ -257,7 +254,19 @@ real!(
         }
         #[inline(always)]
         fn log2(self) -> f64 {
-            f64::log2(self)
+            log::log2_64(self)
+        }
+        #[inline(always)]
+        fn log10(self) -> f64 {
+            log::log10_64(self)
+        }
+        #[inline(always)]
+        fn asin(self) -> f64 {
+            asin::asin64(self)
+        }
+        #[inline(always)]
+        fn acos(self) -> f64 {
+            asin::acos64(self)
         }
         #[inline(always)]
         fn atan(self) -> f64 {
@@ -269,11 +278,27 @@ real!(
         }
         #[inline(always)]
         fn asinh(self) -> f64 {
-            libm::asinh(self)
+            hyperbolic::asinh64(self)
+        }
+        #[inline(always)]
+        fn acosh(self) -> f64 {
+            hyperbolic::acosh64(self)
+        }
+        #[inline(always)]
+        fn atanh(self) -> f64 {
+            ratio::atanh64(self)
+        }
+        #[inline(always)]
+        fn logit(self) -> f64 {
+            ratio::logit64(self)
+        }
+        #[inline(always)]
+        fn log_ndtr(self) -> f64 {
+            normal::log_ndtr64(self)
         }
         #[inline(always)]
         fn erfc(self) -> f64 {
-            libm::erfc(self)
+            erf::erfc64(self)
         }
         #[inline(always)]
         fn tan(self) -> f64 {
@@ -377,6 +402,18 @@ real!(
             pow::log2_32(self)
         }
         #[inline(always)]
+        fn log10(self) -> f32 {
+            pow::log10_32(self)
+        }
+        #[inline(always)]
+        fn asin(self) -> f32 {
+            asin::asin32(self)
+        }
+        #[inline(always)]
+        fn acos(self) -> f32 {
+            asin::acos32(self)
+        }
+        #[inline(always)]
         fn atan(self) -> f32 {
             atan::atan32(self)
         }
@@ -387,6 +424,22 @@ real!(
         #[inline(always)]
         fn asinh(self) -> f32 {
             hyperbolic::asinh32(self)
+        }
+        #[inline(always)]
+        fn acosh(self) -> f32 {
+            hyperbolic::acosh32(self)
+        }
+        #[inline(always)]
+        fn atanh(self) -> f32 {
+            ratio::atanh32(self)
+        }
+        #[inline(always)]
+        fn logit(self) -> f32 {
+            ratio::logit32(self)
+        }
+        #[inline(always)]
+        fn log_ndtr(self) -> f32 {
+            normal::log_ndtr32(self)
         }
         #[inline(always)]
         fn erfc(self) -> f32 {

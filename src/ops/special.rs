@@ -66,7 +66,7 @@ unary_prims! {
         probe: -0.8..0.8, &[0.0, 0.99, -1e-9];
     LOG_NDTR "log_ndtr", "Logarithm of the standard normal's distribution function, elementwise; exact far below 0, where that function vanishes.",
         ints: Ints::Promote,
-        f(x) x.via(normal::log_ndtr),
+        f(x) x.log_ndtr(),
         d(x, y) x.unary(&HAZARD),
         probe: -3.0..3.0, &[0.0, -40.0, 8.0];
     HAZARD "_hazard", "Density over distribution function of the standard normal (the inverse Mills ratio at `-x`), elementwise.",
@@ -88,11 +88,7 @@ unary_prims! {
         probe: -3.0..3.0, &[0.0, -5.0, 8.0];
     LOGIT "logit", "`log(x / (1 - x))`, the inverse of `sigmoid`, elementwise; exact near 0.5. NaN outside [0, 1]; slope +inf at the ends.",
         ints: Ints::Promote,
-        f(x) {
-            let one = T::c(1.0);
-            let near = (x - T::c(0.5)).abs() < T::c(0.25);
-            if near { ((x + x - one) / (one - x)).ln1p() } else { x.ln() - (-x).ln1p() }
-        },
+        f(x) x.logit(),
         d(x, y) {
             // Adding 0 turns -0 into 0.
             let slope = N::c(1.0) / (x.clone() + N::c(0.0)) + N::c(1.0) / (N::c(1.0) - x);

@@ -4,8 +4,11 @@
 //! The ratio is `p(a) / (a p(a) + q(a))` with polynomials fitted for it: what is rounded off in `p` is above and below, so that little
 //! of it is left where `a` is large.
 
+use super::erf::{P32 as WIDE_P32, Q32 as WIDE_Q32};
 use super::exp::{LN2_HI, LN2_HI32, LN2_LO, LN2_LO32, ROUND32, ROUND64, TAIL64, factors64};
+use super::log::core64;
 use super::poly::{chain, chain64, monic, monic64, pick, poly};
+use super::pow::{exp2, log2};
 
 /// The density is 0 from here on.
 pub const TOP32: f32 = 13.29;
@@ -127,4 +130,78 @@ pub fn ndtr32(x: f32) -> f32 {
 pub fn ndtr64(x: f64) -> f64 {
     let tail = density64(x) * mills64(x);
     pick(x > 0.0, 1.0 - tail, tail)
+}
+
+/// `(y + off) x + c` as two numbers.
+#[inline(always)]
+fn step64((y, off): (f64, f64), x: f64, c: f64) -> (f64, f64) {
+    let product = y * x;
+    let product_off = off.mul_add(x, y.mul_add(x, -product));
+    let sum = product + c;
+    let part = sum - product;
+    (sum, ((product - (sum - part)) + (c - part)) + product_off)
+}
+
+/// [`mills64`] times the density at 0, as two numbers, for `a` from 0. The last steps of the polynomials keep what they round off.
+#[inline(always)]
+pub(super) fn scaled_mills64(a: f64) -> (f64, f64) {
+    // Further out half the square of a number tells all digits of what is beyond; the polynomials would overflow.
+    let b = pick(a > 1e20, 1e20, a);
+    let [p @ .., p0] = P64;
+    let [q @ .., q0] = Q64;
+    let p = step64((monic64(&p, b), 0.0), b, p0);
+    let q = step64((chain64(&q, b), 0.0), b, q0);
+    let (below, off) = step64(p, b, q.0);
+    let inverse = 1.0 / below;
+    let ratio = p.0 * inverse;
+    let ratio_off = ((-ratio).mul_add(below, p.0) + (-ratio).mul_add(off + q.1, p.1)) * inverse;
+    let scaled = ratio * SCALE64;
+    (scaled, ratio_off.mul_add(SCALE64, ratio.mul_add(SCALE64, -scaled)))
+}
+
+/// What the standard normal has beyond a number, by [`scaled_mills64`] and by half the square (`half` and `off`).
+#[inline(always)]
+pub(super) fn tail64((ratio, ratio_off): (f64, f64), half: f64, off: f64) -> f64 {
+    let half = pick(half > 746.0, 746.0, half);
+    let k = (-half).mul_add(std::f64::consts::LOG2_E, ROUND64) - ROUND64;
+    let high = (-k).mul_add(LN2_HI, -half);
+    let low = k.mul_add(LN2_LO, off);
+    let r = high - low;
+    let error = ((high - r) - low) - SCALE_OFF64;
+    let sum = 1.0 + r;
+    let rest = ((1.0 - sum) + r) + poly(&TAIL64, r).mul_add(r * r, error);
+    let (first, second) = factors64(k);
+    ratio.mul_add(sum, ratio.mul_add(rest, ratio_off * sum)) * first * second
+}
+
+/// The logarithm of the distribution function of `f64`. Below 0 it is that of Mills' ratio, less half the square.
+#[inline(always)]
+pub fn log_ndtr64(x: f64) -> f64 {
+    let a = x.abs();
+    let square = a * a;
+    let off = pick(square < f64::INFINITY, a.mul_add(a, -square), 0.0);
+    let (half, off) = (0.5 * square, 0.5 * off);
+    let (mills, mills_off) = scaled_mills64(a);
+    let tail = tail64((mills, mills_off), half, off);
+    let positive = x > 0.0;
+    let u = pick(positive, 1.0 - tail, mills);
+    let rest = pick(positive, (1.0 - u) - tail, mills_off);
+    let y = core64(u, 0.0, rest / u - pick(positive, 0.0, off));
+    pick(u == 1.0, -tail, y - pick(positive, 0.0, half))
+}
+
+/// The same of `f32`, in `f64`.
+#[inline(always)]
+pub fn log_ndtr32(x: f32) -> f32 {
+    let a = f64::from(x.abs());
+    let half = -0.5 * a * a;
+    let b = pick(a > 1e6, 1e6, a);
+    let p = monic64(&WIDE_P32, b);
+    let mills = SCALE64 * (p / p.mul_add(b, chain64(&WIDE_Q32, b)));
+    let tail = exp2(std::f64::consts::LOG2_E * pick(half < -200.0, -200.0, half)) * mills;
+    let positive = x > 0.0;
+    let log = std::f64::consts::LN_2 * log2(pick(positive, 1.0 - tail, mills));
+    let far = (-0.5 * tail).mul_add(tail, -tail);
+    let y = pick(positive, pick(tail < 1e-4, far, log), half + log);
+    pick(x.is_nan(), f64::NAN, y) as f32
 }
