@@ -5,7 +5,9 @@ use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
 use crate::tensor::simd::poly::pick;
-use crate::tensor::simd::{asin, atan, erf, exp, hyperbolic, hypot, log, normal, pow, ratio, sine, tanh};
+use crate::tensor::simd::{
+    asin, atan, erf, erfinv, exp, gamma as near_gamma, hazard, hyperbolic, hypot, log, normal, pow, ratio, sine, tanh,
+};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -58,8 +60,19 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn fmod(self, y: Self) -> Self;
     fn erf(self) -> Self;
     fn erfc(self) -> Self;
+    fn erfinv(self) -> Self;
     /// Logarithm of the normal distribution function.
     fn log_ndtr(self) -> Self;
+    /// The slope of that: density over distribution function.
+    fn hazard(self) -> Self;
+    /// What the hazard is above `-x`.
+    fn hazard_excess(self) -> Self;
+    /// Logarithm of the gamma function's size.
+    fn lgamma(self) -> Self;
+    /// From here on [`Real::lgamma_near`] and [`Real::digamma_near`] are `lgamma` and `digamma`.
+    const LEAST_NEAR: Self;
+    fn lgamma_near(self) -> Self;
+    fn digamma_near(self) -> Self;
     /// Up to here [`Real::sin_near`], [`Real::cos_near`] and [`Real::tan_near`] are sine, cosine and tangent.
     const NEAR_ANGLE: Self;
     fn sin_near(self) -> Self;
@@ -143,6 +156,7 @@ macro_rules! real {
             const NAN: $t = $t::NAN;
             const INFINITY: $t = $t::INFINITY;
             const MAX: $t = $t::MAX;
+            const LEAST_NEAR: $t = $t::MIN_POSITIVE;
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
@@ -162,6 +176,14 @@ macro_rules! real {
             #[inline(always)]
             fn fmod(self, y: $t) -> $t {
                 self % y
+            }
+            #[inline(always)]
+            fn lgamma(self) -> $t {
+                if self >= Self::LEAST_NEAR { self.lgamma_near() } else { gamma::lgamma(self as f64) as $t }
+            }
+            #[inline(always)]
+            fn digamma_near(self) -> $t {
+                near_gamma::digamma64(self as f64) as $t
             }
             $($real)*
         }
@@ -294,7 +316,23 @@ real!(
         }
         #[inline(always)]
         fn log_ndtr(self) -> f64 {
-            normal::log_ndtr64(self)
+            hazard::log_ndtr64(self)
+        }
+        #[inline(always)]
+        fn hazard(self) -> f64 {
+            hazard::hazard64(self)
+        }
+        #[inline(always)]
+        fn hazard_excess(self) -> f64 {
+            hazard::hazard_excess64(self)
+        }
+        #[inline(always)]
+        fn erfinv(self) -> f64 {
+            erfinv::erfinv64(self)
+        }
+        #[inline(always)]
+        fn lgamma_near(self) -> f64 {
+            near_gamma::lgamma64(self)
         }
         #[inline(always)]
         fn erfc(self) -> f64 {
@@ -439,7 +477,23 @@ real!(
         }
         #[inline(always)]
         fn log_ndtr(self) -> f32 {
-            normal::log_ndtr32(self)
+            hazard::log_ndtr32(self)
+        }
+        #[inline(always)]
+        fn hazard(self) -> f32 {
+            hazard::hazard32(self)
+        }
+        #[inline(always)]
+        fn hazard_excess(self) -> f32 {
+            hazard::hazard_excess32(self)
+        }
+        #[inline(always)]
+        fn erfinv(self) -> f32 {
+            erfinv::erfinv32(self)
+        }
+        #[inline(always)]
+        fn lgamma_near(self) -> f32 {
+            near_gamma::lgamma32(self as f64) as f32
         }
         #[inline(always)]
         fn erfc(self) -> f32 {

@@ -40,7 +40,7 @@ const TAIL64: [f64; 8] = [
 
 /// `log(x) + extra` for `x` normal and positive; `shift` is added to the exponent.
 #[inline(always)]
-fn core32(x: f32, shift: f32, extra: f32) -> f32 {
+pub(super) fn core32(x: f32, shift: f32, extra: f32) -> f32 {
     let bits = x.to_bits() as i32;
     let e = bits.wrapping_sub(0x3f35_04f3) >> 23;
     let m = f32::from_bits(bits.wrapping_sub(e << 23) as u32) - 1.0;

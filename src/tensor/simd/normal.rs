@@ -4,11 +4,8 @@
 //! The ratio is `p(a) / (a p(a) + q(a))` with polynomials fitted for it: what is rounded off in `p` is above and below, so that little
 //! of it is left where `a` is large.
 
-use super::erf::{P32 as WIDE_P32, Q32 as WIDE_Q32};
 use super::exp::{LN2_HI, LN2_HI32, LN2_LO, LN2_LO32, ROUND32, ROUND64, TAIL64, factors64};
-use super::log::core64;
 use super::poly::{chain, chain64, monic, monic64, pick, poly};
-use super::pow::{exp2, log2};
 
 /// The density is 0 from here on.
 pub const TOP32: f32 = 13.29;
@@ -172,36 +169,4 @@ pub(super) fn tail64((ratio, ratio_off): (f64, f64), half: f64, off: f64) -> f64
     let rest = ((1.0 - sum) + r) + poly(&TAIL64, r).mul_add(r * r, error);
     let (first, second) = factors64(k);
     ratio.mul_add(sum, ratio.mul_add(rest, ratio_off * sum)) * first * second
-}
-
-/// The logarithm of the distribution function of `f64`. Below 0 it is that of Mills' ratio, less half the square.
-#[inline(always)]
-pub fn log_ndtr64(x: f64) -> f64 {
-    let a = x.abs();
-    let square = a * a;
-    let off = pick(square < f64::INFINITY, a.mul_add(a, -square), 0.0);
-    let (half, off) = (0.5 * square, 0.5 * off);
-    let (mills, mills_off) = scaled_mills64(a);
-    let tail = tail64((mills, mills_off), half, off);
-    let positive = x > 0.0;
-    let u = pick(positive, 1.0 - tail, mills);
-    let rest = pick(positive, (1.0 - u) - tail, mills_off);
-    let y = core64(u, 0.0, rest / u - pick(positive, 0.0, off));
-    pick(u == 1.0, -tail, y - pick(positive, 0.0, half))
-}
-
-/// The same of `f32`, in `f64`.
-#[inline(always)]
-pub fn log_ndtr32(x: f32) -> f32 {
-    let a = f64::from(x.abs());
-    let half = -0.5 * a * a;
-    let b = pick(a > 1e6, 1e6, a);
-    let p = monic64(&WIDE_P32, b);
-    let mills = SCALE64 * (p / p.mul_add(b, chain64(&WIDE_Q32, b)));
-    let tail = exp2(std::f64::consts::LOG2_E * pick(half < -200.0, -200.0, half)) * mills;
-    let positive = x > 0.0;
-    let log = std::f64::consts::LN_2 * log2(pick(positive, 1.0 - tail, mills));
-    let far = (-0.5 * tail).mul_add(tail, -tail);
-    let y = pick(positive, pick(tail < 1e-4, far, log), half + log);
-    pick(x.is_nan(), f64::NAN, y) as f32
 }
