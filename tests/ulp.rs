@@ -318,6 +318,16 @@ fn f64_at_the_edges() {
     assert_eq!((ratio::logit64(0.5).to_bits(), hazard::log_ndtr64(-inf)), (0, -inf));
     assert_eq!((hazard::log_ndtr64(inf), hazard::log_ndtr64(0.0)), (0.0, -std::f64::consts::LN_2));
     assert!(hazard::log_ndtr64(f64::NAN).is_nan() && hazard::log_ndtr32(f32::NAN).is_nan());
+    assert_eq!(
+        (erfinv::erfinv64(-1.0), erfinv::erfinv32(1.0), erfinv::erfinv64(-0.0).to_bits()),
+        (-inf, f32::INFINITY, 1 << 63)
+    );
+    assert!([1.5, -inf, f64::NAN].iter().all(|&x| erfinv::erfinv64(x).is_nan() && erfinv::erfinv32(x as f32).is_nan()));
+    assert_eq!((hazard::hazard64(-inf), hazard::hazard64(inf), hazard::hazard64(-1e200)), (inf, 0.0, 1e200));
+    assert_eq!((hazard::hazard_excess64(-inf), hazard::hazard_excess64(inf)), (0.0, inf));
+    assert!(hazard::hazard64(f64::NAN).is_nan() && hazard::hazard_excess32(f32::NAN).is_nan());
+    assert_eq!((gamma::lgamma64(1.0), gamma::lgamma64(2.0), gamma::lgamma64(inf)), (0.0, 0.0, inf));
+    assert_eq!((gamma::lgamma32(1.0), gamma::lgamma32(2.0), gamma::digamma64(inf)), (0.0, 0.0, inf));
     for k in -300..300 {
         assert_eq!(log::log2_64(2f64.powi(k)), f64::from(k));
         assert!((0..22).contains(&k).then(|| log::log10_64(10f64.powi(k))).is_none_or(|y| y == f64::from(k)));
