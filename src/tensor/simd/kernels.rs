@@ -295,12 +295,17 @@ pub fn digamma_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_,
 /// Elements that go the fast way together.
 const BLOCK: usize = 256;
 
+/// Whether a kernel reaches all of a block, and such kernels: of values, and of cotangents.
+type Reached<T> = fn(&[T]) -> bool;
+type Near<T> = fn(&[T], &mut Out<'_, T>);
+type PullNear<T> = fn(&[T], &[T], &mut Out<'_, T>);
+
 /// Blocks that a kernel reaches as a whole by it, others number by number.
 fn by_blocks<T: Real>(
     n: usize,
     args: &[Lanes<'_, T>],
     out: &mut Out<'_, T>,
-    (reached, near): (fn(&[T]) -> bool, fn(&[T], &mut Out<'_, T>)),
+    (reached, near): (Reached<T>, Near<T>),
     any: fn(T) -> T,
 ) {
     match *args {
@@ -334,13 +339,11 @@ pub fn lgamma_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'
     pull_by_blocks(args, y_bar, out, (all_positive, lgamma_pull_near), |x, y_bar| y_bar.zmul(x.digamma()));
 }
 
-type PullNear<T> = fn(&[T], &[T], &mut Out<'_, T>);
-
 fn pull_by_blocks<T: Real>(
     args: &[&[T]],
     y_bar: &[T],
     out: &mut Out<'_, T>,
-    (reached, near): (fn(&[T]) -> bool, PullNear<T>),
+    (reached, near): (Reached<T>, PullNear<T>),
     any: fn(T, T) -> T,
 ) {
     let [x] = *args else { return };
