@@ -2,7 +2,9 @@
 //! (`ulp/f64.txt`, recorded by `ulp/record.py`). `cargo test --test ulp -- --nocapture` prints what was measured.
 
 use dlang::ops::num::Num;
-use dlang::tensor::simd::{atan, erf, exp, hyperbolic, hypot, log, normal, pow, sine, tanh};
+use dlang::tensor::simd::{
+    asin, atan, erf, erfinv, exp, gamma, hazard, hyperbolic, hypot, log, normal, pow, ratio, sine, tanh,
+};
 
 type Function = fn(f64) -> f64;
 
@@ -72,6 +74,46 @@ fn f32_functions() {
     check32("log2", 0.51, pow::log2_32, libm::log2);
     check32("tan", 0.6, sine::tan32, libm::tan);
     check32("erfc", 1.1, erf::erfc32, libm::erfc);
+    check32("asin", 1.3, asin::asin32, libm::asin);
+    check32("acos", 1.3, asin::acos32, libm::acos);
+    check32("log10", 0.51, pow::log10_32, libm::log10);
+    check32("acosh", 0.51, hyperbolic::acosh32, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) });
+    check32("atanh", 1.2, ratio::atanh32, |x| if x.abs() > 1.0 { f64::NAN } else { libm::atanh(x) });
+    fn logit(x: f64) -> f64 {
+        let near = (x - 0.5).abs() < 0.25;
+        if near { libm::log1p((x + x - 1.0) / (1.0 - x)) } else { libm::log(x) - libm::log1p(-x) }
+    }
+    check32("logit", 0.9, ratio::logit32, logit);
+    // Far below 0 the first terms of the series.
+    fn log_normal(x: f64) -> f64 {
+        let tail = 0.5 * libm::erfc(x.abs() * std::f64::consts::FRAC_1_SQRT_2);
+        if x > 0.0 {
+            libm::log1p(-tail)
+        } else if x > -20.0 || x.is_nan() {
+            libm::log(tail)
+        } else {
+            let y = 1.0 / (x * x);
+            let series = y * (-1.0 + y * (3.0 + y * (-15.0 + y * 105.0)));
+            -0.5 * x * x - libm::log(-x) - 0.918_938_533_204_672_7 + libm::log1p(series)
+        }
+    }
+    check32("erfinv", 2.0, erfinv::erfinv32, erfinv::erfinv64);
+    fn positive(x: f32) -> f64 {
+        if x < f32::MIN_POSITIVE { 1.0 } else { f64::from(x) }
+    }
+    check32("lgamma", 0.6, |x| gamma::lgamma32(positive(x)) as f32, |x| libm::lgamma(positive(x as f32)));
+    // As for sigmoid.
+    fn hazard_truth(x: f64) -> f64 {
+        let y = hazard::hazard64(x);
+        if y < f64::from(f32::MIN_POSITIVE) { 0.0 } else { y }
+    }
+    fn density_over_rest(x: f32) -> f32 {
+        let y = hazard::hazard32(x);
+        if y < f32::MIN_POSITIVE { 0.0 } else { y }
+    }
+    check32("hazard", 0.6, density_over_rest, hazard_truth);
+    check32("excess of the hazard", 1.0, hazard::hazard_excess32, hazard::hazard_excess64);
+    check32("log_ndtr", 0.6, hazard::log_ndtr32, log_normal);
     check32("sin", 1.6, sine::sin32, libm::sin);
     check32("cos", 1.6, sine::cos32, libm::cos);
     // As for sigmoid.
@@ -193,6 +235,22 @@ fn f64_functions() {
         ("atan", 1.3, atan::atan64),
         ("cosh", 1.3, hyperbolic::cosh64),
         ("sinh", 1.5, hyperbolic::sinh64),
+        ("asin", 1.3, asin::asin64),
+        ("acos", 1.3, asin::acos64),
+        ("log2", 0.7, log::log2_64),
+        ("log10", 0.7, log::log10_64),
+        ("atanh", 1.2, ratio::atanh64),
+        ("acosh", 0.7, hyperbolic::acosh64),
+        ("asinh", 0.7, hyperbolic::asinh64),
+        ("logit", 0.7, ratio::logit64),
+        ("erfc", 2.0, erf::erfc64),
+        ("log_ndtr", 1.8, hazard::log_ndtr64),
+        ("erfinv", 2.3, erfinv::erfinv64),
+        ("lgamma", 2.5, gamma::lgamma64),
+        // Digits are lost near its zero, at 1.46, where the points keep a distance, and far below 0 for the excess.
+        ("digamma", 30.0, gamma::digamma64),
+        ("hazard", 2.5, hazard::hazard64),
+        ("excess", 8.0, hazard::hazard_excess64),
     ];
     let hex = |s: &str| f64::from_bits(u64::from_str_radix(s, 16).expect("16 hex digits"));
     for (name, limit, f) in table {
@@ -234,11 +292,45 @@ fn f64_at_the_edges() {
         (atan::atan64, libm::atan),
         (hyperbolic::cosh64, libm::cosh),
         (hyperbolic::sinh64, libm::sinh),
+        (hyperbolic::asinh64, libm::asinh),
+        (hyperbolic::acosh64, |x| if x < 1.0 { f64::NAN } else { libm::acosh(x) }),
+        (asin::asin64, libm::asin),
+        (asin::acos64, libm::acos),
+        (log::log2_64, libm::log2),
+        (log::log10_64, libm::log10),
+        (ratio::atanh64, |x| if x.abs() > 1.0 { f64::NAN } else { libm::atanh(x) }),
+        (ratio::logit64, |x| libm::log(x) - libm::log1p(-x)),
+        (erf::erfc64, libm::erfc),
     ];
     for (f, truth) in functions {
         for x in [0.0, -0.0, inf, -inf, f64::NAN, 1.0 / 0.0 - inf, 5e-324] {
             same(f(x), truth(x));
         }
+    }
+    // The ends of domains, and powers.
+    assert_eq!((asin::acos64(1.0).to_bits(), asin::asin64(-1.0)), (0, -std::f64::consts::FRAC_PI_2));
+    assert_eq!((asin::acos64(-1.0), hyperbolic::acosh64(1.0).to_bits()), (std::f64::consts::PI, 0));
+    assert!(
+        [asin::asin64, asin::acos64, ratio::atanh64, ratio::logit64].iter().all(|f| f(1.0000000000000002).is_nan())
+    );
+    assert!([log::log2_64, log::log10_64, ratio::logit64, hyperbolic::acosh64].iter().all(|f| f(-1e-9).is_nan()));
+    assert_eq!((ratio::atanh64(-1.0), ratio::logit64(1.0), ratio::logit64(-0.0)), (-inf, inf, -inf));
+    assert_eq!((ratio::logit64(0.5).to_bits(), hazard::log_ndtr64(-inf)), (0, -inf));
+    assert_eq!((hazard::log_ndtr64(inf), hazard::log_ndtr64(0.0)), (0.0, -std::f64::consts::LN_2));
+    assert!(hazard::log_ndtr64(f64::NAN).is_nan() && hazard::log_ndtr32(f32::NAN).is_nan());
+    assert_eq!(
+        (erfinv::erfinv64(-1.0), erfinv::erfinv32(1.0), erfinv::erfinv64(-0.0).to_bits()),
+        (-inf, f32::INFINITY, 1 << 63)
+    );
+    assert!([1.5, -inf, f64::NAN].iter().all(|&x| erfinv::erfinv64(x).is_nan() && erfinv::erfinv32(x as f32).is_nan()));
+    assert_eq!((hazard::hazard64(-inf), hazard::hazard64(inf), hazard::hazard64(-1e200)), (inf, 0.0, 1e200));
+    assert_eq!((hazard::hazard_excess64(-inf), hazard::hazard_excess64(inf)), (0.0, inf));
+    assert!(hazard::hazard64(f64::NAN).is_nan() && hazard::hazard_excess32(f32::NAN).is_nan());
+    assert_eq!((gamma::lgamma64(1.0), gamma::lgamma64(2.0), gamma::lgamma64(inf)), (0.0, 0.0, inf));
+    assert_eq!((gamma::lgamma32(1.0), gamma::lgamma32(2.0), gamma::digamma64(inf)), (0.0, 0.0, inf));
+    for k in -300..300 {
+        assert_eq!(log::log2_64(2f64.powi(k)), f64::from(k));
+        assert!((0..22).contains(&k).then(|| log::log10_64(10f64.powi(k))).is_none_or(|y| y == f64::from(k)));
     }
     assert_eq!((tanh::sigmoid64(0.0), tanh::sigmoid64(inf), tanh::sigmoid64(-inf)), (0.5, 1.0, 0.0));
     assert_eq!((exp::exp64(709.79), exp::exp64(-745.2), exp::exp64(1.0)), (inf, 0.0, std::f64::consts::E));

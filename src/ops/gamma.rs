@@ -1,7 +1,8 @@
-//! Log-gamma and its derivatives on `f64`.
+//! Log-gamma and its derivatives on `f64`; positive normal numbers by [`crate::tensor::simd::gamma`].
 //!
-//! Digamma and polygamma climb by their recurrence to an argument where the asymptotic series is exact to the last
-//! digits. At their poles: the limit from the right at 0, NaN at the negative integers (no slope on either side).
+//! Polygamma climbs by its recurrence to an argument where the asymptotic series is exact to the last digits. At their poles: the limit from the right at 0, NaN at the negative integers (no slope on either side).
+
+use crate::tensor::simd::gamma::digamma64;
 
 /// Bernoulli numbers B2, B4, ... B20.
 const BERNOULLI: [f64; 10] = [
@@ -20,7 +21,7 @@ const BERNOULLI: [f64; 10] = [
 /// Below this the climb takes too many steps.
 const LOWEST: f64 = -1e6;
 
-/// `ln |gamma(x)|`
+/// `ln |gamma(x)|`, where the kernel for positive normal numbers does not reach.
 pub fn lgamma(x: f64) -> f64 {
     libm::lgamma(x)
 }
@@ -31,11 +32,11 @@ fn is_pole(x: f64) -> bool {
 
 /// Derivative of [`lgamma`].
 pub fn digamma(x: f64) -> f64 {
+    if x >= f64::MIN_POSITIVE {
+        return digamma64(x);
+    }
     if x == 0.0 {
         return f64::NEG_INFINITY;
-    }
-    if x == f64::INFINITY {
-        return x;
     }
     if x.is_nan() || is_pole(x) || x == f64::NEG_INFINITY {
         return f64::NAN;
@@ -49,18 +50,8 @@ pub fn digamma(x: f64) -> f64 {
         let angle = std::f64::consts::PI * (x - x.floor());
         return digamma(1.0 - x) - std::f64::consts::PI / angle.tan();
     }
-    let mut x = x;
-    let mut climb = 0.0;
-    while x < 10.0 {
-        climb += 1.0 / x;
-        x += 1.0;
-    }
-    let inv2 = 1.0 / (x * x);
-    let mut series = 0.0;
-    for (k, b) in BERNOULLI.iter().enumerate().rev() {
-        series = (series + b / (2.0 * (k + 1) as f64)) * inv2;
-    }
-    x.ln() - 0.5 / x - series - climb
+    // Of a positive number below the normal ones nothing else is left.
+    -1.0 / x
 }
 
 /// The `order`-th derivative of digamma; `order` is a whole number (0 is digamma itself), else NaN.

@@ -10,8 +10,8 @@ use crate::tensor::lanes::Lanes;
 use crate::tensor::out::Out;
 use crate::tensor::simd::ints::{IntBinary, IntTernary, IntUnary, int_binary, int_ternary, int_unary, unmark};
 use crate::tensor::simd::kernels::{
-    binary_lanes, binary_pull0, binary_pull1, cos_lanes, cos_pull, sin_lanes, sin_pull, tan_lanes, ternary_lanes,
-    ternary_pull0, ternary_pull1, ternary_pull2, unary_lanes, unary_pull,
+    binary_lanes, binary_pull0, binary_pull1, cos_lanes, cos_pull, digamma_lanes, lgamma_lanes, lgamma_pull, sin_lanes,
+    sin_pull, tan_lanes, ternary_lanes, ternary_pull0, ternary_pull1, ternary_pull2, unary_lanes, unary_pull,
 };
 use crate::value::Value;
 
@@ -255,6 +255,22 @@ impl Elementwise {
     pub const fn with_tangent(mut self) -> Elementwise {
         self.lanes32 = tan_lanes::<f32>;
         self.lanes64 = tan_lanes::<f64>;
+        self
+    }
+
+    /// With the kernels of the logarithm of the gamma function.
+    pub const fn with_log_gamma(mut self) -> Elementwise {
+        self.lanes32 = lgamma_lanes::<f32>;
+        self.lanes64 = lgamma_lanes::<f64>;
+        self.pull32 = [lgamma_pull::<f32>; 3];
+        self.pull64 = [lgamma_pull::<f64>; 3];
+        self
+    }
+
+    /// With the kernels of its derivative.
+    pub const fn with_digamma(mut self) -> Elementwise {
+        self.lanes32 = digamma_lanes::<f32>;
+        self.lanes64 = digamma_lanes::<f64>;
         self
     }
 

@@ -29,7 +29,6 @@ pub mod math;
 pub mod matrices;
 pub mod moment;
 pub mod norm;
-pub mod normal;
 pub mod num;
 pub mod operand;
 pub mod order;

@@ -5,7 +5,9 @@ use super::gamma;
 use super::num::{Num, call_binary, call_unary};
 use crate::ops::prim::Prim;
 use crate::tensor::simd::poly::pick;
-use crate::tensor::simd::{atan, erf, exp, hyperbolic, hypot, log, normal, pow, sine, tanh};
+use crate::tensor::simd::{
+    asin, atan, erf, erfinv, exp, gamma as near_gamma, hazard, hyperbolic, hypot, log, normal, pow, ratio, sine, tanh,
+};
 
 /// `f32` or `f64`.
 pub trait Real: Num + Copy + PartialOrd + Default + 'static {
@@ -46,6 +48,10 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn acos(self) -> Self;
     fn atan(self) -> Self;
     fn asinh(self) -> Self;
+    fn acosh(self) -> Self;
+    fn atanh(self) -> Self;
+    /// `log(x / (1 - x))`
+    fn logit(self) -> Self;
     fn atan2(self, x: Self) -> Self;
     fn floor(self) -> Self;
     fn ceil(self) -> Self;
@@ -54,6 +60,19 @@ pub trait Real: Num + Copy + PartialOrd + Default + 'static {
     fn fmod(self, y: Self) -> Self;
     fn erf(self) -> Self;
     fn erfc(self) -> Self;
+    fn erfinv(self) -> Self;
+    /// Logarithm of the normal distribution function.
+    fn log_ndtr(self) -> Self;
+    /// The slope of that: density over distribution function.
+    fn hazard(self) -> Self;
+    /// What the hazard is above `-x`.
+    fn hazard_excess(self) -> Self;
+    /// Logarithm of the gamma function's size.
+    fn lgamma(self) -> Self;
+    /// From here on [`Real::lgamma_near`] and [`Real::digamma_near`] are `lgamma` and `digamma`.
+    const LEAST_NEAR: Self;
+    fn lgamma_near(self) -> Self;
+    fn digamma_near(self) -> Self;
     /// Up to here [`Real::sin_near`], [`Real::cos_near`] and [`Real::tan_near`] are sine, cosine and tangent.
     const NEAR_ANGLE: Self;
     fn sin_near(self) -> Self;
@@ -137,21 +156,13 @@ macro_rules! real {
             const NAN: $t = $t::NAN;
             const INFINITY: $t = $t::INFINITY;
             const MAX: $t = $t::MAX;
+            const LEAST_NEAR: $t = $t::MIN_POSITIVE;
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self as f64
             }
             fn cbrt(self) -> $t {
                 $t::cbrt(self)
-            }
-            fn log10(self) -> $t {
-                $t::log10(self)
-            }
-            fn asin(self) -> $t {
-                $t::asin(self)
-            }
-            fn acos(self) -> $t {
-                $t::acos(self)
             }
             fn floor(self) -> $t {
                 $t::floor(self)
@@ -165,6 +176,14 @@ macro_rules! real {
             #[inline(always)]
             fn fmod(self, y: $t) -> $t {
                 self % y
+            }
+            #[inline(always)]
+            fn lgamma(self) -> $t {
+                if self >= Self::LEAST_NEAR { self.lgamma_near() } else { gamma::lgamma(self as f64) as $t }
+            }
+            #[inline(always)]
+            fn digamma_near(self) -> $t {
+                near_gamma::digamma64(self as f64) as $t
             }
             $($real)*
         }
@@ -257,7 +276,19 @@ real!(
         }
         #[inline(always)]
         fn log2(self) -> f64 {
-            f64::log2(self)
+            log::log2_64(self)
+        }
+        #[inline(always)]
+        fn log10(self) -> f64 {
+            log::log10_64(self)
+        }
+        #[inline(always)]
+        fn asin(self) -> f64 {
+            asin::asin64(self)
+        }
+        #[inline(always)]
+        fn acos(self) -> f64 {
+            asin::acos64(self)
         }
         #[inline(always)]
         fn atan(self) -> f64 {
@@ -269,11 +300,43 @@ real!(
         }
         #[inline(always)]
         fn asinh(self) -> f64 {
-            libm::asinh(self)
+            hyperbolic::asinh64(self)
+        }
+        #[inline(always)]
+        fn acosh(self) -> f64 {
+            hyperbolic::acosh64(self)
+        }
+        #[inline(always)]
+        fn atanh(self) -> f64 {
+            ratio::atanh64(self)
+        }
+        #[inline(always)]
+        fn logit(self) -> f64 {
+            ratio::logit64(self)
+        }
+        #[inline(always)]
+        fn log_ndtr(self) -> f64 {
+            hazard::log_ndtr64(self)
+        }
+        #[inline(always)]
+        fn hazard(self) -> f64 {
+            hazard::hazard64(self)
+        }
+        #[inline(always)]
+        fn hazard_excess(self) -> f64 {
+            hazard::hazard_excess64(self)
+        }
+        #[inline(always)]
+        fn erfinv(self) -> f64 {
+            erfinv::erfinv64(self)
+        }
+        #[inline(always)]
+        fn lgamma_near(self) -> f64 {
+            near_gamma::lgamma64(self)
         }
         #[inline(always)]
         fn erfc(self) -> f64 {
-            libm::erfc(self)
+            erf::erfc64(self)
         }
         #[inline(always)]
         fn tan(self) -> f64 {
@@ -377,6 +440,18 @@ real!(
             pow::log2_32(self)
         }
         #[inline(always)]
+        fn log10(self) -> f32 {
+            pow::log10_32(self)
+        }
+        #[inline(always)]
+        fn asin(self) -> f32 {
+            asin::asin32(self)
+        }
+        #[inline(always)]
+        fn acos(self) -> f32 {
+            asin::acos32(self)
+        }
+        #[inline(always)]
         fn atan(self) -> f32 {
             atan::atan32(self)
         }
@@ -387,6 +462,38 @@ real!(
         #[inline(always)]
         fn asinh(self) -> f32 {
             hyperbolic::asinh32(self)
+        }
+        #[inline(always)]
+        fn acosh(self) -> f32 {
+            hyperbolic::acosh32(self)
+        }
+        #[inline(always)]
+        fn atanh(self) -> f32 {
+            ratio::atanh32(self)
+        }
+        #[inline(always)]
+        fn logit(self) -> f32 {
+            ratio::logit32(self)
+        }
+        #[inline(always)]
+        fn log_ndtr(self) -> f32 {
+            hazard::log_ndtr32(self)
+        }
+        #[inline(always)]
+        fn hazard(self) -> f32 {
+            hazard::hazard32(self)
+        }
+        #[inline(always)]
+        fn hazard_excess(self) -> f32 {
+            hazard::hazard_excess32(self)
+        }
+        #[inline(always)]
+        fn erfinv(self) -> f32 {
+            erfinv::erfinv32(self)
+        }
+        #[inline(always)]
+        fn lgamma_near(self) -> f32 {
+            near_gamma::lgamma32(self as f64) as f32
         }
         #[inline(always)]
         fn erfc(self) -> f32 {

@@ -7,7 +7,7 @@ use super::math::log_slope;
 use super::num::Num;
 use super::prim::{Batch, Diff, Eval, Prim, Probe, ProbeArg, Sample, Sig, req};
 use super::real::Real;
-use super::{gamma, normal, wave};
+use super::wave;
 use crate::types::ty::Ty;
 use crate::{binary_prims, unary_prims};
 
@@ -61,17 +61,17 @@ unary_prims! {
         probe: -2.0..2.0, &[0.0, 5.0];
     ERFINV "erfinv", "Inverse of `erf`, elementwise. NaN outside [-1, 1]; -inf and inf at the ends, with slope +inf.",
         ints: Ints::Promote,
-        f(x) x.via(normal::erfinv),
+        f(x) x.erfinv(),
         d(x, y) N::c(1.0 / FRAC_2_SQRT_PI) * (y.clone() * y).exp(),
         probe: -0.8..0.8, &[0.0, 0.99, -1e-9];
     LOG_NDTR "log_ndtr", "Logarithm of the standard normal's distribution function, elementwise; exact far below 0, where that function vanishes.",
         ints: Ints::Promote,
-        f(x) x.via(normal::log_ndtr),
+        f(x) x.log_ndtr(),
         d(x, y) x.unary(&HAZARD),
         probe: -3.0..3.0, &[0.0, -40.0, 8.0];
     HAZARD "_hazard", "Density over distribution function of the standard normal (the inverse Mills ratio at `-x`), elementwise.",
         ints: Ints::Promote,
-        f(x) x.via(normal::hazard),
+        f(x) x.hazard(),
         // zmul: far above 0 the density is 0 and must stay so. At -inf the hazard is a line.
         d(x, y) {
             let slope = -y.zmul(x.clone().unary(&HAZARD_EXCESS));
@@ -80,7 +80,7 @@ unary_prims! {
         probe: -3.0..3.0, &[0.0, -5.0, -40.0, 8.0];
     HAZARD_EXCESS "_hazard_excess", "What `_hazard` differs by from the line `-x` that it follows far below 0, elementwise.",
         ints: Ints::Promote,
-        f(x) x.via(normal::hazard_excess),
+        f(x) x.hazard_excess(),
         d(x, y) {
             let slope = N::c(1.0) - x.clone().unary(&HAZARD).zmul(y);
             N::if_eq(x, N::c(f64::NEG_INFINITY), N::c(0.0), slope)
@@ -88,11 +88,7 @@ unary_prims! {
         probe: -3.0..3.0, &[0.0, -5.0, 8.0];
     LOGIT "logit", "`log(x / (1 - x))`, the inverse of `sigmoid`, elementwise; exact near 0.5. NaN outside [0, 1]; slope +inf at the ends.",
         ints: Ints::Promote,
-        f(x) {
-            let one = T::c(1.0);
-            let near = (x - T::c(0.5)).abs() < T::c(0.25);
-            if near { ((x + x - one) / (one - x)).ln1p() } else { x.ln() - (-x).ln1p() }
-        },
+        f(x) x.logit(),
         d(x, y) {
             // Adding 0 turns -0 into 0.
             let slope = N::c(1.0) / (x.clone() + N::c(0.0)) + N::c(1.0) / (N::c(1.0) - x);
@@ -106,14 +102,14 @@ unary_prims! {
         probe: -2.0..2.0, &[0.0, 1e-6, 1.0];
     LGAMMA "lgamma", "Logarithm of the gamma function's magnitude, elementwise. inf at 0 (slope -inf) and at the other poles (slope NaN).",
         ints: Ints::Promote,
-        f(x) x.via(gamma::lgamma),
+        f(x) x.lgamma(),
         d(x, y) x.digamma(),
-        probe: 0.5..4.0, &[1.0, -0.5];
+        probe: 0.5..4.0, &[1.0, -0.5], with_log_gamma;
     DIGAMMA "digamma", "Derivative of `lgamma`, elementwise. -inf at 0 (slope inf), NaN at the negative integers.",
         ints: Ints::Promote,
         f(x) x.digamma(),
         d(x, y) N::c(1.0).polygamma(x),
-        probe: 0.5..4.0, &[1.0, -0.5];
+        probe: 0.5..4.0, &[1.0, -0.5], with_digamma;
 }
 
 binary_prims! {

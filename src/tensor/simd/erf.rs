@@ -1,6 +1,7 @@
-//! The error function, and what it lacks to 1 of `f32`.
+//! The error function, and what it lacks to 1.
 
 use super::exp::exp64;
+use super::normal::{scaled_mills64, tail64};
 use super::poly::{chain, chain64, monic64, pick, poly};
 use super::pow::exp2;
 
@@ -56,9 +57,9 @@ const FAR64: [f64; 17] = [
 
 /// Mills' ratio `p(a) / (a p(a) + q(a))` of the standard normal for `a` up to 14.8, as exact as a result of `f32` needs, without the
 /// highest coefficient of `p`, which is 1.
-const P32: [f64; 5] =
+pub(super) const P32: [f64; 5] =
     [12.513963480547805, 74.05528261364506, 252.57049393690156, 497.67167237708384, 473.63919246563654];
-const Q32: [f64; 6] = [
+pub(super) const Q32: [f64; 6] = [
     -1.0688642311075777e-05,
     1.0006329609095705,
     12.497474674366682,
@@ -100,4 +101,18 @@ pub fn erf64(x: f64) -> f64 {
     let near = x.mul_add(poly(&NEAR64, z), x);
     let far = (-exp64(-(cut * cut))).mul_add(poly(&FAR64, (cut - 2.0) / (cut + 2.0)), 1.0);
     pick(a < 1.0, near, far.copysign(x))
+}
+
+/// `1 - erf(x)` of `f64`, without loss for large `x`: twice what the standard normal has beyond.
+#[inline(always)]
+pub fn erfc64(x: f64) -> f64 {
+    let a = x.abs();
+    let square = a * a;
+    let off = pick(square < f64::INFINITY, a.mul_add(a, -square), 0.0);
+    let tail = 2.0 * tail64(scaled_mills64(a * std::f64::consts::SQRT_2), square, off);
+    let far = pick(x < 0.0, 2.0 - tail, tail);
+    // With what the difference rounds off.
+    let part = x * poly(&NEAR64, square);
+    let one = 1.0 - x;
+    pick(a < 0.5, one + (((1.0 - one) - x) - part), far)
 }

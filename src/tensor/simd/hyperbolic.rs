@@ -1,9 +1,10 @@
-//! Hyperbolic sine and cosine, of a quarter of the exponential, which overflows later than they do; and the inverse sine of `f32`.
+//! Hyperbolic sine and cosine, of a quarter of the exponential, which overflows later than they do; and their inverses.
 
 use std::f32::consts::LOG2_E as LOG2_E32;
 use std::f64::consts::{LN_2, LOG2_E};
 
 use super::exp::{LN2_HI, LN2_HI32, LN2_LO, LN2_LO32, ROUND32, ROUND64, TAIL32, TAIL64};
+use super::log::core64;
 use super::poly::{pick, poly, poly32};
 use super::pow::log2;
 
@@ -95,4 +96,48 @@ pub fn asinh32(x: f32) -> f32 {
     let y = pick(a < 0.01, near, far);
     let y = pick(a < f64::INFINITY, y, a);
     (y as f32).copysign(x)
+}
+
+/// `acosh(x)` of `f32`, through a logarithm in `f64`; NaN below 1.
+#[inline(always)]
+pub fn acosh32(x: f32) -> f32 {
+    let a = f64::from(x);
+    let y = LN_2 * log2(a + a.mul_add(a, -1.0).sqrt());
+    let y = pick(a < f64::INFINITY, y, a);
+    pick(x >= 1.0, y, f64::NAN) as f32
+}
+
+/// From here on the root is the number itself.
+const STRAIGHT: f64 = 134_217_728.0; // 2^27
+
+/// `log(a + root)`, where `root` is that of the square and `one`, which is 1 or -1, and `a` 0 or 1 at least. All that is rounded off
+/// on the way is kept; it counts where the sum is near 1. There `1 / (a + root)` is the difference, but for its sign.
+#[inline(always)]
+fn log_of_sum(a: f64, one: f64) -> f64 {
+    let square = a * a;
+    let square_off = a.mul_add(a, -square);
+    let sum = square + one;
+    let part = sum - square;
+    let sum_off = (square - (sum - part)) + (one - part);
+    let root = sum.sqrt();
+    let root_off = ((-root).mul_add(root, sum) + (sum_off + square_off)) / (2.0 * root);
+    let (most, least) = if one > 0.0 { (root, a) } else { (a, root) };
+    let u = most + least;
+    let off = ((most - u) + least) + root_off;
+    let far = a > STRAIGHT;
+    core64(pick(far, a, u), pick(far, 1.0, 0.0), pick(far, 0.0, off * (most - least)))
+}
+
+/// `asinh(x)` of `f64`.
+#[inline(always)]
+pub fn asinh64(x: f64) -> f64 {
+    let a = x.abs();
+    pick(a < f64::INFINITY, log_of_sum(a, 1.0), a).copysign(x)
+}
+
+/// `acosh(x)` of `f64`; NaN below 1.
+#[inline(always)]
+pub fn acosh64(x: f64) -> f64 {
+    let y = pick(x < f64::INFINITY, log_of_sum(x, -1.0), x);
+    pick(x > 1.0, y, pick(x == 1.0, 0.0, f64::NAN))
 }

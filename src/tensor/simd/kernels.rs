@@ -36,6 +36,9 @@ per_element! {
     fn sin_near<T: Real>(; x: T) -> T { x.sin_near() }
     fn cos_near<T: Real>(; x: T) -> T { x.cos_near() }
     fn tan_near<T: Real>(; x: T) -> T { x.tan_near() }
+    fn lgamma_near<T: Real>(; x: T) -> T { x.lgamma_near() }
+    fn digamma_near<T: Real>(; x: T) -> T { x.digamma_near() }
+    fn lgamma_pull_near<T: Real>(; x: T, y_bar: T) -> T { y_bar.zmul(x.digamma_near()) }
     fn sin_pull_near<T: Real>(; x: T, y_bar: T) -> T { y_bar.zmul(x.cos_near()) }
     fn cos_pull_near<T: Real>(; x: T, y_bar: T) -> T { y_bar.zmul(-x.sin_near()) }
 }
@@ -247,38 +250,62 @@ wide! {
         near
     }
 
+
+    fn all_positive<T: Real>(x: &[T]) -> bool {
+        let mut near = true;
+        for &x in x {
+            near &= x >= T::LEAST_NEAR;
+        }
+        near
+    }
 }
 
 /// Values of the sine. Arguments that its own kernel does not reach are rare: one sends its whole block the slow way.
 pub fn sin_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-    waves(n, args, out, |x, out| sin_near(x, out), T::sin);
+    by_blocks(n, args, out, (all_near, |x, out| sin_near(x, out)), T::sin);
 }
 
 /// Values of the cosine.
 pub fn cos_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-    waves(n, args, out, |x, out| cos_near(x, out), T::cos);
+    by_blocks(n, args, out, (all_near, |x, out| cos_near(x, out)), T::cos);
 }
 
 /// Values of the tangent.
 pub fn tan_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
-    waves(n, args, out, |x, out| tan_near(x, out), T::tan);
+    by_blocks(n, args, out, (all_near, |x, out| tan_near(x, out)), T::tan);
+}
+
+/// Values of the logarithm of the gamma function; fast for positive numbers.
+pub fn lgamma_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
+    by_blocks(n, args, out, (all_positive, |x, out| lgamma_near(x, out)), T::lgamma);
+}
+
+/// Values of its derivative.
+pub fn digamma_lanes<T: Real>(n: usize, args: &[Lanes<'_, T>], out: &mut Out<'_, T>) {
+    by_blocks(n, args, out, (all_positive, |x, out| digamma_near(x, out)), T::digamma);
 }
 
 /// Elements that go the fast way together.
 const BLOCK: usize = 256;
 
-fn waves<T: Real>(
+/// Whether a kernel reaches all of a block, and such kernels: of values, and of cotangents.
+type Reached<T> = fn(&[T]) -> bool;
+type Near<T> = fn(&[T], &mut Out<'_, T>);
+type PullNear<T> = fn(&[T], &[T], &mut Out<'_, T>);
+
+/// Blocks that a kernel reaches as a whole by it, others number by number.
+fn by_blocks<T: Real>(
     n: usize,
     args: &[Lanes<'_, T>],
     out: &mut Out<'_, T>,
-    near: fn(&[T], &mut Out<'_, T>),
+    (reached, near): (Reached<T>, Near<T>),
     any: fn(T) -> T,
 ) {
     match *args {
         [Lanes::Each(x)] => {
             out.reserve(x.len());
             for x in x.chunks(BLOCK) {
-                if all_near(x) {
+                if reached(x) {
                     near(x, out);
                 } else {
                     out.extend(x.iter().map(|&x| any(x)));
@@ -292,25 +319,36 @@ fn waves<T: Real>(
 
 /// Cotangents of the sine's argument.
 pub fn sin_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-    waves_pull(args, y_bar, out, |x, y_bar, out| sin_pull_near(x, y_bar, out), |x, y_bar| y_bar.zmul(x.cos()));
+    pull_by_blocks(args, y_bar, out, (all_near, |x, y_bar, out| sin_pull_near(x, y_bar, out)), |x, y_bar| {
+        y_bar.zmul(x.cos())
+    });
 }
 
 /// Cotangents of the cosine's argument.
 pub fn cos_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
-    waves_pull(args, y_bar, out, |x, y_bar, out| cos_pull_near(x, y_bar, out), |x, y_bar| y_bar.zmul(-x.sin()));
+    pull_by_blocks(args, y_bar, out, (all_near, |x, y_bar, out| cos_pull_near(x, y_bar, out)), |x, y_bar| {
+        y_bar.zmul(-x.sin())
+    });
 }
 
-fn waves_pull<T: Real>(
+/// Cotangents of the argument of the logarithm of the gamma function.
+pub fn lgamma_pull<T: Real>(args: &[&[T]], _: &[T], y_bar: &[T], out: &mut Out<'_, T>) {
+    pull_by_blocks(args, y_bar, out, (all_positive, |x, y_bar, out| lgamma_pull_near(x, y_bar, out)), |x, y_bar| {
+        y_bar.zmul(x.digamma())
+    });
+}
+
+fn pull_by_blocks<T: Real>(
     args: &[&[T]],
     y_bar: &[T],
     out: &mut Out<'_, T>,
-    near: fn(&[T], &[T], &mut Out<'_, T>),
+    (reached, near): (Reached<T>, PullNear<T>),
     any: fn(T, T) -> T,
 ) {
     let [x] = *args else { return };
     out.reserve(x.len());
     for (x, y_bar) in x.chunks(BLOCK).zip(y_bar.chunks(BLOCK)) {
-        if all_near(x) {
+        if reached(x) {
             near(x, y_bar, out);
         } else {
             out.extend(x.iter().zip(y_bar).map(|(&x, &y_bar)| any(x, y_bar)));

@@ -5,11 +5,15 @@
 //! nothing is reordered, and a product and a sum are rounded once (fused) where `mul_add` is written and nowhere else. A machine
 //! without that instruction (before 2013) computes the same, slowly. `tests/ulp.rs` measures their errors and states the bounds.
 
+pub mod asin;
 pub mod atan;
 pub mod convolution;
 pub mod erf;
+pub mod erfinv;
 pub mod exp;
 pub mod extrema;
+pub mod gamma;
+pub mod hazard;
 pub mod hyperbolic;
 pub mod hypot;
 pub mod ints;
@@ -18,6 +22,7 @@ pub mod log;
 pub mod normal;
 pub mod poly;
 pub mod pow;
+pub mod ratio;
 pub mod sine;
 pub mod softmax;
 pub mod standard;

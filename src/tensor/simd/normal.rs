@@ -128,3 +128,45 @@ pub fn ndtr64(x: f64) -> f64 {
     let tail = density64(x) * mills64(x);
     pick(x > 0.0, 1.0 - tail, tail)
 }
+
+/// `(y + off) x + c` as two numbers.
+#[inline(always)]
+fn step64((y, off): (f64, f64), x: f64, c: f64) -> (f64, f64) {
+    let product = y * x;
+    let product_off = off.mul_add(x, y.mul_add(x, -product));
+    let sum = product + c;
+    let part = sum - product;
+    (sum, ((product - (sum - part)) + (c - part)) + product_off)
+}
+
+/// [`mills64`] times the density at 0, as two numbers, for `a` from 0. The last steps of the polynomials keep what they round off.
+#[inline(always)]
+pub(super) fn scaled_mills64(a: f64) -> (f64, f64) {
+    // Further out half the square of a number tells all digits of what is beyond; the polynomials would overflow.
+    let b = pick(a > 1e20, 1e20, a);
+    let [p @ .., p0] = P64;
+    let [q @ .., q0] = Q64;
+    let p = step64((monic64(&p, b), 0.0), b, p0);
+    let q = step64((chain64(&q, b), 0.0), b, q0);
+    let (below, off) = step64(p, b, q.0);
+    let inverse = 1.0 / below;
+    let ratio = p.0 * inverse;
+    let ratio_off = ((-ratio).mul_add(below, p.0) + (-ratio).mul_add(off + q.1, p.1)) * inverse;
+    let scaled = ratio * SCALE64;
+    (scaled, ratio_off.mul_add(SCALE64, ratio.mul_add(SCALE64, -scaled)))
+}
+
+/// What the standard normal has beyond a number, by [`scaled_mills64`] and by half the square (`half` and `off`).
+#[inline(always)]
+pub(super) fn tail64((ratio, ratio_off): (f64, f64), half: f64, off: f64) -> f64 {
+    let half = pick(half > 746.0, 746.0, half);
+    let k = (-half).mul_add(std::f64::consts::LOG2_E, ROUND64) - ROUND64;
+    let high = (-k).mul_add(LN2_HI, -half);
+    let low = k.mul_add(LN2_LO, off);
+    let r = high - low;
+    let error = ((high - r) - low) - SCALE_OFF64;
+    let sum = 1.0 + r;
+    let rest = ((1.0 - sum) + r) + poly(&TAIL64, r).mul_add(r * r, error);
+    let (first, second) = factors64(k);
+    ratio.mul_add(sum, ratio.mul_add(rest, ratio_off * sum)) * first * second
+}

@@ -39,7 +39,19 @@ pub(super) fn exp2(t: f64) -> f64 {
 /// `log2(x)` of `f32`; -inf at 0, NaN below.
 #[inline(always)]
 pub fn log2_32(x: f32) -> f32 {
-    let log = log2(f64::from(x)) as f32;
+    with_edges(x, log2(f64::from(x)))
+}
+
+/// `log10(x)` of `f32`; -inf at 0, NaN below.
+#[inline(always)]
+pub fn log10_32(x: f32) -> f32 {
+    with_edges(x, std::f64::consts::LOG10_2 * log2(f64::from(x)))
+}
+
+/// A logarithm of all numbers, where `log` is that of positive ones.
+#[inline(always)]
+fn with_edges(x: f32, log: f64) -> f32 {
+    let log = log as f32;
     let log = pick(x == f32::INFINITY, x, log);
     let log = pick(x == 0.0, f32::NEG_INFINITY, log);
     pick(x >= 0.0, log, f32::NAN)
