@@ -250,7 +250,6 @@ wide! {
         near
     }
 
-
     fn all_positive<T: Real>(x: &[T]) -> bool {
         let mut near = true;
         for &x in x {
