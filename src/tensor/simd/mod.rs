@@ -20,6 +20,7 @@ pub mod poly;
 pub mod pow;
 pub mod sine;
 pub mod softmax;
+pub mod layer_norm;
 pub mod standard;
 pub mod sums;
 pub mod tanh;
