@@ -67,9 +67,12 @@ fn apart(parts: &[Ty], i: usize) -> Error {
     let kind = |i: usize| parts.get(i).map_or_else(String::new, shape_rules::show);
     let name = if i == 1 { "scale" } else { "shift" };
     let (x, part) = (kind(0), kind(i));
-    Error::new("E0303", format!("a layer normalization of {x} wants a number for each of its last axis, but {name} is {part}"))
-        .operand(0, format!("this is {x}"))
-        .operand(i, format!("this is {part}"))
+    Error::new(
+        "E0303",
+        format!("a layer normalization of {x} wants a number for each of its last axis, but {name} is {part}"),
+    )
+    .operand(0, format!("this is {x}"))
+    .operand(i, format!("this is {part}"))
 }
 
 fn infer_pull(args: &[Ty]) -> Result<Ty> {
@@ -118,7 +121,8 @@ fn eval_pull(env: &mut Env, args: &[Value]) -> Result<Value> {
     let [_, _, _, eps, Value::Int(kept), Value::Int(wanted)] = args else { return Err(unchecked()) };
     let ([x, scale, g], eps) = (parts, epsilon(Some(eps))?);
     let kept = usize::try_from(*kept).ok().and_then(|kept| x.shape().get(..kept)).ok_or_else(unchecked)?;
-    if x.shape() != g.shape() || x.shape().last() != scale.shape().last() || scale.rank() != 1 || kept.len() >= x.rank() {
+    if x.shape() != g.shape() || x.shape().last() != scale.shape().last() || scale.rank() != 1 || kept.len() >= x.rank()
+    {
         return Err(unchecked());
     }
     let wants = [0, 1, 2].map(|i| *wanted & i64::from(arg_bit(i)) != 0);

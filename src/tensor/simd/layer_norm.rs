@@ -5,6 +5,9 @@
 //! is done for 16 of them at once. The last chunk of a row ends where the row does: what has been in another one counts as 0 in sums,
 //! and is written twice, the same.
 
+// Places are told by number: that all are known when it is compiled keeps sums in registers.
+#![allow(clippy::needless_range_loop)]
+
 use std::mem::MaybeUninit;
 
 use super::poly::pick;
@@ -28,7 +31,7 @@ pub const ROWS: usize = 32;
 struct Chunk<V, const N: usize>([V; N]);
 
 // SAFETY (all of them): the caller's, that the machine has the vectors and 16 numbers can be read or written.
-#[allow(unsafe_code, clippy::needless_range_loop)]
+#[allow(unsafe_code)]
 impl<V: Vector, const N: usize> Chunk<V, N> {
     #[inline(always)]
     unsafe fn splat(x: V::T) -> Self {
@@ -169,7 +172,7 @@ impl<T: Real> Lanes<T> {
 /// # Safety
 /// As of [`Terms`].
 #[inline(always)]
-#[allow(unsafe_code, clippy::needless_range_loop)]
+#[allow(unsafe_code)]
 unsafe fn add_up<V: Vector<T: Real>, const N: usize, const K: usize>(
     cut: &Cut<V::T>,
     terms: &impl Terms<V, N, K>,
@@ -187,8 +190,7 @@ unsafe fn add_up<V: Vector<T: Real>, const N: usize, const K: usize>(
                 let end = (chunk + BLOCK).min(cut.whole);
                 let (mut even, mut odd) = ([zero; K], [zero; K]);
                 while chunk + 2 <= end {
-                    let (first, second) =
-                        (terms.at(row, chunk * SIDE, None), terms.at(row, (chunk + 1) * SIDE, None));
+                    let (first, second) = (terms.at(row, chunk * SIDE, None), terms.at(row, (chunk + 1) * SIDE, None));
                     for i in 0..K {
                         even[i] = even[i].plus(first[i]);
                         odd[i] = odd[i].plus(second[i]);
@@ -546,7 +548,10 @@ fn unpadded<T: Real>(rows: &[[T; SIDE]; SIDE], n: usize, out: &mut [MaybeUninit<
 unsafe fn all_values<V: Vector<T: Real>, const N: usize>(job: Values<'_, V::T>) {
     let Values { x, scale, shift, epsilon, out } = job;
     let n = scale.len();
-    assert!(n > 0 && shift.len() == n && x.len() % n == 0 && out.len() == x.len(), "whole rows are normalized");
+    assert!(
+        n > 0 && shift.len() == n && x.len().is_multiple_of(n) && out.len() == x.len(),
+        "whole rows are normalized"
+    );
     let mut cut = Cut::new(n, 0);
     let mut lanes = std::array::from_fn(|_| Lanes::new());
     let size = together(n) * n;
@@ -578,7 +583,7 @@ unsafe fn all_values<V: Vector<T: Real>, const N: usize>(job: Values<'_, V::T>) 
 unsafe fn all_bars<V: Vector<T: Real>, const N: usize>(job: Bars<'_, V::T>) {
     let Bars { x, g, scale, epsilon, mut x_bar, mut columns } = job;
     let (n, zero) = (scale.len(), V::T::default());
-    assert!(n > 0 && x.len() % n == 0 && g.len() == x.len(), "whole rows are pulled back");
+    assert!(n > 0 && x.len().is_multiple_of(n) && g.len() == x.len(), "whole rows are pulled back");
     assert!(x_bar.as_ref().is_none_or(|x_bar| x_bar.len() == x.len()), "each number has room for its cotangent");
     assert!(columns.as_ref().is_none_or(|c| c.iter().all(|c| c.len() == n)), "each column has room for its sum");
     let mut cut = Cut::new(n, 0);
