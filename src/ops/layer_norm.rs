@@ -47,7 +47,8 @@ fn widest(args: &[Ty]) -> Option<DType> {
 fn infer(args: &[Ty]) -> Result<Ty> {
     let parts = args.get(..3).unwrap_or(args);
     let same = infer_same("mean", parts.get(..1).unwrap_or(&[]))?;
-    shape_rules::broadcast("_layer_norm", parts)?;
+    // What does not fit is told as the product with the scale would tell it.
+    shape_rules::broadcast("mul", parts)?;
     let Ty::Tensor(rows) = same else { return Ok(Ty::Any) };
     if let Some(dims) = &rows.dims {
         let n = dims.last().copied();
@@ -102,7 +103,6 @@ fn eval(env: &mut Env, args: &[Value]) -> Result<Value> {
     let x = args.first().ok_or_else(unchecked)?;
     Plan::new(env, "mean", x, Some(&Value::Int(-1)), None)?.not_empty("mean")?;
     let (parts, dtype) = tensors(env, args)?;
-    let eps = epsilon(args.get(3))?;
     let [x, scale, shift] = parts;
     let n = x.shape().last().copied().unwrap_or(0);
     if [scale, shift].iter().any(|part| part.shape() != [n]) {
@@ -110,6 +110,7 @@ fn eval(env: &mut Env, args: &[Value]) -> Result<Value> {
         infer(&parts.map(ty))?;
         return Err(unchecked());
     }
+    let eps = epsilon(args.get(3))?;
     fn go<T: Float + Normed>([x, scale, shift]: [&Tensor; 3], eps: f64) -> Tensor {
         Tensor::from_vec(x.shape(), values(&T::load(x), &T::load(scale), &T::load(shift), eps))
     }
