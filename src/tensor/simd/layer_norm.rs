@@ -301,6 +301,10 @@ fn factor<T: Real>(variance: f64, epsilon: f64) -> T {
     pick(spread == T::c(0.0), spread, T::c(1.0) / spread)
 }
 
+fn is_finite<T: Real>(x: T) -> bool {
+    x.abs() < T::INFINITY
+}
+
 /// Each divided by `n`.
 #[inline(always)]
 fn over<T: Real>(sums: &[f64; SIDE], n: usize) -> [T; SIDE] {
@@ -525,9 +529,7 @@ fn copied<T: Real>(x: &[T], room: &mut [Line<T>]) -> *mut T {
 fn padded<T: Real>(x: &[T], n: usize) -> [[T; SIDE]; SIDE] {
     let mut out = [[T::c(0.0); SIDE]; SIDE];
     for (row, out) in x.chunks_exact(n).zip(&mut out) {
-        for k in 0..n {
-            out[k] = row[k];
-        }
+        out[..n].copy_from_slice(row);
     }
     out
 }
@@ -589,7 +591,7 @@ unsafe fn all_bars<V: Vector<T: Real>, const N: usize>(job: Bars<'_, V::T>) {
     let mut cut = Cut::new(n, 0);
     let mut lanes = std::array::from_fn(|_| Lanes::new());
     let size = together(n) * n;
-    let finite = scale.iter().all(|x| *x - *x == zero);
+    let finite = scale.iter().all(|x| is_finite(*x));
     let (mut near, mut sums) = (lines(n), [lines(n), lines(n)]);
     let scale = copied(scale, &mut near).cast_const();
     let mut summed = 0;
@@ -612,7 +614,7 @@ unsafe fn all_bars<V: Vector<T: Real>, const N: usize>(job: Bars<'_, V::T>) {
                     scale,
                     epsilon,
                     finite,
-                    x_bar: room.is_some().then(|| made.as_flattened_mut().as_mut_ptr()),
+                    x_bar: room.is_some().then_some(made.as_flattened_mut().as_mut_ptr()),
                     columns: ends,
                 };
                 bars::<V, N>(&cut, n, &of, &mut lanes);
