@@ -64,6 +64,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("_hazard", "log_ndtr"),
     ("_hazard_excess", "log_ndtr"),
     ("_index_add", "get_index.ints"),
+    ("_layer_norm", "layer_norm_rows"),
     ("_linrec", "cumprod"),
     ("_log_abs_det", "logdet"),
     ("_log_softmax_pull", "log_softmax"),

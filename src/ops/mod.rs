@@ -24,6 +24,7 @@ pub mod index_rules;
 pub mod inverse;
 pub mod join;
 pub mod lanes;
+pub mod layer_norm;
 pub mod linalg;
 pub mod math;
 pub mod matrices;
@@ -86,6 +87,7 @@ static FAMILIES: &[&[&Prim]] = &[
     softmax::PRIMS,
     class_log_prob::PRIMS,
     standardize::PRIMS,
+    layer_norm::PRIMS,
     attention::PRIMS,
     norm::PRIMS,
     present::PRIMS,

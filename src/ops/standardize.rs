@@ -25,7 +25,7 @@ fn unchecked() -> Error {
     Error::new("E0400", "bug in dlang: _standardize with other arguments than rows and a number")
 }
 
-fn epsilon(v: Option<&Value>) -> Result<f64> {
+pub(super) fn epsilon(v: Option<&Value>) -> Result<f64> {
     v.and_then(scalar_f64).ok_or_else(unchecked)
 }
 
@@ -89,7 +89,7 @@ fn inverse_spread(cx: &mut Cx, x: &Value, eps: &Value) -> Result<Value> {
 }
 
 /// The Jacobian of the rows of `x` times `g`.
-fn product(cx: &mut Cx, x: &Value, g: &Value, eps: &Value) -> Result<Value> {
+pub(super) fn product(cx: &mut Cx, x: &Value, g: &Value, eps: &Value) -> Result<Value> {
     cx.apply(&STANDARDIZE_TIMES, &[x.clone(), g.clone(), eps.clone()])
 }
 
@@ -98,7 +98,7 @@ fn rows(cx: &mut Cx, x: &Value, eps: &Value) -> Result<Value> {
 }
 
 /// `v` times the slope of the rows in epsilon, `-r^2 y / 2`.
-fn along_epsilon(cx: &mut Cx, v: &Value, x: &Value, eps: &Value) -> Result<Value> {
+pub(super) fn along_epsilon(cx: &mut Cx, v: &Value, x: &Value, eps: &Value) -> Result<Value> {
     let (r, y) = (inverse_spread(cx, x, eps)?, rows(cx, x, eps)?);
     let square = cx.mul(&r, &r)?;
     let slope = cx.mul(&square, &y)?;

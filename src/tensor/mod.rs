@@ -23,6 +23,7 @@ pub mod format_spec;
 pub mod formula;
 pub mod index;
 pub mod lanes;
+pub mod layer_norm;
 pub mod matmul;
 pub mod matrices;
 pub mod matvec;

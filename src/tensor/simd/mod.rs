@@ -18,6 +18,7 @@ pub mod hyperbolic;
 pub mod hypot;
 pub mod ints;
 pub mod kernels;
+pub mod layer_norm;
 pub mod log;
 pub mod normal;
 pub mod poly;

@@ -26,6 +26,18 @@ pub trait Vector: Copy {
     /// The machine has these vectors and fused products for them.
     unsafe fn plus_product(self, a: Self, b: Self) -> Self;
 
+    /// # Safety
+    /// The machine has these vectors.
+    unsafe fn plus(self, other: Self) -> Self;
+
+    /// # Safety
+    /// The machine has these vectors.
+    unsafe fn minus(self, other: Self) -> Self;
+
+    /// # Safety
+    /// The machine has these vectors.
+    unsafe fn times(self, other: Self) -> Self;
+
     /// The sum of the lanes: of its halves, of the halves of that, and so on.
     ///
     /// # Safety
@@ -51,7 +63,8 @@ pub trait Vector: Copy {
 /// Says which instructions are those of a vector.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! vector {
-    ($vector:ident, $type:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, |$sum:ident, $a:ident, $b:ident| $fused:expr) => {
+    ($vector:ident, $type:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $plus:ident, $minus:ident, $times:ident,
+     |$sum:ident, $a:ident, $b:ident| $fused:expr) => {
         // SAFETY (all of them): the caller's.
         #[allow(unsafe_code)]
         impl Vector for $vector {
@@ -78,19 +91,128 @@ macro_rules! vector {
                 let $sum = self;
                 unsafe { $fused }
             }
+
+            #[inline(always)]
+            unsafe fn plus(self, other: Self) -> Self {
+                unsafe { $plus(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn minus(self, other: Self) -> Self {
+                unsafe { $minus(self, other) }
+            }
+
+            #[inline(always)]
+            unsafe fn times(self, other: Self) -> Self {
+                unsafe { $times(self, other) }
+            }
         }
     };
 }
+
+/// A number is a vector that every machine has.
+macro_rules! number {
+    ($type:ident) => {
+        // SAFETY (all of them): the caller's.
+        #[allow(unsafe_code)]
+        impl Vector for $type {
+            type T = $type;
+            const LANES: usize = 1;
+
+            #[inline(always)]
+            unsafe fn splat(x: $type) -> $type {
+                x
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const $type) -> $type {
+                unsafe { *from }
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $type) {
+                unsafe { *to = self }
+            }
+
+            #[inline(always)]
+            unsafe fn plus_product(self, a: $type, b: $type) -> $type {
+                a.mul_add(b, self)
+            }
+
+            #[inline(always)]
+            unsafe fn plus(self, other: $type) -> $type {
+                self + other
+            }
+
+            #[inline(always)]
+            unsafe fn minus(self, other: $type) -> $type {
+                self - other
+            }
+
+            #[inline(always)]
+            unsafe fn times(self, other: $type) -> $type {
+                self * other
+            }
+        }
+    };
+}
+
+number!(f32);
+number!(f64);
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    vector!(__m512, f32, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, |s, a, b| _mm512_fmadd_ps(a, b, s));
-    vector!(__m512d, f64, 8, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, |s, a, b| _mm512_fmadd_pd(a, b, s));
-    vector!(__m256, f32, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, |s, a, b| _mm256_fmadd_ps(a, b, s));
-    vector!(__m256d, f64, 4, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, |s, a, b| _mm256_fmadd_pd(a, b, s));
+    vector!(
+        __m512,
+        f32,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps,
+        |s, a, b| _mm512_fmadd_ps(a, b, s)
+    );
+    vector!(
+        __m512d,
+        f64,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_add_pd,
+        _mm512_sub_pd,
+        _mm512_mul_pd,
+        |s, a, b| _mm512_fmadd_pd(a, b, s)
+    );
+    vector!(
+        __m256,
+        f32,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_sub_ps,
+        _mm256_mul_ps,
+        |s, a, b| _mm256_fmadd_ps(a, b, s)
+    );
+    vector!(
+        __m256d,
+        f64,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_add_pd,
+        _mm256_sub_pd,
+        _mm256_mul_pd,
+        |s, a, b| _mm256_fmadd_pd(a, b, s)
+    );
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -98,6 +220,10 @@ mod arm {
     use super::Vector;
     use std::arch::aarch64::*;
 
-    vector!(float32x4_t, f32, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, |s, a, b| vfmaq_f32(s, a, b));
-    vector!(float64x2_t, f64, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, |s, a, b| vfmaq_f64(s, a, b));
+    vector!(float32x4_t, f32, 4, vdupq_n_f32, vld1q_f32, vst1q_f32, vaddq_f32, vsubq_f32, vmulq_f32, |s, a, b| {
+        vfmaq_f32(s, a, b)
+    });
+    vector!(float64x2_t, f64, 2, vdupq_n_f64, vld1q_f64, vst1q_f64, vaddq_f64, vsubq_f64, vmulq_f64, |s, a, b| {
+        vfmaq_f64(s, a, b)
+    });
 }

@@ -75,6 +75,9 @@ def layer_norm(x, scale, shift):
     return standardized(x, 1e-5) * scale + shift
 
 
+layer_norm_rows = layer_norm
+
+
 def rms_norm(x, scale):
     return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6) * scale
 
