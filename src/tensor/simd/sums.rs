@@ -37,9 +37,11 @@ wide! {
         let mut rest = x;
         while let Some((block, tail)) = rest.split_first_chunk::<BLOCK>() {
             let mut lanes = [T::default(); WIDE];
-            for i in 0..BLOCK / WIDE {
+            // The compiler may not know how often: it would write all turns out, and keep lanes in memory instead of in registers.
+            let turns = std::hint::black_box(BLOCK / WIDE);
+            for part in &block.as_chunks::<WIDE>().0[..turns] {
                 for k in 0..WIDE {
-                    lanes[k] = lanes[k] + block[i * WIDE + k];
+                    lanes[k] = lanes[k] + part[k];
                 }
             }
             let mut wide = [0.0; LANES];
