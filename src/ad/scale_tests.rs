@@ -3,6 +3,7 @@
 use crate::ad::Watch;
 use crate::ad::tape::{Entry, General, Lower, Tape};
 use crate::ad::transforms::reverse_mode::{Recorded, record};
+use crate::compile::set_fusion;
 use crate::pipeline::{Mode, Options, Session};
 use crate::tensor::DType;
 use crate::value::Value;
@@ -37,6 +38,7 @@ const LOOP: &str = "fn f(x, n) { var y = x; for _ in 0..n { y = y + 0.5 * sin(y)
 
 #[test]
 fn a_scalar_operation_takes_at_most_32_bytes() {
+    set_fusion(true);
     let n = 100_000;
     let (_, recorded) = recorded(LOOP, Value::float(0.5), n);
     let operations = 3 * n as usize;
@@ -49,6 +51,7 @@ fn a_scalar_operation_takes_at_most_32_bytes() {
 
 #[test]
 fn a_million_operations_leave_memory_as_it_was() {
+    set_fusion(true);
     let mut session = session();
     let g = value(&mut session, &LOOP.replace("\nf", "\nlet g = grad(f)\ng"));
     let mut capacities = vec![];
